@@ -1,0 +1,51 @@
+"""The durable kill latch: one small file, written atomically, that needs nothing else to be alive."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+
+def write_kill(path: Path, source: str, reason: str) -> None:
+    """Latch. Idempotent: the first reason is kept.
+
+    Raises OSError when the disk refuses (the caller then still sets the word in shared memory).
+    """
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"time_ns": time.time_ns(), "source": source, "reason": reason[:200]})
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("w") as handle:
+        handle.write(text + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_kill(path: Path) -> dict[str, Any] | None:
+    """Who killed, when and why; None when not latched. An unreadable file still counts as latched."""
+    try:
+        value = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {"time_ns": 0, "source": "unknown", "reason": f"unreadable latch file {path.name}"}
+    return value if isinstance(value, dict) else {"time_ns": 0, "source": "unknown", "reason": "malformed latch file"}
+
+
+def clear_kill(path: Path) -> bool:
+    """Remove the latch; True when there was one."""
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    return True

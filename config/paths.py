@@ -1,0 +1,83 @@
+"""Where everything lives on disk. The only module that knows folder names."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG_DIR = ROOT / "config"
+SHIPPED = tuple(CONFIG_DIR / f"{name}.toml" for name in ("trading", "safety", "skip", "thresholds", "symbols", "system"))
+LOCAL = CONFIG_DIR / "local.toml"
+
+
+def default_data_dir(environ: dict[str, str] | None = None) -> Path:
+    """`$SCALPER_DATA_DIR`, else `data/` in the checkout."""
+    env = os.environ if environ is None else environ
+    value = env.get("SCALPER_DATA_DIR")
+    return Path(value).expanduser().resolve() if value else ROOT / "data"
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """All paths below one data folder. Modes never share files; `run/` is shared so that one plant runs per folder."""
+
+    data_dir: Path
+    mode: str
+
+    @property
+    def run_dir(self) -> Path:
+        return self.data_dir / "run"
+
+    @property
+    def run_file(self) -> Path:
+        """Description of the running plant (RunSpec as JSON)."""
+        return self.run_dir / "run.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.run_dir / "lock"
+
+    @property
+    def kill_file(self) -> Path:
+        """Durable kill latch: while it exists nothing is entered, across restarts."""
+        return self.run_dir / "KILL"
+
+    @property
+    def admin_file(self) -> Path:
+        """Ports the admin process has bound."""
+        return self.run_dir / "admin.json"
+
+    @property
+    def mode_dir(self) -> Path:
+        return self.data_dir / self.mode.lower()
+
+    @property
+    def journal_dir(self) -> Path:
+        return self.mode_dir / "journal"
+
+    @property
+    def events_dir(self) -> Path:
+        return self.mode_dir / "events"
+
+    @property
+    def execution_journal(self) -> Path:
+        return self.mode_dir / "execution.journal"
+
+    @property
+    def audit_file(self) -> Path:
+        return self.mode_dir / "audit.jsonl"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.data_dir / "logs"
+
+    def make(self) -> None:
+        """Create the folders; `run/` readable by the owner only (it holds the login token).
+
+        Raises OSError when the disk refuses.
+        """
+        for folder in (self.run_dir, self.mode_dir, self.journal_dir, self.events_dir, self.log_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.run_dir.chmod(0o700)

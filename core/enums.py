@@ -1,0 +1,256 @@
+"""Every enumeration that travels in a record. Values are stable: journals and pages hold them.
+
+Kernels import the plain integers (numba folds `IntEnum` members to constants); pages use the names.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+
+class EventKind(IntEnum):
+    """What a market-ring event is. Below 16: from the exchange. From 16 on: put in by the gateway itself."""
+
+    NONE = 0
+    BOOK_SNAPSHOT = 1
+    BOOK_DELTA = 2
+    TRADES = 3
+    TICKER = 4
+    KLINE = 5
+    LIQUIDATION = 6
+    BBO = 7  # orderbook.1: best bid and ask only
+    TIMER = 16  # every 100 ms of receive time, to every shard
+    LISTING = 17  # a symbol enters (payload: SYMBOL record); always before its first data
+    DELISTING = 18
+    SYMBOL_DATA = 19  # data state of a symbol changed: u = DataState, xseq = DataReason
+    SHED = 20  # back-pressure dropped events of this symbol: u = how many
+    FEED = 21  # u = FeedState
+    CONFIG = 22  # u = config version (payload: PARAMS record)
+    GLOBAL = 23  # global regime inputs and verdict (payload: GLOBAL record)
+    CONTROL = 24  # u = ControlBits in force from here on
+    END = 25  # a tape is read to its end
+
+
+class Category(IntEnum):
+    PRIME = 0
+    NORMAL = 1
+    WILD = 2
+
+
+class DataState(IntEnum):
+    """May this symbol's book be believed?"""
+
+    WARMUP = 0  # no snapshot yet
+    OK = 1
+    STALE = 2  # topic silent
+    BROKEN = 3  # gap, crossed, lapped or shed: no entries until the next snapshot
+
+
+class DataReason(IntEnum):
+    NONE = 0
+    SNAPSHOT = 1
+    GAP = 2
+    CROSSED = 3
+    SILENT = 4
+    RESET = 5  # u = 1 or unsolicited snapshot
+    LAPPED = 6  # the reader of the ring was overtaken
+    SHED = 7
+    DISCONNECTED = 8
+    NOT_TRADING = 9
+    MALFORMED = 10
+
+
+class FeedState(IntEnum):
+    DOWN = 0
+    RECONNECTING = 1
+    CONNECTED = 2
+
+
+class ControlBits(IntFlag):
+    NONE = 0
+    PAUSE = 1
+    KILL = 2
+    DEGRADED = 4
+
+
+class Mode(IntEnum):
+    SIM = 0
+    DRY_RUN = 1
+    LIVE = 2
+
+
+class State(IntEnum):
+    """Trade state of a symbol (requirement A12)."""
+
+    FLAT = 0
+    WATCHING_LONG = 1
+    WATCHING_SHORT = 2
+    ARMED_LONG = 3
+    ARMED_SHORT = 4
+    ORDER_PLACED = 5
+    IN_POSITION = 6
+    MANAGING = 7
+    EXITED = 8
+    COOLDOWN = 9
+    BLOCKED_REGIME = 10
+
+
+class Regime(IntEnum):
+    NORMAL = 0
+    PUMP = 1
+    MANIPULATED = 2
+    NEWS_DRIVEN = 3
+    COOLDOWN = 4
+    COOLDOWN_DONE = 5
+
+
+class GlobalRegime(IntEnum):
+    GLOBAL_NORMAL = 0
+    GLOBAL_RISK_OFF = 1
+    GLOBAL_PANIC = 2
+
+
+class Pump(IntEnum):
+    NONE = 0
+    PREPUMP = 1
+    PUMPING = 2
+    BLOWOFF = 3
+    DUMP = 4
+    COOLDOWN = 5
+
+
+class Gate(IntEnum):
+    """The first gate that kept a symbol from trading, in order of evaluation; also the reason of a refusal."""
+
+    NONE = 0
+    DATA = 1  # book not OK
+    WARMUP = 2  # features not warm
+    FEED = 3
+    DEGRADED = 4
+    PAUSED = 5
+    KILLED = 6
+    GLOBAL_REGIME = 7
+    REGIME = 8
+    SPREAD = 9
+    SCORE_WATCH = 10
+    SCORE_ARM = 11
+    WALLS = 12
+    FLOW = 13
+    COOLDOWN = 14
+    ATTEMPTS = 15
+    MAX_POSITIONS = 16
+    BALANCE = 17
+    DAILY_LOSS = 18
+    HEAT = 19
+    MIN_SIZE = 20
+    SYMBOL_LIMIT = 21
+    BLACKLIST = 22
+    MODE = 23
+    EXPIRED = 24
+    IN_POSITION = 25
+    SKIP_HOURS = 26
+    DUPLICATE = 27
+    MIN_MOVE = 28
+
+
+class MessageKind(IntEnum):
+    """Shard to execution."""
+
+    NONE = 0
+    ENTER = 1  # an intent: please open
+    CANCEL = 2  # an intent: cancel the working entry
+    EXIT = 3  # an intent: close the position, reduce-only
+    FILL = 4  # a paper fill made by the shard's book-local matcher
+    DONE = 5  # the working order ended without a (further) fill
+    MARK = 6  # price of a symbol with an open position, every second
+    END = 7  # the tape ended and everything before it is handled
+
+
+class ReportKind(IntEnum):
+    """Execution to shard."""
+
+    NONE = 0
+    ACCEPTED = 1  # order as sized by execution; the paper matcher works it
+    REJECTED = 2  # `reason` is a Gate
+    CANCEL = 3  # stop working the entry order
+    CLOSE = 4  # close reduce-only at market
+    POSITION = 5  # position after a fill: the truth the state machine follows
+    DONE = 6  # order ended without position
+
+
+class OrderRole(IntEnum):
+    """What a fill was for."""
+
+    ENTRY = 0
+    TAKE_PROFIT = 1
+    STOP = 2
+    EXIT = 3  # decided by the state machine
+    KILL = 4
+    LIQUIDATION = 5
+
+
+class LogKind(IntEnum):
+    """Records of the log rings (event feed, JSONL)."""
+
+    NONE = 0
+    STATE = 1  # a = from, b = to, c = cause (Cause), d = score long, e = score short, f = price ticks
+    SIGNAL = 2
+    ORDER = 3
+    FILL = 4
+    POSITION = 5
+    RISK = 6  # a = Gate
+    PUMP = 7  # a = from, b = to
+    SPOOF = 8
+    NEWS = 9
+    WALL = 10
+    REGIME = 11  # a = from, b = to
+    GLOBAL_REGIME = 12
+    DATA_STATE = 13  # a = DataState, b = DataReason, c = gap size
+    FEED = 14  # a = FeedState, b = connection
+    RESYNC = 15
+    SHED = 16
+    DEGRADED = 17  # a = on/off, b = measured latency ns
+    CONTROL = 18  # a = ControlBits
+    CONFIG = 19  # a = version, b = ok
+    PROCESS = 20  # a = ProcessEvent, b = pid
+    LISTING = 21
+    ERROR = 22
+    LIQUIDATION = 23
+    LOST = 24  # a reader was lapped: a = messages lost
+
+
+class Severity(IntEnum):
+    DEBUG = 0
+    INFO = 1
+    WARNING = 2
+    ERROR = 3
+    CRITICAL = 4
+
+
+class Cause(IntEnum):
+    """Why the state machine moved."""
+
+    NONE = 0
+    SCORE_OVER_WATCH = 1
+    SCORE_UNDER_WATCH = 2
+    ARMED = 3
+    DISARMED = 4
+    ORDER_SENT = 5
+    ORDER_REJECTED = 6
+    ORDER_DONE = 7
+    FILLED = 8
+    MANAGE = 9
+    TAKE_PROFIT = 10
+    STOP = 11
+    REGIME_BLOCKED = 12
+    REGIME_CLEAR = 13
+    COOLDOWN_START = 14
+    COOLDOWN_END = 15
+    DATA_BROKEN = 16
+    CONTROL = 17
+    EXPIRED = 18
+    TIME_STOP = 19
+    GLOBAL = 20
+    KILL = 21
+    DELISTED = 22
+    EXIT_FILLED = 23

@@ -1,0 +1,28 @@
+"""The one door to compilation: every kernel of the project is made by `kernel`.
+
+Why each flag:
+  cache=True          a start compiles nothing; the cache folder carries a fingerprint of all kernel sources (see
+                      `launch.py`), because numba's own cache does not notice an edit in a callee's file.
+  nogil=True          a kernel never touches Python objects, so a thread of the same process may run beside it.
+  error_model=numpy   1/0 is inf and 0/0 is nan, as in the naive twins; kernels test for both before they divide.
+  fastmath off        with it `isnan(nan)` is False, and replays differ.
+No `parallel`, `guvectorize` or `jitclass`: their caches race between processes or do not exist.
+Tunables never travel as globals (numba freezes them at compile time): they arrive in a params record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+KERNELS: list[Any] = []
+"""Every kernel of the imported modules, in order of definition: tests assert one compiled signature for each."""
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` on first call (cached on disk) and remember it in `KERNELS`."""
+    compiled = njit(cache=True, nogil=True, error_model="numpy")(function)
+    KERNELS.append(compiled)
+    return compiled

@@ -1,0 +1,284 @@
+"""The verbs of `launch.py`. Light at import: a verb loads what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from config.load import ConfigError, Loaded, load
+from config.paths import DataPaths, default_data_dir
+
+EXIT_USAGE, EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_PREFLIGHT, EXIT_KILLED, EXIT_LOCKED = 2, 3, 4, 5, 6, 7
+VENUES = ("embedded", "mainnet", "testnet", "demo")
+
+
+class Fault(click.ClickException):
+    """A start-up error in one sentence of cause and one of fix, with its exit code."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"E{self.exit_code} {self.message}", err=True)
+
+
+class DefaultVerb(click.Group):
+    """`launch.py --shards 2` means `launch.py run --shards 2`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ("--help", "-h", "--version", "-V")):
+            if args and not args[0].startswith("-"):
+                near = ", ".join(sorted(self.commands))
+                raise click.UsageError(f"no such verb `{args[0]}`. Verbs: {near}.", ctx)
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+data_dir_option = click.option(
+    "--data-dir", "--userdir", type=click.Path(path_type=Path), default=None, help="where data lives [data/]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="machine output: the last line is one JSON object")
+config_option = click.option(
+    "-c", "--config", "config_files", multiple=True, type=click.Path(path_type=Path), help="TOML layered on top (repeatable)"
+)
+
+
+@click.group(cls=DefaultVerb, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=None, version="0.1.0", prog_name="scalper")
+def cli() -> None:
+    """Scalper: automated scalping of Bybit USDT perpetuals.
+
+    Without a verb it runs: `launch.py --shards 2` starts the whole system on the embedded exchange.
+    """
+
+
+def data_dir_of(value: Path | None) -> Path:
+    """`--data-dir`, else the environment, else `data/`."""
+    return value.expanduser().resolve() if value else default_data_dir()
+
+
+def load_config(files: tuple[Path, ...], overrides: dict[str, Any]) -> Loaded:
+    """Settings from every layer; all faults in one message, exit code 3."""
+    try:
+        return load(files, os.environ, overrides)
+    except ConfigError as error:
+        raise Fault(EXIT_CONFIG, "config: " + "\n   ".join(error.errors)) from None
+
+
+def parse_speed(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    """0.0 = as fast as possible."""
+    if value == "max":
+        return 0.0
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = -1.0
+    if not 0.0 < speed <= 10_000.0:
+        raise click.BadParameter(f"{value!r} is not a speed: use `max`, or a factor such as 1 or 10")
+    return speed
+
+
+def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """A named venue, or the address of one that speaks Bybit V5."""
+    if value in VENUES or value.startswith(("http://", "https://")):
+        return value
+    raise click.BadParameter(f"{value!r}: use {', '.join(VENUES)} or the http(s) address of a Bybit V5 REST host")
+
+
+@cli.command()
+@click.option("--shards", type=click.IntRange(1, 8), default=2, show_default=True, help="shard worker processes")
+@click.option("--venue", callback=parse_venue, default="embedded", show_default=True, help="embedded|mainnet|testnet|demo|URL")
+@click.option("--tape", multiple=True, type=click.Path(path_type=Path), help="run on recorded frames (repeatable: merged by time)")
+@click.option("--instruments", type=click.Path(path_type=Path), help="recorded instruments-info answer for the tape")
+@click.option("--speed", callback=parse_speed, default="1", show_default=True, help="tape speed: N or max")
+@click.option("--mode", type=click.Choice(["SIM", "PAPER", "DRY_RUN", "LIVE"], case_sensitive=False), help="overrides the config")
+@click.option("--symbols", default=None, help="COUNT or comma separated LIST [embedded: 40, else all]")
+@click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="stop after this many seconds")
+@data_dir_option
+@click.option("--admin-port", type=click.IntRange(0, 65535), help="page port, 0 = any free one")
+@click.option("--no-admin", is_flag=True, help="no admin process")
+@click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=42, show_default=True, help="seed of the embedded market")
+@config_option
+@json_option
+@click.option("-v", "--verbose", count=True, help="show the output of the processes")
+def run(
+    shards: int,
+    venue: str,
+    tape: tuple[Path, ...],
+    instruments: Path | None,
+    speed: float,
+    mode: str | None,
+    symbols: str | None,
+    duration: float | None,
+    data_dir: Path | None,
+    admin_port: int | None,
+    no_admin: bool,
+    seed: int,
+    config_files: tuple[Path, ...],
+    as_json: bool,
+    verbose: int,
+) -> None:
+    """Start everything (the default verb)."""
+    overrides: dict[str, Any] = {}
+    if mode:
+        overrides["trading.mode"] = {"PAPER": "SIM"}.get(mode.upper(), mode.upper())
+    if admin_port is not None:
+        overrides["system.admin.port"] = admin_port
+    for path in (*tape, *([instruments] if instruments else [])):
+        if not path.is_file():
+            raise Fault(EXIT_USAGE, f"no such file: {path}. Give the path of a `<recv_ns> <raw frame>` file (plain, .gz or .zst).")
+    from workers.supervisor import Options, Supervisor
+
+    loaded = load_config(config_files, overrides)
+    options = Options(
+        shards=shards,
+        venue=venue,
+        tape=tuple(str(path.resolve()) for path in tape),
+        instruments=str(instruments.resolve()) if instruments else "",
+        speed=speed,
+        symbols=symbols or "",
+        duration_s=duration or 0.0,
+        data_dir=data_dir_of(data_dir),
+        admin=not no_admin,
+        seed=seed,
+        config_files=tuple(str(path.resolve()) for path in config_files),
+        json=as_json,
+        verbose=verbose,
+    )
+    raise SystemExit(Supervisor(options, loaded).main())
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@click.pass_context
+def venue(ctx: click.Context) -> None:
+    """Run the embedded exchange alone (options: `venue --help`)."""
+    os.execv(sys.executable, [sys.executable, "-m", "gateway.venue", *ctx.args])
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+@click.pass_context
+def test(ctx: click.Context) -> None:
+    """Run the test suite (arguments go to pytest)."""
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *ctx.args])
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@click.argument("name", required=False)
+@click.pass_context
+def bench(ctx: click.Context, name: str | None) -> None:
+    """Run one bench, or list them (`bench ring --small --out FILE`)."""
+    from config.paths import ROOT
+
+    names = sorted(path.stem[len("bench_"):] for path in (ROOT / "bench").glob("bench_*.py"))
+    if not name:
+        click.echo("\n".join(names))
+        return
+    if name not in names:
+        raise Fault(EXIT_USAGE, f"no bench `{name}`. Benches: {', '.join(names)}.")
+    os.execv(sys.executable, [sys.executable, "-m", f"bench.bench_{name}", *ctx.args])
+
+
+@cli.command()
+@data_dir_option
+@json_option
+def status(data_dir: Path | None, as_json: bool) -> None:
+    """Show what the running system does (from shared memory, also when the page is down)."""
+    from workers.control import status_of
+
+    state = status_of(data_dir_of(data_dir))
+    if state is None:
+        raise Fault(1, f"nothing runs in {data_dir_of(data_dir)}. Start it with `launch.py --shards 2`.")
+    if as_json:
+        click.echo(json.dumps(state))
+        return
+    from workers.console import print_status
+
+    print_status(state)
+
+
+@cli.command()
+@data_dir_option
+def pause(data_dir: Path | None) -> None:
+    """Stop new entries; exits go on."""
+    _control(data_dir, "pause")
+
+
+@cli.command()
+@data_dir_option
+@click.option("--clear-kill", is_flag=True, help="also clear the kill latch")
+def resume(data_dir: Path | None, clear_kill: bool) -> None:
+    """Allow entries again."""
+    _control(data_dir, "resume", clear_kill=clear_kill)
+
+
+@cli.command()
+@data_dir_option
+@click.option("--reason", default="command line", help="kept in the latch file")
+def kill(data_dir: Path | None, reason: str) -> None:
+    """Stop entries, cancel, close everything reduce-only; stays latched until cleared."""
+    paths = DataPaths(data_dir_of(data_dir), "SIM")
+    from config.kill_file import write_kill
+
+    write_kill(paths.kill_file, "cli", reason)  # first and durable: it works with everything else dead
+    click.echo(f"kill latched in {paths.kill_file}")
+    _control(data_dir, "kill", missing_ok=True)
+
+
+@cli.command()
+@data_dir_option
+def reload(data_dir: Path | None) -> None:
+    """Take the hot settings of the config files into the running system."""
+    _control(data_dir, "reload")
+
+
+def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **arguments: Any) -> None:
+    from workers.control import apply
+
+    lines = apply(data_dir_of(data_dir), verb, **arguments)
+    if lines is None:
+        if missing_ok:
+            click.echo("nothing runs; the latch holds for the next start")
+            return
+        raise Fault(1, f"nothing runs in {data_dir_of(data_dir)}. Start it with `launch.py --shards 2`.")
+    for line in lines:
+        click.echo(line)
+
+
+@cli.command()
+@data_dir_option
+@config_option
+@json_option
+def doctor(data_dir: Path | None, config_files: tuple[Path, ...], as_json: bool) -> None:
+    """Check this machine, the installation and the configuration."""
+    from workers.doctor import check, print_report
+
+    rows = check(data_dir_of(data_dir), config_files)
+    if as_json:
+        click.echo(json.dumps([row.as_dict() for row in rows]))
+    else:
+        print_report(rows)
+    raise SystemExit(EXIT_PREFLIGHT if any(row.level == "fail" for row in rows) else 0)
+
+
+@cli.command("show-config")
+@config_option
+@click.option("--sources", is_flag=True, help="where each value comes from")
+def show_config(config_files: tuple[Path, ...], sources: bool) -> None:
+    """Print every setting in force."""
+    from config.reload import flatten, is_hot
+
+    loaded = load_config(config_files, {})
+    for key, value in flatten(loaded.settings).items():
+        origin = f"  [{loaded.sources.get(key, 'default')}]" if sources else ""
+        click.echo(f"{key} = {value!r}{'  (hot)' if is_hot(key) else ''}{origin}")
+
+
+def main() -> None:
+    """Entry point behind `launch.py`."""
+    cli(prog_name="launch.py")
