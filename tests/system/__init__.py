@@ -1,0 +1,1 @@
+"""launch.py with all its processes."""

@@ -1,0 +1,133 @@
+"""The process table: which program each role is, what its death means, and one running child.
+
+    role        starts before            dies while live             dies on a tape (paced)
+    venue       everything else          restart, same port          -
+    recorder    shards                   restart                     restart
+    shard i     gateway                  restart, books resync       stop the run
+    execution   gateway                  restart, journal replay     stop the run
+    admin       -                        restart                     restart
+    gateway     last: readers are ready  restart, resubscribe        stop the run
+
+On a tape the order of events is the result, and a lost process cannot take its place in it again: the run stops with
+an error instead of printing a digest that means nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How one role is started and what its death means."""
+
+    module: str
+    survives_on_tape: bool
+    boot_s: float = 60.0
+
+
+POLICIES: dict[str, Policy] = {
+    "venue": Policy("gateway.venue", survives_on_tape=True),
+    "recorder": Policy("workers.recorder", survives_on_tape=True),
+    "shard": Policy("workers.shard", survives_on_tape=False),
+    "execution": Policy("workers.execution", survives_on_tape=False),
+    "admin": Policy("admin.server", survives_on_tape=True),
+    "gateway": Policy("gateway.market_data", survives_on_tape=False),
+}
+
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
+LOOP_DEATHS, LOOP_WINDOW_S = 5, 300.0
+
+
+class CrashLoop(Exception):
+    """A role died too often; the run must stop (exit code 8)."""
+
+
+@dataclass
+class Child:
+    """One process slot: the running child, its deaths, and when it may start again."""
+
+    role: str
+    index: int
+    command: list[str]
+    log_path: Path
+    process: subprocess.Popen[bytes] | None = None
+    restarts: int = 0
+    restart_at: float = 0.0
+    deaths: deque[float] = field(default_factory=deque)
+    last_exit: str = ""
+    _usage: psutil.Process | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.role}-{self.index}" if self.role == "shard" else self.role
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid if self.process else 0
+
+    def start(self, *, show_output: bool, stdout: int | None = None) -> None:
+        """Spawn the child in its own session group of output; its stderr goes to its log file (or the terminal)."""
+        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_path.open("ab") as log:
+            error = None if show_output else log
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=stdout if stdout is not None else error, stderr=error,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"}, cwd=Path(__file__).resolve().parent.parent,
+            )
+        self._usage = psutil.Process(self.process.pid)
+        self._usage.cpu_percent()
+
+    def poll(self) -> int | None:
+        """Exit code of a child that has ended since the last look, None while it runs or waits for a restart."""
+        return self.process.poll() if self.process else None
+
+    def cpu_percent(self) -> float:
+        """CPU share since the last call, % of one core."""
+        try:
+            return self._usage.cpu_percent() if self._usage else 0.0
+        except psutil.Error:
+            return 0.0
+
+    def rss_mb(self) -> float:
+        try:
+            return self._usage.memory_info().rss / 1e6 if self._usage else 0.0
+        except psutil.Error:
+            return 0.0
+
+    def note_death(self, code: int) -> float:
+        """Remember a death; return the pause in seconds before the next start.
+
+        Raises CrashLoop after `LOOP_DEATHS` within `LOOP_WINDOW_S`.
+        """
+        now = time.monotonic()
+        self.last_exit = f"signal {-code}" if code < 0 else f"exit code {code}"
+        self.process = None
+        self.deaths.append(now)
+        while self.deaths and now - self.deaths[0] > LOOP_WINDOW_S:
+            self.deaths.popleft()
+        if len(self.deaths) >= LOOP_DEATHS:
+            raise CrashLoop(f"{self.name} died {len(self.deaths)} times within {LOOP_WINDOW_S:.0f} s ({self.last_exit})")
+        pause = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 4 ** (len(self.deaths) - 1))
+        self.restart_at = now + pause
+        return pause
+
+    def last_words(self, lines: int = 6) -> str:
+        """The end of its log, for error messages."""
+        try:
+            return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """How a child is called: by module, never by path, so that no sibling file hides a standard module."""
+    return [sys.executable, "-m", module, *arguments]
