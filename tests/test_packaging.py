@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -49,16 +50,21 @@ def test_lock_satisfies_the_project() -> None:
 def test_no_other_distribution_provides_our_names() -> None:
     owners = packages_distributions()
     for name in FOLDERS - {"tests", "bench"}:
-        assert [owner for owner in owners.get(name, []) if owner != "scalper"] == [], f"{name} is also installed by another package"
+        others = [owner for owner in owners.get(name, []) if owner != "scalper"]
+        assert others == [], f"{name} is also installed by another package"
 
 
 def test_wheel_holds_only_our_packages(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "import setuptools.build_meta as b, sys; print(b.build_wheel(sys.argv[1]))", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True, env={"PATH": "/usr/bin:/bin", "PYTHONWARNINGS": "ignore"},
-    )
+    source, target = tmp_path / "source", tmp_path / "target"
+    for name in tracked():
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, source / name)
+    target.mkdir()
+    script = "import setuptools.build_meta as b, sys; b.build_wheel(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", script, str(target)], cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    (wheel,) = tmp_path.glob("*.whl")
+    (wheel,) = target.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} <= (FOLDERS - {"tests", "bench"}) | {"launch.py"}

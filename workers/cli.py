@@ -94,7 +94,7 @@ def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @cli.command()
 @click.option("--shards", type=click.IntRange(1, 8), default=2, show_default=True, help="shard worker processes")
 @click.option("--venue", callback=parse_venue, default="embedded", show_default=True, help="embedded|mainnet|testnet|demo|URL")
-@click.option("--tape", multiple=True, type=click.Path(path_type=Path), help="run on recorded frames (repeatable: merged by time)")
+@click.option("--tape", multiple=True, type=click.Path(path_type=Path), help="recorded frames (repeatable: merged by time)")
 @click.option("--instruments", type=click.Path(path_type=Path), help="recorded instruments-info answer for the tape")
 @click.option("--speed", callback=parse_speed, default="1", show_default=True, help="tape speed: N or max")
 @click.option("--mode", type=click.Choice(["SIM", "PAPER", "DRY_RUN", "LIVE"], case_sensitive=False), help="overrides the config")
@@ -132,8 +132,10 @@ def run(
         overrides["system.admin.port"] = admin_port
     for path in (*tape, *([instruments] if instruments else [])):
         if not path.is_file():
-            raise Fault(EXIT_USAGE, f"no such file: {path}. Give the path of a `<recv_ns> <raw frame>` file (plain, .gz or .zst).")
-    from workers.supervisor import Options, Supervisor
+            hint = "Give the path of a `<recv_ns> <raw frame>` file (plain, .gz or .zst)."
+            raise Fault(EXIT_USAGE, f"no such file: {path}. {hint}")
+    from workers.starting import Options
+    from workers.supervisor import Supervisor
 
     loaded = load_config(config_files, overrides)
     options = Options(
@@ -214,7 +216,7 @@ def pause(data_dir: Path | None) -> None:
 @click.option("--clear-kill", is_flag=True, help="also clear the kill latch")
 def resume(data_dir: Path | None, clear_kill: bool) -> None:
     """Allow entries again."""
-    _control(data_dir, "resume", clear_kill=clear_kill)
+    _control(data_dir, "resume", clear=clear_kill)
 
 
 @cli.command()

@@ -1,0 +1,127 @@
+"""Before the plant exists: options, the single-instance lock, the run description, start-up errors."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from config.fingerprint import source_digest
+from config.paths import ROOT, DataPaths
+from config.schema import Settings
+from shm.topology import RunSpec, VenueAddress, new_run_id
+
+EXIT_OK, EXIT_UNEXPECTED, EXIT_CREDENTIALS, EXIT_PREFLIGHT, EXIT_LOCKED, EXIT_CRASH_LOOP = 0, 1, 4, 5, 7, 8
+HOSTS = {
+    "mainnet": ("https://api.bybit.com", "wss://stream.bybit.com/v5/public/linear"),
+    "testnet": ("https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com/v5/public/linear"),
+    "demo": ("https://api-demo.bybit.com", "wss://stream.bybit.com/v5/public/linear"),  # demo trades on mainnet data
+}
+
+
+class StartError(Exception):
+    """A start-up failure: exit code, cause, fix."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for."""
+
+    shards: int = 2
+    venue: str = "embedded"
+    tape: tuple[str, ...] = ()
+    instruments: str = ""
+    speed: float = 1.0
+    symbols: str = ""
+    duration_s: float = 0.0
+    data_dir: Path = ROOT / "data"
+    admin: bool = True
+    seed: int = 42
+    config_files: tuple[str, ...] = ()
+    json: bool = False
+    verbose: int = 0
+
+
+def take_lock(paths: DataPaths) -> IO[str]:
+    """Hold the data folder: one plant at a time. The lock dies with the process, however it dies.
+
+    Raises StartError when another instance holds it, or the folder cannot be used.
+    """
+    try:
+        paths.make()
+        lock = paths.lock_file.open("a+")
+    except OSError as error:
+        text = f"data folder {paths.data_dir}: {error}. Choose another with --data-dir."
+        raise StartError(EXIT_PREFLIGHT, text) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        pid = lock.read().strip() or "unknown"
+        lock.close()
+        raise StartError(
+            EXIT_LOCKED,
+            f"another instance (pid {pid}) is running in {paths.data_dir}.\n"
+            "   See it with `launch.py status`, or use another --data-dir.",
+        ) from None
+    lock.truncate(0)
+    lock.write(f"{os.getpid()}\n")
+    lock.flush()
+    return lock
+
+
+def venue_address(name: str) -> VenueAddress | None:
+    """Addresses of a named venue or of a REST host; None for the embedded one (known once it runs)."""
+    if name in HOSTS:
+        rest, ws_public = HOSTS[name]
+        return VenueAddress(rest=rest, ws_public=ws_public)
+    if name.startswith("http"):
+        rest = name.rstrip("/")
+        return VenueAddress(rest=rest, ws_public=rest.replace("http", "ws", 1) + "/v5/public/linear")
+    return None
+
+
+def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec:
+    """Everything the processes must know of this run."""
+    system = settings.system
+    paced = bool(options.tape)
+    return RunSpec(
+        run_id=new_run_id(),
+        mode=settings.trading.mode,
+        shards=options.shards,
+        paced=paced,
+        data_dir=str(paths.data_dir),
+        seed=options.seed,
+        venue=None if paced else venue_address(options.venue),
+        tape=list(options.tape),
+        tape_speed=options.speed,
+        instruments_file=options.instruments,
+        symbols=options.symbols,
+        config_files=list(options.config_files),
+        admin_host=system.admin.host,
+        admin_port=system.admin.port,
+        token=secrets.token_urlsafe(24) if options.admin else "",
+        created_ns=time.time_ns(),
+        park_ms=system.idle.park_ms,
+        spin=system.idle.spin,
+        code_hash=source_digest(),
+        settings=settings,
+    )
+
+
+def first_line(stream: IO[bytes], timeout_s: float) -> str:
+    """First line a child prints, within a time limit ('' when it does not)."""
+    box: list[bytes] = []
+    reader = threading.Thread(target=lambda: box.append(stream.readline()), daemon=True)
+    reader.start()
+    reader.join(timeout_s)
+    return box[0].decode("utf-8", "replace") if box else ""

@@ -1,0 +1,339 @@
+"""Starts the plant, watches it, stops it in order, and leaves nothing behind.
+
+    lock -> sweep leftovers -> compile -> shared memory -> venue -> recorder, shards, execution, admin -> gateway
+         -> watch (deaths, hangs, heartbeats, tape end, duration, signals) -> stop word -> summary -> unlink
+
+The supervisor holds no market or order logic. It owns the shared memory; children attach by the run file.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, Any
+
+from config.kill_file import read_kill
+from config.load import Loaded
+from config.paths import DataPaths
+from shm.topology import Plant, VenueAddress, leftovers
+from workers.compiling import CompileError, warm
+from workers.console import LiveTable, print_summary
+from workers.processes import POLICIES, Child, CrashLoop, command
+from workers.starting import (
+    EXIT_CRASH_LOOP,
+    EXIT_CREDENTIALS,
+    EXIT_OK,
+    EXIT_PREFLIGHT,
+    EXIT_UNEXPECTED,
+    Options,
+    StartError,
+    first_line,
+    make_spec,
+    take_lock,
+)
+from workers.summary import recorder_lag_cells, summarise
+
+HANG_S = 10.0
+STOP_S = 5.0
+DRAIN_S = 120.0
+
+
+class Supervisor:
+    """One run of the plant."""
+
+    def __init__(self, options: Options, loaded: Loaded) -> None:
+        self.options = options
+        self.loaded = loaded
+        self.settings = loaded.settings
+        self.mode = self.settings.trading.mode
+        self.paths = DataPaths(options.data_dir, self.mode)
+        self.paced = bool(options.tape)
+        self.children: list[Child] = []
+        self.plant: Plant | None = None
+        self.spec = make_spec(options, self.settings, self.paths)
+        self.admin_url = ""
+        self._lock: IO[str] | None = None
+        self._signals = 0
+        self._error = ""
+        self._started = time.monotonic()
+        self._venue_port = 0
+        self._config_stamp = self._config_mtimes()
+
+    # --- life ------------------------------------------------------------------------------------------------------
+    def main(self) -> int:
+        """Run to the end; returns the exit code."""
+        code = EXIT_OK
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        try:
+            self._start()
+            self._watch()
+        except StartError as error:
+            code = error.code
+            self._say(f"E{code} {error}")
+        except CompileError as error:
+            code = EXIT_UNEXPECTED
+            self._say(f"E1 {error}")
+        except CrashLoop as error:
+            code = EXIT_CRASH_LOOP
+            self._error = str(error)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            summary = self._stop()
+        if self._error:
+            code = code or EXIT_UNEXPECTED
+            self._say(f"E{code} {self._error}")
+        if summary is not None:
+            print_summary(summary)
+            if self.options.json:
+                print(json.dumps(summary | {"exit_code": code, "error": self._error}), flush=True)
+        return code
+
+    def _on_signal(self, number: int, frame: object) -> None:
+        self._signals += 1
+        if self._signals > 1:  # the second one does not wait for anybody
+            for child in self.children:
+                if child.process:
+                    child.process.kill()
+
+    def _say(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    # --- start -----------------------------------------------------------------------------------------------------
+    def _start(self) -> None:
+        if self.mode == "LIVE":
+            raise StartError(
+                EXIT_CREDENTIALS,
+                "mode LIVE: the order path to Bybit is not part of this version, nothing was started.\n"
+                "   Use `--mode SIM` (paper) or `--mode DRY_RUN`.",
+            )
+        self._lock = take_lock(self.paths)
+        swept = leftovers()
+        if swept:
+            self._say(f"removed {len(swept)} shared-memory leftovers of dead runs")
+        latch = read_kill(self.paths.kill_file)
+        if latch:
+            self._say(
+                f"KILL is latched ({latch.get('source')}: {latch.get('reason')}): nothing will be entered.\n"
+                "   Clear it with `launch.py resume --clear-kill` after looking why."
+            )
+        warm(Path(os.environ["NUMBA_CACHE_DIR"]), show=not self.options.verbose)
+        self._make_plant()
+        venue = self._start_venue() if not self.paced and self.options.venue == "embedded" else None
+        if venue:
+            count = venue.get("symbols", "?")
+            self._say(f"embedded exchange: {count} symbols at {venue['rest']}, seed {self.options.seed}")
+        roles = [("recorder", 0)] if self.settings.system.recorder.enabled else []
+        roles += [("shard", index) for index in range(self.options.shards)] + [("execution", 0)]
+        if self.options.admin:
+            roles.append(("admin", 0))
+        for role, index in roles:
+            self._spawn(role, index)
+        self._wait_running()
+        self._spawn("gateway", 0)  # last: every reader is in place before the first event
+        self._wait_running()
+        if self.options.admin:
+            self._announce_admin()
+        self._say(f"{self.mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
+
+    def _source_text(self) -> str:
+        if self.paced:
+            names = ", ".join(Path(path).name for path in self.options.tape)
+            return f"tape {names} at {'full speed' if not self.options.speed else f'{self.options.speed:g}x'}"
+        return f"venue {self.options.venue}"
+
+    def _make_plant(self) -> None:
+        try:
+            self.plant = Plant.create(self.spec)
+        except OSError as error:
+            raise StartError(
+                EXIT_PREFLIGHT,
+                f"shared memory: {error}.\n"
+                "   Free /dev/shm (containers: --shm-size=1g) or make the rings in system.toml smaller.",
+            ) from None
+        self.spec.save(self.paths.run_file)
+        self.paths.admin_file.unlink(missing_ok=True)
+
+    def _venue_command(self) -> list[str]:
+        options = self.options
+        arguments = ["--seed", str(options.seed), "--json", "--with-parent", "--port", str(self._venue_port)]
+        arguments += ["--symbols", options.symbols or "40"]
+        return command(POLICIES["venue"].module, *arguments)
+
+    def _start_venue(self) -> dict[str, Any]:
+        """Start the embedded exchange and read its addresses from its first line."""
+        child = next((c for c in self.children if c.role == "venue"), None)
+        if child is None:
+            child = Child("venue", 0, [], self.paths.log_dir / "venue.log")
+            self.children.append(child)
+        child.command = self._venue_command()
+        child.start(show_output=bool(self.options.verbose), stdout=subprocess.PIPE)
+        assert child.process is not None and child.process.stdout is not None
+        line = first_line(child.process.stdout, POLICIES["venue"].boot_s)
+        try:
+            venue = json.loads(line)
+            self.spec.venue = VenueAddress(rest=venue["rest"], ws_public=venue["ws_public"])
+        except (ValueError, KeyError, TypeError):
+            raise StartError(EXIT_UNEXPECTED, f"the embedded exchange did not start:\n{child.last_words()}") from None
+        self._venue_port = int(venue["rest"].rsplit(":", 1)[1])
+        self.spec.save(self.paths.run_file)
+        return venue
+
+    def _spawn(self, role: str, index: int) -> None:
+        arguments = ["--run", str(self.paths.run_file)] + (["--index", str(index)] if role == "shard" else [])
+        name = f"{role}-{index}" if role == "shard" else role
+        child = Child(role, index, command(POLICIES[role].module, *arguments), self.paths.log_dir / f"{name}.log")
+        child.start(show_output=bool(self.options.verbose))
+        self.children.append(child)
+
+    def _wait_running(self) -> None:
+        """Wait until every started child says RUN; a child that ends first is a start-up error with its last words."""
+        deadline = time.monotonic() + 60.0
+        while self._signals == 0:
+            waiting = [c for c in self.children if c.role != "venue" and not self._is_running(c)]
+            if not waiting:
+                return
+            for child in waiting:
+                code = child.poll()
+                if code is not None:
+                    text = f"{child.name} ended at start (exit code {code}):\n{child.last_words()}"
+                    raise StartError(code if code in (2, 3, 5) else EXIT_UNEXPECTED, text)
+            if time.monotonic() > deadline:
+                names = ", ".join(child.name for child in waiting)
+                raise StartError(EXIT_UNEXPECTED, f"{names} did not become ready within 60 s; see {self.paths.log_dir}")
+            time.sleep(0.01)
+
+    def _is_running(self, child: Child) -> bool:
+        cnc = self.plant.cnc(child.role, child.index)
+        return cnc.pid == child.pid and cnc.ready
+
+    def _announce_admin(self) -> None:
+        deadline = time.monotonic() + 20.0
+        while not self.paths.admin_file.exists() and time.monotonic() < deadline and not self._signals:
+            time.sleep(0.01)
+        try:
+            port = json.loads(self.paths.admin_file.read_text())["port"]
+        except (OSError, ValueError, KeyError):
+            log = self.paths.log_dir / "admin.log"
+            self._say(f"the page did not come up; see {log}. Trading does not depend on it.")
+            return
+        self.admin_url = f"http://{self.spec.admin_host}:{port}/"
+        self._say(f"page: {self.admin_url}\n  one-time login: {self.admin_url}login#{self.spec.token}")
+
+    # --- watch -----------------------------------------------------------------------------------------------------
+    def _watch(self) -> None:
+        deadline = time.monotonic() + self.options.duration_s if self.options.duration_s else None
+        with LiveTable(self, enabled=not self.options.json and not self.options.verbose) as table:
+            while not self._signals and not self._error:
+                self._reap()
+                self._check_heartbeats()
+                self._check_config_files()
+                if self.paced and self._tape_done():
+                    return
+                if deadline and time.monotonic() >= deadline:
+                    return
+                table.refresh()
+                time.sleep(0.02 if self.paced else 0.05)
+
+    def _reap(self) -> None:
+        now = time.monotonic()
+        for child in self.children:
+            code = child.poll()
+            if code is not None:
+                self._note_death(child, code)
+            elif child.process is None and now >= child.restart_at:
+                self._restart(child)
+
+    def _note_death(self, child: Child, code: int) -> None:
+        words = child.last_words()
+        if self.paced and not POLICIES[child.role].survives_on_tape:
+            child.process = None
+            self._error = f"{child.name} died ({code}) in a tape run: its result would mean nothing.\n{words}"
+            return
+        cnc = self.plant.cnc(child.role, child.index)
+        cnc.supervisor_set("exits", cnc.supervisor_get("exits") + 1)
+        cnc.supervisor_set("exit_code", code)
+        cnc.supervisor_set("exit_ns", time.monotonic_ns())
+        pause = child.note_death(code)
+        self._say(f"{child.name} died ({child.last_exit}); restart in {pause:.1f} s")
+
+    def _restart(self, child: Child) -> None:
+        child.restarts += 1
+        if child.role == "venue":
+            self._start_venue()
+        else:
+            self.plant.cnc(child.role, child.index).supervisor_set("restarts", child.restarts)
+            child.start(show_output=bool(self.options.verbose))
+
+    def _check_heartbeats(self) -> None:
+        """A running process whose heartbeat stands still is stuck: SIGKILL, then its policy applies."""
+        now = time.monotonic_ns()
+        for child in self.children:
+            if child.role == "venue" or child.process is None:
+                continue
+            cnc = self.plant.cnc(child.role, child.index)
+            if cnc.pid == child.pid and cnc.ready and now - cnc.heartbeat_ns > HANG_S * 1e9:
+                self._say(f"{child.name} hangs (no heartbeat for {HANG_S:.0f} s): killed")
+                child.process.kill()
+
+    def _config_mtimes(self) -> tuple[float, ...]:
+        return tuple(path.stat().st_mtime if path.exists() else 0.0 for path in self.loaded.files)
+
+    def _check_config_files(self) -> None:
+        """Outside LIVE an edited configuration file is a reload request; the gateway validates and orders it."""
+        stamp = self._config_mtimes()
+        if stamp != self._config_stamp and self.mode != "LIVE":
+            self._config_stamp = stamp
+            self.plant.control.request_config("cli")
+
+    def _tape_done(self) -> bool:
+        return bool(self.plant.control.drained) and self._recorder_caught_up()
+
+    def _recorder_caught_up(self) -> bool:
+        """Wait (bounded) until the recorder has read every ring."""
+        recorder = next((c for c in self.children if c.role == "recorder" and c.process), None)
+        if recorder is None:
+            return True
+        deadline = time.monotonic() + DRAIN_S
+        while time.monotonic() < deadline and recorder.poll() is None and not self._signals:
+            if recorder_lag_cells(self.plant) == 0:
+                break
+            time.sleep(0.01)
+        return True
+
+    # --- stop ------------------------------------------------------------------------------------------------------
+    def _stop(self) -> dict[str, Any] | None:
+        """Orderly stop within `STOP_S`, then by force; returns the summary of a run that had started."""
+        summary = None
+        if self.plant is not None:
+            self.plant.control.request_stop()
+        order = {"venue": 2, "recorder": 1}
+        for rank in (0, 1, 2):  # the recorder outlives what it records, the venue its clients
+            group = [c for c in self.children if order.get(c.role, 0) == rank and c.process]
+            for child in group:
+                if child.process and child.process.poll() is None:
+                    child.process.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + STOP_S
+            for child in group:
+                assert child.process is not None
+                try:
+                    child.process.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    self._say(f"{child.name} did not stop within {STOP_S:.0f} s: killed")
+                    child.process.kill()
+                    child.process.wait()
+        if self.plant is not None:
+            if any(child.role == "gateway" for child in self.children):
+                summary = summarise(self.plant, self.children, time.monotonic() - self._started)
+            self.plant.destroy()
+            self.paths.run_file.unlink(missing_ok=True)
+            self.paths.admin_file.unlink(missing_ok=True)
+        if self._lock is not None:
+            self._lock.close()
+        return summary
