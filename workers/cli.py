@@ -150,6 +150,7 @@ def run(
         admin=not no_admin,
         seed=seed,
         config_files=tuple(str(path.resolve()) for path in config_files),
+        overrides=overrides,
         json=as_json,
         verbose=verbose,
     )

@@ -7,9 +7,10 @@ import os
 import secrets
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from config.fingerprint import source_digest
 from config.paths import ROOT, DataPaths
@@ -47,6 +48,7 @@ class Options:
     admin: bool = True
     seed: int = 42
     config_files: tuple[str, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict)  # settings given on the command line
     json: bool = False
     verbose: int = 0
 
@@ -92,7 +94,7 @@ def venue_address(name: str) -> VenueAddress | None:
 
 def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec:
     """Everything the processes must know of this run."""
-    system = settings.system
+    system, rings = settings.system, settings.system.rings
     paced = bool(options.tape)
     return RunSpec(
         run_id=new_run_id(),
@@ -104,17 +106,21 @@ def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec
         venue=None if paced else venue_address(options.venue),
         tape=list(options.tape),
         tape_speed=options.speed,
-        instruments_file=options.instruments,
+        instruments=options.instruments,
         symbols=options.symbols,
         config_files=list(options.config_files),
-        admin_host=system.admin.host,
-        admin_port=system.admin.port,
+        overrides=dict(options.overrides) | {"trading.mode": settings.trading.mode},
+        admin={"host": system.admin.host, "port": system.admin.port},
         token=secrets.token_urlsafe(24) if options.admin else "",
         created_ns=time.time_ns(),
+        market_cells=rings.market_cells,
+        raw_cells=rings.raw_cells,
+        intent_slots=rings.intent_slots,
+        report_slots=rings.report_slots,
+        log_records=rings.log_records,
         park_ms=system.idle.park_ms,
         spin=system.idle.spin,
         code_hash=source_digest(),
-        settings=settings,
     )
 
 

@@ -11,18 +11,12 @@ import numpy as np
 from core.engine.digest import combine
 from core.enums import FeedState
 from core.records import SYMBOL, SYMBOL_ROW
-from shm.topology import MAX_SYMBOLS, SLOT_RECORDER, SLOT_SHARD, Plant
+from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
 
 GATEWAY_COUNTS = (
     "frames", "decoded", "other", "rejected", "unknown_topic", "unknown_symbol", "off_grid", "gaps", "resyncs",
     "resets", "stale", "shed_events", "reconnects",
 )
-
-
-def recorder_lag_cells(plant: Plant) -> int:
-    """Cells in the raw and log rings that the recorder has not read yet."""
-    lag = plant.raw().slot_lag_cells(SLOT_RECORDER)
-    return lag + sum(plant.log(role, index).slot_lag_cells(SLOT_RECORDER) for role, index in plant.rows)
 
 
 def symbol_rows(plant: Plant) -> np.ndarray:
@@ -34,7 +28,7 @@ def symbol_rows(plant: Plant) -> np.ndarray:
 
 def decision_digest(plant: Plant) -> str:
     """One number for everything decided: equal for equal events, whatever the number of shards."""
-    rows, account = symbol_rows(plant), plant.account().read(0)
+    rows, account = symbol_rows(plant), plant.account().read(0)[0]
     return combine(
         np.ascontiguousarray(rows["name_hash"]), np.ascontiguousarray(rows["digest"]), int(account["digest"])
     )
@@ -82,7 +76,7 @@ def summarise(plant: Plant, children: Sequence[Any], wall_s: float) -> dict[str,
 
 
 def _account(plant: Plant) -> dict[str, Any]:
-    row = plant.account().read(0)
+    row = plant.account().read(0)[0]
     counts = ("intents", "orders", "fills", "rejects", "trades_closed", "wins", "open_positions", "working_orders")
     values: dict[str, Any] = {name: int(row[name]) for name in counts}
     for name in ("balance", "equity", "unrealised", "realised", "realised_day", "margin_used", "fees", "heat"):
@@ -111,7 +105,7 @@ def status(plant: Plant) -> dict[str, Any]:
         {
             "name": f"market-{i}",
             "lag_cells": plant.market(i).slot_lag_cells(SLOT_SHARD),
-            "capacity_cells": plant.spec.settings.system.rings.market_cells,
+            "capacity_cells": plant.spec.market_cells,
             "lost": plant.counters("shard", i).get("lost_messages"),
         }
         for i in range(plant.spec.shards)

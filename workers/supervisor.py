@@ -36,7 +36,7 @@ from workers.starting import (
     make_spec,
     take_lock,
 )
-from workers.summary import recorder_lag_cells, summarise
+from workers.summary import summarise
 
 HANG_S = 10.0
 STOP_S = 5.0
@@ -223,7 +223,7 @@ class Supervisor:
             log = self.paths.log_dir / "admin.log"
             self._say(f"the page did not come up; see {log}. Trading does not depend on it.")
             return
-        self.admin_url = f"http://{self.spec.admin_host}:{port}/"
+        self.admin_url = f"http://{self.spec.admin['host']}:{port}/"
         self._say(f"page: {self.admin_url}\n  one-time login: {self.admin_url}login#{self.spec.token}")
 
     # --- watch -----------------------------------------------------------------------------------------------------
@@ -256,10 +256,7 @@ class Supervisor:
             child.process = None
             self._error = f"{child.name} died ({code}) in a tape run: its result would mean nothing.\n{words}"
             return
-        cnc = self.plant.cnc(child.role, child.index)
-        cnc.supervisor_set("exits", cnc.supervisor_get("exits") + 1)
-        cnc.supervisor_set("exit_code", code)
-        cnc.supervisor_set("exit_ns", time.monotonic_ns())
+        self.plant.cnc(child.role, child.index).note_exit(code)
         pause = child.note_death(code)
         self._say(f"{child.name} died ({child.last_exit}); restart in {pause:.1f} s")
 
@@ -268,7 +265,7 @@ class Supervisor:
         if child.role == "venue":
             self._start_venue()
         else:
-            self.plant.cnc(child.role, child.index).supervisor_set("restarts", child.restarts)
+            self.plant.cnc(child.role, child.index).note_restart(child.restarts)
             child.start(show_output=bool(self.options.verbose))
 
     def _check_heartbeats(self) -> None:
@@ -302,7 +299,7 @@ class Supervisor:
             return True
         deadline = time.monotonic() + DRAIN_S
         while time.monotonic() < deadline and recorder.poll() is None and not self._signals:
-            if recorder_lag_cells(self.plant) == 0:
+            if self.plant.recorder_lag_cells() == 0:
                 break
             time.sleep(0.01)
         return True

@@ -1,0 +1,88 @@
+"""GET routes. Everything comes from the shared snapshot: a request never reads shared memory more often than the push does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from admin import present
+from admin.views import Views
+from admin.web import ApiError, answer
+
+MAX_LIMIT = 500
+
+
+def _limit() -> int:
+    text = request.args.get("limit", "100")
+    if not text.isdigit() or not 1 <= int(text) <= MAX_LIMIT:
+        raise ApiError(400, f"limit is '{text[:20]}'", f"send limit=1…{MAX_LIMIT}")
+    return int(text)
+
+
+def read_routes(views: Views) -> Blueprint:
+    """The blueprint of all reads over `views`."""
+    api = Blueprint("read", __name__, url_prefix="/api")
+
+    @api.get("/health")
+    def health() -> Response:
+        return answer(present.health(views.snapshot()))
+
+    @api.get("/summary")
+    def summary() -> Response:
+        return answer({**present.summary(views.snapshot()), "run": views.run_json()})
+
+    @api.get("/hotlist")
+    def hotlist() -> Response:
+        rows = present.hotlist(views.snapshot())
+        return answer({"list": rows, "count": len(rows)})
+
+    @api.get("/symbol/<symbol>")
+    def symbol(symbol: str) -> Response:
+        snapshot = views.snapshot()
+        info = snapshot.by_name(symbol)
+        at = snapshot.place(info.id) if info else -1
+        if info is None or at < 0:
+            raise ApiError(404, f"symbol '{symbol[:24]}' is not listed", "GET /api/hotlist lists every symbol")
+        result: dict[str, Any] = present.hot_row(info, snapshot.rows[at], present.age_ms(snapshot, at))
+        result["position"] = next((row for row in present.positions(snapshot) if row["symbol"] == info.name), None)
+        result["events_recent"] = views.events.page(50, views.names(), symbol=info.id)[0]
+        result["detail"] = views.detail(info.id)
+        return answer(result)
+
+    @api.get("/positions")
+    def positions() -> Response:
+        rows = present.positions(views.snapshot())
+        return answer({"list": rows, "count": len(rows)}, positions=rows, count=len(rows))
+
+    @api.get("/trades/active")
+    def trades_active() -> Response:
+        snapshot = views.snapshot()
+        rows = [row for row in present.hotlist(snapshot) if row["state"] in ("ORDER_PLACED", "IN_POSITION", "MANAGING")]
+        return answer({"list": rows, "positions": present.positions(snapshot), "count": len(rows)})
+
+    @api.get("/events/recent")
+    def events_recent() -> Response:
+        limit = _limit()
+        symbol = None
+        if wanted := request.args.get("symbol"):
+            info = views.snapshot().by_name(wanted)
+            if info is None:
+                raise ApiError(404, f"symbol '{wanted[:24]}' is not listed", "GET /api/hotlist lists every symbol")
+            symbol = info.id
+        cursor = request.args.get("cursor", "")
+        if cursor and not cursor.isdigit():
+            raise ApiError(400, "cursor is not one of ours", "send back nextPageCursor as you got it")
+        kind = request.args.get("kind")
+        if kind is not None and not views.events.is_kind(kind):
+            raise ApiError(400, f"kind '{kind[:20]}' is unknown", f"one of {', '.join(views.events.kinds())}")
+        views.snapshot()
+        rows, older = views.events.page(limit, views.names(), symbol=symbol, kind=kind,
+                                        before=int(cursor) if cursor else None)
+        return answer({"list": rows, "count": len(rows), "nextPageCursor": str(older) if older else ""})
+
+    @api.get("/storage/status")
+    def storage_status() -> Response:
+        return answer(views.storage())
+
+    return api

@@ -1,0 +1,49 @@
+"""The Flask application, made by a factory: no globals, so tests build one per case and two can live in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Flask, Response, redirect, render_template
+from werkzeug.wrappers import Response as BaseResponse
+
+from admin import metrics
+from admin.api.read import read_routes
+from admin.api.write import write_routes
+from admin.auth import Auth, LoginLimit
+from admin.controls import Controls
+from admin.views import Views
+from admin.web import Address, current, protect
+
+
+def create_app(views: Views, auth: Auth, controls: Controls, where: Address, limit: LoginLimit | None = None,
+               on_login: Callable[[], None] = lambda: None) -> Flask:
+    """Pages and REST over `views`. `where` is read at request time, so its ports may be filled in after binding."""
+    app = Flask(__name__, static_folder="static", template_folder="templates")
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    protect(app, auth, where)
+    app.register_blueprint(read_routes(views))
+    app.register_blueprint(write_routes(auth, controls, where, limit or LoginLimit(), on_login))
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        return Response("ok\n", mimetype="text/plain")
+
+    @app.get("/login")
+    def login_page() -> str:
+        return render_template("login.html", mode=controls.mode, password=auth.has_password)
+
+    @app.get("/")
+    def page() -> str:
+        return render_template("index.html", mode=controls.mode, csrf=auth.csrf(current()),
+                               clear_phrase=controls.clear_phrase, kill_line=views.kill_line, run_id=views.run_id)
+
+    @app.get("/favicon.ico")
+    def favicon() -> BaseResponse:
+        return redirect(f"/static/favicon-{controls.mode.lower()}.svg")
+
+    @app.get("/metrics", endpoint="metrics")
+    def prometheus() -> Response:
+        return Response(metrics.render(views.snapshot()), content_type=metrics.CONTENT_TYPE)
+
+    return app

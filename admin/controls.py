@@ -1,0 +1,122 @@
+"""The writes of the admin process: PAUSE, KILL and clearing a kill. No web framework here, so nothing of it can fail them.
+
+KILL comes first and depends on nothing: the control word, then the durable file `run/KILL`, then the audit line. A full
+disk or a broken log makes the answer carry a warning; it never takes the word back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from admin.files import JsonLines, sync_folder
+from config.kill_file import clear_kill, read_kill, write_kill
+from config.paths import DataPaths
+from shm.control import ControlBlock
+
+SOURCE = "admin"
+ACK_TIMEOUT_S = 0.6
+ACK_POLL_S = 0.004
+
+
+class NotFlat(Exception):
+    """A kill may not be cleared while positions or orders are open, unless they are adopted knowingly."""
+
+
+def utc_text(wall_ns: int) -> str:
+    """ISO-8601 with microseconds and Z."""
+    return datetime.fromtimestamp(wall_ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Controls:
+    """Writes control words and leaves a trace of each write.
+
+    `wake()` rings every process so that sleepers look at the words at once; `acks()` gives one row per process that runs:
+    {"name", "kill_seen_ns" (monotonic, 0 = not seen), "alive"}; `exposure()` gives (open positions, working orders).
+    """
+
+    def __init__(self, words: ControlBlock, paths: DataPaths, wake: Callable[[], None], acks: Callable[[], list[dict]],
+                 exposure: Callable[[], tuple[int, int]]) -> None:
+        self._words = words
+        self._kill_file = paths.kill_file
+        self._audit = JsonLines(paths.audit_file)
+        self._wake = wake
+        self._acks = acks
+        self._exposure = exposure
+        self.mode = paths.mode
+
+    def audit(self, action: str, actor: str, address: str, **detail: object) -> str | None:
+        """Append one audit line; the reason as text when the disk refused it."""
+        now = time.time_ns()
+        row = {"ts": utc_text(now), "ts_ns": now, "evt": f"admin.{action}", "actor": actor, "from": address, "v": 1,
+               **detail}
+        try:
+            self._audit.append(row)
+        except OSError as error:
+            return f"audit line not written ({error}); free the disk or fix its permissions"
+        return None
+
+    def pause(self, on: bool, actor: str, address: str) -> dict:
+        """Stop or allow new entries; exits keep working."""
+        self._words.request_pause(SOURCE, on)
+        self._wake()
+        warning = self.audit("pause" if on else "resume", actor, address)
+        return {"paused": on, "warnings": [warning] if warning else []}
+
+    def kill(self, reason: str, actor: str, address: str) -> dict:
+        """Latch the kill and report which process has seen it, after how many milliseconds.
+
+        Idempotent: a second kill asserts the word again, keeps the first file, and reports the same latch.
+        """
+        self._words.request_kill(SOURCE)
+        self._wake()
+        requested = self._words.get("kill_ns") or time.monotonic_ns()
+        warnings = []
+        first = read_kill(self._kill_file)
+        try:
+            write_kill(self._kill_file, SOURCE, reason)
+        except OSError as error:
+            warnings.append(f"{self._kill_file} not written ({error}): the kill holds, but would not survive a restart; "
+                            "write the file by hand")
+        warning = self.audit("kill", actor, address, reason=reason, repeated=first is not None)
+        if warning:
+            warnings.append(warning)
+        acks = self._wait_for_acks(requested)
+        return {"killed": True, "already": first is not None, "since_ts": first["time_ns"] // 1_000_000 if first else None,
+                "seen": sum(row["seen"] for row in acks), "of": len(acks), "processes": acks, "warnings": warnings}
+
+    def _wait_for_acks(self, requested: int) -> list[dict]:
+        """Ask until every live process has seen the kill, at most `ACK_TIMEOUT_S`; ms count from the request in force."""
+        deadline = time.monotonic_ns() + int(ACK_TIMEOUT_S * 1e9)
+        while True:
+            rows = [{"name": row["name"], "seen": row["kill_seen_ns"] > 0, "alive": row["alive"],
+                     "ms": round(max(0, row["kill_seen_ns"] - requested) / 1e6, 2) if row["kill_seen_ns"] else None}
+                    for row in self._acks()]
+            waiting = any(not row["seen"] and row["alive"] is not False for row in rows)
+            if not waiting or time.monotonic_ns() >= deadline:
+                return rows
+            time.sleep(ACK_POLL_S)
+
+    @property
+    def clear_phrase(self) -> str:
+        """What a person types to clear a kill: names the mode, so that nobody clears the wrong system."""
+        return f"CLEAR KILL {self.mode}"
+
+    def clear(self, reason: str, adopt: bool, actor: str, address: str) -> dict:
+        """Take the latch back: file first, then the word. Raises NotFlat when something is open and not adopted."""
+        positions, orders = self._exposure()
+        if (positions or orders) and not adopt:
+            raise NotFlat(f"{positions} position(s) and {orders} working order(s) are still open")
+        warnings = []
+        try:
+            if clear_kill(self._kill_file):
+                sync_folder(self._kill_file.parent)
+        except OSError as error:
+            return {"killed": True, "warnings": [f"{self._kill_file} not removed ({error}); the kill stays latched"]}
+        self._words.clear_kill()
+        self._wake()
+        warning = self.audit("kill_clear", actor, address, reason=reason, adopted=adopt and bool(positions or orders))
+        if warning:
+            warnings.append(warning)
+        return {"killed": False, "warnings": warnings}

@@ -1,0 +1,267 @@
+"""The one place that reads shared memory for the pages: a snapshot at most every few hundred milliseconds, shared by all.
+
+Readers only: seqlock boards, process pages, ring cursors, and the log rings through the admin's own reader slot. The only
+words written from here are the wishes for the detail board.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import threading
+import time
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+
+from admin.events import EventHistory, Names
+from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
+from admin.snapshot import Snapshot, SymbolInfo, symbol_info
+from config.kill_file import read_kill
+from config.paths import ROOT, DataPaths
+from core.enums import Category, DataState, FeedState, Gate, GlobalRegime, LogKind, Pump, Regime, State
+from core.records import ACCOUNT_ROW, POSITION_ROW, SYMBOL_ROW
+from shm.control import SOURCES
+from shm.layout import DETAIL
+from shm.seqlock import RowBusy
+from shm.topology import DETAIL_FEATURE_NAMES, MAX_SYMBOLS, SLOT_ADMIN, Plant
+
+MAX_AGE_NS = 250_000_000
+STATS_NS = 1_000_000_000
+STORAGE_NS = 10_000_000_000
+PRESSURE_STAGES = ("recv_to_shard", "recv_to_publish", "decode")
+ENUMS: tuple[tuple[str, type[IntEnum]], ...] = (
+    ("state", State), ("regime", Regime), ("pump", Pump), ("gate", Gate), ("category", Category),
+    ("data_state", DataState),
+)
+_FLOATS = [name for name in SYMBOL_ROW.dtype.names or () if SYMBOL_ROW.dtype[name] == np.float64
+           and name not in ("tick_size", "lot_size")]
+
+
+class Views:
+    """Snapshots of `plant`. Safe to call from several threads: one lock around every look."""
+
+    def __init__(self, plant: Plant, paths: DataPaths) -> None:
+        self._plant = plant
+        self._paths = paths
+        self._lock = threading.RLock()
+        self.base_ns = time.monotonic_ns()
+        self.run_id = plant.spec.run_id
+        self.events = EventHistory()
+        self.timeline = Timeline()
+        self.symbols_version = 0
+        self._symbols: dict[int, SymbolInfo] = {}
+        self._listed = np.zeros(MAX_SYMBOLS, bool)
+        self._rows: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL_ROW.dtype)
+        self._seen_events: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
+        self._seen_ms: np.ndarray = np.full(MAX_SYMBOLS, -1, np.int64)
+        self._positions: np.ndarray = np.zeros(MAX_SYMBOLS, POSITION_ROW.dtype)
+        self._account: np.ndarray = np.zeros(1, ACCOUNT_ROW.dtype)
+        self._detail: np.ndarray = np.zeros(1, DETAIL.dtype)
+        self._logs = plant.log_readers(SLOT_ADMIN)
+        self._process_names = {row: plant.row_name(row) for row in range(len(plant.rows))}
+        self._cpu = CpuMeter()
+        self._stages = StageMeter(plant)
+        self._stats_ns = 0
+        self._stage_rows: list[dict] = []
+        self._global = GlobalRegime.GLOBAL_NORMAL
+        self._global_ts = 0
+        self._kill: dict | None = None
+        self._storage: tuple[int, dict] = (0, {})
+        self._latest: Snapshot | None = None
+
+    # --- looking
+    def snapshot(self, max_age_ns: int = MAX_AGE_NS) -> Snapshot:
+        """The newest snapshot, looked up again when it is older than `max_age_ns`."""
+        latest = self._latest
+        if latest is not None and time.monotonic_ns() - latest.mono_ns < max_age_ns:
+            return latest
+        return self.refresh()
+
+    def refresh(self) -> Snapshot:
+        """Look now."""
+        with self._lock:
+            now = time.monotonic_ns()
+            wall = time.time_ns()
+            self._drain_logs()
+            self._look_at_symbols()
+            ids = np.flatnonzero(self._listed)
+            now_ms = (now - self.base_ns) // 1_000_000
+            self._look_at_rows(ids, now_ms)
+            self._look_at_positions()
+            self._plant.account().read_all(self._account)
+            if now - self._stats_ns >= STATS_NS:
+                self._cpu.look([self._plant.cnc(*row).pid for row in self._plant.rows if self._plant.cnc(*row).pid])
+                self._kill = read_kill(self._paths.kill_file)
+            processes = process_rows(self._plant, self._cpu)
+            control = self._control(processes)
+            rings = ring_rows(self._plant)
+            counters = {name: page.as_dict() for name, page in self._plant.pages().items()}
+            if now - self._stats_ns >= STATS_NS:
+                self._stats_ns = now
+                self._look_at_stages(wall, rings, control, counters)
+            used = self._positions["side"] != 0
+            self._latest = Snapshot(
+                wall, now, int(now_ms), self._symbols, ids, self._rows[ids].copy(), self._seen_ms[ids].copy(),
+                self._positions[used].copy(), self._account.copy(), control, processes, self._stage_rows, rings,
+                {name: values for name, values in counters.items() if values},
+                {"regime": self._global.name, "since_ts": self._global_ts},
+            )
+            return self._latest
+
+    def _drain_logs(self) -> None:
+        batches = []
+        for reader in self._logs.values():
+            while len(records := reader.read()):
+                batches.append(records)
+        if not batches:
+            return
+        records = np.concatenate(batches)
+        records = records[np.argsort(records["ts_ns"], kind="stable")]
+        verdicts = np.flatnonzero(records["kind"] == LogKind.GLOBAL_REGIME)
+        if len(verdicts):
+            last = records[verdicts[-1]]
+            if int(last["b"]) in GlobalRegime.__members__.values():
+                self._global, self._global_ts = GlobalRegime(int(last["b"])), int(last["ts_ns"]) // 1_000_000
+        self.events.append(records)
+
+    def _look_at_symbols(self) -> None:
+        board = self._plant.symbols()
+        changed = board.changed_since()
+        if not len(changed):
+            return
+        symbols = dict(self._symbols)
+        for row in changed.tolist():
+            try:
+                record = board.read(row)[0]
+            except RowBusy:
+                continue
+            if int(record["name"][0]):
+                symbols[row] = symbol_info(record)
+                self._listed[row] = int(record["status"]) == 1
+        self._symbols = symbols
+        self.symbols_version += 1
+
+    def _look_at_rows(self, ids: np.ndarray, now_ms: int) -> None:
+        count = int(ids[-1]) + 1 if len(ids) else 0
+        rows = self._rows[:count]
+        self._plant.symbol_rows().read_all(rows)
+        moved = rows["events"] != self._seen_events[:count]
+        self._seen_ms[:count][moved] = now_ms
+        self._seen_events[:count][moved] = rows["events"][moved]
+        for name in _FLOATS:  # a row nobody has written yet knows nothing
+            rows[name][rows["events"] == 0] = math.nan
+
+    def _look_at_positions(self) -> None:
+        board = self._plant.positions()
+        for row in board.changed_since().tolist():
+            board.read_into(row, self._positions, row)
+
+    def _control(self, processes: list[dict]) -> dict:
+        control = self._plant.control
+        words = control.as_dict()
+        killed = control.kill_sources()
+        paused = [source for source in SOURCES if words.get(f"pause_{source}")]
+        gateway = next((row for row in processes if row["role"] == "gateway"), None)
+        seen = [row for row in processes if row["kill_seen_ns"]]
+        return {
+            "killed": bool(killed), "kill_sources": killed, "flat": bool(words["flat"]),
+            "kill": {"time_ms": self._kill.get("time_ns", 0) // 1_000_000, "source": str(self._kill.get("source", "")),
+                     "reason": str(self._kill.get("reason", ""))} if self._kill and killed else None,
+            "kill_seen": len(seen), "kill_of": len(processes),
+            "kill_ms": max((row["kill_ms"] for row in seen if row["kill_ms"] is not None), default=None),
+            "paused": bool(paused), "pause_sources": paused, "degraded": bool(words["degraded"]),
+            "feed": FeedState(words["feed_state"]).name if words["feed_state"] in (0, 1, 2) else str(words["feed_state"]),
+            "feed_beat_ms": gateway["beat_ms"] if gateway else None, "stop": bool(words["stop"]),
+            "published_seq": words["published_seq"], "ended": bool(words["end_seq"]), "drained": bool(words["drained"]),
+            "config_version": words["config_version"],
+        }
+
+    def _look_at_stages(self, wall: int, rings: list[dict], control: dict, counters: dict[str, dict]) -> None:
+        self._stages.look()
+        self._stage_rows = self._stages.rows()
+        gateway = counters.get("gateway", {})
+        self.timeline.add(wall, rings, self._stages.last_second_p99_us(PRESSURE_STAGES), control,
+                          gateway.get("shed_events", 0), sum(ring["lost"] for ring in rings), gateway.get("events", 0))
+
+    # --- details of one symbol
+    def set_detail(self, slot: int, symbol: int) -> None:
+        """Wish for a symbol (-1 = none) on row `slot` of the detail board; its shard fills it."""
+        self._plant.control.want_detail(slot, symbol)
+
+    def detail(self, symbol: int) -> dict | None:
+        """Ladder, candles, trades and features of a symbol that is on the detail board; None while it is not."""
+        with self._lock:
+            wishes = self._plant.control.detail_symbols
+            if symbol not in wishes or self._plant.detail().read_into(wishes.index(symbol), self._detail) <= 0:
+                return None
+            row = self._detail[0]
+            if int(row["symbol"]) != symbol or not int(row["ts_recv_ns"]):
+                return None
+            bids, asks, candles, trades = (int(row[name]) for name in ("n_bids", "n_asks", "n_candles", "n_trades"))
+            features = {name: None if math.isnan(value) else round(value, 6)
+                        for name, value in zip(DETAIL_FEATURE_NAMES, row["features"].tolist(), strict=True)}
+            return {
+                "symbol": symbol, "seq": int(row["seq"]), "ts": int(row["ts_recv_ns"]) // 1_000_000,
+                "bids": [row["bid_ticks"][:bids].tolist(), row["bid_lots"][:bids].tolist()],
+                "asks": [row["ask_ticks"][:asks].tolist(), row["ask_lots"][:asks].tolist()],
+                "candles": [(row["candle_start_ns"][:candles] // 1_000_000).tolist(),
+                            *(row[f"candle_{name}"][:candles].tolist() for name in (
+                                "open_ticks", "high_ticks", "low_ticks", "close_ticks", "volume_lots", "delta_lots"))],
+                "trades": [(row["trade_ts_ns"][:trades] // 1_000_000).tolist(),
+                           *(row[f"trade_{name}"][:trades].tolist() for name in ("ticks", "lots", "side"))],
+                "features": features,
+            }
+
+    # --- names and descriptions
+    def names(self) -> Names:
+        return Names(self._symbols, self._process_names)
+
+    @staticmethod
+    def enums_json() -> dict[str, list[str]]:
+        """Names by value of every enum the binary columns use."""
+        return {name: [member.name for member in sorted(enum)] for name, enum in ENUMS}
+
+    def run_json(self) -> dict:
+        """Description of the run for HELLO and /api/summary."""
+        spec = self._plant.spec
+        source = "tape" if spec.tape else "venue" if spec.venue else "exchange"
+        return {"run_id": spec.run_id, "mode": spec.mode, "shards": spec.shards, "paced": spec.paced, "seed": spec.seed,
+                "source": source, "started_ts": spec.created_ns // 1_000_000, "kill_line": self.kill_line}
+
+    @property
+    def kill_line(self) -> str:
+        """The command that kills from a terminal."""
+        folder = self._paths.data_dir
+        return "python3 launch.py kill" + ("" if folder == ROOT / "data" else f" --data-dir {folder}")
+
+    def storage(self) -> dict:
+        """/api/storage/status: what lies in the data folder and how much room is left; measured at most every 10 s."""
+        with self._lock:
+            measured, result = self._storage
+            now = time.monotonic_ns()
+            if not measured or now - measured > STORAGE_NS:
+                result = _storage(self._paths)
+                self._storage = (now, result)
+            return result
+
+
+def _storage(paths: DataPaths) -> dict:
+    folders = {"journal": paths.journal_dir, "events": paths.events_dir, "logs": paths.log_dir, "run": paths.run_dir}
+    usage = shutil.disk_usage(next(p for p in (paths.data_dir, *paths.data_dir.parents) if p.exists()))
+    return {"data_dir": str(paths.data_dir), "disk_free_bytes": usage.free, "disk_total_bytes": usage.total,
+            "disk_used_pct": round(100 * (1 - usage.free / usage.total), 1),
+            "folders": [{"name": name, **_size(folder)} for name, folder in folders.items()]}
+
+
+def _size(folder: Path) -> dict:
+    files = total = newest = 0
+    for path in folder.rglob("*") if folder.is_dir() else ():
+        try:
+            stat = path.stat()
+        except OSError:
+            continue  # rotated away while we looked
+        if path.is_file():
+            files, total, newest = files + 1, total + stat.st_size, max(newest, int(stat.st_mtime * 1000))
+    return {"files": files, "bytes": total, "newest_ts": newest or None}

@@ -1,0 +1,1 @@
+"""Micro-candles of 1, 3, 5 and 15 s by event time."""

@@ -1,0 +1,1 @@
+"""The trading pipeline: one state, one `run_batch`, one digest."""

@@ -1,0 +1,354 @@
+"""Later stages of the pipeline for one symbol: regime, score, state machine, local risk, the messages that follow."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from core.book.kernels import ASKS, BIDS, best
+from core.engine.digest import TAG_MESSAGE, TAG_REGIME, TAG_REPORT, TAG_STATE, fold
+from core.engine.state import (
+    C_BITS,
+    C_FEED,
+    C_GLOBAL,
+    C_OUTSTANDING,
+    C_PACED,
+    C_REPORTS,
+    C_TRANSITIONS,
+    OUT_DUE,
+    OUT_SEQ,
+    OUT_SYMBOL,
+    mark_dirty,
+    put_log,
+)
+from core.enums import Cause, DataState, LogKind, MessageKind, OrderRole, Severity, State
+from core.jit import kernel
+from core.regime.kernels import update_regime
+from core.score.kernels import raw_signals, reset_score, update_score, volatility_signal
+from core.sim.desk import desk_report, desk_stop, desk_target
+from core.state.kernels import conditions, find_row, local_gate, plan_entry, take_report
+from core.state.machine import ROW_ACTION, ROW_CAUSE, ROW_TO, Action
+
+ZERO = np.int64(0)
+MAX_MOVES = 4  # transitions of one symbol at one event: FLAT, WATCHING, ARMED, ORDER_PLACED
+
+_OK = int(DataState.OK)
+_FLAT, _WATCHING_LONG = int(State.FLAT), int(State.WATCHING_LONG)
+_ARMED_LONG, _ARMED_SHORT, _COOLDOWN = int(State.ARMED_LONG), int(State.ARMED_SHORT), int(State.COOLDOWN)
+_START_SIGNAL, _ENTER, _CANCEL = int(Action.START_SIGNAL), int(Action.ENTER), int(Action.CANCEL)
+_EXIT, _START_COOLDOWN = int(Action.EXIT), int(Action.START_COOLDOWN)
+_G_MIN_MOVE = np.int64(28)
+_NO_CAUSE = np.int64(Cause.NONE)
+
+_M_ENTER, _M_CANCEL = np.int64(MessageKind.ENTER), np.int64(MessageKind.CANCEL)
+_M_EXIT, _M_MARK = np.int64(MessageKind.EXIT), np.int64(MessageKind.MARK)
+_M_FILL, _M_DONE = int(MessageKind.FILL), int(MessageKind.DONE)
+_ROLE_ENTRY = int(OrderRole.ENTRY)
+_LOG_STATE, _LOG_SIGNAL = np.int64(LogKind.STATE), np.int64(LogKind.SIGNAL)
+_LOG_PUMP, _LOG_REGIME = np.int64(LogKind.PUMP), np.int64(LogKind.REGIME)
+_DEBUG, _INFO = np.int64(Severity.DEBUG), np.int64(Severity.INFO)
+
+
+@kernel
+def fold_state(trade, slot, tag, a, b, c, ts_ns):  # type: ignore[no-untyped-def]
+    """Take a tagged triple and its event time into the digest of the slot."""
+    digest = fold(trade[slot].digest, np.int64(tag))
+    digest = fold(digest, np.int64(a))
+    digest = fold(digest, np.int64(b))
+    digest = fold(digest, np.int64(c))
+    trade[slot].digest = fold(digest, ts_ns)
+
+
+@kernel
+def put_message(out, n, kind, symbol_id, seq, ts_ns, mono_ns, decision_id, order_id, side, reason):  # type: ignore[no-untyped-def]
+    """Write a message with these fields and zeros elsewhere to row `n` of `out`; returns n + 1."""
+    row = out[n]
+    row.seq = seq
+    row.ts_event_ns = ts_ns
+    row.mono_recv_ns = mono_ns
+    row.mono_sent_ns = 0
+    row.decision_id = decision_id
+    row.order_id = order_id
+    row.price_ticks = 0
+    row.qty_lots = 0
+    row.stop_ticks = 0
+    row.target_ticks = 0
+    row.zone_min_ticks = 0
+    row.zone_max_ticks = 0
+    row.fee_e8 = 0
+    row.symbol = symbol_id
+    row.kind = kind
+    row.side = side
+    row.role = 0
+    row.is_maker = 0
+    row.score_e2 = 0
+    row.reason = reason
+    row.leaves_lots = 0
+    return n + 1
+
+
+@kernel
+def _hex_text(row, digest):  # type: ignore[no-untyped-def]
+    """The digest as 16 hex digits into row.text."""
+    for k in range(16):
+        nibble = np.int64((digest >> np.uint64(60 - 4 * k)) & np.uint64(15))
+        row.text[k] = nibble + (48 if nibble < 10 else 87)
+
+
+@kernel
+def transition(state, slot, at, now_ns, seq, mono_ns, out, n_out, logs, n_logs):  # type: ignore[no-untyped-def]
+    """Fire row `at` of the table: move, act, log, digest. Returns (n_out, n_logs). `state.plan` holds the entry plan."""
+    trade = state.trade
+    row = trade[slot]
+    before = row.state
+    to = state.rows[at, ROW_TO]
+    cause = state.rows[at, ROW_CAUSE]
+    action = state.rows[at, ROW_ACTION]
+    symbol_id = np.int64(state.symbols[slot].id)
+    row.state = to
+    if to != before:
+        row.since_ns = now_ns
+    if to == _FLAT or to == _COOLDOWN:
+        row.side = 0
+        row.signal_ns = 0
+        row.attempts = 0
+    if action == _START_SIGNAL:
+        row.side = 1 if to == _WATCHING_LONG else -1
+        row.signal_ns = now_ns
+        row.attempts = 0
+    elif action == _START_COOLDOWN:
+        row.cooldown_until_ns = now_ns + state.params[0].cooldown_ns
+    elif action == _ENTER:
+        side = row.side
+        score = row.score_long if side > 0 else row.score_short
+        n_out = put_message(out, n_out, _M_ENTER, symbol_id, seq, now_ns, mono_ns, seq, ZERO, side, cause)
+        message = out[n_out - 1]
+        message.price_ticks = state.plan[0]
+        message.stop_ticks = state.plan[1]
+        message.target_ticks = state.plan[2]
+        message.zone_min_ticks = state.plan[3]
+        message.zone_max_ticks = state.plan[4]
+        message.score_e2 = int(math.floor(score * 100.0 + 0.5))
+        row.attempts += 1
+        row.working = 1
+        row.entry_leaves = -1
+        row.cancel_ns = 0
+        row.exit_ns = 0
+        row.order_id = 0
+        row.decision_id = seq
+        row.stop_ticks = state.plan[1]
+        row.target_ticks = state.plan[2]
+        n_logs = put_log(
+            logs, n_logs, _LOG_SIGNAL, _INFO, symbol_id, now_ns, seq, side, state.plan[0], state.plan[1], state.plan[2],
+            np.int64(message.score_e2), row.attempts, row.flow, 0.0,
+        )
+    elif action == _CANCEL:
+        if row.working != 0 and row.cancel_ns == 0:
+            n_out = put_message(
+                out, n_out, _M_CANCEL, symbol_id, seq, now_ns, mono_ns, row.decision_id, row.order_id, row.side, cause
+            )
+            row.cancel_ns = now_ns
+    elif action == _EXIT:
+        n_out = put_message(
+            out, n_out, _M_EXIT, symbol_id, seq, now_ns, mono_ns, row.decision_id, row.order_id, row.side, cause
+        )
+        row.exit_ns = now_ns
+    fold_state(trade, slot, TAG_STATE, before, to, cause, now_ns)
+    state.control[C_TRANSITIONS] += 1
+    mark_dirty(trade, slot, state.control)
+    bid, _ = best(state.book, slot, BIDS)
+    ask, _ = best(state.book, slot, ASKS)
+    severity = _INFO if to >= _ARMED_LONG or before >= _ARMED_LONG else _DEBUG
+    n_logs = put_log(
+        logs, n_logs, _LOG_STATE, severity, symbol_id, now_ns, seq, before, to, cause,
+        np.int64(math.floor(row.score_long * 100.0 + 0.5)), np.int64(math.floor(row.score_short * 100.0 + 0.5)),
+        (bid + ask) // 2, state.features.row[slot].spread_bps, row.flow,
+    )
+    _hex_text(logs[n_logs - 1], row.digest)
+    return n_out, n_logs
+
+
+@kernel
+def round_trip_fee_bps(symbols, slot, params):  # type: ignore[no-untyped-def]
+    """Fees of entering and leaving as taker, in bps: the worst the desk may charge. The settings' where the instrument
+    names none."""
+    fee_e8 = symbols[slot].taker_fee_e8
+    if fee_e8 == 0:
+        fee_e8 = params[0].taker_fee_e8
+    return 2.0 * fee_e8 / 1e4
+
+
+@kernel
+def update_regime_stage(state, slot, now_ns, seq, logs, n_logs):  # type: ignore[no-untyped-def]
+    """Stage 'regime'. Returns n_logs."""
+    row = state.trade[slot]
+    feature = state.features.row[slot]
+    symbol = state.symbols[slot]
+    pump, regime = row.pump, row.regime
+    news = 0
+    if symbol.flags & 1 and now_ns - symbol.listed_ns < state.params[0].news_listing_ns:
+        news = 1
+    changed = update_regime(
+        state.trade, slot, feature.mid, feature.change_1m_pct, feature.volume_surge, feature.atr_1s_bps, news, now_ns,
+        state.params,
+    )
+    if changed == 0:
+        return n_logs
+    symbol_id = np.int64(symbol.id)
+    fold_state(state.trade, slot, TAG_REGIME, row.pump, row.regime, ZERO, now_ns)
+    mark_dirty(state.trade, slot, state.control)
+    if changed & 1:
+        n_logs = put_log(
+            logs, n_logs, _LOG_PUMP, _INFO, symbol_id, now_ns, seq, pump, row.pump, ZERO, ZERO, ZERO, ZERO,
+            feature.change_1m_pct, feature.volume_surge,
+        )
+    if changed & 2:
+        n_logs = put_log(
+            logs, n_logs, _LOG_REGIME, _INFO, symbol_id, now_ns, seq, regime, row.regime, ZERO, ZERO, ZERO, ZERO,
+            feature.change_1m_pct, feature.volume_surge,
+        )
+    return n_logs
+
+
+@kernel
+def update_score_stage(state, slot, warm, now_ns):  # type: ignore[no-untyped-def]
+    """Stage 'score'. Returns MinMoveForProfit in bps: fees x (1 + buffer) + spread (nan = not known)."""
+    row = state.trade[slot]
+    feature = state.features.row[slot]
+    par = state.params[0]
+    fees_bps = round_trip_fee_bps(state.symbols, slot, state.params)
+    min_move_bps = fees_bps * (1.0 + par.fee_buffer) + feature.spread_bps
+    if warm == 0 or row.data_state != _OK:
+        if row.score_ns != 0:
+            reset_score(state.trade, slot, state.signals, state.terms)
+        return min_move_bps
+    half_spread = 0.5 * feature.spread_bps * feature.mid * 1e-4
+    offset = (feature.microprice - feature.mid) / half_spread if half_spread > 0.0 else 0.0
+    volatility = volatility_signal(feature.atr_1s_bps, min_move_bps, par.explosion_bps)
+    raw_signals(
+        state.raw, feature.imbalance_top, feature.imbalance_n, feature.delta_10s, feature.buy_10s + feature.sell_10s,
+        feature.trades_per_s_10s, offset, feature.streak, volatility,
+    )
+    update_score(
+        state.trade, slot, state.signals, state.terms, state.raw, feature.spread_bps, now_ns, state.params
+    )
+    return min_move_bps
+
+
+@kernel
+def decide(state, slot, now_ns, seq, mono_ns, out, n_out, logs, n_logs):  # type: ignore[no-untyped-def]
+    """Stages regime, score, state machine and local risk of one symbol at one event. Returns (n_out, n_logs)."""
+    trade = state.trade
+    row = trade[slot]
+    feature = state.features.row[slot]
+    warm = 0
+    if feature.warm == 1.0 and feature.mid > 0.0 and feature.atr_1s_bps >= 0.0:
+        warm = 1
+
+    n_logs = update_regime_stage(state, slot, now_ns, seq, logs, n_logs)
+    min_move_bps = update_score_stage(state, slot, warm, now_ns)
+
+    symbol_flags = state.symbols[slot].flags
+    feed, bits, global_regime = state.control[C_FEED], state.control[C_BITS], state.control[C_GLOBAL]
+    for _ in range(MAX_MOVES + 1):
+        gate = local_gate(
+            trade, slot, symbol_flags, feature.spread_bps, warm, min_move_bps, feed, bits, global_regime, now_ns,
+            state.params,
+        )
+        if gate == 0 and (row.state == _ARMED_LONG or row.state == _ARMED_SHORT):
+            bid, _ = best(state.book, slot, BIDS)
+            ask, _ = best(state.book, slot, ASKS)
+            fees_bps = round_trip_fee_bps(state.symbols, slot, state.params)
+            if plan_entry(row.side, bid, ask, feature.atr_1s_bps, fees_bps, state.plan, state.params) == 0:
+                gate = _G_MIN_MOVE
+        row.gate = gate
+        found = conditions(trade, slot, gate, warm, feed, bits, global_regime, now_ns, state.params)
+        at = find_row(state.rows, state.first, state.interest, row.state, found)
+        if at < 0:
+            break
+        n_out, n_logs = transition(state, slot, at, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
+    return n_out, n_logs
+
+
+@kernel
+def mark_position(state, slot, now_ns, seq, mono_ns, out, n_out):  # type: ignore[no-untyped-def]
+    """A MARK message for an open position, at most one per second of event time. Returns n_out."""
+    row = state.trade[slot]
+    if row.position_lots == 0 or now_ns - row.mark_ns < 1_000_000_000:
+        return n_out
+    bid, _ = best(state.book, slot, BIDS)
+    ask, _ = best(state.book, slot, ASKS)
+    if bid == 0 or ask == 0:
+        return n_out
+    row.mark_ns = now_ns
+    n_out = put_message(
+        out, n_out, _M_MARK, np.int64(state.symbols[slot].id), seq, now_ns, mono_ns, row.decision_id, row.order_id,
+        row.side, _NO_CAUSE,
+    )
+    message = out[n_out - 1]
+    message.price_ticks = bid + ask
+    message.stop_ticks = desk_stop(state.desk, slot)
+    message.target_ticks = desk_target(state.desk, slot)
+    return n_out
+
+
+@kernel
+def send(state, slot, out, first, n_out):  # type: ignore[no-untyped-def]
+    """Account for the messages out[first:n_out] of the slot: digest, answers awaited, what the desk told of the entry."""
+    row = state.trade[slot]
+    digest = row.digest
+    for k in range(first, n_out):
+        message = out[k]
+        kind = np.int64(message.kind)
+        digest = fold(digest, np.int64(TAG_MESSAGE))
+        digest = fold(digest, kind)
+        digest = fold(digest, message.ts_event_ns)
+        digest = fold(digest, message.price_ticks)
+        digest = fold(digest, message.qty_lots)
+        digest = fold(digest, message.stop_ticks)
+        digest = fold(digest, message.target_ticks)
+        digest = fold(digest, message.fee_e8)
+        digest = fold(digest, np.int64(message.side) * 65536 + np.int64(message.role) * 256 + np.int64(message.is_maker))
+        digest = fold(digest, np.int64(message.score_e2))
+        digest = fold(digest, np.int64(message.reason))
+        digest = fold(digest, message.leaves_lots)
+        if kind == _M_FILL and message.role == _ROLE_ENTRY:
+            row.entry_leaves = message.leaves_lots
+        elif kind == _M_DONE and message.decision_id == row.decision_id:
+            row.entry_leaves = 0
+        if kind != _M_MARK:
+            row.pending += 1
+            if state.control[C_PACED] != 0:
+                n = state.control[C_OUTSTANDING]
+                state.outstanding[n, OUT_SEQ] = message.seq
+                state.outstanding[n, OUT_SYMBOL] = message.symbol
+                state.outstanding[n, OUT_DUE] = message.ts_event_ns + state.params[0].latency_ns
+                state.control[C_OUTSTANDING] = n + 1
+    row.digest = digest
+
+
+@kernel
+def apply_report(state, slot, reports, i, now_ns, out, logs, n_logs):  # type: ignore[no-untyped-def]
+    """Take report `i` for the slot at its own time: desk, trade state, state machine. Sends no message. Returns n_logs."""
+    report = reports[i]
+    row = state.trade[slot]
+    desk_report(state.desk, slot, reports, i, now_ns, state.params)
+    if report.seq != 0 and row.pending > 0:
+        row.pending -= 1
+    digest = fold(row.digest, np.int64(TAG_REPORT))
+    digest = fold(digest, np.int64(report.kind))
+    digest = fold(digest, now_ns)
+    digest = fold(digest, report.price_ticks)
+    digest = fold(digest, report.qty_lots)
+    digest = fold(digest, report.entry_value_e8)
+    digest = fold(digest, report.realised_e8)
+    row.digest = fold(digest, np.int64(report.reason))
+    found = take_report(state.trade, slot, reports, i, now_ns, state.params)
+    state.control[C_REPORTS] += 1
+    mark_dirty(state.trade, slot, state.control)
+    if found != 0:
+        at = find_row(state.rows, state.first, state.interest, row.state, found)
+        if at >= 0:
+            _, n_logs = transition(state, slot, at, now_ns, report.seq, ZERO, out, ZERO, logs, n_logs)
+    return n_logs

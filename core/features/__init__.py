@@ -1,0 +1,1 @@
+"""Microstructure features of every symbol, kept up event by event."""

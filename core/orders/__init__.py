@@ -1,0 +1,1 @@
+"""The ExecutionRouter: the only door to an order."""

@@ -1,0 +1,52 @@
+"""Board rows of execution: POSITION_ROW and ACCOUNT_ROW from the broker's objects."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.enums import Gate
+from core.orders.broker import Broker
+from core.position.position import Position
+from core.risk.policy import Instrument
+
+STOP_STANDS = 1
+CLOSING = 2
+
+
+def position_row(rows: np.ndarray, position: Position, instrument: Instrument) -> None:
+    """Fill `rows[0]` (POSITION_ROW)."""
+    row = rows[0]
+    row["symbol"] = position.symbol
+    row["side"] = position.side
+    open_now = position.lots != 0
+    row["flags"] = (STOP_STANDS if open_now and position.stop_ticks > 0 else 0) | (
+        CLOSING if open_now and position.closing else 0
+    )
+    row["qty_lots"] = position.lots
+    for name in (
+        "entry_value_e8", "mark2_ticks", "unrealised_e8", "realised_e8", "fees_e8", "stop_ticks", "target_ticks",
+        "opened_ns", "updated_ns", "order_id", "decision_id", "leverage_e2", "best_ticks", "worst_ticks", "margin_e8",
+    ):
+        row[name] = getattr(position, name)
+    row["tick_size"] = instrument.tick_size
+    row["lot_size"] = instrument.lot_size
+
+
+def account_row(rows: np.ndarray, broker: Broker, risk_off: Gate) -> None:
+    """Fill `rows[0]` (ACCOUNT_ROW)."""
+    row, account = rows[0], broker.account
+    for name in (
+        "balance_e8", "equity_e8", "unrealised_e8", "realised_e8", "realised_day_e8", "day_start_equity_e8",
+        "margin_used_e8", "fees_e8", "fills", "trades_closed", "wins", "updated_ns", "max_equity_e8",
+    ):
+        row[name] = getattr(account, name)
+    row["heat_e8"] = account.heat_e8(broker.policy.taker_fee_e8)
+    row["open_positions"] = len(account.positions)
+    row["working_orders"] = len(broker.working)
+    row["intents"] = broker.intents
+    row["orders"] = broker.orders
+    row["rejects"] = broker.rejects
+    row["risk_off"] = int(risk_off)
+    row["mode"] = int(broker.router.mode)
+    row["day"] = max(account.day, 0)
+    row["digest"] = np.uint64(account.digest)

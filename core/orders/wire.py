@@ -1,0 +1,89 @@
+"""MESSAGE and REPORT records as plain tuples of ints, and back: execution works on these."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from core.records import MESSAGE, REPORT
+
+_RESERVED = (0,) * 20
+
+
+class Message(NamedTuple):
+    """One MESSAGE; fields as in `core.records.MESSAGE`."""
+
+    seq: int = 0
+    ts_event_ns: int = 0
+    mono_recv_ns: int = 0
+    mono_sent_ns: int = 0
+    decision_id: int = 0
+    order_id: int = 0
+    price_ticks: int = 0
+    qty_lots: int = 0
+    stop_ticks: int = 0
+    target_ticks: int = 0
+    zone_min_ticks: int = 0
+    zone_max_ticks: int = 0
+    fee_e8: int = 0
+    symbol: int = 0
+    kind: int = 0
+    side: int = 0
+    role: int = 0
+    is_maker: int = 0
+    score_e2: int = 0
+    reason: int = 0
+    leaves_lots: int = 0
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """What makes it one and the same message when a shard sends it again after a restart of execution."""
+        return (self.seq, self.symbol, self.kind, self.order_id, self.price_ticks, self.qty_lots, self.leaves_lots)
+
+
+class Report(NamedTuple):
+    """One REPORT without its reserved bytes; fields as in `core.records.REPORT`."""
+
+    seq: int = 0
+    effect_ns: int = 0
+    mono_sent_ns: int = 0
+    decision_id: int = 0
+    order_id: int = 0
+    price_ticks: int = 0
+    qty_lots: int = 0
+    stop_ticks: int = 0
+    target_ticks: int = 0
+    deadline_ns: int = 0
+    entry_value_e8: int = 0
+    realised_e8: int = 0
+    symbol: int = 0
+    kind: int = 0
+    side: int = 0
+    role: int = 0
+    flags: int = 0
+    reason: int = 0
+
+
+def read_messages(records: np.ndarray, n: int) -> list[Message]:
+    """The first `n` MESSAGE records as tuples."""
+    return [Message._make(row) for row in records[:n].tolist()]
+
+
+def read_reports(records: np.ndarray, n: int) -> list[Report]:
+    """The first `n` REPORT records as tuples."""
+    return [Report._make(row[:-1]) for row in records[:n].tolist()]
+
+
+def write_messages(messages: list[Message]) -> np.ndarray:
+    """A MESSAGE record array of the tuples."""
+    return np.array([tuple(m) for m in messages], MESSAGE.dtype)
+
+
+def write_reports(reports: list[Report]) -> np.ndarray:
+    """A REPORT record array of the tuples."""
+    return np.array([(*r, _RESERVED) for r in reports], REPORT.dtype)
+
+
+if Message._fields != MESSAGE.dtype.names or (*Report._fields, "reserved") != REPORT.dtype.names:
+    raise AssertionError("core.orders.wire does not follow core.records")

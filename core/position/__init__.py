@@ -1,0 +1,1 @@
+"""What an open position is worth, risks and has seen."""

@@ -1,0 +1,115 @@
+"""One open position in exact integers: entry value, realised and unrealised result, risk to the stop, MFE and MAE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.sim.money import value_e8
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What turns ticks and lots of an instrument into money: steps as mantissas, `decimals` = price_exp + qty_exp."""
+
+    tick_mant: int
+    lot_mant: int
+    decimals: int
+
+    def value_e8(self, price_ticks: int, lots: int, *, round_up: bool) -> int:
+        """Value of `lots` >= 0 in 1e-8 USDT."""
+        return int(value_e8(price_ticks, lots, self.tick_mant, self.lot_mant, self.decimals, int(round_up)))
+
+    def signed_value_e8(self, price_ticks: int, signed_lots: int) -> int:
+        """What a trade of `signed_lots` costs (buying, positive, rounded up) or brings (selling, negative, rounded
+        toward zero): never in our favour."""
+        if signed_lots >= 0:
+            return self.value_e8(price_ticks, signed_lots, round_up=True)
+        return -self.value_e8(price_ticks, -signed_lots, round_up=False)
+
+
+@dataclass(slots=True)
+class Position:
+    """`lots` and `entry_value_e8` are signed (long positive). `realised_e8` includes all fees paid so far."""
+
+    symbol: int
+    grid: Grid
+    lots: int = 0
+    entry_value_e8: int = 0
+    realised_e8: int = 0
+    fees_e8: int = 0
+    mark2_ticks: int = 0
+    unrealised_e8: int = 0
+    stop_ticks: int = 0
+    target_ticks: int = 0
+    order_id: int = 0
+    decision_id: int = 0
+    leverage_e2: int = 100
+    opened_ns: int = 0
+    updated_ns: int = 0
+    best_ticks: int = 0
+    worst_ticks: int = 0
+    closing: bool = False
+
+    @property
+    def side(self) -> int:
+        return (self.lots > 0) - (self.lots < 0)
+
+    @property
+    def margin_e8(self) -> int:
+        """Initial margin: entry value / leverage, rounded up."""
+        return -(-abs(self.entry_value_e8) * 100 // self.leverage_e2)
+
+    def apply(self, signed_lots: int, price_ticks: int, fee_e8: int) -> int:
+        """Book one fill; returns the realised result of it without the fee.
+
+        What is closed takes its share of the entry value (rounded, the rest stays, so that nothing is lost when flat).
+        A fill larger than the position closes it and opens the remainder on the other side.
+        """
+        realised = 0
+        opening = signed_lots
+        if self.lots * signed_lots < 0:
+            closing = signed_lots if abs(signed_lots) <= abs(self.lots) else -self.lots
+            opening = signed_lots - closing
+            share = self.entry_value_e8 * abs(closing) // abs(self.lots)
+            realised = -self.grid.signed_value_e8(price_ticks, closing) - share
+            self.entry_value_e8 -= share
+            self.lots += closing
+        if opening:
+            self.entry_value_e8 += self.grid.signed_value_e8(price_ticks, opening)
+            self.lots += opening
+        self.fees_e8 += fee_e8
+        self.realised_e8 += realised - fee_e8
+        self.see(2 * price_ticks)
+        return realised
+
+    def see(self, mark2_ticks: int) -> None:
+        """A price (mid x 2, in half ticks) was seen: unrealised result, best and worst price."""
+        self.mark2_ticks = mark2_ticks
+        price = mark2_ticks // 2
+        if self.lots == 0:
+            self.unrealised_e8 = 0
+            return
+        # the value at x 2 carries one more binary digit; half of it is rounded down
+        double = self.grid.value_e8(mark2_ticks, abs(self.lots), round_up=self.lots < 0)
+        self.unrealised_e8 = self.side * double // 2 - self.entry_value_e8
+        sign = self.side
+        if self.best_ticks == 0 or sign * (price - self.best_ticks) > 0:
+            self.best_ticks = price
+        if self.worst_ticks == 0 or sign * (price - self.worst_ticks) < 0:
+            self.worst_ticks = price
+
+    def risk_e8(self, fee_rate_e8: int) -> int:
+        """Loss from the entry if the stop fills at its price, with the fee of that fill; 0 when it locks profit in.
+        Without a stop the whole entry value is at risk."""
+        return open_risk_e8(self.grid, self.lots, self.entry_value_e8, self.stop_ticks, fee_rate_e8)
+
+
+def open_risk_e8(grid: Grid, signed_lots: int, entry_value_e8: int, stop_ticks: int, fee_rate_e8: int) -> int:
+    """Loss in 1e-8 USDT of `signed_lots` with `entry_value_e8` at the stop, closing fee included, never negative."""
+    if signed_lots == 0:
+        return 0
+    if stop_ticks <= 0:
+        return abs(entry_value_e8)
+    exit_value = grid.signed_value_e8(stop_ticks, -signed_lots)
+    fee = -(-abs(exit_value) * fee_rate_e8 // 100_000_000)
+    return max(0, entry_value_e8 + exit_value + fee)

@@ -1,0 +1,1 @@
+"""Pre-trade checks as one ordered table, and position sizing."""

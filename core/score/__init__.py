@@ -1,0 +1,1 @@
+"""FinalScalpScore of both sides, with the contribution of every term."""

@@ -1,0 +1,286 @@
+"""Book-local paper matcher: one working entry and one position per symbol, matched against the real book and tape.
+
+Called by the engine right after the step of an event, so nothing but the symbol's own events decides (shard count and
+speed cannot matter). Rules, all on the pessimistic side:
+
+* A resting order queues behind everything displayed at its price when it was placed. Trades at the price by the
+  opposite aggressor shorten the queue, then fill us; a trade *through* the price fills us up to the printed quantity;
+  a new book that crosses the price fills us up to what it displays. Cancels ahead never help (`queue_model`).
+* Post-only that would cross on arrival: turned taker where `FLAG_TAKER` allows it, else ended (DONE), as Bybit does.
+* A taker walks the displayed levels within `slippage_cap_e8` of the touch, at most `WALK_LEVELS` of them, and the
+  lots it takes are gone until the next change of the book. What is left of an entry ends (DONE); what is left of an
+  exit is tried again at the next book state: an exit is never forgotten.
+* The stop is triggered by the last trade price and fills as a reduce-only market order, never better than the print
+  that triggered it. The target rests as a reduce-only limit order from the moment of the fill; one that is already
+  crossed then is closed at market. Any exit cancels the rest of the entry.
+* Block trades touch nothing. RPI trades move the last price but consume no displayed queue and fill nothing.
+* While the book is not believed (MATCH_BOOK_OK off) nothing is matched against it: entries are not placed and do not
+  turn taker (DONE, DATA_BROKEN); a resting entry can still be hit by trades (that would happen to us); exits wait,
+  or fill against prints: at the worst print of the event and no more than was printed.
+
+Order inside one call: trades, book crossing, cancel, deadline, placement, exits. An order accepted at this event is
+placed against the book after it and does not profit from its trades. An order cancelled at this event can still be hit
+by them, because they happened before the cancel could arrive.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from core.jit import kernel
+from core.sim.desk_book import (
+    clear_entry,
+    clear_position,
+    close_cause,
+    end_entry,
+    put_done,
+    put_fill,
+    set_active,
+)
+from core.sim.desk_records import (
+    CAUSE_CONTROL,
+    CAUSE_EXPIRED,
+    CAUSE_ORDER_REJECTED,
+    CAUSE_TAKE_PROFIT,
+    DESK,
+    FLAG_POST_ONLY,
+    FLAG_TAKER,
+    IDLE,
+    MATCH_BOOK_CHANGED,
+    MATCH_BOOK_OK,
+    MAX_MESSAGES,
+    ONE,
+    PENDING,
+    REPORT_ACCEPTED,
+    REPORT_CANCEL,
+    REPORT_CLOSE,
+    REPORT_POSITION,
+    RESTING,
+    ROLE_ENTRY,
+    ROLE_EXIT,
+    ROLE_TAKE_PROFIT,
+    TARGET_NONE,
+    WALK_LEVELS,
+)
+from core.sim.desk_resting import (
+    match_crossing,
+    match_trades,
+)
+from core.sim.desk_taking import (
+    close_on_prints,
+    place,
+    place_target,
+    take_or_end,
+    walk,
+)
+from core.sim.queue_model import queue_ahead
+
+__all__ = [
+    "FLAG_POST_ONLY", "FLAG_TAKER", "MATCH_BOOK_CHANGED", "MATCH_BOOK_OK", "MAX_MESSAGES", "WALK_LEVELS", "Desk",
+    "desk_clear", "desk_match", "desk_move_stop", "desk_position", "desk_report", "desk_set_target", "desk_stop",
+    "desk_target", "new_desk",
+]
+
+
+class Desk(NamedTuple):
+    """`row`: DESK record array [cap]; `active`: int64[cap], nonzero = `desk_match` has something to do for the slot."""
+
+    row: np.ndarray
+    active: np.ndarray
+
+
+def new_desk(cap: int) -> Desk:
+    """An empty desk for `cap` slots."""
+    desk = Desk(np.zeros(cap, DESK.dtype), np.zeros(cap, np.int64))
+    desk.row["target_queue_lots"] = TARGET_NONE
+    return desk
+
+
+@kernel
+def desk_clear(desk, slot):
+    """Forget everything about the slot."""
+    clear_entry(desk.row, slot)
+    clear_position(desk.row, slot)
+    desk.row[slot].used_bid_lots = 0
+    desk.row[slot].used_ask_lots = 0
+    desk.row[slot].refused_order_id = 0
+    desk.active[slot] = 0
+
+
+@kernel
+def desk_position(desk, slot):
+    """Signed position of the slot in lots."""
+    return desk.row[slot].pos_lots
+
+
+@kernel
+def desk_stop(desk, slot):
+    """Stop in force in ticks, 0 = none."""
+    return desk.row[slot].pos_stop_ticks
+
+
+@kernel
+def desk_target(desk, slot):
+    """Target in force in ticks, 0 = none."""
+    return desk.row[slot].pos_target_ticks
+
+
+@kernel
+def desk_move_stop(desk, slot, stop_ticks):
+    """Tighten the stop of the open position; a looser stop is ignored. Returns the stop in force (0: no position)."""
+    row = desk.row[slot]
+    if row.pos_lots == 0:
+        return 0
+    sign = 1 if row.pos_lots > 0 else -1
+    if stop_ticks > 0 and (row.pos_stop_ticks == 0 or sign * (stop_ticks - row.pos_stop_ticks) > 0):
+        row.pos_stop_ticks = stop_ticks
+    return row.pos_stop_ticks
+
+
+@kernel
+def desk_set_target(desk, slot, target_ticks):
+    """Replace the target of the open position (it queues anew). Returns the target in force (0: no position)."""
+    row = desk.row[slot]
+    if row.pos_lots == 0:
+        return 0
+    if target_ticks != row.pos_target_ticks:
+        row.pos_target_ticks = target_ticks
+        row.target_queue_lots = TARGET_NONE
+    return row.pos_target_ticks
+
+
+@kernel
+def desk_report(desk, slot, reports, i, now_ns, params):
+    """Apply report `i`: ACCEPTED, CANCEL, CLOSE, or a resync POSITION (seq 0); the rest is not for the desk.
+
+    Only sets state; messages follow in the next `desk_match`. Returns `active`.
+    """
+    row = desk.row[slot]
+    report = reports[i]
+    if report.kind == REPORT_ACCEPTED:
+        if row.phase != IDLE or row.pos_lots != 0:
+            row.refused_order_id = report.order_id
+            row.refused_decision_id = report.decision_id
+            row.refused_lots = report.qty_lots
+        elif report.qty_lots > 0:
+            row.order_id = report.order_id
+            row.decision_id = report.decision_id
+            row.phase = PENDING
+            row.side = 1 if report.side > 0 else -1
+            row.order_flags = report["flags"]
+            row.price_ticks = report.price_ticks
+            row.leaves_lots = report.qty_lots
+            row.queue_lots = -1
+            row.deadline_ns = report.deadline_ns
+            row.stop_ticks = report.stop_ticks
+            row.target_ticks = report.target_ticks
+            row.cancel = 0
+    elif report.kind == REPORT_CANCEL:
+        if row.phase != IDLE and row.cancel == 0:
+            row.cancel = report.reason if report.reason > 0 else CAUSE_CONTROL
+    elif report.kind == REPORT_CLOSE:
+        if (row.phase != IDLE or row.pos_lots != 0) and row.close_role == 0:
+            row.close_role = report.role if report.role > 0 else ROLE_EXIT
+            row.close_reason = report.reason
+            row.trigger_ticks = 0
+    elif report.kind == REPORT_POSITION and report.seq == 0 and report.qty_lots != row.pos_lots:
+        clear_entry(desk.row, slot)
+        clear_position(desk.row, slot)
+        if report.qty_lots != 0:
+            row.pos_lots = report.qty_lots
+            row.pos_order_id = report.order_id
+            row.pos_decision_id = report.decision_id
+            row.pos_stop_ticks = report.stop_ticks
+            row.pos_target_ticks = report.target_ticks
+    set_active(desk, slot)
+    return desk.active[slot]
+
+
+@kernel
+def desk_match(
+    desk, slot, book, flags, trades, first_trade, n_trades, now_ns, symbols, sym_row, params, out, n_out,
+    seq, ts_ns, mono_ns,
+):
+    """Match the slot's orders against this event's trades and the book after it; write FILL and DONE messages.
+
+    `book`: arrays price/qty [cap, 2, levels], count [cap, 2]; `flags`: MATCH_* bits; `trades`: TRADE records, of which
+    [first_trade, first_trade + n_trades) belong to the event; `symbols[sym_row]`: the SYMBOL record of the slot;
+    `params[0]`: maker_fee_e8, taker_fee_e8 (where the instrument has none), slippage_cap_e8.
+    At most MAX_MESSAGES rows of `out` are written from `n_out` on; returns the new number of rows.
+    """
+    row = desk.row[slot]
+    if flags & MATCH_BOOK_CHANGED:
+        row.used_bid_lots = 0
+        row.used_ask_lots = 0
+    if desk.active[slot] == 0:
+        return n_out
+    instrument = (
+        symbols[sym_row].tick_mant, symbols[sym_row].lot_mant,
+        np.int64(symbols[sym_row].price_exp) + np.int64(symbols[sym_row].qty_exp),
+    )
+    context = (np.int64(symbols[sym_row].id), seq, ts_ns, mono_ns)
+    own_fees = symbols[sym_row].taker_fee_e8 != 0  # an instrument without fees of its own trades at the settings'
+    maker_fee = symbols[sym_row].maker_fee_e8 if own_fees else params[0].maker_fee_e8
+    taker_fee = symbols[sym_row].taker_fee_e8 if own_fees else params[0].taker_fee_e8
+    cap_e8 = params[0].slippage_cap_e8
+    believed = (flags & MATCH_BOOK_OK) != 0
+
+    entry_lots, target_lots = match_trades(desk.row, slot, trades, first_trade, n_trades)
+    if believed and flags & MATCH_BOOK_CHANGED:
+        more_entry, more_target = match_crossing(desk.row, slot, book)
+        entry_lots += more_entry
+        target_lots += more_target
+    if entry_lots > 0:
+        n_out = put_fill(
+            desk.row, slot, out, n_out, context, instrument, row.side, row.price_ticks, entry_lots,
+            ROLE_ENTRY, ONE, maker_fee, row.leaves_lots,
+        )
+        if row.leaves_lots == 0:
+            clear_entry(desk.row, slot)
+    if target_lots != 0:
+        n_out = put_fill(
+            desk.row, slot, out, n_out, context, instrument, 1 if target_lots > 0 else -1, row.pos_target_ticks,
+            abs(target_lots), ROLE_TAKE_PROFIT, ONE, maker_fee, abs(row.pos_lots),
+        )
+        n_out = end_entry(desk.row, slot, out, n_out, context, CAUSE_TAKE_PROFIT)
+        if row.pos_lots == 0:
+            clear_position(desk.row, slot)
+
+    if row.phase != IDLE and row.cancel != 0:
+        n_out = end_entry(desk.row, slot, out, n_out, context, row.cancel)
+    if row.close_role != 0:
+        n_out = end_entry(desk.row, slot, out, n_out, context, close_cause(row.close_role, row.close_reason))
+    if row.phase == RESTING and row.deadline_ns > 0 and now_ns >= row.deadline_ns:
+        n_out = take_or_end(
+            desk.row, slot, book, believed, cap_e8, taker_fee, out, n_out, context, instrument, CAUSE_EXPIRED
+        )
+    if row.phase == PENDING:
+        n_out = place(desk.row, slot, book, believed, cap_e8, taker_fee, out, n_out, context, instrument)
+    if row.phase == RESTING and row.queue_lots < 0 and believed:
+        row.queue_lots = queue_ahead(book, slot, 0 if row.side > 0 else 1, row.side, row.price_ticks)
+
+    if row.pos_lots != 0 and row.close_role == 0 and row.pos_target_ticks > 0 and believed:
+        place_target(desk.row, slot, book)
+        if row.close_role != 0:
+            n_out = end_entry(desk.row, slot, out, n_out, context, CAUSE_TAKE_PROFIT)
+    if row.close_role != 0 and row.pos_lots != 0:
+        if believed:
+            n_out = walk(
+                desk.row, slot, book, -1 if row.pos_lots > 0 else 1, abs(row.pos_lots), cap_e8, row.trigger_ticks,
+                row.close_role, taker_fee, out, n_out, context, instrument,
+            )
+        elif n_trades > 0:
+            n_out = close_on_prints(
+                desk.row, slot, trades, first_trade, n_trades, taker_fee, out, n_out, context, instrument
+            )
+    if row.pos_lots == 0 and (row.close_role != 0 or row.pos_order_id != 0):
+        clear_position(desk.row, slot)
+    if row.refused_order_id != 0:
+        n_out = put_done(
+            out, n_out, context, row.refused_order_id, row.refused_decision_id, row.refused_lots, CAUSE_ORDER_REJECTED
+        )
+        row.refused_order_id = 0
+    set_active(desk, slot)
+    return n_out

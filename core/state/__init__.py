@@ -1,0 +1,1 @@
+"""The trade state machine of a symbol, as a table."""

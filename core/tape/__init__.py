@@ -1,0 +1,1 @@
+"""The last public trades of every symbol."""

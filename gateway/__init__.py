@@ -1,0 +1,1 @@
+"""The gateway process, the embedded venue, and the protocol library they share."""

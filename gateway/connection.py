@@ -1,0 +1,258 @@
+"""The picows shell around a Session: sockets in and out, nothing decided here.
+
+Frames of one socket read are copied into one stage and handed on in one call at the last of them. Pings are answered
+here and not by picows: a ping that it swallows at the end of a read would take `last_in_buffer` with it, and the frames
+before it would wait for the next read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
+
+from core.jit import kernel
+from gateway.bybit.messages import Control
+from gateway.bybit.session import Close, Open, Send, Session, SessionState
+from gateway.intake import MAX_FRAMES
+from gateway.tape import FRAME_COLUMNS, STAGE_TAIL
+
+STAGE_BYTES = 8 << 20
+READ_BUFFER_BYTES = 256 << 10  # one read under load then holds hundreds of frames
+HANDSHAKE_TIMEOUT_S = 10.0
+TCP_USER_TIMEOUT_MS = 15_000
+_TEXT, _BINARY, _PING, _PONG, _CLOSE = (
+    WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE,
+)
+
+
+class FrameSink(Protocol):
+    """Takes the frames of one socket read: stage bytes, frame rows, how many, payload bytes."""
+
+    def __call__(self, stage: np.ndarray, frames: np.ndarray, n_frames: int, n_bytes: int) -> None: ...
+
+
+class WallClock:
+    """Receive times: the wall clock, but never going back within a run."""
+
+    def __init__(self, read: Callable[[], int] = time.time_ns) -> None:
+        self._read = read
+        self._last_ns = 0
+
+    def now_ns(self) -> int:
+        self._last_ns = max(self._last_ns, self._read())
+        return self._last_ns
+
+
+@kernel
+def fill_frames(frames, lengths, n_frames, ts_recv_ns, mono_ns, conn):
+    """Rows of frames that lie in the stage one byte apart, all of one read."""
+    at = 0
+    for index in range(n_frames):
+        frames[index, 0] = at
+        frames[index, 1] = lengths[index]
+        frames[index, 2] = ts_recv_ns
+        frames[index, 3] = mono_ns
+        frames[index, 4] = conn
+        at += lengths[index] + 1
+
+
+class Stage:
+    """The frames of one socket read, for one listener at a time."""
+
+    def __init__(self, sink: FrameSink, clock: WallClock) -> None:
+        self.bytes: np.ndarray = np.zeros(STAGE_BYTES + STAGE_TAIL, np.uint8)
+        self.frames: np.ndarray = np.zeros((MAX_FRAMES, FRAME_COLUMNS), np.int64)
+        self.lengths: np.ndarray = np.zeros(MAX_FRAMES, np.int64)
+        self.bytes_view = memoryview(self.bytes)  # type: ignore[arg-type]
+        self.lengths_view = memoryview(self.lengths)  # type: ignore[arg-type]
+        self.used = 0
+        self.count = 0
+        self._sink = sink
+        self._clock = clock
+        self._ts_recv_ns = 0
+        self._mono_ns = 0
+
+    def add(self, payload: memoryview, conn: int) -> None:
+        """Copy a frame in; one clock read per socket read."""
+        length = len(payload)
+        at = self.used
+        if at + length > STAGE_BYTES or self.count == MAX_FRAMES:
+            self.flush(conn)
+            at = 0
+        if self.count == 0:
+            self._ts_recv_ns = self._clock.now_ns()
+            self._mono_ns = time.monotonic_ns()
+        end = at + length
+        self.bytes_view[at:end] = payload
+        self.lengths_view[self.count] = length
+        self.count += 1
+        self.used = end + 1
+
+    def flush(self, conn: int) -> None:
+        """Hand the frames on. They are gone afterwards, also when the sink raises."""
+        count, used = self.count, self.used
+        self.count = self.used = 0
+        if count:
+            fill_frames(self.frames, self.lengths, count, self._ts_recv_ns, self._mono_ns, conn)
+            self._sink(self.bytes, self.frames, count, used - count)
+
+
+class FrameListener(WSListener):
+    """Callbacks of one socket; `lost(reason)` is called once, when it is gone."""
+
+    def __init__(self, conn: int, stage: Stage, max_frame_bytes: int, lost: Callable[[str], None]) -> None:
+        self.conn = conn
+        self.reason = ""
+        self._stage = stage
+        self._max_frame_bytes = max_frame_bytes
+        self._lost = lost
+        self._parts = bytearray()
+        self._in_parts = False
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type is _TEXT and frame.fin and not frame.rsv1 and not self._in_parts:
+            self._stage.add(frame.get_payload_as_memoryview(), self.conn)
+        else:
+            self._unusual(transport, frame)
+        if frame.last_in_buffer:
+            self._stage.flush(self.conn)
+
+    def _unusual(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Control frames, fragments, and what a public stream never sends."""
+        kind = frame.msg_type
+        if kind is _PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif kind is _PONG:
+            return
+        elif kind is _CLOSE:
+            self.give_up(transport, f"closed by the exchange ({frame.get_close_code()})", WSCloseCode.OK)
+        elif kind is _BINARY or frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.give_up(transport, "binary or compressed frame on a text stream", WSCloseCode.UNSUPPORTED_DATA)
+        else:
+            self._fragment(transport, frame)
+
+    def _fragment(self, transport: WSTransport, frame: WSFrame) -> None:
+        if (frame.msg_type is _TEXT) == self._in_parts:  # a start inside a message, or a continuation of nothing
+            self.give_up(transport, "fragments out of order", WSCloseCode.PROTOCOL_ERROR)
+            return
+        self._in_parts = not frame.fin
+        self._parts += frame.get_payload_as_memoryview()
+        if len(self._parts) > self._max_frame_bytes:
+            self.give_up(transport, "message too big", WSCloseCode.MESSAGE_TOO_BIG)
+        elif frame.fin:
+            self._stage.add(memoryview(bytes(self._parts)), self.conn)
+            self._parts.clear()
+
+    def give_up(self, transport: WSTransport, reason: str, code: WSCloseCode = WSCloseCode.GOING_AWAY) -> None:
+        """Close without waiting for the other side, which may be dead."""
+        self.reason = self.reason or reason
+        if not transport.is_disconnected:
+            transport.send_close(code)
+            transport.disconnect(False)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._stage.flush(self.conn)
+        self._lost(self.reason or "connection lost")
+
+
+class Connection:
+    """One Session with its socket. `step` is called on a timer; `changed(connection, reason)` tells opened and lost.
+
+    `reason` is "" when the connection was opened.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        url: str,
+        stage: Stage,
+        max_frame_bytes: int,
+        changed: Callable[[Connection, str], None],
+    ) -> None:
+        self.session = session
+        self._url = url
+        self._stage = stage
+        self._max_frame_bytes = max_frame_bytes
+        self._changed = changed
+        self._listener: FrameListener | None = None
+        self._transport: WSTransport | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._log = logging.getLogger("gateway.picows")
+        self._log.setLevel(logging.CRITICAL)  # what happens to a socket is told through `changed`
+
+    @property
+    def is_open(self) -> bool:
+        return self.session.state == SessionState.OPEN
+
+    def step(self) -> None:
+        """Carry out what the session wants now."""
+        for command in self.session.poll(time.monotonic_ns()):
+            if isinstance(command, Open):
+                self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            elif isinstance(command, Send):
+                if self._transport is not None and not self._transport.is_disconnected:
+                    self._transport.send(WSMsgType.TEXT, command.data)
+            elif isinstance(command, Close):
+                self.drop(command.reason)
+
+    def reply(self, control: Control) -> str:
+        """An acknowledgement or pong of this connection; returns the refusal's text or ""."""
+        return self.session.reply(control, time.monotonic_ns())
+
+    def drop(self, reason: str) -> None:
+        """Give the socket up; the session makes a new one."""
+        if self._listener is not None and self._transport is not None:
+            self._listener.give_up(self._transport, reason)
+
+    async def close(self) -> None:
+        """Stop for good and wait until the socket is gone."""
+        self.session.stop()
+        if self._connecting is not None and not self._connecting.done():
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        if self._transport is not None:
+            transport = self._transport
+            self.drop("stopping")
+            await transport.wait_disconnected()
+
+    async def _connect(self) -> None:
+        listener = FrameListener(self.session.conn, self._stage, self._max_frame_bytes, self._on_lost)
+        try:
+            transport, _ = await ws_connect(
+                lambda: listener,
+                self._url,
+                websocket_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                enable_auto_pong=False,
+                max_frame_size=self._max_frame_bytes,
+                read_buffer_init_size=READ_BUFFER_BYTES,
+                logger_name=self._log,
+            )
+        except Exception as error:  # any failure to connect is the same to us: try again later
+            self.session.lost(time.monotonic_ns())
+            self._changed(self, f"cannot connect to {self._url}: {error or type(error).__name__}")
+            return
+        raw = transport.underlying_transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
+        if transport.is_disconnected or self.session.state != SessionState.CONNECTING:
+            listener.give_up(transport, "stopping")
+            return
+        self._listener, self._transport = listener, transport
+        self.session.opened(time.monotonic_ns())
+        self._changed(self, "")
+        self.step()
+
+    def _on_lost(self, reason: str) -> None:
+        was_open = self._transport is not None
+        self._listener = self._transport = None
+        if was_open:
+            self.session.lost(time.monotonic_ns())
+            self._changed(self, reason)

@@ -1,0 +1,139 @@
+"""`python -m gateway.venue`: the embedded exchange as a process. The first line on stdout tells its addresses."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from gateway.venue.control import control_paths
+from gateway.venue.errors import VenueError
+from gateway.venue.faults import Faults
+from gateway.venue.hub import MAX_BUFFERED_BYTES
+from gateway.venue.instruments import recorded_instruments, synthetic_instruments
+from gateway.venue.scenarios import ScenarioEngine, load_timeline
+from gateway.venue.server import VenueServer
+from gateway.venue.synthetic import SyntheticExchange
+from gateway.venue.synthetic_feed import SyntheticFeed
+from gateway.venue.truth import Truth
+from gateway.venue.warm import warm_up
+
+MAX_SYMBOLS = 800
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway.venue", description="An embedded Bybit V5 exchange (linear, public side) on loopback."
+    )
+    parser.add_argument("--symbols", type=int, default=40, help=f"symbols of the synthetic market, 1 to {MAX_SYMBOLS}")
+    parser.add_argument("--seed", type=int, default=1, help="everything synthetic follows from it")
+    parser.add_argument("--json", action="store_true", help="print the addresses as one JSON line (else as a sentence)")
+    parser.add_argument("--port", type=int, default=0, help="REST port; the WebSocket gets the next one; 0 = any")
+    parser.add_argument("--instruments", type=Path, help="recorded instruments-info answer to take contracts from")
+    parser.add_argument("--scenario", default=None, help="demo, none, or a TOML/JSON timeline (default demo)")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on all synthetic activity")
+    parser.add_argument("--duration", type=float, default=0.0, help="stop after so many seconds; 0 = serve until told")
+    parser.add_argument("--tape", type=Path, nargs="+", help="play recorded frames instead of the synthetic market")
+    parser.add_argument("--speed", default="1", help="tape speed: a factor, or max")
+    parser.add_argument("--max-buffer", type=int, default=MAX_BUFFERED_BYTES, help="bytes a client may leave unread")
+    parser.add_argument("--with-parent", action="store_true", help="die when the process that started us dies")
+    return parser.parse_args(argv)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot work, with cause and fix."""
+    if not 1 <= args.symbols <= MAX_SYMBOLS:
+        raise VenueError(f"--symbols {args.symbols} is out of range", f"use 1 to {MAX_SYMBOLS}")
+    if not 0 <= args.port <= 65534:
+        raise VenueError(f"--port {args.port} is out of range", "use 0 to 65534")
+    if not 0.0 < args.rate <= 100.0:
+        raise VenueError(f"--rate {args.rate} is out of range", "use a factor above 0, at most 100")
+    if args.duration < 0:
+        raise VenueError(f"--duration {args.duration} is negative", "give seconds, or 0 for no end")
+    if args.seed < 0:
+        raise VenueError(f"--seed {args.seed} is negative", "use 0 or a positive integer")
+    if args.tape and args.scenario not in (None, "none"):
+        raise VenueError("--scenario cannot change a tape", "leave out --scenario, or --tape")
+    if args.speed != "max":
+        try:
+            good = float(args.speed) > 0
+        except ValueError:
+            good = False
+        if not good:
+            raise VenueError(f"--speed {args.speed} is neither a factor nor max", "use for example 1, 10 or max")
+
+
+async def serve(args: argparse.Namespace) -> None:
+    truth = Truth()
+    if args.recorded is None:
+        warm_up()
+        count = args.symbols
+        made = (
+            recorded_instruments(args.instruments, count, args.seed) if args.instruments
+            else synthetic_instruments(count, args.seed)
+        )
+        exchange = SyntheticExchange(made, args.seed, time.time_ns() // 1_000_000, args.rate)
+        feed: Any = SyntheticFeed(exchange)
+    else:
+        feed, exchange, count = args.recorded, None, len(args.recorded.instruments)
+    server = VenueServer(feed, port=args.port, max_buffered_bytes=args.max_buffer)
+    faults = Faults(server.hub, truth, exchange)
+    scenario = None
+    if exchange is not None:
+        scenario = ScenarioEngine(exchange, args.timeline, truth, faults)
+        feed.scenario = scenario
+    else:
+        feed.hub = server.hub
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stopping.set)
+    try:
+        await server.start(control_paths(server.hub, truth, faults, scenario, feed.status))
+    except OSError as error:
+        raise VenueError(f"cannot open port {args.port}: {error}", "use another --port, or 0 for any") from None
+    tell(args, server.addresses, count)
+    if args.duration:
+        loop.call_later(args.duration, server.stopping.set)
+    await server.run()
+    await server.stop()
+
+
+def tell(args: argparse.Namespace, addresses: dict[str, str], count: int) -> None:
+    """The one line that starters wait for."""
+    if args.json:
+        line = {"rest": addresses["rest"], "ws_public": addresses["ws_public"], "symbols": count, "seed": args.seed,
+                "pid": os.getpid(), "control": addresses["control"]}
+        print(json.dumps(line), flush=True)
+    else:
+        print(f"venue: {count} symbols, REST {addresses['rest']}, public WebSocket {addresses['ws_public']}", flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    if args.with_parent:
+        from shm.agent import die_with_parent
+
+        die_with_parent()
+    try:
+        check(args)
+        args.recorded = None
+        if args.tape:
+            from gateway.venue.tape_feed import TapeFeed
+
+            args.recorded = TapeFeed(args.tape, args.speed, args.instruments)
+        args.timeline = load_timeline(args.scenario or ("none" if args.tape else "demo"))
+        asyncio.run(serve(args))
+    except VenueError as error:
+        print(f"venue: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,443 @@
+"""The plant: which segments, rings, boards and pages a run has, how large they are and who may write them.
+
+Sizes follow from the run description alone, so every process computes the same offsets. The supervisor creates and
+destroys; all others `Plant.join(run_file, role, index)`.
+
+    segment     holds
+    control     control words, bells, process pages (words, errors), counter pages, resync words
+    boards      symbols, symbol_rows, positions, account, detail
+    market-I    market ring of shard I (slot 0 the shard, 1 the recorder, 2 the admin, rest free)
+    raw         raw frames, gateway to recorder (slot 1)
+    orders      intent and report ring of every shard
+    logs        log ring of every process (slot 1 the recorder, 2 the admin, 3 the supervisor)
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+import msgspec
+import numpy as np
+
+from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
+from shm.atomics import LINE_WORDS, get_word, set_word
+from shm.broadcast import BroadcastRing
+from shm.control import CncPage, ControlBlock, ProcessState
+from shm.counters import CounterPage, merged_latency, sum_counters
+from shm.layout import DETAIL, DETAIL_FEATURES, LAYOUT_HASH, PAGE_BYTES
+from shm.logs import LOG_CELLS, LogReader, LogWriter
+from shm.parking import Bell
+from shm.segment import SHM_FOLDER, LayoutMismatch, Segment, sweep_stale
+from shm.seqlock import Board
+from shm.spsc import SpscRing
+
+PREFIX = "scalper-"
+MAX_SYMBOLS = 1024
+MAX_SHARDS = 32
+
+SLOT_SHARD = 0
+SLOT_RECORDER = 1
+SLOT_ADMIN = 2
+SLOT_SUPERVISOR = 3
+
+DETAIL_FEATURE_NAMES: tuple[str, ...] = (
+    "mid", "spread_bps", "microprice", "imbalance_top", "imbalance_n", "ofi_1s", "delta_1s", "delta_10s", "streak",
+    "trades_per_s", "atr_1s_bps", "atr_3s_bps", "realised_vol_bps", "change_1m_pct", "volume_surge", "warm",
+)
+if len(DETAIL_FEATURE_NAMES) != DETAIL_FEATURES:
+    raise AssertionError("DETAIL.features and its names differ in number")
+
+
+class Role(NamedTuple):
+    name: str
+    module: str
+    sentence: str
+
+
+ROLES: tuple[Role, ...] = (
+    Role("supervisor", "launch", "process table, shared memory, orderly stop"),
+    Role("gateway", "gateway.market_data", "public sockets or tapes to market rings"),
+    Role("execution", "workers.execution", "risk, paper account, the only door to an order"),
+    Role("recorder", "workers.recorder", "journal of raw frames, JSONL"),
+    Role("admin", "admin.server", "pages, REST, WebSocket push"),
+    Role("venue", "gateway.venue", "embedded exchange"),
+    Role("shard", "workers.shard", "books, features, scores and states of its symbols; one process per shard"),
+)
+ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in ROLES)
+
+
+class VenueAddress(TypedDict):
+    rest: str
+    ws_public: str
+
+
+class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Everything a process must know of a run; travels as run.json. Settings are loaded from `config_files` and
+    `overrides` by whoever needs them."""
+
+    run_id: str
+    mode: str = "SIM"
+    shards: int = 1
+    paced: bool = False
+    data_dir: str = "data"
+    seed: int = 1
+    venue: VenueAddress | None = None
+    tape: list[str] = msgspec.field(default_factory=list)
+    tape_speed: float = 0.0  # 0 = as fast as possible, 1 = as recorded
+    instruments: str = ""  # file with a recorded instruments-info answer
+    symbols: str = ""  # selector: empty = all, a number, or names separated by commas
+    config_files: list[str] = msgspec.field(default_factory=list)
+    overrides: dict[str, Any] = msgspec.field(default_factory=dict)
+    admin: dict[str, Any] = msgspec.field(default_factory=lambda: {"host": "127.0.0.1", "port": 0})
+    token: str = ""
+    created_ns: int = 0
+    market_cells: int = 262_144
+    raw_cells: int = 1_048_576
+    intent_slots: int = 4096
+    report_slots: int = 4096
+    log_records: int = 16_384
+    spin: int = 200
+    park_ms: float = 5.0
+    layout_hash: int = LAYOUT_HASH
+    code_hash: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.shards <= MAX_SHARDS:
+            raise ValueError(f"shards = {self.shards}: 1..{MAX_SHARDS}")
+        if not self.run_id or not all(c.isalnum() or c in "-_" for c in self.run_id):
+            raise ValueError(f"run id {self.run_id!r}: letters, digits, - and _ only")
+
+    def save(self, path: Path | str) -> None:
+        """Write run.json: readable by the owner only, because it holds the admin token."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(self), indent=1))
+        temporary.replace(target)
+
+    @classmethod
+    def load(cls, path: Path | str) -> RunSpec:
+        return msgspec.json.decode(Path(path).read_bytes(), type=cls)
+
+
+def new_run_id(now_ns: int | None = None) -> str:
+    """UTC time and four random digits: 20260809T101500-a3f1."""
+    seconds = (time.time_ns() if now_ns is None else now_ns) // 1_000_000_000
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}-{secrets.token_hex(2)}"
+
+
+def process_rows(shards: int) -> list[tuple[str, int]]:
+    """The process table: (role, index) per row. LOG.process and bells count by it."""
+    rows = [(role.name, 0) for role in ROLES if role.name != "shard"]
+    return rows + [("shard", i) for i in range(shards)]
+
+
+def _page(size: int) -> int:
+    return (size + PAGE_BYTES - 1) // PAGE_BYTES * PAGE_BYTES
+
+
+def _power_of_two(n: int, least: int) -> int:
+    return 1 << (max(n, least) - 1).bit_length()
+
+
+class _Sizes(NamedTuple):
+    market_cells: int
+    raw_cells: int
+    intent_slots: int
+    report_slots: int
+    log_cells: int
+
+
+def _sizes(spec: RunSpec) -> _Sizes:
+    return _Sizes(
+        _power_of_two(spec.market_cells, 1024), _power_of_two(spec.raw_cells, 1024),
+        _power_of_two(spec.intent_slots, 64), _power_of_two(spec.report_slots, 64),
+        _power_of_two(spec.log_records * LOG_CELLS, 1024),
+    )
+
+
+def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
+    """{segment: {region: (offset, size in bytes)}}, every region on pages of its own."""
+    sizes = _sizes(spec)
+    rows = process_rows(spec.shards)
+    control = [("words", ControlBlock.bytes_needed()), ("bells", len(rows) * 64), ("resync", MAX_SYMBOLS * 64)]
+    control += [(f"cnc-{role}-{i}", CncPage.bytes_needed()) for role, i in rows]
+    control += [(f"counters-{role}-{i}", CounterPage.bytes_needed()) for role, i in rows]
+    boards = [
+        ("symbols", Board.bytes_needed(SYMBOL.dtype, MAX_SYMBOLS)),
+        ("symbol_rows", Board.bytes_needed(SYMBOL_ROW.dtype, MAX_SYMBOLS)),
+        ("positions", Board.bytes_needed(POSITION_ROW.dtype, MAX_SYMBOLS)),
+        ("account", Board.bytes_needed(ACCOUNT_ROW.dtype, 1)),
+        ("detail", Board.bytes_needed(DETAIL.dtype, 4)),
+    ]
+    orders: list[tuple[str, int]] = []
+    for i in range(spec.shards):
+        orders.append((f"intents-{i}", SpscRing.bytes_needed(MESSAGE.size, sizes.intent_slots)))
+        orders.append((f"reports-{i}", SpscRing.bytes_needed(REPORT.size, sizes.report_slots)))
+    logs = [(f"{role}-{i}", BroadcastRing.bytes_needed(sizes.log_cells)) for role, i in rows]
+    table = {"control": control, "boards": boards, "orders": orders, "logs": logs,
+             "raw": [("ring", BroadcastRing.bytes_needed(sizes.raw_cells))]}
+    for i in range(spec.shards):
+        table[f"market-{i}"] = [("ring", BroadcastRing.bytes_needed(sizes.market_cells))]
+    result: dict[str, dict[str, tuple[int, int]]] = {}
+    for segment, entries in table.items():
+        offset = 0
+        placed: dict[str, tuple[int, int]] = {}
+        for name, size in entries:
+            placed[name] = (offset, size)
+            offset += _page(size)
+        result[segment] = placed
+    return result
+
+
+def total_bytes(spec: RunSpec) -> int:
+    """Shared memory a run takes, header pages included."""
+    return sum(PAGE_BYTES + sum(_page(size) for _, size in placed.values()) for placed in regions(spec).values())
+
+
+class Plant:
+    """All shared memory of a run as seen by one process (role, index). Objects are made on demand and kept."""
+
+    def __init__(self, spec: RunSpec, segments: dict[str, Segment], role: str, index: int) -> None:
+        self.spec = spec
+        self.role = role
+        self.index = index
+        self.rows = process_rows(spec.shards)
+        if (role, index) not in self.rows:
+            raise ValueError(f"{role} {index} is no process of this run")
+        self._regions = regions(spec)
+        self._segments = segments
+        self._kept: dict[tuple[str, str], Any] = {}
+        self.control = ControlBlock(self._words("control", "words"))
+        self.bells: np.ndarray = self._words("control", "bells")
+        self.bell = Bell(self.bells, self.row(role, index))
+
+    # --- creation, joining, end
+    @staticmethod
+    def segment_name(run_id: str, name: str) -> str:
+        return f"{PREFIX}{run_id}-{name}"
+
+    @classmethod
+    def create(cls, spec: RunSpec) -> Plant:
+        """Make every segment of a run (the supervisor). OSError when shared memory is full: nothing is left behind."""
+        if spec.layout_hash != LAYOUT_HASH:
+            raise LayoutMismatch("the run description was made by another version of the code")
+        segments: dict[str, Segment] = {}
+        try:
+            for name, placed in regions(spec).items():
+                size = sum(_page(size) for _, size in placed.values())
+                segments[name] = Segment.create(cls.segment_name(spec.run_id, name), size, LAYOUT_HASH, spec.run_id)
+            plant = cls(spec, segments, "supervisor", 0)
+            plant._format()
+        except BaseException:
+            for segment in segments.values():
+                segment.unlink()
+            raise
+        return plant
+
+    @classmethod
+    def join(cls, path: Path | str, role: str, index: int = 0) -> Plant:
+        """Attach to a run by its run.json. LayoutMismatch when this code is of another version."""
+        spec = RunSpec.load(path)
+        if spec.layout_hash != LAYOUT_HASH:
+            raise LayoutMismatch("the run was started by another version of the code; restart everything")
+        segments = {
+            name: Segment.join(cls.segment_name(spec.run_id, name), LAYOUT_HASH) for name in regions(spec)
+        }
+        return cls(spec, segments, role, index)
+
+    def _format(self) -> None:
+        sizes = _sizes(self.spec)
+        ControlBlock.format(self.control.words)
+        gating = (SLOT_SHARD,) if self.spec.paced else ()
+        for i in range(self.spec.shards):
+            BroadcastRing.format(self._body(f"market-{i}", "ring"), sizes.market_cells, gating)
+            SpscRing.format(self._body("orders", f"intents-{i}"), MESSAGE.size, sizes.intent_slots)
+            SpscRing.format(self._body("orders", f"reports-{i}"), REPORT.size, sizes.report_slots)
+        BroadcastRing.format(self._body("raw", "ring"), sizes.raw_cells)
+        for role, i in self.rows:
+            BroadcastRing.format(self._body("logs", f"{role}-{i}"), sizes.log_cells)
+        Board.format(self._body("boards", "symbols"), SYMBOL.dtype, MAX_SYMBOLS)
+        Board.format(self._body("boards", "symbol_rows"), SYMBOL_ROW.dtype, MAX_SYMBOLS)
+        Board.format(self._body("boards", "positions"), POSITION_ROW.dtype, MAX_SYMBOLS)
+        Board.format(self._body("boards", "account"), ACCOUNT_ROW.dtype, 1)
+        Board.format(self._body("boards", "detail"), DETAIL.dtype, 4)
+        self.control.set("run_state", ProcessState.BOOT)
+
+    def close(self) -> None:
+        """Drop this process's mappings (as far as no array of them is in use any more)."""
+        self._kept.clear()
+        del self.control
+        del self.bell
+        del self.bells
+        for segment in self._segments.values():
+            segment.close()
+
+    def destroy(self) -> None:
+        """Remove the names (the supervisor, after all others have ended)."""
+        for segment in self._segments.values():
+            segment.unlink()
+
+    # --- parts
+    def _body(self, segment: str, region: str) -> np.ndarray:
+        offset, size = self._regions[segment][region]
+        return self._segments[segment].body[offset : offset + size]
+
+    def _words(self, segment: str, region: str) -> np.ndarray:
+        return self._body(segment, region).view(np.int64)
+
+    def _keep(self, segment: str, region: str, make: Callable[[np.ndarray], Any]) -> Any:
+        key = (segment, region)
+        if key not in self._kept:
+            self._kept[key] = make(self._body(segment, region))
+        return self._kept[key]
+
+    def row(self, role: str, index: int = 0) -> int:
+        """Row of a process in the process table."""
+        return self.rows.index((role, index))
+
+    def row_name(self, row: int) -> str:
+        """Name of a process row: `gateway`, `shard-1`."""
+        role, index = self.rows[row]
+        return f"shard-{index}" if role == "shard" else role
+
+    def bell_of(self, role: str, index: int = 0) -> Bell:
+        """Somebody else's bell, to wake that process after changing a word it watches."""
+        return Bell(self.bells, self.row(role, index))
+
+    def cnc(self, role: str | None = None, index: int | None = None) -> CncPage:
+        """Process page; without arguments this process's own."""
+        role, index = self._who(role, index)
+        name = self.row_name(self.row(role, index))
+        return self._keep("control", f"cnc-{role}-{index}", lambda body: CncPage(body, name))
+
+    def counters(self, role: str | None = None, index: int | None = None) -> CounterPage:
+        """Counter page; without arguments this process's own."""
+        role, index = self._who(role, index)
+        return self._keep("control", f"counters-{role}-{index}", lambda body: CounterPage(body.view(np.int64)))
+
+    def _who(self, role: str | None, index: int | None) -> tuple[str, int]:
+        return (self.role, self.index) if role is None else (role, 0 if index is None else index)
+
+    def _ring(self, body: np.ndarray) -> BroadcastRing:
+        return BroadcastRing.attach(body, self.bells, self.bell.index)
+
+    def market(self, shard: int) -> BroadcastRing:
+        """Market ring of a shard: written by the gateway; slot SLOT_SHARD is the shard's (gating in paced runs)."""
+        return self._keep(f"market-{shard}", "ring", self._ring)
+
+    def raw(self) -> BroadcastRing:
+        """Raw frames, gateway to recorder."""
+        return self._keep("raw", "ring", self._ring)
+
+    def log(self, role: str | None = None, index: int | None = None) -> BroadcastRing:
+        """Log ring of a process; without arguments this process's own."""
+        role, index = self._who(role, index)
+        return self._keep("logs", f"{role}-{index}", self._ring)
+
+    def log_writer(self, clock: Callable[[], int] = time.time_ns) -> LogWriter:
+        """Writer of this process's own log ring."""
+        return LogWriter(self.log(), self.row(self.role, self.index), clock)
+
+    def log_readers(self, slot: int, from_start: bool = True) -> dict[str, LogReader]:
+        """Readers of all log rings in one slot, by process name."""
+        return {
+            self.row_name(row): LogReader(self.log(role, i), slot, from_start)
+            for row, (role, i) in enumerate(self.rows)
+        }
+
+    def _spsc(self, body: np.ndarray) -> SpscRing:
+        return SpscRing.attach(body, self.bells, self.bell.index)
+
+    def intents(self, shard: int) -> SpscRing:
+        """MESSAGE ring, shard to execution."""
+        return self._keep("orders", f"intents-{shard}", self._spsc)
+
+    def reports(self, shard: int) -> SpscRing:
+        """REPORT ring, execution to shard."""
+        return self._keep("orders", f"reports-{shard}", self._spsc)
+
+    def _board(self, name: str, dtype: np.dtype) -> Board:
+        return self._keep("boards", name, lambda body: Board.attach(body, dtype))
+
+    def symbols(self) -> Board:
+        """SYMBOL by id; written by the gateway."""
+        return self._board("symbols", SYMBOL.dtype)
+
+    def symbol_rows(self) -> Board:
+        """SYMBOL_ROW by id; each row written by the shard that owns the symbol."""
+        return self._board("symbol_rows", SYMBOL_ROW.dtype)
+
+    def positions(self) -> Board:
+        """POSITION_ROW by symbol id; written by execution."""
+        return self._board("positions", POSITION_ROW.dtype)
+
+    def account(self) -> Board:
+        """ACCOUNT_ROW, one row; written by execution."""
+        return self._board("account", ACCOUNT_ROW.dtype)
+
+    def detail(self) -> Board:
+        """DETAIL, one row per wish in `control.detail_symbols`; written by the shard that owns the wished symbol."""
+        return self._board("detail", DETAIL.dtype)
+
+    def resync_words(self) -> np.ndarray:
+        """int64[1024 * 8]: word 8 * id counts the resynchronisations a shard asked of the gateway for a symbol."""
+        return self._words("control", "resync")
+
+    def request_resync(self, symbol: int) -> None:
+        """Owning shard: one more wish for a fresh snapshot."""
+        words = self.resync_words()
+        set_word(words, symbol * LINE_WORDS, int(words[symbol * LINE_WORDS]) + 1)
+
+    def resync_count(self, symbol: int) -> int:
+        return int(get_word(self.resync_words(), symbol * LINE_WORDS))
+
+    def watermark(self, shard: int) -> int:
+        """seq up to which a shard has handled everything."""
+        return self.cnc("shard", shard).progress_seq
+
+    def min_watermark(self) -> int:
+        """seq up to which all shards have handled everything."""
+        return min(self.watermark(i) for i in range(self.spec.shards))
+
+    # --- over all processes
+    def recorder_lag_cells(self) -> int:
+        """Cells the recorder has still to read, over all rings it takes part in."""
+        rings = [self.raw(), *(self.log(role, i) for role, i in self.rows)]
+        rings += [self.market(i) for i in range(self.spec.shards)]
+        return sum(ring.slot_lag_cells(SLOT_RECORDER) for ring in rings)
+
+    def pages(self) -> dict[str, CounterPage]:
+        """Counter pages by process name."""
+        return {self.row_name(row): self.counters(role, i) for row, (role, i) in enumerate(self.rows)}
+
+    def cncs(self) -> dict[str, CncPage]:
+        """Process pages by process name."""
+        return {self.row_name(row): self.cnc(role, i) for row, (role, i) in enumerate(self.rows)}
+
+    def latency(self) -> dict[str, dict[str, float]]:
+        """{stage: {count, p50, p99, p99_9, max}} in µs, all processes merged."""
+        return merged_latency(self.pages().values())
+
+    def totals(self) -> dict[str, int]:
+        """Counters added over all processes."""
+        return sum_counters(self.pages().values())
+
+
+def leftovers(refuse_live: bool = False) -> list[str]:
+    """Remove the shared memory of dead runs; with `refuse_live` a live run raises OwnerAlive."""
+    return sweep_stale(PREFIX, refuse_live)
+
+
+def live_runs() -> list[str]:
+    """Run ids whose control segment exists."""
+    suffix = "-control"
+    names = (path.name for path in SHM_FOLDER.glob(f"{PREFIX}*{suffix}"))
+    return sorted(name[len(PREFIX) : -len(suffix)] for name in names)

@@ -1,0 +1,87 @@
+"""KILL and its clearing: the word first, the file, the acknowledgements; what a broken disk cannot take away."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from admin.server import AdminServer
+from core.enums import ControlBits
+from tests.admin.conftest import Browser
+from tests.admin.engine_part import EnginePart
+
+
+def test_kill_reaches_every_process(admin: AdminServer, engine: EnginePart, browser: Browser) -> None:
+    engine.start()
+    answer = browser.post("/api/admin/kill", {"reason": "drill"}).json["result"]
+    assert admin.plant.control.bits() & ControlBits.KILL
+    assert answer["already"] is False and answer["warnings"] == []
+    rows = {row["name"]: row for row in answer["processes"]}
+    assert set(rows) == {"supervisor", "gateway", "execution", "recorder", "shard-0", "shard-1"}
+    assert all(row["seen"] and row["ms"] >= 0 for row in rows.values())
+    latch = json.loads(admin.paths.kill_file.read_text())
+    assert (latch["source"], latch["reason"]) == ("admin", "drill") and latch["time_ns"] > 0
+    assert '"evt":"admin.kill"' in admin.paths.audit_file.read_text()
+
+
+def test_kill_is_idempotent(admin: AdminServer, engine: EnginePart, browser: Browser) -> None:
+    engine.start()
+    browser.post("/api/admin/kill", {"reason": "first"})
+    first = admin.paths.kill_file.read_bytes()
+    since = admin.plant.control.get("kill_ns")
+    again = browser.post("/api/admin/kill", {}).json["result"]
+    assert again["already"] is True and again["since_ts"] > 0
+    assert admin.paths.kill_file.read_bytes() == first and admin.plant.control.get("kill_ns") == since
+
+
+def test_silent_processes_are_named(admin: AdminServer, browser: Browser) -> None:
+    """Nobody beats here: the answer still comes, and says who has not seen it."""
+    answer = browser.post("/api/admin/kill", {}).json["result"]
+    assert answer["seen"] == 0 and answer["of"] == 6
+    assert all(row["ms"] is None for row in answer["processes"])
+
+
+def test_kill_holds_on_a_broken_disk(
+    admin: AdminServer, engine: EnginePart, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("admin.controls.write_kill", full)
+    monkeypatch.setattr("admin.files.JsonLines.append", full)
+    engine.start()
+    answer = browser.post("/api/admin/kill", {"reason": "disk"}).json["result"]
+    assert admin.plant.control.get("kill_admin") == 1 and answer["seen"] == 6
+    assert len(answer["warnings"]) == 2 and "No space left" in answer["warnings"][0]
+
+
+def test_clear_needs_phrase_reason_and_flat(admin: AdminServer, engine: EnginePart, browser: Browser) -> None:
+    browser.post("/api/admin/kill", {"reason": "drill"})
+    good = {"confirm": "CLEAR KILL SIM", "reason": "drill over"}
+    wrong = browser.post("/api/admin/kill/clear", {**good, "confirm": "yes"})
+    assert (wrong.status_code, wrong.json["retCode"], wrong.json["result"]["confirm"]) == (409, 90003, "CLEAR KILL SIM")
+    assert browser.post("/api/admin/kill/clear", {**good, "reason": " "}).status_code == 400
+    busy = browser.post("/api/admin/kill/clear", good)
+    assert (busy.status_code, busy.json["retCode"]) == (409, 90002) and "1 position(s)" in busy.json["error"]
+    assert admin.plant.control.bits() & ControlBits.KILL and admin.paths.kill_file.exists()
+    engine.account[0]["open_positions"] = 0
+    engine.plant.account().write(0, engine.account)
+    assert browser.post("/api/admin/kill/clear", good).json["result"]["killed"] is False
+    assert not admin.plant.control.bits() & ControlBits.KILL and not admin.paths.kill_file.exists()
+
+
+def test_open_positions_can_be_adopted(admin: AdminServer, browser: Browser) -> None:
+    browser.post("/api/admin/kill", {})
+    answer = browser.post("/api/admin/kill/clear", {"confirm": "CLEAR KILL SIM", "reason": "mine", "adopt": True})
+    assert answer.json["result"]["killed"] is False
+    assert '"adopted":true' in admin.paths.audit_file.read_text()
+
+
+def test_kill_of_others_is_shown_and_cleared(admin: AdminServer, browser: Browser) -> None:
+    admin.plant.control.request_kill("guardian")
+    admin.views.refresh()
+    assert browser.get("/api/health").json["result"]["status"] == "KILLED"
+    assert admin.views.snapshot().control["kill_sources"] == ["guardian"]
+    browser.post("/api/admin/kill/clear", {"confirm": "CLEAR KILL SIM", "reason": "looked at it", "adopt": True})
+    assert not admin.plant.control.bits() & ControlBits.KILL

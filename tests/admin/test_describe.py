@@ -1,0 +1,131 @@
+"""Sentences of log records; hostile text stays text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from admin.describe import sentence
+from admin.events import EventHistory, Names, tell
+from admin.snapshot import SymbolInfo, fixed, symbol_info
+from core.enums import Cause, ControlBits, DataReason, DataState, FeedState, Gate, LogKind, Pump, State
+from core.records import LOG
+from tests.admin.engine_part import symbol_record
+
+BTC = SymbolInfo(0, "BTCUSDT", 0, 0, 5, 1, 1, 3)
+
+
+def record(kind: int, text: bytes = b"", **fields: int) -> np.ndarray:
+    row = np.zeros(1, LOG.dtype)[0]
+    row["kind"], row["symbol"] = kind, 0
+    for name, value in fields.items():
+        row[name] = value
+    row["text"][: len(text)] = np.frombuffer(text, np.uint8)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (
+            record(
+                LogKind.STATE, a=State.FLAT, b=State.WATCHING_LONG, c=Cause.SCORE_OVER_WATCH, d=6120, e=1200, f=2001
+            ),
+            "flat → watching long · score over watch · L 61 S 12 @ 1000.5",
+        ),
+        (record(LogKind.RISK, a=Gate.MAX_POSITIONS), "refused: max positions"),
+        (record(LogKind.PUMP, a=Pump.PREPUMP, b=Pump.PUMPING), "prepump → pumping"),
+        (record(LogKind.DATA_STATE, a=DataState.BROKEN, b=DataReason.GAP, c=4), "book BROKEN · gap · gap 4"),
+        (record(LogKind.FEED, b"ping", a=FeedState.DOWN, b=2), "feed DOWN · connection 2 · ping"),
+        (record(LogKind.DEGRADED, a=1, b=412_000_000), "DEGRADED on · latency 412.0 ms"),
+        (record(LogKind.CONTROL, a=ControlBits.PAUSE | ControlBits.KILL), "control PAUSE + KILL"),
+        (record(LogKind.CONTROL), "control clear"),
+        (record(LogKind.LOST, a=17), "reader overtaken: 17 messages lost"),
+        (record(LogKind.FILL, b"BUY 0.001 @ 101234.5"), "BUY 0.001 @ 101234.5"),
+        (record(LogKind.LISTING, b"BTCUSDT", a=1), "listed · BTCUSDT"),
+        (
+            record(LogKind.SIGNAL, a=1, b=2001, c=1990, d=2020, e=7150),
+            "long @ 1000.5 · stop 995.0 · target 1010.0 · score 72",
+        ),
+        (
+            record(LogKind.ORDER, a=9, b=-1, c=2001, d=25, e=2010, f=1990),
+            "short 0.025 @ 1000.5 · stop 1005.0 · target 995.0 · #9",
+        ),
+        (record(LogKind.FILL, a=9, b=-1, c=2001, d=25, e=2, f=1_375_000), "stop sell 0.025 @ 1000.5 · fee 0.0138 · #9"),
+        (record(LogKind.POSITION, b=-1, c=-25, d=-2_501_250_000), "short 0.025 · value 25.01 USDT"),
+        (record(LogKind.POSITION, e=-12_340_000, f=2_750_000), "closed · realised −0.1234 USDT · fees 0.0275"),
+        (record(LogKind.SHED, a=2, b=1), "shard 1 sheds: level 2"),
+        (record(LogKind.FEED, b"CONNECTED", a=FeedState.CONNECTED), "feed CONNECTED · connection 0"),
+        (
+            record(LogKind.STATE, b"0123456789abcdef", a=State.FLAT, b=State.COOLDOWN),
+            "flat → cooldown · none · L 0 S 0",
+        ),
+        (record(999, a=-5, b=2**62), "999"),
+        (record(LogKind.STATE, a=77, b=-1, c=500), "77 → -1 · 500 · L 0 S 0"),
+    ],
+)
+def test_sentences(row: np.ndarray, expected: str) -> None:
+    assert sentence(row, BTC) == expected
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"<script>alert(1)</script>",
+        b'"><img src=x onerror=alert(1)>',
+        b"{{7*7}}",
+        b"\x00\x01\x1b[31m",
+        b"\xff\xfe\xfd",
+        "\u202eevil".encode(),
+        b"a\nb\r\nc",
+        b"A" * 40,
+    ],
+)
+def test_text_from_the_wire_is_one_printable_line(payload: bytes) -> None:
+    told = tell(1, record(LogKind.ERROR, payload), Names({0: BTC}, {}))["text"]
+    assert told.isprintable() and "\n" not in told
+
+
+def test_hostile_symbol_names_are_replaced_by_their_id() -> None:
+    assert symbol_info(symbol_record(3, "BTCUSDT", 10.0, 1)[0]).name == "BTCUSDT"
+    for name in ("<B>USDT", "btcusdt", "BTC\x07", "A", "ÄUSDT"[:5]):
+        row = symbol_record(3, "X", 10.0, 1)[0]
+        raw = name.encode()[:24]
+        row["name"][: len(raw)] = np.frombuffer(raw, np.uint8)
+        assert symbol_info(row).name == "ID3"
+
+
+@pytest.mark.parametrize(
+    ("mantissa", "exponent", "text"),
+    [
+        (0, 0, "0"),
+        (0, 3, "0.000"),
+        (5, 3, "0.005"),
+        (-5, 3, "-0.005"),
+        (123456, 2, "1234.56"),
+        (7, 0, "7"),
+        (9_007_199_254_740_993, 10, "900719.9254740993"),
+    ],
+)
+def test_fixed_is_exact(mantissa: int, exponent: int, text: str) -> None:
+    assert fixed(mantissa, exponent) == text
+
+
+def test_history_is_a_ring_with_stable_ids() -> None:
+    history = EventHistory(keep=10)
+    names = Names({}, {})
+    rows = np.zeros(25, LOG.dtype)
+    rows["seq"] = np.arange(1, 26)
+    rows["kind"] = LogKind.ORDER
+    history.append(rows[:4])
+    history.append(rows[4:])
+    assert (history.newest, history.oldest) == (25, 16)
+    events, skipped, newest = history.since(0, 100, names)
+    assert [e["id"] for e in events] == [e["seq"] for e in events] == list(range(16, 26))
+    assert (skipped, newest) == (15, 25)
+    events, skipped, _ = history.since(20, 3, names)
+    assert ([e["id"] for e in events], skipped) == ([23, 24, 25], 2)
+    assert history.since(25, 100, names)[0] == []
+    page, cursor = history.page(4, names)
+    assert ([e["id"] for e in page], cursor) == ([25, 24, 23, 22], 22)
+    assert [e["id"] for e in history.page(100, names, before=cursor)[0]] == [21, 20, 19, 18, 17, 16]

@@ -1,0 +1,238 @@
+"""REST contract: every route under every wrong and right combination of session, CSRF token, Origin, Host and body."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from admin.server import AdminServer
+from admin.web import MAX_BODY
+from core.enums import LogKind
+from tests.admin.conftest import Browser
+from tests.admin.engine_part import TOKEN, EnginePart
+
+READS = [
+    "/api/health",
+    "/api/summary",
+    "/api/hotlist",
+    "/api/symbol/BTCUSDT",
+    "/api/positions",
+    "/api/trades/active",
+    "/api/events/recent",
+    "/api/storage/status",
+    "/api/session",
+]
+WRITES = {
+    "/api/pause": {"on": True},
+    "/api/admin/kill": {"reason": "test"},
+    "/api/admin/kill/clear": {},
+    "/api/ws-ticket": {},
+    "/api/logout": {},
+}
+
+
+def test_every_route_is_known_to_this_matrix(admin: AdminServer) -> None:
+    """A new route must be put into one of the lists, so that it is tested for default deny."""
+    rules = {rule.rule.replace("<symbol>", "BTCUSDT") for rule in admin.app.url_map.iter_rules()}
+    assert rules == set(READS) | set(WRITES) | {
+        "/",
+        "/login",
+        "/healthz",
+        "/metrics",
+        "/favicon.ico",
+        "/api/login",
+        "/static/<path:filename>",
+    }
+
+
+@pytest.mark.parametrize("path", READS)
+def test_reads(admin: AdminServer, browser: Browser, path: str) -> None:
+    stranger = Browser(admin, login=False)
+    refused = stranger.get(path)
+    assert refused.status_code == 401
+    assert refused.json["retCode"] == 10003 and refused.json["retExtInfo"]["hint"]
+    assert refused.json["result"] == {}
+    answer = browser.get(path, Origin=None, X_CSRF_Token=None)
+    assert answer.status_code == 200
+    assert {"retCode", "retMsg", "result", "retExtInfo", "time"} <= set(answer.json)
+    assert answer.json["retCode"] == 0 and answer.json["ok"] is True
+    assert browser.post(path).status_code == 405
+    assert browser.get(path, Host="evil.example").status_code == 400
+
+
+@pytest.mark.parametrize("path", WRITES)
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({"X_CSRF_Token": None}, 403),
+        ({"X_CSRF_Token": "0" * 64}, 403),
+        ({"Origin": None}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1:9"}, 403),
+        ({"Origin": "https://127.0.0.1:8787"}, 403),
+        ({"Host": "evil.example"}, 400),
+        ({"Host": "127.0.0.1.evil.example:8787"}, 400),
+    ],
+)
+def test_writes_refuse_forgeries(admin: AdminServer, browser: Browser, path: str, changes: dict, status: int) -> None:
+    answer = browser.post(path, WRITES[path], **changes)
+    assert answer.status_code == status
+    assert answer.json["error"] and answer.json["retExtInfo"]["hint"]
+    assert int(admin.plant.control.bits()) == 0
+
+
+@pytest.mark.parametrize("path", WRITES)
+def test_writes_need_a_session_and_post(admin: AdminServer, browser: Browser, path: str) -> None:
+    stranger = Browser(admin, login=False)
+    stranger.csrf = browser.csrf
+    assert stranger.post(path, WRITES[path]).status_code == 401
+    assert browser.get(path).status_code == 405
+    assert int(admin.plant.control.bits()) == 0
+
+
+def test_unknown_paths_are_denied_before_they_are_missing(admin: AdminServer, browser: Browser) -> None:
+    assert Browser(admin, login=False).get("/api/nothing").status_code == 401
+    assert browser.get("/api/nothing").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/api/pause", "/api/admin/kill", "/api/admin/kill/clear"])
+def test_bodies_must_be_json_objects(browser: Browser, path: str) -> None:
+    for data, kind, status in (
+        (b"{", "application/json", 400),
+        (b"[1]", "application/json", 400),
+        (b"on=1", "text/plain", 415),
+        (b'{"on":1,"reason":7,"confirm":1}', "application/json", None),
+        (b"x" * (MAX_BODY + 1), "application/json", 413),
+    ):
+        answer = browser.client.post(path, data=data, headers=browser.headers(Content_Type=kind))
+        assert answer.status_code == status or (status is None and answer.status_code in (400, 409))
+        assert answer.json["retExtInfo"]["hint"]
+
+
+def test_public_routes(admin: AdminServer) -> None:
+    stranger = Browser(admin, login=False)
+    assert stranger.get("/healthz").data == b"ok\n"
+    assert stranger.get("/login").status_code == 200
+    assert stranger.get("/static/js/main.js").status_code == 200
+    page = stranger.get("/")
+    assert (page.status_code, page.headers["Location"]) == (302, "/login")
+    for host in ("127.0.0.1:8787", "localhost:8787", "localhost"):
+        assert stranger.get("/healthz", Host=host).status_code == 200
+
+
+def test_security_headers_are_on_every_answer(admin: AdminServer, browser: Browser) -> None:
+    for path in ("/", "/login", "/static/js/main.js", "/api/health", "/api/nothing", "/metrics"):
+        headers = browser.get(path).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy
+        assert "connect-src 'self' ws://127.0.0.1:8788" in policy and "frame-ancestors 'none'" in policy
+        assert headers["X-Frame-Options"] == "DENY" and headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+    assert "ws://localhost:8788" in browser.get("/login", Host="localhost:8787").headers["Content-Security-Policy"]
+
+
+def test_login_sets_a_strict_cookie_and_burns_the_token(admin: AdminServer) -> None:
+    browser = Browser(admin, login=False)
+    answer = browser.post("/api/login", {"token": TOKEN})
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and "Secure" not in cookie and TOKEN not in cookie
+    assert Browser(admin, login=False).post("/api/login", {"token": TOKEN}).status_code == 401
+    fresh = json.loads(admin.paths.admin_file.read_text())["login_token"]
+    assert Browser(admin, login=False).post("/api/login", {"token": fresh}).status_code == 200
+    assert (
+        Browser(admin, login=False).post("/api/login", {"token": fresh}, Origin="http://evil.example").status_code
+        == 403
+    )
+
+
+def test_login_is_rate_limited(admin: AdminServer) -> None:
+    browser = Browser(admin, login=False)
+    for _ in range(5):
+        assert browser.post("/api/login", {"token": "guess"}).status_code == 401
+    limited = browser.post("/api/login", {"token": TOKEN})
+    assert limited.status_code == 429 and int(limited.headers["Retry-After"]) > 0 and limited.json["retCode"] == 10006
+
+
+def test_logout_ends_the_session(browser: Browser) -> None:
+    stolen = browser.client.get_cookie("scalper_8787", domain="127.0.0.1").value
+    assert browser.post("/api/logout").status_code == 200
+    browser.client.set_cookie("scalper_8787", stolen, domain="127.0.0.1")
+    assert browser.get("/api/health").status_code == 401
+
+
+def test_hotlist_and_symbol(browser: Browser) -> None:
+    rows = browser.get("/api/hotlist").json["result"]["list"]
+    assert len(rows) == 10 and rows[0]["state"] == "MANAGING"
+    one = browser.get("/api/symbol/BTCUSDT").json["result"]
+    assert one["symbol"] == "BTCUSDT" and isinstance(one["last"], str) and one["position"]["side"] == "Buy"
+    for spelling in ("btcusdt", "BTCUSDT-LINEAR"):
+        assert browser.get(f"/api/symbol/{spelling}").json["result"]["symbol"] == "BTCUSDT"
+    missing = browser.get("/api/symbol/NOPE<script>")
+    assert missing.status_code == 404 and missing.json["retExtInfo"]["hint"]
+
+
+def test_positions_have_the_owners_shape(browser: Browser) -> None:
+    answer = browser.get("/api/positions").json
+    assert answer["ok"] is True and answer["count"] == len(answer["positions"]) == 1
+    position = answer["positions"][0]
+    assert position["symbol"] == "BTCUSDT" and position["stop_stands"] is True
+    assert position["stop_price"] and position["target_price"] and position["r"] is not None
+
+
+def test_events_are_paged_and_filtered(engine: EnginePart, browser: Browser) -> None:
+    for k in range(30):
+        engine.log("execution", LogKind.ORDER, symbol=k % 3, text=f"number {k}")
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        result = browser.get(f"/api/events/recent?limit=7&kind=ORDER&cursor={cursor}").json["result"]
+        seen += [row["text"] for row in result["list"]]
+        cursor = result["nextPageCursor"]
+        if not cursor:
+            break
+    assert seen == [f"number {k}" for k in reversed(range(30))]
+    mine = browser.get("/api/events/recent?symbol=ETHUSDT&kind=ORDER").json["result"]["list"]
+    assert {row["symbol"] for row in mine} == {"ETHUSDT"} and len(mine) == 10
+    for query in ("limit=0", "limit=501", "limit=x", "kind=NOPE", "cursor=x", "symbol=NOPE"):
+        assert browser.get(f"/api/events/recent?{query}").status_code in (400, 404)
+
+
+def test_metrics_for_local_scrapers_only(admin: AdminServer, browser: Browser) -> None:
+    text = Browser(admin, login=False).get("/metrics").text
+    assert (
+        "scalper_kill_state 0" in text
+        and 'scalper_stage_latency_seconds{stage="wire_to_intent",quantile="0.99"}' in text
+    )
+    assert "equity" not in text and "balance" not in text and TOKEN not in text
+    away = {"REMOTE_ADDR": "10.1.2.3"}
+    client = admin.app.test_client()
+    assert client.get("/metrics", headers=browser.headers(), environ_base=away).status_code == 401
+    good = {**browser.headers(), "Authorization": f"Bearer {admin.auth.metrics_token}"}
+    assert client.get("/metrics", headers=good, environ_base=away).status_code == 200
+
+
+def test_pause_writes_its_word_and_an_audit_line(admin: AdminServer, browser: Browser) -> None:
+    assert browser.post("/api/pause", {"on": True}).json["result"]["paused"] is True
+    assert admin.plant.control.get("pause_admin") == 1
+    assert browser.post("/api/pause", {"on": False}).status_code == 200
+    assert admin.plant.control.get("pause_admin") == 0
+    assert browser.post("/api/pause", {"on": "yes"}).status_code == 400
+    lines = [msgspec.json.decode(line) for line in admin.paths.audit_file.read_bytes().splitlines()]
+    assert [line["evt"] for line in lines] == ["admin.login", "admin.pause", "admin.resume"]
+    assert all(line["actor"] == "one-time link" and line["from"] == "127.0.0.1" for line in lines)
+    assert TOKEN not in admin.paths.audit_file.read_text()
+
+
+def test_failures_inside_are_told_without_details(
+    admin: AdminServer, browser: Browser, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> dict:
+        raise RuntimeError("canary-secret")
+
+    monkeypatch.setattr(admin.views, "storage", broken)
+    answer = browser.get("/api/storage/status")
+    assert answer.status_code == 500 and answer.json["retCode"] == 10016
+    assert "canary" not in answer.text and "canary" in caplog.text

@@ -1,0 +1,21 @@
+"""Warming covers the gateway's own kernels, each with exactly one signature."""
+
+from __future__ import annotations
+
+from core.jit import KERNELS
+from gateway import warm
+
+OURS = (
+    "gateway.routing", "gateway.intake", "gateway.connection", "gateway.raw_tap", "gateway.tape", "gateway.tape_scan",
+    "gateway.bybit.book_sync",
+)  # fmt: skip
+
+
+def test_every_kernel_is_warmed_and_has_one_signature() -> None:
+    """A second signature, or a cold kernel, would be compiled while the market moves."""
+    for name, function in warm.steps():
+        if "venue" not in name:
+            function()
+    ours = [kernel for kernel in KERNELS if kernel.__module__ in OURS]
+    assert len(ours) > 20
+    assert {k.__name__: len(k.signatures) for k in ours if len(k.signatures) != 1} == {}

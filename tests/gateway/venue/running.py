@@ -1,0 +1,125 @@
+"""Helpers: an exchange in virtual time, and a venue served for real on ports of the system's choice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from gateway.venue.control import control_paths
+from gateway.venue.faults import Faults
+from gateway.venue.hub import MAX_BUFFERED_BYTES
+from gateway.venue.instruments import synthetic_instruments
+from gateway.venue.scenarios import ScenarioEngine, Timeline
+from gateway.venue.server import VenueServer
+from gateway.venue.streams import STEP_MS
+from gateway.venue.synthetic import SyntheticExchange
+from gateway.venue.synthetic_feed import SyntheticFeed
+from gateway.venue.truth import Truth
+from tests.reference.venue import payload
+
+START_MS = 1_786_310_760_000 + 37_000  # 37 s into a minute
+Key = tuple[int, int]
+
+
+def new_exchange(count: int = 6, seed: int = 1, rate: float = 1.0, start_ms: int = START_MS) -> SyntheticExchange:
+    return SyntheticExchange(synthetic_instruments(count, seed), seed, start_ms, rate)
+
+
+def run_virtual(exchange: SyntheticExchange, seconds: float) -> Iterator[tuple[int, Key, bytes]]:
+    """Step through virtual time; yields (now_ms, key, payload) of every frame."""
+    for _ in range(int(seconds * 1000) // STEP_MS):
+        now_ms = exchange.now_ms + STEP_MS
+        for key, frame in exchange.step(now_ms):
+            yield now_ms, key, payload(frame)
+
+
+def snapshot_of(exchange: SyntheticExchange, key: Key) -> dict[str, Any]:
+    """Activate a topic and give its first snapshot."""
+    exchange.activate(key)
+    frame = exchange.snapshot(key)
+    assert frame is not None
+    found: dict[str, Any] = json.loads(payload(frame))
+    return found
+
+
+class FakeTransport:
+    """Stands for a socket: keeps what is written; `reads = False` lets it pile up."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.reads = True
+        self.aborted = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self.reads else sum(map(len, self.written))
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def messages(self) -> list[dict[str, Any]]:
+        """All text frames written so far, decoded."""
+        return [json.loads(text) for text in split_frames(b"".join(self.written))]
+
+
+def split_frames(data: bytes) -> list[bytes]:
+    found = []
+    at = 0
+    while at < len(data):
+        size, start = data[at + 1], at + 2
+        if size == 126:
+            size, start = int.from_bytes(data[at + 2:at + 4], "big"), at + 4
+        elif size == 127:
+            size, start = int.from_bytes(data[at + 2:at + 10], "big"), at + 10
+        found.append(data[start:start + size])
+        at = start + size
+    return found
+
+
+@contextmanager
+def served(feed: Any, *, timeline: Timeline | None = None, max_buffered_bytes: int = MAX_BUFFERED_BYTES) -> Iterator[VenueServer]:
+    """Serve a feed in a thread of its own until the block ends."""
+    ready = threading.Event()
+    box: dict[str, Any] = {}
+
+    async def life() -> None:
+        server = VenueServer(feed, max_buffered_bytes=max_buffered_bytes)
+        truth = Truth()
+        exchange = feed.exchange if isinstance(feed, SyntheticFeed) else None
+        faults = Faults(server.hub, truth, exchange)
+        scenario = None
+        if exchange is not None:
+            scenario = feed.scenario = ScenarioEngine(exchange, timeline or Timeline(), truth, faults)
+        else:
+            feed.hub = server.hub
+        await server.start(control_paths(server.hub, truth, faults, scenario, feed.status))
+        box["server"], box["loop"] = server, asyncio.get_running_loop()
+        ready.set()
+        await server.run()
+        await server.stop()
+
+    def target() -> None:
+        try:
+            asyncio.run(life())
+        except BaseException as error:
+            box["error"] = error
+            ready.set()
+            raise
+
+    thread = threading.Thread(target=target, name="venue")
+    thread.start()
+    try:
+        assert ready.wait(120)
+        assert "error" not in box, box.get("error")
+        yield box["server"]
+    finally:
+        if "loop" in box:
+            box["loop"].call_soon_threadsafe(box["server"].stopping.set)
+        thread.join(20)
+        assert not thread.is_alive()

@@ -1,0 +1,92 @@
+"""The command line: the first line on stdout, orderly ends, clear refusals."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway.venue", *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_line_tells_the_addresses_and_a_signal_ends_it(number: signal.Signals) -> None:
+    with started("--symbols", "3", "--seed", "4", "--json") as process:
+        assert process.stdout is not None
+        line = json.loads(process.stdout.readline())
+        assert list(line) == ["rest", "ws_public", "symbols", "seed", "pid", "control"]
+        assert (line["symbols"], line["seed"], line["pid"]) == (3, 4, process.pid)
+        assert line["ws_public"].endswith("/v5/public/linear")
+        reply = requests.get(line["rest"] + "/v5/market/instruments-info?category=linear", timeout=20).json()
+        assert len(reply["result"]["list"]) == 3
+        process.send_signal(number)
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_duration_ends_it() -> None:
+    with started("--symbols", "1", "--duration", "0.2", "--scenario", "none") as process:
+        assert process.wait(90) == 0
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("venue: 1 symbols, REST http://127.0.0.1:")
+
+
+def test_it_dies_with_its_parent() -> None:
+    script = (
+        "import subprocess, sys, os\n"
+        "p = subprocess.Popen([sys.executable, '-m', 'gateway.venue', '--symbols', '1', '--json', '--with-parent'],"
+        " stdout=subprocess.PIPE)\n"
+        "print(p.pid, flush=True); p.stdout.readline(); print('up', flush=True); sys.stdin.read()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None and parent.stdin is not None
+    child = int(parent.stdout.readline())
+    assert parent.stdout.readline().strip() == "up"
+    watch = os.pidfd_open(child)
+    parent.kill()
+    parent.wait(20)
+    parent.stdin.close()
+    parent.stdout.close()
+    import select
+
+    assert select.select([watch], [], [], 30)[0], "the venue outlived its parent"
+    os.close(watch)
+
+
+@pytest.mark.parametrize(("arguments", "text"), [
+    (["--symbols", "0"], "--symbols 0"), (["--symbols", "801"], "--symbols 801"), (["--rate", "0"], "--rate"),
+    (["--port", "70000"], "--port"), (["--speed", "fast"], "--speed"), (["--tape", "/nowhere/x"], "/nowhere/x"),
+    (["--scenario", "/nowhere/x.toml"], "/nowhere/x.toml"), (["--instruments", "/nowhere/x"], "/nowhere/x"),
+    (["--seed", "-1"], "--seed"), (["--duration", "-1"], "--duration"),
+])
+def test_bad_arguments_are_refused_with_cause_and_fix(arguments: list[str], text: str,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    from gateway.venue.__main__ import main
+
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert text in captured.err and "Fix: " in captured.err
+    assert captured.out == ""

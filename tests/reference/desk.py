@@ -1,0 +1,297 @@
+"""Naive twin of `core.sim.desk`: objects, lists and fractions; no kernels, no record arrays for its state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil
+
+from core.enums import Cause, MessageKind, OrderRole, ReportKind
+
+
+@dataclass
+class Entry:
+    order_id: int
+    decision_id: int
+    side: int
+    post_only: bool
+    may_take: bool
+    price: int
+    leaves: int
+    deadline: int
+    stop: int
+    target: int
+    resting: bool = False
+    queue: int | None = None  # None: not displayed
+    cancel: int = 0
+
+
+@dataclass
+class Position:
+    lots: int
+    order_id: int
+    decision_id: int
+    stop: int
+    target: int
+    target_placed: bool = False
+    target_queue: int | None = None
+
+
+@dataclass
+class Close:
+    role: int
+    cause: int
+    worst: int = 0  # never better than this price
+
+
+@dataclass
+class Market:
+    """bids and asks: [(price, lots)] best first; trades: [(price, lots, aggressor, block, rpi)]."""
+
+    bids: list[tuple[int, int]]
+    asks: list[tuple[int, int]]
+    trades: list[tuple[int, int, int, bool, bool]] = field(default_factory=list)
+    believed: bool = True
+    changed: bool = False
+
+
+@dataclass
+class Instrument:
+    tick: Fraction
+    lot: Fraction
+    maker_fee: Fraction
+    taker_fee: Fraction
+    slippage_cap: Fraction
+
+
+class PaperDesk:
+    """One symbol."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.entry: Entry | None = None
+        self.position: Position | None = None
+        self.close: Close | None = None
+        self.refused: list[tuple[int, int, int]] = []
+        self.used = {+1: 0, -1: 0}  # by side of the taker
+
+    def report(self, kind, seq=0, order_id=0, decision_id=0, side=0, price=0, qty=0, stop=0, target=0, deadline=0,
+               flags=0, role=0, reason=0):
+        if kind == ReportKind.ACCEPTED:
+            if self.entry or self.position:
+                self.refused = [(order_id, decision_id, qty)]
+            elif qty > 0:
+                self.entry = Entry(order_id, decision_id, side, bool(flags & 1), bool(flags & 2), price, qty, deadline,
+                                   stop, target)
+        elif kind == ReportKind.CANCEL and self.entry and not self.entry.cancel:
+            self.entry.cancel = reason or Cause.CONTROL
+        elif kind == ReportKind.CLOSE and (self.entry or self.position) and not self.close:
+            self.close = Close(role or OrderRole.EXIT, reason)
+        elif kind == ReportKind.POSITION and seq == 0 and qty != (self.position.lots if self.position else 0):
+            self.entry = self.close = None
+            self.position = Position(qty, order_id, decision_id, stop, target) if qty else None
+
+    def match(self, market: Market, now: int) -> list[dict]:
+        if market.changed:
+            self.used = {+1: 0, -1: 0}
+        out: list[dict] = []
+        entry_got, target_got, target_side = 0, 0, 0
+        entry = self.entry
+        held = self.position
+        target_price = held.target if held else (entry.target if entry else 0)
+
+        for price, lots, aggressor, block, rpi in market.trades:
+            if block:
+                continue
+            if not rpi:
+                if entry and entry.resting and entry.leaves:
+                    got, entry.queue = self._print(entry.side, entry.price, entry.leaves, entry.queue, price, lots,
+                                                   aggressor)
+                    entry_got += got
+                    entry.leaves -= got
+                    self._grow(entry, got)
+                position = self.position
+                if position and not self.close and position.target_placed:
+                    side = -1 if position.lots > 0 else 1
+                    got, position.target_queue = self._print(side, position.target, abs(position.lots),
+                                                             position.target_queue, price, lots, aggressor)
+                    if got:
+                        target_got, target_side = target_got + got, side
+                        position.lots += side * got
+                        if position.lots == 0:
+                            break
+            position = self.position
+            if position and position.lots and not self.close and position.stop > 0:
+                long = position.lots > 0
+                if (price <= position.stop) if long else (price >= position.stop):
+                    self.close = Close(OrderRole.STOP, Cause.STOP, price)
+                    break
+
+        if market.believed and market.changed:
+            if entry and entry.resting and entry.leaves and not self.close:
+                got = min(entry.leaves, self._crossing(market, entry.side, entry.price))
+                self.used[entry.side] += got
+                entry_got += got
+                entry.leaves -= got
+                self._grow(entry, got)
+            position = self.position
+            if position and position.lots and not self.close and position.target_placed:
+                side = -1 if position.lots > 0 else 1
+                got = min(abs(position.lots), self._crossing(market, side, position.target))
+                if got:
+                    self.used[side] += got
+                    target_got, target_side = target_got + got, side
+                    position.lots += side * got
+
+        if entry_got:
+            assert entry is not None
+            out.append(self._fill(entry.side, entry.price, entry_got, OrderRole.ENTRY, True, entry.leaves))
+            if entry.leaves == 0:
+                self.entry = None
+        if target_got:
+            assert self.position is not None
+            out.append(self._fill(target_side, target_price, target_got, OrderRole.TAKE_PROFIT, True,
+                                  abs(self.position.lots)))
+            self._end(out, Cause.TAKE_PROFIT)
+            if self.position.lots == 0:
+                self.position = self.close = None
+
+        if self.entry and self.entry.cancel:
+            self._end(out, self.entry.cancel)
+        if self.close:
+            self._end(out, Cause.KILL if self.close.role == OrderRole.KILL else self.close.cause)
+        entry = self.entry
+        if entry and entry.resting and 0 < entry.deadline <= now:
+            self._take_or_end(out, market, Cause.EXPIRED)
+        elif entry and not entry.resting:
+            opposite = market.asks if entry.side > 0 else market.bids
+            if not market.believed or not entry.post_only:
+                entry.may_take = entry.may_take or not entry.post_only
+                self._take_or_end(out, market, Cause.EXPIRED)
+            elif opposite and entry.side * (entry.price - opposite[0][0]) >= 0:
+                self._take_or_end(out, market, Cause.ORDER_REJECTED)
+            else:
+                entry.resting = True
+        entry = self.entry
+        if entry and entry.resting and entry.queue is None and market.believed:
+            entry.queue = self._queue(market, entry.side, entry.price)
+
+        position = self.position
+        if position and position.lots and not self.close and position.target > 0 and market.believed:
+            side = -1 if position.lots > 0 else 1
+            opposite = market.asks if side > 0 else market.bids
+            if not position.target_placed and opposite and side * (position.target - opposite[0][0]) >= 0:
+                self.close = Close(OrderRole.TAKE_PROFIT, Cause.TAKE_PROFIT)
+                self._end(out, Cause.TAKE_PROFIT)
+            else:
+                position.target_placed = True
+                if position.target_queue is None:
+                    position.target_queue = self._queue(market, side, position.target)
+        if self.close and position and position.lots:
+            side = -1 if position.lots > 0 else 1
+            if market.believed:
+                self._walk(out, market, side, abs(position.lots), self.close.role, self.close.worst)
+            else:
+                prints = [t for t in market.trades if not t[3] and not t[4]]
+                lots = min(sum(t[1] for t in prints), abs(position.lots))
+                if lots:
+                    prices = [t[0] for t in prints] + ([self.close.worst] if self.close.worst else [])
+                    worst = max(prices) if side > 0 else min(prices)
+                    position.lots += side * lots
+                    out.append(self._fill(side, worst, lots, self.close.role, False, abs(position.lots)))
+        if not self.position or self.position.lots == 0:
+            self.position = self.close = None
+        for order_id, decision_id, lots in self.refused:
+            out.append(self._done(order_id, decision_id, lots, Cause.ORDER_REJECTED))
+        self.refused = []
+        return out
+
+    @staticmethod
+    def _print(side, limit, leaves, queue, price, lots, aggressor):
+        """(filled, queue after) of one resting order and one print."""
+        better_for_taker = price < limit if side > 0 else price > limit
+        if better_for_taker:
+            return min(leaves, lots), 0
+        if price == limit and aggressor == -side and queue is not None:
+            return min(leaves, max(0, lots - queue)), max(0, queue - lots)
+        return 0, queue
+
+    def _crossing(self, market, side, price):
+        levels = market.asks if side > 0 else market.bids
+        lots = sum(q for p, q in levels if (p <= price if side > 0 else p >= price))
+        return max(0, lots - self.used[side])
+
+    @staticmethod
+    def _queue(market, side, price):
+        levels = market.bids if side > 0 else market.asks
+        if not levels or (levels[-1][0] > price if side > 0 else levels[-1][0] < price):
+            return None
+        return dict(levels).get(price, 0)
+
+    def _grow(self, entry, lots):
+        if lots:
+            if self.position is None:
+                self.position = Position(0, entry.order_id, entry.decision_id, entry.stop, entry.target)
+            self.position.lots += entry.side * lots
+
+    def _take_or_end(self, out, market, cause):
+        entry = self.entry
+        if not market.believed:
+            self._end(out, Cause.DATA_BROKEN)
+            return
+        if entry.may_take:
+            self._walk(out, market, entry.side, entry.leaves, OrderRole.ENTRY, 0)
+            cause = Cause.EXPIRED
+        if entry.leaves:
+            self._end(out, cause)
+        self.entry = None
+
+    def _walk(self, out, market, side, want, role, worst):
+        levels = market.asks if side > 0 else market.bids
+        if not levels:
+            return
+        touch = levels[0][0]
+        slip = int(touch * self.instrument.slippage_cap)
+        skip, fills = self.used[side], 0
+        for price, lots in levels:
+            if side * (price - touch) > (slip if side > 0 else slip) or want == 0 or fills == 16:
+                return
+            free = max(0, lots - skip)
+            skip -= lots - free
+            take = min(free, want)
+            if not take:
+                continue
+            fills += 1
+            want -= take
+            self.used[side] += take
+            if worst:
+                price = max(price, worst) if side > 0 else min(price, worst)
+            if role == OrderRole.ENTRY:
+                self.entry.leaves -= take
+                self._grow(self.entry, take)
+                leaves = self.entry.leaves
+            else:
+                self.position.lots += side * take
+                leaves = abs(self.position.lots)
+            out.append(self._fill(side, price, take, role, False, leaves))
+
+    def _fill(self, side, price, lots, role, maker, leaves):
+        value = ceil(price * self.instrument.tick * lots * self.instrument.lot * 10**8)
+        rate = self.instrument.maker_fee if maker else self.instrument.taker_fee
+        return {
+            "kind": int(MessageKind.FILL), "order_id": self.position.order_id,
+            "decision_id": self.position.decision_id, "price_ticks": price, "qty_lots": lots, "side": side,
+            "role": int(role), "is_maker": int(maker), "leaves_lots": leaves, "fee_e8": ceil(value * rate),
+            "reason": 0,
+        }
+
+    def _done(self, order_id, decision_id, lots, cause):
+        return {
+            "kind": int(MessageKind.DONE), "order_id": order_id, "decision_id": decision_id, "price_ticks": 0,
+            "qty_lots": 0, "side": 0, "role": 0, "is_maker": 0, "leaves_lots": lots, "fee_e8": 0, "reason": int(cause),
+        }
+
+    def _end(self, out, cause):
+        if self.entry:
+            out.append(self._done(self.entry.order_id, self.entry.decision_id, self.entry.leaves, cause))
+            self.entry = None

@@ -1,0 +1,417 @@
+"""Naive twin of the engine: dicts, lists and the other twins, one symbol object each; no kernels, no record state.
+
+Covers CONFIG (at the start), FEED, CONTROL, GLOBAL, LISTING, books, trades, DELISTING, TIMER and reports; not the board.
+It tells what happened as two lists: `moves` (name, from, to, cause, event time) and the messages of every call.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+from core.enums import Cause, DataState, Gate, MessageKind, OrderRole, Pump, Regime, ReportKind, State
+from core.state.machine import CANCEL_REASONS, EXIT_REASONS, Action, When
+from tests.reference.book import NaiveBook
+from tests.reference.desk import Instrument, Market, PaperDesk
+from tests.reference.features import NaiveFeatures
+from tests.reference.score import NaiveScore, signals, volatility
+from tests.reference.state import move
+from tests.reference.tape import Trade
+
+GOOD = (Regime.NORMAL, Regime.COOLDOWN_DONE)
+BAD = (Regime.PUMP, Regime.MANIPULATED, Regime.NEWS_DRIVEN)
+
+
+class NaivePump:
+    """The pump detector in plain words."""
+
+    def __init__(self, p: dict[str, Any]) -> None:
+        self.p, self.state, self.since, self.top = p, Pump.NONE, 0, 0.0
+        self.regime, self.regime_since = Regime.NORMAL, 0
+
+    def take(self, now: int, mid: float, change: float, surge: float, atr: float) -> None:
+        p, fall = self.p, 0.0
+        if mid > 0:
+            self.top = max(self.top, mid)
+            fall = (self.top - mid) / self.top * 100
+        after = self._next(now - self.since, change, surge, atr, fall, p)
+        if after in (Pump.NONE, Pump.PREPUMP):
+            self.top = 0.0
+        if after is not self.state:
+            self.state, self.since = after, now
+        if self.state in (Pump.PUMPING, Pump.BLOWOFF, Pump.DUMP):
+            regime = Regime.PUMP
+        elif self.state is Pump.COOLDOWN:
+            regime = Regime.COOLDOWN
+        elif self.regime is Regime.COOLDOWN or (
+            self.regime is Regime.COOLDOWN_DONE and now - self.regime_since < p["pump_cooldown_ns"]
+        ):
+            regime = Regime.COOLDOWN_DONE
+        else:
+            regime = Regime.NORMAL
+        if regime is not self.regime:
+            self.regime, self.regime_since = regime, now
+
+    def _next(self, age: int, change: float, surge: float, atr: float, fall: float, p: dict[str, Any]) -> Pump:
+        quiet = self.state in (Pump.NONE, Pump.PREPUMP)
+        if not quiet and age < p["pump_dwell_ns"]:
+            return self.state
+        up = change >= p["pump_change_pct"] and surge >= p["pump_surge"]
+        down = change <= -p["pump_change_pct"] and surge >= p["pump_surge"]
+        wild = atr >= p["explosion_bps"]
+        calm = not abs(change) >= p["pump_change_pct"] / 2 and not atr >= p["explosion_bps"] / 2
+        if quiet or self.state is Pump.COOLDOWN:
+            if down:
+                return Pump.DUMP
+            if up or wild:
+                return Pump.PUMPING
+            if not quiet:
+                return Pump.NONE if age >= p["pump_cooldown_ns"] else Pump.COOLDOWN
+            if change >= p["pump_change_pct"] / 2 and surge >= p["pump_surge"] / 2:
+                return Pump.PREPUMP
+            return Pump.PREPUMP if self.state is Pump.PREPUMP and change >= p["pump_change_pct"] / 4 else Pump.NONE
+        if self.state is not Pump.DUMP:
+            if fall >= p["pump_dump_pct"]:
+                return Pump.DUMP
+            if change >= p["pump_blowoff_pct"]:
+                return Pump.BLOWOFF
+        return Pump.COOLDOWN if calm else self.state
+
+
+class NaiveSymbol:
+    """One symbol: its data, its trade state, its desk."""
+
+    def __init__(self, owner: NaiveEngine, s: dict[str, Any], now: int) -> None:
+        self.owner, self.s, self.p = owner, s, owner.p
+        self.book = NaiveBook(64)
+        self.features = NaiveFeatures(s["tick_size"], s["lot_size"], now)
+        self.features.warmup_ns = self.p["warmup_ns"]
+        weights = {k: self.p["w_" + k] for k in ("imbalance", "flow", "microprice", "streak", "volatility")}
+        self.score = NaiveScore(
+            weights | {"pump": self.p["penalty_pump"], "spread": self.p["penalty_spread"]}, self.p["score_tau_ns"]
+        )
+        self.pump = NaivePump(self.p)
+        e8 = 10**8
+        self.desk = PaperDesk(
+            Instrument(
+                Fraction(s["tick_mant"], 10 ** s["price_exp"]), Fraction(s["lot_mant"], 10 ** s["qty_exp"]),
+                Fraction(s["maker_fee_e8"], e8), Fraction(s["taker_fee_e8"], e8),
+                Fraction(self.p["slippage_cap_e8"], e8),
+            )
+        )
+        self.data = DataState.WARMUP
+        self.crossed_ns: int | None = None
+        self.state, self.side, self.gate = State.FLAT, 0, Gate.NONE
+        self.signal_ns: int | None = None
+        self.attempts = self.decision = self.order = 0
+        self.rest_until = 0
+        self.working, self.entry_leaves, self.pending = False, -1, 0
+        self.cancel_ns: int | None = None
+        self.exit_ns: int | None = None
+        self.lots, self.opened_ns, self.mark_ns = 0, 0, 0
+        self.leaving, self.active = False, True
+
+    # market data
+    def take_book(self, ts: int, bids: list, asks: list, snapshot: bool) -> bool:
+        if snapshot:
+            self.book.snapshot(bids, asks)
+            self.data, self.crossed_ns = DataState.OK, None
+        elif self.data in (DataState.WARMUP, DataState.BROKEN):
+            return False
+        else:
+            self.book.delta(bids, asks)
+            self.data = DataState.OK
+        self.check_crossed(ts)
+        if self.data is DataState.BROKEN:
+            return False
+        self.features.on_book(ts, self.book, snapshot)
+        return True
+
+    def check_crossed(self, ts: int) -> None:
+        if not self.book.is_crossed():
+            self.crossed_ns = None
+            return
+        if self.crossed_ns is None:
+            self.crossed_ns = ts
+        if ts - self.crossed_ns >= self.p["crossed_ns"]:
+            self.data, self.crossed_ns = DataState.BROKEN, None
+            self.features.on_broken()
+            self.score.reset()
+
+    # decisions
+    def decide(self, ts: int, seq: int, out: list[dict]) -> None:
+        f = self.features.features()
+        mid = f["mid"]
+        warm = f["warm"] == 1.0 and mid > 0 and f["atr_1s_bps"] >= 0
+        self.pump.take(ts, mid, f["change_1m_pct"], f["volume_surge"], f["atr_1s_bps"])
+        fees = 2 * self.s["taker_fee_e8"] / 1e4
+        min_move = fees * (1 + self.p["fee_buffer"]) + f["spread_bps"]
+        widest = self.p["max_spread_bps"][self.s["category"]]
+        if warm and self.data is DataState.OK:
+            self.score.take(ts, signals(f, volatility(f["atr_1s_bps"], min_move, self.p["explosion_bps"])))
+        else:
+            self.score.reset()
+        level = {Pump.PUMPING: 1, Pump.BLOWOFF: 2}.get(self.pump.state, 0)
+        self.scores = {side: self.score.score(side, level, f["spread_bps"], widest) for side in (1, -1)}
+        self.flow = self.score.smooth.get("flow", 0.0)
+        for _ in range(5):
+            plan = None
+            self.gate = self._gate(f, warm, min_move, widest)
+            if self.gate is Gate.NONE and self.state in (State.ARMED_LONG, State.ARMED_SHORT):
+                plan = self._plan(f, fees)
+            found = move(self.state, self._true(ts, warm))
+            if found is None:
+                return
+            self.go(*found, ts, seq, out, plan)
+
+    def _gate(self, f: dict[str, float], warm: bool, min_move: float, widest: float) -> Gate:
+        o, p, c = self.owner, self.p, self.s["category"]
+        score = max(self.scores.values()) if self.side == 0 else self.scores[self.side]
+        checks = (
+            (Gate.DATA, self.data is not DataState.OK or self.leaving), (Gate.WARMUP, not warm),
+            (Gate.FEED, o.feed != 2), (Gate.DEGRADED, o.bits & 4), (Gate.PAUSED, o.bits & 1), (Gate.KILLED, o.bits & 2),
+            (Gate.GLOBAL_REGIME, o.global_regime != 0), (Gate.REGIME, self.pump.regime not in GOOD),
+            (Gate.SPREAD, not 0 < f["spread_bps"] <= widest), (Gate.IN_POSITION, self.lots),
+            (Gate.DUPLICATE, self.working or self.pending), (Gate.COOLDOWN, self.state is State.COOLDOWN),
+            (Gate.SCORE_WATCH, score < p["watch"][c] - p["hysteresis"]),
+            (Gate.SCORE_ARM, score < p["arm"][c] - p["hysteresis"]), (Gate.FLOW, not self.flow * self.side > 0),
+            (Gate.ATTEMPTS, self.attempts >= p["max_attempts"]),
+            (Gate.MIN_MOVE, not min_move <= p["target_r"] * p["stop_max_bps"]),
+        )  # fmt: skip
+        return next((gate for gate, shut in checks if shut), Gate.NONE)
+
+    def _plan(self, f: dict[str, float], fees: float) -> tuple[int, ...]:
+        (bid, _), (ask, _) = self.book.best(0), self.book.best(1)
+        p, price = self.p, bid if self.side > 0 else ask
+        stop_bps = min(max(p["stop_atr"] * f["atr_1s_bps"], p["stop_min_bps"]), p["stop_max_bps"])
+        target_bps = max(
+            p["target_r"] * stop_bps, fees * (1 + p["fee_buffer"]) + (ask - bid) / price * 1e4
+        )
+        zone = max(math.floor(price * p["zone_width_bps"] / 2 * 1e-4), 1)
+        return (
+            price, price - self.side * max(math.ceil(price * stop_bps * 1e-4), 1),
+            price + self.side * max(math.ceil(price * target_bps * 1e-4), 1), price - zone, price + zone,
+        )  # fmt: skip
+
+    def _true(self, ts: int, warm: bool) -> set[When]:
+        p, o, c = self.p, self.owner, self.s["category"]
+        idle = not self.lots and not self.working
+        settled = idle and not self.pending
+        regime = self.pump.regime
+        signal_ok = (self.gate is Gate.NONE or self.gate > Gate.SPREAD) and not self.leaving
+        can_start = signal_ok and self.state is State.FLAT and settled
+        long, short = self.scores[1], self.scores[-1]
+        score = long if self.side > 0 else short
+        exiting = self.exit_ns is not None and (self.pending or ts - self.exit_ns < p["exit_retry_ns"])
+        cancelling = self.cancel_ns is not None and (self.pending or ts - self.cancel_ns < p["exit_retry_ns"])
+        over = can_start and long >= p["watch"][c] and long >= short
+        facts = {
+            When.DELISTED: self.leaving,
+            When.LEFT: self.leaving and settled,
+            When.KILLED: o.bits & 2,
+            When.ENTRIES_OFF: o.bits & 5 or o.feed != 2,
+            When.REGIME_BAD: regime in BAD,
+            When.REGIME_GOOD: regime in GOOD and settled and ts >= self.rest_until,
+            When.REGIME_GOOD_RESTING: regime in GOOD and settled and ts < self.rest_until,
+            When.DATA_BAD: self.data is not DataState.OK or not warm,
+            When.GLOBAL_BAD: o.global_regime != 0,
+            When.LONG_OVER_WATCH: over,
+            When.SHORT_OVER_WATCH: can_start and not over and short >= p["watch"][c],
+            When.OVER_ARM: score >= p["arm"][c] and self.flow * self.side > 0,
+            When.UNDER_ARM: score < p["arm"][c] - p["hysteresis"],
+            When.UNDER_WATCH: score < p["watch"][c] - p["hysteresis"],
+            When.SIGNAL_EXPIRED: self.signal_ns is not None and ts - self.signal_ns >= p["signal_ttl_ns"],
+            When.READY: self.gate is Gate.NONE,
+            When.COOLDOWN_OVER: ts >= self.rest_until,
+            When.SETTLED: settled,
+            When.WORKING_OVER: self.lots and not self.working,
+            When.TIME_UP: self.lots and ts - self.opened_ns >= p["max_hold_ns"],
+            When.STILL_OPEN: self.lots and not exiting,
+            When.STILL_WORKING: self.working and not cancelling,
+        }
+        true = {when for when, fact in facts.items() if fact}
+        if exiting and self.state in (State.IN_POSITION, State.MANAGING):
+            true -= set(EXIT_REASONS)
+        if cancelling and self.working and self.state is State.ORDER_PLACED:
+            true -= set(CANCEL_REASONS)
+        return true
+
+    def go(
+        self, to: State, cause: Cause, action: Action, ts: int, seq: int, out: list[dict],
+        plan: tuple[int, ...] | None = None,
+    ) -> None:
+        self.owner.moves.append((self.s["name"], self.state, to, cause, ts))
+        self.state = to
+        if to in (State.FLAT, State.COOLDOWN):
+            self.side, self.signal_ns, self.attempts = 0, None, 0
+        message = {
+            "seq": seq, "ts_event_ns": ts, "symbol": self.s["id"], "side": self.side, "reason": int(cause),
+            "decision_id": self.decision, "order_id": self.order,
+        }  # fmt: skip
+        if action is Action.START_SIGNAL:
+            self.side = 1 if to is State.WATCHING_LONG else -1
+            self.signal_ns, self.attempts = ts, 0
+        elif action is Action.START_COOLDOWN:
+            self.rest_until = ts + self.p["cooldown_ns"]
+        elif action is Action.ENTER:
+            assert plan is not None
+            self.attempts += 1
+            self.working, self.entry_leaves, self.cancel_ns, self.exit_ns = True, -1, None, None
+            self.decision, self.order = seq, 0
+            names = ("price_ticks", "stop_ticks", "target_ticks", "zone_min_ticks", "zone_max_ticks")
+            out.append(
+                message | {"kind": MessageKind.ENTER, "decision_id": seq, "order_id": 0}
+                | dict(zip(names, plan, strict=True))
+            )
+        elif action is Action.CANCEL and self.working and self.cancel_ns is None:
+            self.cancel_ns = ts
+            out.append(message | {"kind": MessageKind.CANCEL})
+        elif action is Action.EXIT:
+            self.exit_ns = ts
+            out.append(message | {"kind": MessageKind.EXIT})
+
+    # desk, messages, reports
+    def match(self, ts: int, seq: int, trades: list, changed: bool, out: list[dict]) -> None:
+        believed = self.data is DataState.OK and self.crossed_ns is None
+        market = Market(
+            [(p, q) for p, q in self.book.side(0)], [(p, q) for p, q in self.book.side(1)],
+            [(t.price, t.qty, t.side, bool(t.flags & 1), bool(t.flags & 2)) for t in trades], believed, changed,
+        )
+        for row in self.desk.match(market, ts):
+            out.append(row | {"seq": seq, "ts_event_ns": ts, "symbol": self.s["id"]})
+
+    def mark(self, ts: int, seq: int, out: list[dict]) -> None:
+        (bid, _), (ask, _) = self.book.best(0), self.book.best(1)
+        if self.lots and ts - self.mark_ns >= 10**9 and bid and ask:
+            self.mark_ns = ts
+            held = self.desk.position
+            out.append({
+                "kind": MessageKind.MARK, "seq": seq, "ts_event_ns": ts, "symbol": self.s["id"], "side": self.side,
+                "decision_id": self.decision, "order_id": self.order, "price_ticks": bid + ask, "stop_ticks": held.stop if held else 0, "target_ticks": held.target if held else 0,
+            })  # fmt: skip
+
+    def account(self, messages: list[dict]) -> None:
+        for m in messages:
+            if m["kind"] == MessageKind.FILL and m["role"] == OrderRole.ENTRY:
+                self.entry_leaves = m["leaves_lots"]
+            elif m["kind"] == MessageKind.DONE and m["decision_id"] == self.decision:
+                self.entry_leaves = 0
+            if m["kind"] != MessageKind.MARK:
+                self.pending += 1
+                self.owner.unanswered.append((m["seq"], m["symbol"], m["ts_event_ns"] + self.p["latency_ns"]))
+
+    def report(self, r: dict[str, int], ts: int) -> None:
+        kind = ReportKind(r["kind"])
+        self.desk.report(
+            kind, r["seq"], r["order_id"], r["decision_id"], r["side"], r["price_ticks"], r["qty_lots"], r["stop_ticks"],
+            r["target_ticks"], r["deadline_ns"], r["flags"], r["role"], r["reason"],
+        )
+        if r["seq"] and self.pending:
+            self.pending -= 1
+        found = self._follow(kind, r, ts)
+        answer = move(self.state, {found}) if found is not None else None
+        if answer is not None:
+            self.go(*answer, ts, r["seq"], [])
+
+    def _follow(self, kind: ReportKind, r: dict[str, int], ts: int) -> When | None:
+        if kind is ReportKind.ACCEPTED:
+            self.order = r["order_id"]
+        elif kind is ReportKind.CLOSE:
+            self.exit_ns = ts
+        elif kind is ReportKind.CANCEL:
+            self.cancel_ns = ts
+        elif kind in (ReportKind.REJECTED, ReportKind.DONE):
+            if not self.working or r["decision_id"] not in (0, self.decision):
+                return None
+            self.working, self.cancel_ns = False, None
+            if kind is ReportKind.REJECTED:
+                return When.REJECTED
+            if self.lots:
+                return None
+            alive = ts - (self.signal_ns or 0) < self.p["signal_ttl_ns"] and self.attempts < self.p["max_attempts"]
+            return (When.ENDED_LONG if self.side > 0 else When.ENDED_SHORT) if alive else When.ENDED
+        elif kind is ReportKind.POSITION:
+            before, self.lots = self.lots, r["qty_lots"]
+            if self.entry_leaves == 0 and self.working:
+                self.working, self.cancel_ns = False, None
+            if self.lots:
+                self.side = 1 if self.lots > 0 else -1
+                if not before:
+                    self.opened_ns, self.exit_ns, self.mark_ns = ts, None, 0
+                    return When.OPENED
+            elif before:
+                self.exit_ns = None
+                by_role = {
+                    OrderRole.TAKE_PROFIT: When.CLOSED_TAKE_PROFIT, OrderRole.STOP: When.CLOSED_STOP,
+                    OrderRole.LIQUIDATION: When.CLOSED_STOP,
+                }
+                return by_role.get(OrderRole(r["role"]), When.CLOSED_EXIT)
+        return None
+
+
+class NaiveEngine:
+    """Paced engine over symbol objects; `p`: the fields of a PARAMS row."""
+
+    def __init__(self, p: dict[str, Any]) -> None:
+        self.p = p
+        self.symbols: dict[int, NaiveSymbol] = {}
+        self.feed, self.bits, self.global_regime = 0, 0, 0
+        self.moves: list[tuple[str, State, State, Cause, int]] = []
+        self.reports: list[dict[str, int]] = []
+        self.unanswered: list[tuple[int, int, int]] = []
+
+    def push(self, report: dict[str, int]) -> None:
+        """A report arrives; an answer holds from its message's due time at the earliest."""
+        for k, (seq, symbol, due) in enumerate(self.unanswered):
+            if (seq, symbol) == (report["seq"], report["symbol"]):
+                del self.unanswered[k]
+                report["effect_ns"] = max(report["effect_ns"], due)
+                break
+        self.reports.append(report)
+
+    def take_due(self, ts: int) -> None:
+        while self.reports and self.reports[0]["effect_ns"] <= ts:
+            report = self.reports.pop(0)
+            symbol = self.symbols.get(report["symbol"])
+            if symbol is not None:
+                symbol.report(report, report["effect_ns"])
+
+    def must_wait(self, ts: int, is_end: bool) -> bool:
+        return bool(self.unanswered) if is_end else any(due <= ts for _, _, due in self.unanswered)
+
+    def timer(self, ts: int, seq: int, is_timer: bool = True) -> list[dict]:
+        out: list[dict] = []
+        for symbol in self.symbols.values():
+            if not symbol.active:
+                continue
+            mine: list[dict] = []
+            if is_timer:
+                symbol.features.at(ts)
+                if symbol.crossed_ns is not None:
+                    symbol.check_crossed(ts)
+            symbol.decide(ts, seq, mine)
+            symbol.match(ts, seq, [], False, mine)
+            if is_timer:
+                symbol.mark(ts, seq, mine)
+            symbol.account(mine)
+            out += mine
+            if symbol.leaving and symbol.state is State.FLAT and not (symbol.working or symbol.pending or symbol.lots):
+                symbol.active = False
+        return out
+
+    def market(self, symbol_id: int, ts: int, seq: int, kind: str, payload: Any) -> list[dict]:
+        symbol = self.symbols[symbol_id]
+        out: list[dict] = []
+        trades: list[Trade] = []
+        changed = False
+        if kind == "book":
+            bids, asks, snapshot = payload
+            changed = symbol.take_book(ts, bids, asks, snapshot)
+        elif kind == "trades":
+            trades = payload
+            symbol.features.on_trades(ts, trades)
+        symbol.decide(ts, seq, out)
+        symbol.match(ts, seq, trades, changed, out)
+        symbol.account(out)
+        return out

@@ -1,0 +1,1 @@
+"""Two processes hammering shared memory."""

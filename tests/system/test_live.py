@@ -1,0 +1,156 @@
+"""The whole plant on the embedded exchange: it runs, survives kill -9 of anybody, stays killed, leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from shm.topology import Plant
+from tests.system.plant_runner import Running, eventually, launch, leftovers, running
+
+pytestmark = pytest.mark.system
+LIVE = ("--shards", "2", "--symbols", "12", "--admin-port", "0")
+
+
+@contextlib.contextmanager
+def plant_of(run: Running) -> Iterator[Plant]:
+    """Attach to the running plant once every process is ready."""
+
+    def attach() -> Plant | None:
+        assert run.process.poll() is None, f"launch.py ended:\n{run.process.stderr.read()[-3000:] if run.process.stderr else ''}"
+        with contextlib.suppress(Exception):
+            return Plant.join(run.paths.run_file, "supervisor")
+        return None
+
+    plant = eventually(attach, "the plant exists")
+    eventually(lambda: plant.cnc("gateway").ready and plant.control.get("published_seq") > 500, "events flow")
+    yield plant
+
+
+def pids(plant: Plant) -> dict[str, int]:
+    return {name: cnc.pid for name, cnc in plant.cncs().items() if cnc.pid and name not in ("supervisor", "venue")}
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def clean_end(run: Running, run_id: str, children: list[int]) -> dict[str, Any]:
+    """Ctrl-C: exit code 0, a summary, no process and no shared memory left."""
+    code, summary, error = run.stop()
+    assert code == 0, error[-3000:]
+    assert leftovers(run_id) == []
+    assert [pid for pid in children if alive(pid)] == []
+    return summary
+
+
+def test_runs_and_stops_cleanly(tmp_path: Path) -> None:
+    with running(tmp_path, *LIVE) as run, plant_of(run) as plant:
+        run_id, known = plant.spec.run_id, pids(plant)
+        assert set(known) == {"gateway", "execution", "recorder", "admin", "shard-0", "shard-1"}
+        eventually(lambda: sum(plant.counters("shard", i).get("decisions") for i in range(2)), "first decision")
+        state = run.status()
+        assert state["feed"] == "CONNECTED" and state["symbols"] == 12
+        assert {row["state"] for row in state["processes"]} == {"RUN"}
+        again = launch("run", "--data-dir", str(tmp_path), "--no-admin")
+        assert again.returncode == 7 and "another instance" in again.stderr
+        children = [child.pid for child in psutil.Process(run.process.pid).children(recursive=True)]
+        assert len(children) >= 7  # with the venue
+        summary = clean_end(run, run_id, children)
+    assert summary["gaps"] == 0 and summary["ring_lost"] == 0 and summary["rejected"] == 0
+    assert summary["frames"] == summary["decoded"] + summary["other"] + summary["rejected"]
+    assert summary["restarts"] == {}
+    assert list((tmp_path / "sim" / "journal").iterdir()), "the recorder wrote a journal"
+
+
+@pytest.mark.parametrize("victim", ["gateway", "shard-1", "execution", "recorder", "admin", "venue"])
+def test_kill_9_is_noticed_and_survived(tmp_path: Path, victim: str) -> None:
+    with running(tmp_path, *LIVE) as run, plant_of(run) as plant:
+        run_id = plant.spec.run_id
+        if victim == "venue":
+            family = psutil.Process(run.process.pid).children()
+            pid = next(child.pid for child in family if "gateway.venue" in child.cmdline())
+        else:
+            pid = pids(plant)[victim]
+        seen = plant.control.get("published_seq")
+        os.kill(pid, signal.SIGKILL)
+        role, _, index = victim.partition("-")
+        page = plant.cnc(role, int(index or 0))
+        eventually(lambda: page.supervisor_get("restarts") == 1, f"{victim} restarted")
+        if victim != "venue":
+            eventually(lambda: page.ready and page.pid != pid, f"the new {victim} is ready")
+        eventually(lambda: plant.control.get("published_seq") > seen + 500, "events flow again")
+        eventually(lambda: all(row["state"] == "RUN" for row in run.status()["processes"]), "all run")
+        children = [child.pid for child in psutil.Process(run.process.pid).children(recursive=True)]
+        summary = clean_end(run, run_id, children)
+    assert summary["restarts"] == {victim: 1}
+    assert summary["ring_lost"] == 0 or victim.startswith("shard")
+
+
+def test_kill_is_latched_until_cleared(tmp_path: Path) -> None:
+    with running(tmp_path, *LIVE) as run, plant_of(run) as plant:
+        done = launch("kill", "--data-dir", str(tmp_path), "--reason", "drill")
+        assert done.returncode == 0 and "seen by all 6 processes" in done.stdout, done.stdout
+        assert "FLAT" in done.stdout
+        clean_end(run, plant.spec.run_id, [])
+    with running(tmp_path, *LIVE) as run, plant_of(run) as plant:
+        eventually(lambda: "KILL" in run.status()["control"], "still killed after the restart")
+        orders = plant.counters("execution").get("orders")
+        assert orders == 0
+        done = launch("resume", "--clear-kill", "--data-dir", str(tmp_path))
+        assert done.returncode == 0 and "kill latch removed" in done.stdout
+        eventually(lambda: run.status()["control"] == [], "cleared")
+        _, _, error = run.stop()
+        assert "KILL is latched" in error and "drill" in error
+
+
+def test_pause_and_resume(tmp_path: Path) -> None:
+    with running(tmp_path, *LIVE, "--no-admin") as run, plant_of(run):
+        assert "seen by all 5 processes" in launch("pause", "--data-dir", str(tmp_path)).stdout
+        assert run.status()["control"] == ["PAUSE"]
+        assert "entries allowed" in launch("resume", "--data-dir", str(tmp_path)).stdout
+        assert run.status()["control"] == []
+
+
+def test_death_of_the_supervisor_takes_everybody_along(tmp_path: Path) -> None:
+    with running(tmp_path, *LIVE, "--no-admin") as run, plant_of(run) as plant:
+        children = [child.pid for child in psutil.Process(run.process.pid).children(recursive=True)]
+        run.process.kill()
+        eventually(lambda: not any(alive(pid) for pid in children), "no orphan")
+        run_id = plant.spec.run_id
+    assert launch("status", "--data-dir", str(tmp_path)).returncode == 1
+    with running(tmp_path, *LIVE, "--no-admin") as run, plant_of(run):
+        assert leftovers(run_id) == [], "the next start removed what was left"
+
+
+def test_control_without_a_plant(tmp_path: Path) -> None:
+    for verb in ("status", "pause", "resume", "reload"):
+        done = launch(verb, "--data-dir", str(tmp_path))
+        assert done.returncode == 1 and "nothing runs" in done.stderr
+    assert launch("kill", "--data-dir", str(tmp_path)).returncode == 0
+    assert (tmp_path / "run" / "KILL").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--shards", "0"), 2, "1<=x<=8"),
+        (("--venue", "nowhere"), 2, "embedded, mainnet"),
+        (("frobnicate",), 2, "no such verb"),
+        (("--mode", "LIVE"), 4, "order path to Bybit"),
+        (("-c", "/nonexistent.toml"), 3, "file not found"),
+        (("--data-dir", "/proc/nowhere"), 5, "--data-dir"),
+    ],
+)
+def test_start_errors_say_cause_and_fix(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+    extra = () if "--data-dir" in arguments or arguments[0] == "frobnicate" else ("--data-dir", str(tmp_path))
+    done = launch(*arguments, *extra)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr

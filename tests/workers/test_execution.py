@@ -1,0 +1,381 @@
+"""The execution process alone: order of handling, durability, kill, restarts, shards that come back or do not."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import numpy as np
+import pytest
+
+from config.kill_file import read_kill
+from config.paths import DataPaths
+from core.enums import Cause, FeedState, Gate, MessageKind, OrderRole, ReportKind
+from core.orders.router import LiveUnavailable
+from core.orders.wire import Message, Report, read_reports, write_messages
+from core.records import REPORT
+from shm.control import N_HEARTBEAT
+from shm.topology import SLOT_ADMIN, Plant
+from tests.core.engine.streams import symbol_record
+from tests.workers.support import EAGER, make_plant
+from workers import journal_files
+from workers.execution import SHARD_LOST_NS, SYNC_HELLO, SYNC_RESTART, Execution
+
+S = 10**9
+
+
+class Rig:
+    """An execution with a clock of its own, and the shard side of its rings."""
+
+    def __init__(self, tmp_path, **changes) -> None:
+        self.tmp_path = tmp_path
+        self.now = S
+        self.plant = make_plant(tmp_path, **changes)
+        self.control = self.plant.control
+        self.control.set("feed_state", int(FeedState.CONNECTED))
+        for symbol in range(6):
+            record = symbol_record(symbol, f"SYM{symbol}USDT", shard=symbol % self.plant.spec.shards)
+            self.plant.symbols().write(symbol, record)
+        shards = range(self.plant.spec.shards)
+        sides = [Plant.join(tmp_path / "run.json", "shard", i) for i in shards]
+        self.cncs = [side.cnc() for side in sides]
+        self.intents = [side.intents(i).writer() for i, side in enumerate(sides)]
+        self.reports = [side.reports(i).reader() for i, side in enumerate(sides)]
+        self.logs = self.plant.log_readers(SLOT_ADMIN)
+        self.paths = DataPaths(tmp_path / "data", "SIM")
+        self.execution = self.start()
+        for shard in shards:
+            self.push(Message(decision_id=5 + shard, symbol=-1, reason=SYNC_HELLO), shard=shard)
+        self.execution.do_work()
+        for shard in shards:
+            assert [r.reason for r in self.take(shard)] == [SYNC_RESTART, SYNC_HELLO]
+
+    def start(self) -> Execution:
+        plant = Plant.join(self.tmp_path / "run.json", "execution")
+        plant.cnc().start()
+        execution = Execution(plant, EAGER, clock=lambda: self.now)
+        execution.on_start()
+        return execution
+
+    def restart(self) -> None:
+        """As after kill -9: nothing is closed, a new one joins."""
+        self.execution = self.start()
+
+    def push(self, *messages: Message, shard: int = 0) -> None:
+        assert self.intents[shard].push(write_messages(list(messages)), len(messages))
+
+    def take(self, shard: int = 0) -> list[Report]:
+        rows = np.zeros(256, REPORT.dtype)
+        return read_reports(rows, self.reports[shard].pop(rows))
+
+    def turn(self, *messages: Message, shard: int = 0, ms: float = 1.0) -> list[Report]:
+        if messages:
+            self.push(*messages, shard=shard)
+        self.now += int(ms * 1e6)
+        self.execution.do_work()
+        return self.take(shard)
+
+    def log_texts(self) -> list[str]:
+        rows = self.logs["execution"].read()
+        return [bytes(row["text"]).rstrip(b"\0").decode() for row in rows]
+
+    def account(self) -> dict[str, int]:
+        row = self.plant.account().read(0)[0]
+        return {name: int(row[name]) for name in row.dtype.names}
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def build(**changes):
+        rig = Rig(tmp_path, **changes)
+        made.append(rig)
+        return rig
+
+    yield build
+    for rig in made:
+        rig.plant.destroy()
+
+
+def enter(symbol=0, seq=1, side=1) -> Message:
+    return Message(seq=seq, ts_event_ns=seq * S, symbol=symbol, kind=int(MessageKind.ENTER), side=side,
+                   price_ticks=1_000_000, stop_ticks=1_000_000 - side * 3000, target_ticks=1_000_000 + side * 5000,
+                   decision_id=seq)
+
+
+def fill(order_id, qty, symbol=0, seq=2, side=1, leaves=0, role=OrderRole.ENTRY, price=1_000_000) -> Message:
+    return Message(seq=seq, ts_event_ns=seq * S, symbol=symbol, kind=int(MessageKind.FILL), side=side, qty_lots=qty,
+                   price_ticks=price, order_id=order_id, leaves_lots=leaves, role=int(role), fee_e8=5)
+
+
+def done(order_id, symbol=0, seq=3, leaves=1) -> Message:
+    return Message(seq=seq, ts_event_ns=seq * S, symbol=symbol, kind=int(MessageKind.DONE), order_id=order_id,
+                   leaves_lots=leaves)
+
+
+def test_answers_boards_and_figures(make):
+    rig = make()
+    (accepted,) = rig.turn(enter())
+    assert (accepted.kind, accepted.seq) == (ReportKind.ACCEPTED, 1)
+    (position,) = rig.turn(fill(accepted.order_id, accepted.qty_lots), ms=200)
+    assert (position.kind, position.qty_lots) == (ReportKind.POSITION, accepted.qty_lots)
+    rig.turn(Message(seq=4, ts_event_ns=4 * S, symbol=0, kind=int(MessageKind.MARK), price_ticks=2_000_200), ms=200)
+    row = rig.plant.positions().read(0)[0]
+    assert (int(row["qty_lots"]), int(row["side"]), int(row["flags"])) == (accepted.qty_lots, 1, 1)
+    assert int(row["unrealised_e8"]) > 0
+    account = rig.account()
+    assert (account["open_positions"], account["orders"], account["fills"], account["intents"]) == (1, 1, 1, 1)
+    assert account["equity_e8"] == account["balance_e8"] + account["unrealised_e8"]
+    assert rig.plant.counters("execution").get("orders_journalled") == 2
+
+
+def test_live_cannot_be_started(tmp_path):
+    plant = make_plant(tmp_path, mode="LIVE")
+    try:
+        with pytest.raises(LiveUnavailable):
+            Execution(Plant.join(tmp_path / "run.json", "execution"), EAGER)
+    finally:
+        plant.destroy()
+
+
+def test_dry_run_logs_and_refuses(make):
+    rig = make(mode="DRY_RUN")
+    (report,) = rig.turn(enter())
+    assert (report.kind, report.reason) == (ReportKind.REJECTED, Gate.MODE)
+    assert "DRY-RUN" in rig.log_texts()
+
+
+def test_paced_handles_in_order_behind_the_watermarks(make):
+    rig = make(shards=2, paced=True)
+    rig.cncs[0].progress_seq = 20
+    rig.cncs[1].progress_seq = 4
+    rig.push(enter(1, 9), shard=1)
+    rig.push(enter(0, 9), enter(2, 12), shard=0)
+    assert rig.turn() == []  # shard 1 may still say something older
+    rig.cncs[1].progress_seq = 11
+    rig.execution.do_work()
+    first, second = rig.take(0), rig.take(1)
+    assert [(r.symbol, r.order_id) for r in first + second] == [(0, 1), (1, 2)]
+    rig.cncs[1].progress_seq = 13
+    assert [(r.symbol, r.order_id) for r in rig.turn()] == [(2, 3)]
+    for shard in (0, 1):
+        rig.push(Message(seq=14, symbol=-1, kind=int(MessageKind.END)), shard=shard)
+        assert not rig.control.get("drained")
+        rig.cncs[shard].progress_seq = 20
+        rig.turn()
+    assert rig.control.get("drained") == 1
+
+
+def test_restart_keeps_the_account_and_recognises_repeats(make):
+    rig = make()
+    (accepted,) = rig.turn(enter())
+    rig.turn(fill(accepted.order_id, 100, leaves=accepted.qty_lots - 100))
+    before = rig.execution.broker
+    rig.push(enter(1, 5))  # popped by nobody before the kill
+    rig.restart()
+    after = rig.execution.broker
+    assert after.account.digest == before.account.digest
+    assert after.account.positions == before.account.positions
+    assert after.working[0].leaves_lots == accepted.qty_lots - 100
+    assert [r.reason for r in rig.take()] == [SYNC_RESTART]
+    assert rig.turn() == []  # what stands in the ring comes again behind the shard's answer
+    again = fill(accepted.order_id, 100, leaves=accepted.qty_lots - 100)
+    echo = Message(symbol=-1, reason=SYNC_RESTART)
+    reports = rig.turn(echo, again, enter(1, 5))
+    assert [(r.kind, r.symbol) for r in reports] == [(ReportKind.POSITION, 0), (ReportKind.ACCEPTED, 1)]
+    assert reports[0].qty_lots == 100
+    assert after.account.positions[0].lots == 100
+    assert after.account.fills == 1
+    assert rig.plant.counters("execution").get("duplicate_intents") == 1
+
+
+def test_another_run_begins_with_a_fresh_account(make, tmp_path):
+    rig = make()
+    rig.turn(enter())
+    path = rig.paths.execution_journal
+    data = path.read_bytes()
+    log = journal_files.DurableLog(tmp_path / "other.journal", 2, "another-run", 1)
+    log.close()
+    path.write_bytes((tmp_path / "other.journal").read_bytes())
+    rig.restart()
+    assert rig.execution.broker.orders == 0
+    assert [p.name for p in path.parent.glob("execution-*.journal")]
+    assert data != path.read_bytes()
+
+
+def test_damaged_journal_pauses_entries(make):
+    rig = make()
+    for seq in range(1, 4):
+        rig.turn(enter(seq, seq))
+    path = rig.paths.execution_journal
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    rig.restart()
+    assert rig.control.get("pause_exec") == 1
+    assert rig.execution.broker.orders == 2
+    assert "execution journal damaged: paused" in rig.log_texts()
+
+
+def test_full_report_ring_loses_nothing(make):
+    rig = make()
+    messages = [Message(seq=k, symbol=k % 6, kind=int(MessageKind.CANCEL)) for k in range(1, 301)]
+    for at in range(0, 300, 50):
+        rig.push(*messages[at : at + 50])
+        rig.now += 1_000_000
+        rig.execution.do_work()
+    got = []
+    for _ in range(20):
+        got += rig.turn()
+    assert [r.seq for r in got] == list(range(1, 301))
+    assert rig.plant.counters("execution").get("push_refused") > 0
+
+
+def test_disk_trouble_refuses_entries_and_lets_exits_go_on(make, monkeypatch):
+    rig = make()
+    (accepted,) = rig.turn(enter())
+    rig.turn(fill(accepted.order_id, accepted.qty_lots))
+    real = os.write
+
+    def full(handle, data):
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(journal_files.os, "write", full)
+    rig.turn(Message(seq=4, symbol=5, kind=int(MessageKind.CANCEL)))
+    assert rig.turn(enter(1, 5))[0].reason == Gate.PAUSED
+    assert rig.turn(Message(seq=6, symbol=0, kind=int(MessageKind.EXIT)))[0].kind == ReportKind.CLOSE
+    monkeypatch.setattr(journal_files.os, "write", real)
+    rig.turn()
+    assert rig.turn(enter(1, 7))[0].kind == ReportKind.ACCEPTED
+    rig.restart()
+    assert rig.execution.broker.intents == 5
+    assert rig.execution.broker.orders == 2
+
+
+class TestKill:
+    def test_sequence_latches_closes_and_verifies(self, make):
+        rig = make()
+        first, second = rig.turn(enter(0, 1), enter(1, 2))
+        rig.turn(fill(first.order_id, first.qty_lots, seq=3))
+        rig.control.request_kill("admin")
+        reports = rig.turn()
+        assert [(r.kind, r.symbol, r.seq) for r in reports] == [
+            (ReportKind.CANCEL, 1, 0), (ReportKind.CLOSE, 0, 0)]
+        assert (reports[1].role, reports[1].reason) == (OrderRole.KILL, Cause.KILL)
+        assert read_kill(rig.paths.kill_file)["source"] == "admin"
+        assert rig.turn(enter(2, 4))[0].reason == Gate.KILLED
+        assert rig.account()["risk_off"] in (0, Gate.KILLED)
+        assert rig.turn(ms=1100) != []  # told again while something is open
+        rig.turn(done(second.order_id, 1, 5, second.qty_lots))
+        assert rig.control.get("flat") == 0
+        rig.turn(fill(first.order_id, first.qty_lots, seq=6, side=-1, role=OrderRole.KILL))
+        rig.turn()
+        assert rig.control.get("flat") == 0
+        rig.turn(ms=60)
+        assert rig.control.get("flat") == 1
+        rig.turn(ms=200)
+        texts = rig.log_texts()
+        for part in ("KILL latched by admin", "KILL cancel and close: 2", "KILL flat, first look", "KILL verified flat"):
+            assert part in texts
+        assert rig.account()["risk_off"] == Gate.KILLED
+
+    def test_stays_killed_over_a_restart_until_a_person_clears_it(self, make):
+        rig = make()
+        rig.control.request_kill("cli")
+        rig.turn()
+        assert rig.paths.kill_file.exists()
+        for name in ("kill_cli", "kill_ns"):  # a new run: shared memory is fresh, the file is not
+            rig.control.set(name, 0)
+        rig.restart()
+        assert rig.control.get("kill_exec") == 1
+        rig.take()
+        rig.push(Message(symbol=-1, reason=SYNC_RESTART))
+        assert rig.turn(enter())[0].reason == Gate.KILLED
+        rig.control.clear_kill()
+        rig.turn()
+        assert not rig.paths.kill_file.exists()
+        assert rig.turn(enter(0, 2), ms=600)[0].kind == ReportKind.ACCEPTED
+        rig.turn(ms=600)
+        assert rig.control.get("kill_exec") == 0
+
+    def test_a_file_written_by_somebody_else_kills_within_a_second(self, make):
+        rig = make()
+        rig.paths.kill_file.parent.mkdir(parents=True, exist_ok=True)
+        rig.paths.kill_file.write_text("{}")
+        rig.turn(ms=1000)
+        assert rig.control.get("kill_exec") == 1
+        assert rig.turn(enter())[0].reason == Gate.KILLED
+
+    def test_words_without_the_file_do_not_bring_it_back(self, make):
+        """launch.py resume --clear-kill removes the file first, then the words."""
+        rig = make()
+        rig.control.request_kill("cli")
+        rig.turn()
+        rig.paths.kill_file.unlink()
+        rig.turn(ms=600)
+        assert not rig.paths.kill_file.exists()
+        rig.control.clear_kill()
+        rig.turn(ms=600)
+        assert not rig.execution.kill.killed
+
+
+def test_pause_refuses_entries_only(make):
+    rig = make()
+    rig.control.request_pause("admin", True)
+    assert rig.turn(enter())[0].reason == Gate.PAUSED
+    rig.control.request_pause("admin", False)
+    assert rig.turn(enter(0, 2))[0].kind == ReportKind.ACCEPTED
+
+
+def test_old_intents_and_quarantined_books_are_refused(make):
+    rig = make()
+    late = enter()._replace(mono_sent_ns=rig.now - 3 * S)
+    assert rig.turn(late)[0].reason == Gate.EXPIRED
+    rows = np.zeros(1, rig.plant.symbol_rows().dtype)
+    rows["data_state"] = 3
+    rig.plant.symbol_rows().write(0, rows)
+    assert rig.turn(enter(0, 2))[0].reason == Gate.DATA
+    assert rig.turn(enter(1, 3))[0].kind == ReportKind.ACCEPTED
+
+
+def test_a_shard_that_came_back_gets_its_positions(make):
+    rig = make(shards=2)
+    first, _ = rig.turn(enter(0, 1), enter(2, 2))
+    rig.turn(fill(first.order_id, 70, seq=3, leaves=first.qty_lots - 70))
+    rig.turn(enter(1, 4), shard=1)
+    hello = Message(decision_id=77, symbol=-1, reason=SYNC_HELLO)
+    reports = rig.turn(hello)
+    assert (reports[0].kind, reports[0].reason, reports[0].decision_id) == (ReportKind.NONE, SYNC_HELLO, 77)
+    assert [(r.kind, r.seq, r.symbol, r.qty_lots, r.order_id) for r in reports[1:]] == [
+        (ReportKind.POSITION, 0, 0, 70, first.order_id)]
+    assert reports[1].stop_ticks == 997_000
+    assert set(rig.execution.broker.working) == {1}  # the other shard's entry stands
+    rig.control.request_kill("admin")
+    rig.turn()
+    reports = rig.turn(hello)
+    assert [r.kind for r in reports] == [ReportKind.NONE, ReportKind.POSITION, ReportKind.CLOSE]
+    rig.restart()  # what execution booked itself is in its journal too
+    assert set(rig.execution.broker.working) == {1}
+
+
+@pytest.mark.parametrize("how", ["given_up", "silent"])
+def test_positions_of_a_lost_shard_are_closed_at_the_last_mark(make, how):
+    rig = make(shards=2)
+    (accepted,) = rig.turn(enter())
+    rig.turn(fill(accepted.order_id, accepted.qty_lots))
+    rig.turn(Message(seq=3, ts_event_ns=3 * S, symbol=0, kind=int(MessageKind.MARK), price_ticks=1_998_000))
+    if how == "given_up":
+        rig.cncs[0].supervisor_set("given_up", 1)
+    else:
+        rig.cncs[0].words[N_HEARTBEAT] = rig.now
+        rig.now += SHARD_LOST_NS
+    reports = rig.turn(ms=300) + rig.turn()
+    assert [(r.kind, r.seq, r.qty_lots) for r in reports] == [(ReportKind.POSITION, 0, 0)]
+    assert rig.execution.broker.flat
+    closed = rig.execution.broker.account.closed[0]
+    assert closed.realised_e8 < 0
+    assert any("closed at last mark" in text for text in rig.log_texts())
+    assert rig.turn(ms=300) == []
+    rig.restart()
+    assert rig.execution.broker.flat

@@ -1,0 +1,306 @@
+"""Journal segments on disk: an appending writer that survives disk errors, recovery of torn ones, and readers.
+
+A segment is written front to back by one process, fsynced by the caller's schedule, and renamed never: its name carries
+the receive time of its first frame, so the folder listing is the index.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import zstandard
+
+from core.journal import (
+    PLAIN,
+    RAW_FRAMES,
+    ZSTD,
+    Frame,
+    JournalError,
+    Scan,
+    block_frames,
+    decode_file_header,
+    encode_block,
+    encode_file_header,
+    encode_record,
+    scan,
+)
+
+SUFFIX = ".sjr"
+BLOCK_BYTES = 256 * 1024  # plain bytes per compressed block
+
+
+def write_all(handle: int, data: bytes) -> None:
+    """Write everything or raise OSError: `os.write` may write short without saying so."""
+    view = memoryview(data)
+    while view:
+        written = os.write(handle, view)
+        if written == 0:
+            raise OSError("the disk took nothing")
+        view = view[written:]
+
+
+def decompress(stored: bytes, raw_bytes: int) -> bytes:
+    """Undo zstd. Raises JournalError where the bytes are not what they should be."""
+    try:
+        return zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_bytes)
+    except zstandard.ZstdError as error:
+        raise JournalError(f"zstd: {error}") from error
+
+
+def read_scan(path: Path) -> tuple[bytes, Scan]:
+    """Bytes (or a read-only mapping) of a segment and what it holds. Raises JournalError, OSError."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+    return data, scan(data)  # type: ignore[arg-type, return-value]
+
+
+def read_frames(path: Path) -> Iterator[Frame]:
+    """All frames of the good blocks of a segment, in order."""
+    data, found = read_scan(path)
+    for block in found.blocks:
+        yield from block_frames(data, block, decompress)
+
+
+def segments(folder: Path, prefix: str = "raw") -> list[Path]:
+    """Segments of a journal folder in order of their first frame."""
+    return sorted(folder.glob(f"{prefix}-*{SUFFIX}"))
+
+
+def recover(path: Path) -> Scan | None:
+    """Make a segment of a dead writer whole: cut the torn tail, copy damaged ranges to `<name>.damaged-<offset>`
+    (readers skip them). A file without a usable header is set aside as `<name>.damaged` and None returned."""
+    try:
+        data, found = read_scan(path)
+    except JournalError:
+        path.replace(path.with_name(path.name + ".damaged"))
+        return None
+    for start, end in found.gaps:
+        target = path.with_name(f"{path.name}.damaged-{start}")
+        if not target.exists():
+            target.write_bytes(data[start:end])
+    if isinstance(data, mmap.mmap):
+        data.close()
+    if found.torn_bytes:
+        with path.open("r+b") as file:
+            file.truncate(found.good_end)
+            os.fsync(file.fileno())
+    return found
+
+
+class SegmentWriter:
+    """Appends frames; flushes compressed blocks; rotates by size.
+
+    A failed write or sync closes the file and counts; the block in hand is kept and goes to a fresh segment at the next
+    flush, so a full disk costs nothing once it has room again (up to `keep_bytes` of waiting blocks, then the oldest
+    are dropped and counted in `lost_frames`).
+    """
+
+    def __init__(
+        self, folder: Path, run_id: str, *, segment_bytes: int, level: int = 3, prefix: str = "raw",
+        keep_bytes: int = 64 << 20, on_error: Callable[[OSError], None] = lambda error: None,
+    ) -> None:
+        self.folder = folder
+        self.run_id = run_id
+        self.prefix = prefix
+        self.segment_bytes = segment_bytes
+        self.keep_bytes = keep_bytes
+        self.on_error = on_error
+        self.path: Path | None = None
+        self.frames = 0
+        self.lost_frames = 0
+        self.raw_bytes = 0
+        self.stored_bytes = 0
+        self.segments_closed = 0
+        self.errors = 0
+        self.syncs = 0
+        self._compressor = zstandard.ZstdCompressor(level=level)
+        self._handle = -1
+        self._size = 0
+        self._records: list[bytes] = []
+        self._record_bytes = 0
+        self._first_ts = 0
+        self._last_ts = 0
+        self._waiting: list[tuple[bytes, int, int]] = []  # encoded blocks: bytes, first ts, frames
+        self._dirty = False
+
+    def append(self, ts_recv_ns: int, mono_ns: int, conn: int, kind: int, data: bytes) -> None:
+        """Take one frame; a full block is flushed."""
+        record = encode_record(ts_recv_ns, mono_ns, conn, kind, data)
+        if not self._records:
+            self._first_ts = ts_recv_ns
+        self._last_ts = ts_recv_ns
+        self._records.append(record)
+        self._record_bytes += len(record)
+        self.frames += 1
+        self.raw_bytes += len(data)
+        if self._record_bytes >= BLOCK_BYTES:
+            self.flush()
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self._record_bytes + sum(len(block) for block, _, _ in self._waiting)
+
+    def flush(self) -> bool:
+        """Write everything in hand as blocks; False when the disk refused (it is kept)."""
+        if self._records:
+            raw = b"".join(self._records)
+            stored = self._compressor.compress(raw)
+            codec = ZSTD if len(stored) < len(raw) else PLAIN
+            block = encode_block(stored if codec == ZSTD else raw, len(raw), len(self._records), self._first_ts,
+                                 self._last_ts, codec)
+            self._waiting.append((block, self._first_ts, len(self._records)))
+            self._records = []
+            self._record_bytes = 0
+        while self._waiting:
+            block, first_ts, _ = self._waiting[0]
+            try:
+                self._write(block, first_ts)
+            except OSError as error:
+                self._failed(error)
+                return False
+            self._waiting.pop(0)
+        return True
+
+    def _write(self, block: bytes, first_ts: int) -> None:
+        if self._handle >= 0 and self._size + len(block) > self.segment_bytes:
+            self._close()
+        if self._handle < 0:
+            self._open(first_ts)
+        write_all(self._handle, block)
+        self._size += len(block)
+        self.stored_bytes += len(block)
+        self._dirty = True
+
+    def _open(self, first_ts: int) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        number = first_ts
+        while True:  # two segments may begin with the same receive time (a retry after an error)
+            path = self.folder / f"{self.prefix}-{number:020d}{SUFFIX}"
+            try:
+                self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+                break
+            except FileExistsError:
+                number += 1
+        self.path = path
+        self._size = 0
+        header = encode_file_header(RAW_FRAMES, first_ts, self.run_id)
+        write_all(self._handle, header)
+        self._size = len(header)
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def sync(self) -> bool:
+        """Flush and fdatasync; False when the disk refused."""
+        done = self.flush()
+        if self._handle >= 0 and self._dirty:
+            try:
+                os.fdatasync(self._handle)
+            except OSError as error:  # the page may be marked clean now: never trust this file's tail again
+                self._failed(error)
+                return False
+            self._dirty = False
+            self.syncs += 1
+        return done
+
+    def _failed(self, error: OSError) -> None:
+        self.errors += 1
+        self.on_error(error)
+        if self._handle >= 0:
+            with contextlib.suppress(OSError):  # what a failed write left half is no block: cut it
+                os.ftruncate(self._handle, self._size)
+            with contextlib.suppress(OSError):
+                os.close(self._handle)
+            if self._size == 0 and self.path is not None:  # not even its header: no segment
+                with contextlib.suppress(OSError):
+                    self.path.unlink()
+            self._handle = -1
+            self._dirty = False
+        while len(self._waiting) > 1 and self.waiting_bytes > self.keep_bytes:
+            self.lost_frames += self._waiting.pop(0)[2]
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, -1
+        self._dirty = False
+        self.segments_closed += 1
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def close(self) -> None:
+        """Flush, sync, close."""
+        self.sync()
+        if self._handle >= 0:
+            try:
+                self._close()
+            except OSError as error:
+                self.errors += 1
+                self.on_error(error)
+
+
+class DurableLog:
+    """Append-only journal of few small records, each batch durable when `commit` returns (execution's intents).
+
+    Plain blocks, one per commit. Raises OSError when the disk refuses: the caller must then not act on what it could
+    not write down.
+    """
+
+    def __init__(self, path: Path, kind: int, run_id: str, created_ns: int) -> None:
+        self.path = path
+        self._records: list[bytes] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        size = os.fstat(self._handle).st_size
+        if size == 0:
+            write_all(self._handle, encode_file_header(kind, created_ns, run_id))
+            os.fsync(self._handle)
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        self._end = os.lseek(self._handle, 0, os.SEEK_END)
+
+    @staticmethod
+    def load(path: Path) -> tuple[str, list[Frame], Scan]:
+        """Run id and frames of a log after cutting its torn tail. Raises JournalError when it is not usable."""
+        with path.open("rb") as file:
+            decode_file_header(file.read(64))
+        found = recover(path)
+        if found is None:
+            raise JournalError("not a journal")
+        return found.header.run_id, list(read_frames(path)), found
+
+    def append(self, ts_ns: int, mono_ns: int, conn: int, kind: int, data: bytes) -> None:
+        self._records.append(encode_record(ts_ns, mono_ns, conn, kind, data))
+
+    def commit(self, ts_ns: int, durable: bool = True) -> int:
+        """Write what was appended as one block, with fdatasync when `durable`. Returns the number of records."""
+        if not self._records:
+            return 0
+        raw = b"".join(self._records)
+        block = encode_block(raw, len(raw), len(self._records), ts_ns, ts_ns)
+        try:
+            write_all(self._handle, block)
+            if durable:
+                os.fdatasync(self._handle)
+        except OSError:
+            with contextlib.suppress(OSError):  # half a block must not stand before the retry
+                os.ftruncate(self._handle, self._end)
+            os.lseek(self._handle, self._end, os.SEEK_SET)
+            raise
+        self._end += len(block)
+        count = len(self._records)
+        self._records.clear()
+        return count
+
+    def close(self) -> None:
+        os.close(self._handle)

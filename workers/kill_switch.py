@@ -1,0 +1,125 @@
+"""The kill sequence of execution: latch, stop entries, cancel, close, verify flat twice. Level-triggered and durable.
+
+The words in shared memory say *now*; the file says it across restarts. Whoever requests a kill may write the file;
+execution writes it when it sees the words, and sets the words when it finds the file. Only a person clears it: through
+`ControlBlock.clear_kill` (then execution removes the file) or `launch.py resume --clear-kill` (which does both).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from config.kill_file import clear_kill, read_kill, write_kill
+from core.enums import ControlBits
+from core.orders.wire import Report
+
+RESEND_NS = 1_000_000_000  # what is still open is told again
+VERIFY_NS = 50_000_000  # between the two looks that find nothing open
+FILE_POLL_NS = 500_000_000
+NS_PER_MS = 1e6
+
+Tell = Callable[[str, float], None]  # phase, ms since the request
+
+
+class KillWords(Protocol):
+    """The part of `shm.control.ControlBlock` used here."""
+
+    def get(self, name: str) -> int: ...
+
+    def set(self, name: str, value: int) -> None: ...
+
+    def request_kill(self, source: str) -> None: ...
+
+    def kill_sources(self) -> list[str]: ...
+
+
+class KillSwitch:
+    """`stand_down()` gives the reports that cancel and close; `flat()` says that nothing is left; `tell` logs."""
+
+    def __init__(
+        self, control: KillWords, path: Path, stand_down: Callable[[], list[Report]], flat: Callable[[], bool],
+        tell: Tell, on_error: Callable[[OSError], None],
+    ) -> None:
+        self._control = control
+        self._path = path
+        self._stand_down = stand_down
+        self._flat = flat
+        self._tell = tell
+        self._on_error = on_error
+        self.killed = False
+        self._clears = control.get("kill_clear_requests")
+        self._since_ns = 0
+        self._last_send_ns = 0
+        self._flat_since_ns = 0
+        self._polled_ns = 0
+        self._entries_cancelled = False
+
+    def start(self) -> None:
+        """A killed system stays killed: set the words when the file stands."""
+        if read_kill(self._path) is not None:
+            self._control.request_kill("exec")
+
+    def turn(self, bits: ControlBits, now_ns: int) -> list[Report]:
+        """One look at the words; returns unsolicited reports to send at once."""
+        if now_ns - self._polled_ns >= FILE_POLL_NS:
+            self._polled_ns = now_ns
+            if not bits & ControlBits.KILL and not self._cleared() and self._path.exists():
+                self._control.request_kill("exec")
+                bits |= ControlBits.KILL
+        if not bits & ControlBits.KILL:
+            if self.killed:
+                self._clear()
+            return []
+        if not self.killed:
+            self._latch(now_ns)
+            return self._send(now_ns)
+        if self._flat():
+            self._verify(now_ns)
+            return []
+        self._flat_since_ns = 0
+        if self._control.get("flat"):
+            self._control.set("flat", 0)
+        return self._send(now_ns) if now_ns - self._last_send_ns >= RESEND_NS else []
+
+    def _cleared(self) -> bool:
+        return self._control.get("kill_clear_requests") != self._clears
+
+    def _latch(self, now_ns: int) -> None:
+        self.killed = True
+        self._since_ns = self._control.get("kill_ns") or now_ns
+        self._flat_since_ns = 0
+        sources = ", ".join(self._control.kill_sources()) or "unknown"
+        self._tell(f"KILL latched by {sources}", (now_ns - self._since_ns) / NS_PER_MS)
+        try:
+            write_kill(self._path, sources, "kill requested")
+        except OSError as error:  # the words still hold; only a restart would forget
+            self._on_error(error)
+
+    def _send(self, now_ns: int) -> list[Report]:
+        self._last_send_ns = now_ns
+        reports = self._stand_down()
+        if reports:
+            self._tell(f"KILL cancel and close: {len(reports)}", (now_ns - self._since_ns) / NS_PER_MS)
+        return reports
+
+    def _verify(self, now_ns: int) -> None:
+        if self._control.get("flat"):
+            return
+        if self._flat_since_ns == 0:
+            self._flat_since_ns = now_ns
+            self._tell("KILL flat, first look", (now_ns - self._since_ns) / NS_PER_MS)
+        elif now_ns - self._flat_since_ns >= VERIFY_NS:
+            self._control.set("flat", 1)
+            self._tell("KILL verified flat", (now_ns - self._since_ns) / NS_PER_MS)
+
+    def _clear(self) -> None:
+        self.killed = False
+        self._tell("KILL cleared", 0.0)
+        if self._cleared():
+            self._clears = self._control.get("kill_clear_requests")
+            try:
+                clear_kill(self._path)
+            except OSError as error:
+                self._on_error(error)

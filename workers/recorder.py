@@ -1,0 +1,206 @@
+"""Recorder process: raw frames to the journal, log records to JSON lines. `python -m workers.recorder --run FILE`
+
+It reads every ring in a slot of its own that gates nobody: what it is too slow for is lost to it alone, counted, and
+written down as LOST. A disk that refuses is counted and tried again; the process lives on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from config.paths import DataPaths
+from config.schema import Settings
+from core.enums import LogKind, Severity
+from core.records import CELL_BYTES, CELL_WORDS, LOG
+from shm.agent import die_with_parent, run
+from shm.counters import S_RAW_TO_DISK
+from shm.topology import SLOT_RECORDER, Plant
+from workers.event_files import EventFiles
+from workers.event_lines import NO_INSTRUMENT, Instrument, day, line
+from workers.execution import load_settings
+from workers.journal_files import SegmentWriter, recover, segments
+
+SCRATCH_CELLS = 65_536  # the longest message a ring can carry
+RAW_FRAME = 1  # kind of a journal record
+EVENT_FLUSH_NS = 200_000_000
+NS_PER_S = 1_000_000_000
+LOG_COLUMNS = tuple(name for name in LOG.dtype.names or () if name != "text")
+
+
+class Recorder:
+    """Agent over one segment writer and the event files. `clock` gives CLOCK_MONOTONIC ns."""
+
+    role_name = "recorder"
+
+    def __init__(
+        self, plant: Plant, settings: Settings | None = None, clock: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self.plant = plant
+        self._clock = clock
+        rules = (load_settings(plant) if settings is None else settings).system.recorder
+        self.cnc = plant.cnc()
+        self.counters = plant.counters()
+        self.log = plant.log_writer()
+        first = self.cnc.pid == 0  # a restarted recorder goes on where the rings stand now
+        paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
+        self._journal_dir = paths.journal_dir
+        self.journal = SegmentWriter(
+            paths.journal_dir, plant.spec.run_id, segment_bytes=int(rules.segment_mb * 1e6), level=rules.zstd_level,
+            on_error=self._error,
+        )
+        self.events = EventFiles(paths.events_dir, self._error)
+        self._raw = plant.raw().reader(SLOT_RECORDER, from_start=first)
+        self._logs = plant.log_readers(SLOT_RECORDER, from_start=first)
+        self._log_lost = dict.fromkeys(self._logs, 0)
+        self._cells: np.ndarray = np.zeros((SCRATCH_CELLS, CELL_WORDS), np.int64)
+        self._bytes: np.ndarray = self._cells.view(np.uint8).reshape(-1)
+        self._raw_lost = 0
+        self._oldest_mono = 0
+        self._instruments: dict[int, Instrument] = {}
+        self._sync_ns = int(rules.sync_s * NS_PER_S)
+        self._synced = self._flushed = clock()
+
+    # --- life ------------------------------------------------------------------------------------------------------
+    def on_start(self) -> None:
+        """Make the newest segment of an earlier writer whole (older ones were closed or recovered before)."""
+        for path in segments(self._journal_dir)[-1:]:
+            found = recover(path)
+            if found is None or found.torn_bytes or found.gaps:
+                self.log.emit(
+                    LogKind.ERROR, severity=Severity.WARNING, a=found.torn_bytes if found else -1,
+                    b=len(found.gaps) if found else 0, text=f"recovered {path.name}",
+                )
+        self.log.emit(LogKind.PROCESS, b=os.getpid(), text="recorder")
+
+    def do_work(self) -> int:
+        """One turn: frames, log records, then whatever is due on the disk."""
+        done = self._take_raw() + self._take_logs()
+        now = self._clock()
+        if now - self._synced >= self._sync_ns:
+            self._synced = now
+            self._sync(now)
+        if now - self._flushed >= EVENT_FLUSH_NS:
+            self._flushed = now
+            self.events.flush()
+            self._count()
+        return done
+
+    def on_close(self) -> None:
+        """Take what is still in the rings, then close the files."""
+        for _ in range(1000):
+            if self._take_raw() + self._take_logs() == 0:
+                break
+        self._sync(self._clock())
+        self.journal.close()
+        self.events.close()
+        self._count()
+
+    # --- raw frames --------------------------------------------------------------------------------------------------
+    def _take_raw(self) -> int:
+        n_cells = self._raw.read(self._cells)
+        lost = self._raw.lost_messages - self._raw_lost
+        if lost:
+            self._raw_lost += lost
+            self.counters.set("raw_lost", self._raw_lost + self.journal.lost_frames)
+            self.log.emit(LogKind.LOST, severity=Severity.ERROR, a=lost, text="raw ring: recorder too slow")
+        if n_cells == 0:
+            return 0
+        head = self._cells[:n_cells]
+        frames = 0
+        at = 0
+        while at < n_cells:
+            header = head[at].tolist()
+            length = header[4]
+            begin = (at + 1) * CELL_BYTES
+            if not self._oldest_mono:
+                self._oldest_mono = header[3]
+            self.journal.append(
+                header[2], header[3], (header[7] >> 48) & 0xFFFF, RAW_FRAME, self._bytes[begin : begin + length].tobytes()
+            )
+            at += (header[6] >> 48) & 0xFFFF
+            frames += 1
+        return frames
+
+    def _sync(self, now: int) -> None:
+        if self.journal.sync() and self._oldest_mono:
+            self.counters.record(S_RAW_TO_DISK, max(now - self._oldest_mono, 0))
+            self._oldest_mono = 0
+
+    # --- log records -------------------------------------------------------------------------------------------------
+    def _take_logs(self) -> int:
+        taken = 0
+        for name, reader in self._logs.items():
+            records = reader.read()
+            lost = reader.lost_messages - self._log_lost[name]
+            if lost:
+                self._log_lost[name] += lost
+                self.counters.add("log_lost", lost)
+                self._write(self._lost_record(lost), f"log ring of {name}: recorder too slow", "recorder")
+            taken += len(records)
+            if not len(records):
+                continue
+            texts = [bytes(text).split(b"\0", 1)[0].decode("utf-8", "replace") for text in records["text"]]
+            for row, text in zip(records[list(LOG_COLUMNS)].tolist(), texts, strict=True):
+                self._write(dict(zip(LOG_COLUMNS, row, strict=True)), text, name)
+        return taken
+
+    def _lost_record(self, lost: int) -> dict[str, int | float]:
+        record: dict[str, int | float] = dict.fromkeys(LOG_COLUMNS, 0)
+        return record | {
+            "ts_ns": time.time_ns(), "kind": int(LogKind.LOST), "severity": int(Severity.ERROR), "a": lost, "symbol": -1
+        }
+
+    def _write(self, record: dict[str, int | float], text: str, proc: str) -> None:
+        symbol = int(record["symbol"])
+        instrument = self._instrument(symbol) if symbol >= 0 else NO_INSTRUMENT
+        stream, fields = line({**record, "text": text}, proc, self.plant.spec.run_id, instrument)
+        self.events.add(day(int(record["ts_ns"])), stream, msgspec.json.encode(fields))
+
+    def _instrument(self, symbol: int) -> Instrument:
+        known = self._instruments.get(symbol)
+        if known is not None:
+            return known
+        board = self.plant.symbols()
+        row = board.read(symbol)[0] if symbol < board.rows else None
+        if row is None or not int(row["name_hash"]):
+            return Instrument(f"#{symbol}", 0.0, 0.0)
+        name = bytes(row["name"]).rstrip(b"\0").decode("ascii", "replace")
+        found = self._instruments[symbol] = Instrument(name, float(row["tick_size"]), float(row["lot_size"]))
+        return found
+
+    # --- figures -----------------------------------------------------------------------------------------------------
+    def _error(self, error: OSError) -> None:
+        self.counters.add("disk_errors")
+        self.counters.add("errors")
+        self.cnc.errors.record(error)
+
+    def _count(self) -> None:
+        journal, counters = self.journal, self.counters
+        for name, value in (
+            ("raw_frames", journal.frames), ("bytes", journal.raw_bytes), ("compressed_bytes", journal.stored_bytes),
+            ("segments", journal.segments_closed), ("syncs", journal.syncs), ("log_lines", self.events.written),
+            ("raw_lost", self._raw_lost + journal.lost_frames),
+        ):
+            counters.set(name, value)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry of the process: joins the plant named by --run and works until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m workers.recorder")
+    parser.add_argument("--run", required=True, help="run.json of the plant")
+    options = parser.parse_args(argv)
+    die_with_parent()
+    plant = Plant.join(options.run, "recorder")
+    return run(Recorder(plant), plant)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

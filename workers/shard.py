@@ -1,0 +1,409 @@
+"""Shard process: one group of symbols. `python -m workers.shard --run F --index I`
+
+    market ring -> scratch -> run_batch (core.engine) -> intent ring -> watermark
+    report ring ----------------^        '-> log ring, boards (<= 10 Hz), resync wishes
+
+Nothing is stepped while messages wait for room in the intent ring, and the watermark never passes a message that has
+not been pushed, so execution may rely on it.
+
+Restarts: a shard that starts in a running plant takes the market ring where it stands, lists its symbols from the symbol
+board, asks for fresh snapshots of all of them, and says HELLO to execution, which gives its open positions back. Every
+shard, also at its first start, throws away reports that stand before the answer to its HELLO, and steps nothing until
+then. When execution was restarted, it says so, and everything it has not answered is sent again in order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from config.schema import Settings
+from core.engine.board import fill_detail, fill_rows
+from core.engine.engine import (
+    NOT_BLOCKED,
+    P_BLOCKED,
+    P_BROKEN,
+    P_DECISIONS,
+    P_END,
+    P_EVENTS,
+    P_LAST_SEQ,
+    P_LAST_TS,
+    P_LOGS,
+    P_OUT,
+    P_REPORTS_USED,
+    P_RESYNC,
+    P_WATERMARK,
+    P_WORDS,
+    WAITING,
+    run_batch,
+)
+from core.engine.state import C_N_SLOTS, mark_all_broken, new_state
+from core.enums import DataReason, DataState, EventKind, LogKind, MessageKind, ReportKind, Severity
+from core.histogram import hist_record
+from core.jit import kernel
+from core.orders.broker import ANSWERED, INTENTS
+from core.orders.wire import Message, read_messages, write_messages
+from core.params import PARAMS, params_row
+from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, REPORT, SYMBOL, SYMBOL_ROW
+from shm.agent import die_with_parent, run
+from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
+from shm.layout import DETAIL
+from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
+from workers.execution import SYNC_HELLO, SYNC_RESTART, load_settings
+
+SCRATCH_CELLS = 8192
+OUT_ROWS = 1024
+REPORT_ROWS = 1024
+BOARD_ROWS = 256
+BOARD_NS = 100_000_000
+TAKE_TURNS = 16  # batches per turn, so that control words are seen often
+
+
+@kernel
+def record_ages(histogram, cells, start, n_cells, now_ns):
+    """Age of every message in cells[start:n_cells] that carries a monotonic receive time, into the histogram (ns)."""
+    at = start
+    while at < n_cells:
+        if cells[at, 3] > 0:
+            hist_record(histogram, max(now_ns - cells[at, 3], 0))
+        at += max((cells[at, 6] >> 48) & 0xFFFF, 1)
+
+
+class Shard:
+    """Agent over one engine. `clock` gives CLOCK_MONOTONIC ns, `wall` epoch ns (only for a restart's own events)."""
+
+    role_name = "shard"
+
+    def __init__(
+        self, plant: Plant, index: int, settings: Settings | None = None, clock: Callable[[], int] = time.monotonic_ns,
+        wall: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.plant = plant
+        self.index = index
+        self.paced = plant.spec.paced
+        self._clock = clock
+        self._wall = wall
+        self._settings = settings
+        self.control = plant.control
+        self.cnc = plant.cnc()
+        self.counters = plant.counters()
+        self.log = plant.log_writer()
+        self.restarted = self.cnc.pid != 0  # the page was zero when the plant was made
+        self.state = new_state(MAX_SYMBOLS, paced=self.paced)
+        self.reader = plant.market(index).reader(SLOT_SHARD, gating=self.paced, from_start=not self.restarted)
+        self._intents = plant.intents(index).writer()
+        self._reports_in = plant.reports(index).reader()
+        self._cells: np.ndarray = np.zeros((SCRATCH_CELLS, CELL_WORDS), np.int64)
+        self._at = self._n_cells = 0
+        self._reports: np.ndarray = np.zeros(REPORT_ROWS, REPORT.dtype)
+        self._n_reports = 0
+        self._out: np.ndarray = np.zeros(OUT_ROWS, MESSAGE.dtype)
+        self._logs: np.ndarray = np.zeros(OUT_ROWS, LOG.dtype)
+        self._progress: np.ndarray = np.zeros(P_WORDS, np.int64)
+        self._unsent: list[Message] = []
+        self._unanswered: dict[tuple[int, int], list[Message]] = {}
+        self._nonce = 0  # of the HELLO whose answer is awaited, 0 = answered
+        self._laps = self.reader.laps
+        self._wishes: np.ndarray = self.state.resync_wish.copy()
+        self._row_ids: np.ndarray = np.zeros(BOARD_ROWS, np.int64)
+        self._rows: np.ndarray = np.zeros(BOARD_ROWS, SYMBOL_ROW.dtype)
+        self._details: np.ndarray = np.zeros(4, DETAIL.dtype)
+        self._board_ns = 0
+        self._end_seq = 0
+        self._finished = False
+        self._age = self.counters.hist(S_RECV_TO_SHARD)
+        self._step = self.counters.hist(S_STEP)
+
+    # --- life ------------------------------------------------------------------------------------------------------
+    def on_start(self) -> None:
+        """Say HELLO; after a restart take the symbols over."""
+        self._nonce = max(self._clock(), 1)
+        self._say_hello()
+        if self.restarted:
+            self._take_over()
+        self._push()
+
+    def _say_hello(self) -> None:
+        self._unsent.insert(0, Message(decision_id=self._nonce, symbol=-1, reason=SYNC_HELLO))
+
+    def do_work(self) -> int:
+        """One turn: reports, events, messages, boards. Nothing is stepped before execution has answered the HELLO."""
+        done = self._take_reports()
+        if self._push() and not self._nonce:
+            for _ in range(TAKE_TURNS):
+                events = self._work()
+                done += events
+                if events == 0 or self._unsent:
+                    break
+        now = self._clock()
+        if now - self._board_ns >= BOARD_NS:
+            self._board_ns = now
+            self._write_boards()
+        if self._end_seq and self.cnc.progress_seq < self._end_seq:
+            self._finish()
+        return done
+
+    def on_close(self) -> None:
+        """Last boards."""
+        self._push()
+        self._write_boards()
+
+    # --- events ----------------------------------------------------------------------------------------------------
+    def _work(self) -> int:
+        """Read a batch (or go on with the rest of one) and step it; returns events stepped."""
+        published = self.control.get("published_seq")  # before the look at the ring
+        if self._at >= self._n_cells:
+            self._at = 0
+            self._n_cells = self.reader.read(self._cells)
+            if self.reader.laps != self._laps:
+                self._lapped()
+            if self._n_cells == 0:
+                self._advance(max(int(self._progress[P_WATERMARK]), published) if self._may_pass() else 0)
+                return 0
+            now = self._clock()
+            record_ages(self._age, self._cells, 0, self._n_cells, now)
+            self.counters.add("cells", self._n_cells)
+            self.counters.add("batches")
+        return self._step_cells()
+
+    def _may_pass(self) -> bool:
+        """The ring is empty and nothing is owed: whatever was published before is handled."""
+        return not self._unsent and not self._end_seq and int(self._progress[P_BLOCKED]) == NOT_BLOCKED
+
+    def _step_cells(self) -> int:
+        """Step what is in the scratch until it is used up, blocked, or messages do not fit into the intent ring."""
+        events = 0
+        progress = self._progress
+        while self._at < self._n_cells and not self._unsent:
+            start = self._clock()
+            self._at = run_batch(
+                self.state, self._cells, self._at, self._n_cells, self._reports, self._n_reports, self._out,
+                self._logs, progress,
+            )
+            self._account(start)
+            events += int(progress[P_EVENTS])
+            if progress[P_BLOCKED] == WAITING:
+                self.counters.add("blocked_turns")
+                break
+        return events
+
+    def _account(self, start: int) -> None:
+        """Everything that follows from one run_batch: messages out, logs out, reports used, counters, watermark."""
+        progress, counters = self._progress, self.counters
+        events = int(progress[P_EVENTS])
+        if events:
+            hist_record(self._step, (self._clock() - start) // events)
+            counters.add("events", events)
+        used = int(progress[P_REPORTS_USED])
+        if used:
+            self._reports[: self._n_reports - used] = self._reports[used : self._n_reports].copy()
+            self._n_reports -= used
+        n_out = int(progress[P_OUT])
+        if n_out:
+            self._unsent += read_messages(self._out, n_out)
+        pushed = self._push()
+        n_logs = int(progress[P_LOGS])
+        if n_logs:
+            self.log.write_records(self._logs, n_logs)
+            counters.add("log_records", n_logs)
+        decisions = int(progress[P_DECISIONS])
+        if decisions:
+            counters.add("decisions", decisions)
+            counters.add("transitions", decisions)
+        if progress[P_RESYNC]:
+            self._ask_resync()
+        if progress[P_BROKEN]:
+            counters.add("crossed", int(progress[P_BROKEN]))
+        if progress[P_END]:
+            self._end_seq = int(progress[P_END])
+        elif pushed:
+            self._advance(int(progress[P_WATERMARK]))
+
+    def _advance(self, seq: int) -> None:
+        if seq > self.cnc.progress_seq:
+            self.cnc.progress_seq = seq
+
+    def _lapped(self) -> None:
+        """The ring overtook us: no book can be believed, all are asked for anew."""
+        laps, self._laps = self.reader.laps, self.reader.laps
+        lost = self.reader.lost_messages - self.counters.get("lost_messages")
+        self.counters.set("lost_messages", self.reader.lost_messages)
+        self.counters.set("laps", laps)
+        ts_ns, seq = int(self._progress[P_LAST_TS]), int(self._progress[P_LAST_SEQ])
+        mark_all_broken(self.state, int(DataReason.LAPPED), ts_ns, seq, 1)
+        self.log.emit(LogKind.LOST, severity=Severity.ERROR, ts_ns=ts_ns, a=lost, b=laps,
+                      text=f"market ring of shard {self.index} lapped")
+        self._ask_resync()
+
+    def _ask_resync(self) -> None:
+        """Pass the engine's wishes for fresh snapshots on to the gateway."""
+        n = int(self.state.control[C_N_SLOTS])
+        for slot in np.flatnonzero(self.state.resync_wish[:n] != self._wishes[:n]):
+            self._wishes[slot] = self.state.resync_wish[slot]
+            self.plant.request_resync(int(self.state.symbols["id"][slot]))
+            self.counters.add("resync_wishes")
+        self.plant.bell_of("gateway").ring()
+
+    # --- messages and reports --------------------------------------------------------------------------------------
+    def _push(self) -> bool:
+        """Push waiting messages; False while some do not fit (they stay, in order)."""
+        if not self._unsent:
+            return True
+        now = self._clock()
+        n = min(len(self._unsent), max(self._intents.free(), 1), OUT_ROWS)
+        batch = [message._replace(mono_sent_ns=now) for message in self._unsent[:n]]
+        if not self._intents.push(write_messages(batch), n):
+            self.counters.add("push_refused")
+            return False
+        del self._unsent[:n]
+        for message in batch:
+            if message.kind in ANSWERED:
+                self._unanswered.setdefault((message.seq, message.symbol), []).append(message)
+            if message.kind in INTENTS:
+                self.counters.add("intents")
+                if message.mono_recv_ns > 0:
+                    self.counters.record(S_WIRE_TO_DECISION, max(self._clock() - message.mono_recv_ns, 0))
+        self.counters.add("messages", n)
+        return not self._unsent
+
+    def _take_reports(self) -> int:
+        """Move new reports into the buffer of the engine; handshakes are handled here."""
+        taken = 0
+        while self._n_reports < REPORT_ROWS:
+            first = self._n_reports
+            n = self._reports_in.pop(self._reports, first=first)
+            if n == 0:
+                break
+            taken += n
+            now = self._clock()
+            rows = self._reports[first : first + n]
+            columns = zip(rows["kind"].tolist(), rows["seq"].tolist(), rows["symbol"].tolist(),
+                          rows["mono_sent_ns"].tolist(), strict=True)
+            keep = [self._accept(first + i, *row, now) for i, row in enumerate(columns)]
+            if not all(keep):
+                kept = rows[np.array(keep)]
+                self._reports[first : first + len(kept)] = kept
+                n = len(kept)
+            self._n_reports += n
+        self.counters.add("reports", taken)
+        return taken
+
+    def _accept(self, at: int, kind: int, seq: int, symbol: int, sent_ns: int, now: int) -> bool:
+        """Is this report for the engine? Handshakes, void answers and second answers are not."""
+        if sent_ns > 0:
+            self.counters.record(S_REPORT_HOP, max(now - sent_ns, 0))
+        if kind == ReportKind.NONE:
+            reason, nonce = int(self._reports[at]["reason"]), int(self._reports[at]["decision_id"])
+            if reason == SYNC_HELLO and nonce == self._nonce:
+                self._nonce = 0
+            elif reason == SYNC_RESTART:
+                self._send_again()
+            return False
+        if self._nonce:
+            return False
+        if seq == 0:
+            return True
+        waiting = self._unanswered.get((seq, symbol))
+        if waiting is None:
+            return False
+        waiting.pop(0)
+        if not waiting:
+            del self._unanswered[(seq, symbol)]
+        return True
+
+    def _send_again(self) -> None:
+        """Execution was (re)started: what it has not answered goes out once more, before anything new."""
+        if self._nonce:
+            if not self._unsent:
+                self._say_hello()
+            return
+        again = [message for messages in self._unanswered.values() for message in messages]
+        self._unanswered.clear()
+        if self._finished:
+            again.append(self._end_message())
+        self._unsent[:0] = [Message(symbol=-1, reason=SYNC_RESTART), *again]
+
+    # --- restart ---------------------------------------------------------------------------------------------------
+    def _take_over(self) -> None:
+        """After a restart: settings, feed, control words and symbols as events of our own, then ask for snapshots."""
+        settings = load_settings(self.plant) if self._settings is None else self._settings
+        rows: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL_ROW.dtype)
+        self.plant.symbol_rows().read_all(rows)  # event time goes on where the boards of before stand
+        seq, ts_ns = self.control.get("published_seq"), int(rows["ts_recv_ns"].max()) or self._wall()
+        self._own_event(EventKind.CONFIG, seq, ts_ns, payload=params_row(settings, self.control.get("config_version")),
+                        size=PARAMS.size)
+        self._own_event(EventKind.FEED, seq, ts_ns, u=self.control.get("feed_state"))
+        self._own_event(EventKind.CONTROL, seq, ts_ns, u=int(self.control.bits()))
+        table: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL.dtype)
+        self.plant.symbols().read_all(table)
+        mine = table[(table["name_hash"] != 0) & (table["shard"] == self.index) & (table["status"] == 1)]
+        for row in np.sort(mine, order="id"):
+            self._own_event(EventKind.LISTING, seq, ts_ns, symbol=int(row["id"]), payload=np.array([row], SYMBOL.dtype),
+                            size=SYMBOL.size)
+        mark_all_broken(self.state, int(DataReason.LAPPED), ts_ns, seq, 1)
+        self._ask_resync()
+        self.log.emit(LogKind.PROCESS, severity=Severity.WARNING, ts_ns=ts_ns, a=len(mine),
+                      text=f"shard {self.index} restarted: {len(mine)} symbols")
+
+    def _own_event(
+        self, kind: EventKind, seq: int, ts_ns: int, *, u: int = 0, symbol: int = -1, payload: np.ndarray | None = None,
+        size: int = 0,
+    ) -> None:
+        n_cells = 1 + size // CELL_BYTES
+        header: np.ndarray = np.zeros(1, EVENT.dtype)
+        header["seq"], header["ts_exch_ns"], header["ts_recv_ns"], header["u"] = seq, ts_ns, ts_ns, u
+        header["symbol"], header["kind"], header["n_cells"] = symbol, int(kind), n_cells
+        cells: np.ndarray = np.zeros((n_cells, CELL_WORDS), np.int64)
+        cells[0] = header.view(np.int64)
+        if payload is not None:
+            cells[1:] = payload.view(np.int64).reshape(-1, CELL_WORDS)
+        run_batch(self.state, cells, 0, n_cells, self._reports, 0, self._out, self._logs, self._progress)
+
+    # --- boards and end --------------------------------------------------------------------------------------------
+    def _write_boards(self) -> None:
+        board = self.plant.symbol_rows()
+        while n := int(fill_rows(self.state, self._row_ids, self._rows)):
+            board.write_rows(self._row_ids, n, self._rows)
+            self.counters.add("rows_written", n)
+            if n < BOARD_ROWS:
+                break
+        for row, symbol in enumerate(self.control.detail_symbols):
+            if symbol >= 0 and fill_detail(self.state, symbol, self._details, row):
+                self.plant.detail().write(row, self._details, row)
+        n = int(self.state.control[C_N_SLOTS])
+        states = self.state.trade["data_state"][:n]
+        self.counters.set("broken_symbols", int(np.count_nonzero(states == int(DataState.BROKEN))))
+
+    def _finish(self) -> None:
+        """END was stepped: final rows first, then the message that lets execution call the run drained."""
+        if not self._finished:
+            if self._unsent:
+                return
+            self._finished = True
+            self._write_boards()
+            self._unsent.append(self._end_message())
+        if self._push():
+            self._advance(self._end_seq)
+
+    def _end_message(self) -> Message:
+        return Message(seq=self._end_seq, ts_event_ns=int(self._progress[P_LAST_TS]), symbol=-1,
+                       kind=int(MessageKind.END))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry of the process: joins the plant named by --run as shard --index and works until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m workers.shard")
+    parser.add_argument("--run", required=True, help="run.json of the plant")
+    parser.add_argument("--index", type=int, default=0, help="number of the shard")
+    options = parser.parse_args(argv)
+    die_with_parent()
+    plant = Plant.join(options.run, "shard", options.index)
+    return run(Shard(plant, options.index), plant)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
