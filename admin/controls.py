@@ -10,8 +10,10 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from admin.files import JsonLines, sync_folder
-from config.kill_file import clear_kill, read_kill, write_kill
+import msgspec
+
+from admin.files import JsonLines, sync_folder, write_atomic
+from config.kill_file import clear_kill, read_kill
 from config.paths import DataPaths
 from shm.control import ControlBlock
 
@@ -69,13 +71,15 @@ class Controls:
 
         Idempotent: a second kill asserts the word again, keeps the first file, and reports the same latch.
         """
+        first = read_kill(self._kill_file)
         self._words.request_kill(SOURCE)
         self._wake()
         requested = self._words.get("kill_ns") or time.monotonic_ns()
         warnings = []
-        first = read_kill(self._kill_file)
+        record = {"time_ns": time.time_ns(), "source": SOURCE, "reason": reason}  # as config.kill_file writes and reads it
         try:
-            write_kill(self._kill_file, SOURCE, reason)
+            if first is None:  # execution may have latched it meanwhile, without the person's reason: replace that
+                write_atomic(self._kill_file, msgspec.json.encode(record))
         except OSError as error:
             warnings.append(f"{self._kill_file} not written ({error}): the kill holds, but would not survive a restart; "
                             "write the file by hand")

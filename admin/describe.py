@@ -81,6 +81,8 @@ def _signal(r: np.ndarray, info: SymbolInfo | None) -> str:
 
 
 def _order(r: np.ndarray, info: SymbolInfo | None) -> str:
+    if free_text(r) == "DONE":  # e is then the cause
+        return f"#{int(r['a'])} done · {_quantity(info, int(r['d']))} unfilled · {words(name_of(Cause, int(r['e'])))}"
     return (f"{_side(int(r['b']))} {_quantity(info, int(r['d']))} @ {_price(info, int(r['c']))} · stop "
             f"{_price(info, int(r['e']))} · target {_price(info, int(r['f']))} · #{int(r['a'])}")
 
@@ -133,7 +135,7 @@ def sentence(record: np.ndarray, info: SymbolInfo | None) -> str:
     tell = _TELL.get(kind)
     told = tell(record, info) if tell and (kind not in _EMPTY_SAYS_NOTHING or _filled(record)) else ""
     own = "" if kind == LogKind.STATE else free_text(record)  # a state line carries its digest for the JSONL
-    if told and own and own.lower() not in told.lower():
+    if told and own and words(own) not in words(told).replace(":", ""):
         return f"{told} · {own}"
     return told or own or words(name_of(LogKind, kind))
 

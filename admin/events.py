@@ -64,7 +64,7 @@ class EventHistory:
         return [tell(int(i), row, names) for i, row in zip(ids, rows, strict=True)], max(0, first - seen - 1), newest
 
     def page(self, limit: int, names: Names, symbol: int | None = None, kind: str | None = None,
-             before: int | None = None) -> tuple[list[dict], int]:
+             before: int | None = None, least: Severity = Severity.DEBUG) -> tuple[list[dict], int]:
         """Newest first, at most `limit` that match, with ids under `before`; and the cursor of the next page (0 = end)."""
         with self._lock:
             last = min(self.newest, before - 1) if before else self.newest
@@ -73,6 +73,7 @@ class EventHistory:
         match = np.ones(len(ids), bool)
         if symbol is not None:
             match &= rows["symbol"] == symbol
+        match &= rows["severity"] >= least
         if kind is not None:
             match &= rows["kind"] == LogKind[kind]
         found = np.flatnonzero(match)[: limit + 1]

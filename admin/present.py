@@ -110,8 +110,8 @@ def position_row(info: SymbolInfo, row: np.ndarray, newest_ns: int) -> dict:
     worst = int(row["worst_ticks"]) * float(row["tick_size"])
     return {
         "symbol": info.name, "side": "Buy" if side > 0 else "Sell" if side < 0 else "None",
-        "qty": info.quantity(abs(lots)), "entry_price": number(entry, info.price_exp + 2),
-        "mark_price": number(mark, info.price_exp + 1) if mark else None,
+        "qty": info.quantity(abs(lots)), "entry_price": f"{entry:.{info.price_exp + 1}f}" if quantity else None,
+        "mark_price": f"{mark:.{info.price_exp + 1}f}" if mark else None,
         "stop_price": info.price(int(row["stop_ticks"])) if row["stop_ticks"] else None,
         "target_price": info.price(int(row["target_ticks"])) if row["target_ticks"] else None,
         "stop_stands": bool(int(row["flags"]) & 1), "closing": bool(int(row["flags"]) & 2),

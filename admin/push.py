@@ -22,6 +22,7 @@ from admin.auth import Auth
 from admin.snapshot import Snapshot
 from admin.views import Views
 from admin.web import Address
+from core.enums import Severity
 
 AUTH_SECONDS = 5.0
 STALL_SECONDS = 30.0
@@ -168,12 +169,14 @@ class PushServer:
             client.refuse(WSCloseCode.POLICY_VIOLATION, "ticket missing, used or too old: reload the page")
             return
         client.ready = True
-        events, _, client.seen_event = self.views.events.since(0, 200, self.views.names())
+        names = self.views.names()
+        events, _, client.seen_event = self.views.events.since(0, 150, names)
+        weighty, _ = self.views.events.page(150, names, before=events[0]["id"] if events else None, least=Severity.INFO)
         snapshot = self.views.snapshot()
         hello = {"t": "hello", "v": 1, "hz": self.hz, "columns": hotlist.columns_json(), "unknown": hotlist.UNKNOWN,
                  "enums": self.views.enums_json(), "run": self.views.run_json(),
                  "symbols": [info.as_json() for info in snapshot.symbols.values()],
-                 "timeline": list(self.views.timeline.points), "events": events}
+                 "timeline": list(self.views.timeline.points), "events": [*reversed(weighty), *events]}
         client.send_json(hello)
 
     def want_detail(self, client: Client, name: object) -> None:

@@ -32,11 +32,12 @@ from waitress.server import create_server
 from admin.app import create_app
 from admin.auth import Auth, password_hash
 from admin.controls import Controls
-from admin.files import write_atomic
+from admin.files import read_json, write_atomic
 from admin.plant_stats import CpuMeter, process_rows
 from admin.push import PushServer, run_ticks
 from admin.views import Views
 from admin.web import MAX_BODY, Address, is_loopback
+from config.load import ConfigError, load
 from config.paths import DataPaths
 from core.enums import LogKind
 from shm.agent import Beat, die_with_parent
@@ -77,10 +78,12 @@ class AdminServer:
         self.paths = DataPaths(Path(spec.data_dir).resolve(), spec.mode)
         hashed = password_hash(self.paths.run_dir, env.get("SCALPER_ADMIN_PASSWORD"))
         self.where = listening_address(spec, env, hashed)
+        overrides = dict(spec.overrides) | {"trading.mode": spec.mode}
+        settings = load([Path(name) for name in spec.config_files], dict(env), overrides).settings
         self.auth = Auth(self.paths.run_dir / "admin_state.json", spec.run_id, spec.token, hashed)
-        self.views = Views(plant, self.paths)
+        self.views = Views(plant, self.paths, settings.safety.limits.max_heat_pct)
         self.controls = Controls(plant.control, self.paths, self._wake_all, self._acks, self._exposure)
-        self.push = PushServer(self.views, self.auth, self.where, float(spec.admin.get("push_hz", 4.0)),
+        self.push = PushServer(self.views, self.auth, self.where, settings.system.admin.push_hz,
                                lambda ns: plant.counters().record("push", ns))
         self.app: Flask = create_app(self.views, self.auth, self.controls, self.where, on_login=self.write_address)
         self.app.after_request(self._count)
@@ -90,6 +93,7 @@ class AdminServer:
         self._log = plant.log_writer()
         self._said = (False, False)
         self._counting = threading.Lock()
+        self._ports_file = self.paths.run_dir / "admin_ports.json"
 
     # --- what controls need
     def _wake_all(self) -> None:
@@ -121,11 +125,21 @@ class AdminServer:
     async def start(self) -> None:
         """Bind both ports, serve HTTP in threads, announce the address."""
         self.paths.admin_file.unlink(missing_ok=True)
-        self.where.ws_port = await self.push.start()
+        before = read_json(self._ports_file) or {}
+        if before.get("run_id") == self.plant.spec.run_id:  # open pages find a restarted admin where it was
+            self.where.ws_port = int(before["ws_port"])
+            self.where.port = self.where.port or int(before["port"])
+        try:
+            self.where.ws_port = await self.push.start()
+        except OSError:
+            self.where.ws_port = 0
+            self.where.ws_port = await self.push.start()
         self._http = create_server(self.app, host=self.where.host, port=self.where.port, threads=THREADS, ident=None,
                                    max_request_body_size=MAX_BODY, channel_timeout=30, connection_limit=200,
                                    clear_untrusted_proxy_headers=True)
         self.where.port = int(self._http.effective_port)
+        write_atomic(self._ports_file, msgspec.json.encode(
+            {"run_id": self.plant.spec.run_id, "port": self.where.port, "ws_port": self.where.ws_port}))
         self.where.cookie = f"scalper_{self.where.port}"
         self._thread = threading.Thread(target=self._http.run, name="http", daemon=True)
         self._thread.start()
@@ -198,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plant = Plant.join(arguments.run, "admin")
     try:
         server = AdminServer(plant)
-    except (BindRefused, ValueError) as error:
+    except (BindRefused, ConfigError, ValueError) as error:
         print(f"admin: {error}", file=sys.stderr)
         plant.cnc().start()
         plant.cnc().fail(error)

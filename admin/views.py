@@ -42,9 +42,10 @@ _FLOATS = [name for name in SYMBOL_ROW.dtype.names or () if SYMBOL_ROW.dtype[nam
 class Views:
     """Snapshots of `plant`. Safe to call from several threads: one lock around every look."""
 
-    def __init__(self, plant: Plant, paths: DataPaths) -> None:
+    def __init__(self, plant: Plant, paths: DataPaths, max_heat_pct: float) -> None:
         self._plant = plant
         self._paths = paths
+        self._max_heat_pct = max_heat_pct
         self._lock = threading.RLock()
         self.base_ns = time.monotonic_ns()
         self.run_id = plant.spec.run_id
@@ -53,6 +54,8 @@ class Views:
         self.symbols_version = 0
         self._symbols: dict[int, SymbolInfo] = {}
         self._listed = np.zeros(MAX_SYMBOLS, bool)
+        self._symbol_versions: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
+        self._position_versions: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
         self._rows: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL_ROW.dtype)
         self._seen_events: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
         self._seen_ms: np.ndarray = np.full(MAX_SYMBOLS, -1, np.int64)
@@ -128,7 +131,7 @@ class Views:
 
     def _look_at_symbols(self) -> None:
         board = self._plant.symbols()
-        changed = board.changed_since()
+        changed = board.changed_since(self._symbol_versions)
         if not len(changed):
             return
         symbols = dict(self._symbols)
@@ -136,6 +139,7 @@ class Views:
             try:
                 record = board.read(row)[0]
             except RowBusy:
+                self._symbol_versions[row] = -1  # look again
                 continue
             if int(record["name"][0]):
                 symbols[row] = symbol_info(record)
@@ -155,8 +159,9 @@ class Views:
 
     def _look_at_positions(self) -> None:
         board = self._plant.positions()
-        for row in board.changed_since().tolist():
-            board.read_into(row, self._positions, row)
+        for row in board.changed_since(self._position_versions).tolist():
+            if board.read_into(row, self._positions, row) < 0:
+                self._position_versions[row] = -1
 
     def _control(self, processes: list[dict]) -> dict:
         control = self._plant.control
@@ -228,7 +233,8 @@ class Views:
         spec = self._plant.spec
         source = "tape" if spec.tape else "venue" if spec.venue else "exchange"
         return {"run_id": spec.run_id, "mode": spec.mode, "shards": spec.shards, "paced": spec.paced, "seed": spec.seed,
-                "source": source, "started_ts": spec.created_ns // 1_000_000, "kill_line": self.kill_line}
+                "source": source, "started_ts": spec.created_ns // 1_000_000, "kill_line": self.kill_line,
+                "max_heat_pct": self._max_heat_pct}
 
     @property
     def kill_line(self) -> str:

@@ -136,7 +136,7 @@ def each_byte(value: int) -> np.uint64:
 
 
 ONES, HIGHS, ALL = each_byte(1), each_byte(0x80), each_byte(0xFF)
-_ZEROS = each_byte(ord("0"))
+ZEROS = each_byte(ord("0"))
 _ABOVE_NINE = each_byte(0x80 - 10)
 _PAIRS = np.uint64(0x000000FF000000FF)
 _WEIGHTS_EVEN = np.uint64(100 + (1_000_000 << 32))
@@ -176,7 +176,7 @@ def digit_marks(digits):
 @kernel
 def leading_digits(here):
     """How many of the first bytes of a word are digits, 0..8."""
-    return bytes_below(digit_marks(here ^ _ZEROS))
+    return bytes_below(digit_marks(here ^ ZEROS))
 
 
 @kernel
@@ -186,12 +186,6 @@ def eight_digits(digits):
     even = (pairs & _PAIRS) * _WEIGHTS_EVEN
     odd = ((pairs >> np.uint64(16)) & _PAIRS) * _WEIGHTS_ODD
     return np.int64((even + odd) >> np.uint64(32))
-
-
-@kernel
-def first_digits(here, n):
-    """Number written in the first `n` bytes of a word, 1..8 of them and all digits."""
-    return eight_digits((here ^ _ZEROS) << np.uint64(64 - 8 * n))
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""DEGRADED and shedding, as tables over measured latency and ring lag. Pure: numbers and the time in, verdicts out.
+"""Feed state, DEGRADED and shedding, as tables over measured latency and ring lag. Pure: numbers and the time in, verdicts out.
 
 DEGRADED (requirement A6), `latency` is the age of the oldest event a shard has not handled, or of the feed itself:
 
@@ -16,14 +16,17 @@ Shedding, per shard, by ring lag as a share of the ring (LOW <= resume < MID < b
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from config.schema import Degraded
-from core.enums import Category
+from core.enums import Category, FeedState
 
 STEP_NS = 500_000_000  # a level must have had this long to help before the next one
 RESUME_NS = 2_000_000_000
+SKEW_WINDOWS = 600  # of 100 ms: the smallest receive lag of a minute is the baseline
+SKEW_FRAMES_MIN = 50  # fewer frames in a window say nothing about the feed's lag
 
 
 class Band(IntEnum):
@@ -138,6 +141,36 @@ class BackPressure:
         after = [level.update(lag, now_ns) for level, lag in zip(self.levels, lags_pct, strict=True)]
         changed = [shard for shard, level in enumerate(after) if level != before[shard]]
         return Verdict(is_on, latency_ns, after, changed)
+
+
+def feed_state(n_open: int, n_all: int, closed_ns: int, down_after_ns: int) -> FeedState:
+    """CONNECTED: every connection is up. DOWN: none has been for longer than `down_after_ns`. Else RECONNECTING.
+
+    A connection is up when it is open and the exchange has acknowledged a subscription.
+    """
+    if n_all and n_open == n_all:
+        return FeedState.CONNECTED
+    return FeedState.DOWN if n_open == 0 and closed_ns > down_after_ns else FeedState.RECONNECTING
+
+
+class FeedLag:
+    """How much later than usual frames arrive: smallest receive lag of now over the smallest of the last minute."""
+
+    def __init__(self) -> None:
+        self._windows: deque[int] = deque(maxlen=SKEW_WINDOWS)
+        self.lag_min_ns = 0
+
+    def update(self, skew_min_ns: int, frames: int) -> int:
+        """One window of 100 ms (min of ts_recv - ts_exch, number of frames); returns the feed's lag in ns."""
+        if frames < SKEW_FRAMES_MIN:
+            return 0
+        self._windows.append(skew_min_ns)
+        self.lag_min_ns = skew_min_ns
+        return skew_min_ns - min(self._windows)
+
+    @property
+    def baseline_ns(self) -> int:
+        return min(self._windows, default=0)
 
 
 class ProgressClock:

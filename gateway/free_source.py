@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from config.schema import Feed, Settings
 from core.enums import DataReason, DataState, EventKind, FeedState, LogKind, Severity
 from gateway import routing
-from gateway.backpressure import BackPressure, ProgressClock, Verdict
+from gateway.backpressure import BackPressure, FeedLag, ProgressClock, Verdict, feed_state
 from gateway.bybit.book_sync import LIVE, depth_column_of
 from gateway.bybit.decode import Decoded, Outcome
 from gateway.bybit.messages import Control
@@ -35,8 +34,6 @@ from shm.topology import SLOT_SHARD, Plant
 NS_PER_S = 1_000_000_000
 STEP_S = 0.025
 REST_RETRY_S = 2.0
-SKEW_WINDOWS = 600  # of 100 ms: the smallest receive lag of a minute is the baseline
-SKEW_FRAMES_MIN = 50  # fewer frames in a window say nothing about the feed's lag
 REFUSALS_PER_MIN = 10  # rejected frames after which a connection is replaced
 COUNTED = {"acks": "acks", "nacks": "nacks", "pongs": "pongs"}
 
@@ -50,36 +47,6 @@ def timing_of(feed: Feed) -> Timing:
         backoff_max_ns=int(feed.backoff_max_s * NS_PER_S),
         resubscribe_min_ns=int(feed.resubscribe_min_s * NS_PER_S),
     )
-
-
-def feed_state(n_open: int, n_all: int, closed_ns: int, down_after_ns: int) -> FeedState:
-    """CONNECTED: every connection is up. DOWN: none has been for longer than `down_after_ns`. Else RECONNECTING.
-
-    A connection is up when it is open and the exchange has acknowledged a subscription.
-    """
-    if n_all and n_open == n_all:
-        return FeedState.CONNECTED
-    return FeedState.DOWN if n_open == 0 and closed_ns > down_after_ns else FeedState.RECONNECTING
-
-
-class FeedLag:
-    """How much later than usual frames arrive: smallest receive lag of now over the smallest of the last minute."""
-
-    def __init__(self) -> None:
-        self._windows: deque[int] = deque(maxlen=SKEW_WINDOWS)
-        self.lag_min_ns = 0
-
-    def update(self, skew_min_ns: int, frames: int) -> int:
-        """One window of 100 ms (min of ts_recv - ts_exch, number of frames); returns the feed's lag in ns."""
-        if frames < SKEW_FRAMES_MIN:
-            return 0
-        self._windows.append(skew_min_ns)
-        self.lag_min_ns = skew_min_ns
-        return skew_min_ns - min(self._windows)
-
-    @property
-    def baseline_ns(self) -> int:
-        return min(self._windows, default=0)
 
 
 class FreeSource:

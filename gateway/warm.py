@@ -96,7 +96,7 @@ class _Warm:
         """Frames to events, by the socket's stage as well."""
         self.intake.process(self.stage, self.frames, self.count, 0)
         stage = Stage(self.intake.process, WallClock())
-        stage.add(memoryview(_FRAMES[1] % _TS), 1)
+        stage.pending.append(_FRAMES[1] % _TS)
         stage.flush(1)
         RawTap(ring().writer(), 2048).offer(self.stage, self.frames, self.count)
 

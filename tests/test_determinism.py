@@ -45,9 +45,13 @@ def test_whole_derived_tape() -> None:
 
 def test_another_event_is_another_digest() -> None:
     market = Market(3, 5).run(10, 100)
-    market.end()
+    market.trades(0, [(1_000_000, 7, 1)])
+    for _ in range(39):
+        market.timer()
     one = outcome(market, 1, 0, 100, 64)
-    market.parts[-40][1:, 1] += 1  # one quantity of one event
+    changed = market.parts[-40].copy()
+    changed[1, 1] += 1  # the quantity of one trade
+    market.parts[-40] = changed
     assert outcome(market, 1, 0, 100, 64)[0] != one[0]
 
 

@@ -1,0 +1,1 @@
+"""The processes behind the gateway: shard, execution, recorder; and the parts of the supervisor."""

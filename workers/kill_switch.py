@@ -83,6 +83,9 @@ class KillSwitch:
             self._control.set("flat", 0)
         return self._send(now_ns) if now_ns - self._last_send_ns >= RESEND_NS else []
 
+    def _ms(self, now_ns: int) -> float:
+        return max(now_ns - self._since_ns, 0) / NS_PER_MS
+
     def _cleared(self) -> bool:
         return self._control.get("kill_clear_requests") != self._clears
 
@@ -90,8 +93,9 @@ class KillSwitch:
         self.killed = True
         self._since_ns = self._control.get("kill_ns") or now_ns
         self._flat_since_ns = 0
-        sources = ", ".join(self._control.kill_sources()) or "unknown"
-        self._tell(f"KILL latched by {sources}", (now_ns - self._since_ns) / NS_PER_MS)
+        known = read_kill(self._path)  # whoever asked may have written it already
+        sources = str(known["source"]) if known and "source" in known else ", ".join(self._control.kill_sources())
+        self._tell(f"KILL latched by {sources}", self._ms(now_ns))
         try:
             write_kill(self._path, sources, "kill requested")
         except OSError as error:  # the words still hold; only a restart would forget
@@ -101,7 +105,7 @@ class KillSwitch:
         self._last_send_ns = now_ns
         reports = self._stand_down()
         if reports:
-            self._tell(f"KILL cancel and close: {len(reports)}", (now_ns - self._since_ns) / NS_PER_MS)
+            self._tell(f"KILL cancel and close: {len(reports)}", self._ms(now_ns))
         return reports
 
     def _verify(self, now_ns: int) -> None:
@@ -109,10 +113,10 @@ class KillSwitch:
             return
         if self._flat_since_ns == 0:
             self._flat_since_ns = now_ns
-            self._tell("KILL flat, first look", (now_ns - self._since_ns) / NS_PER_MS)
+            self._tell("KILL flat, first look", self._ms(now_ns))
         elif now_ns - self._flat_since_ns >= VERIFY_NS:
             self._control.set("flat", 1)
-            self._tell("KILL verified flat", (now_ns - self._since_ns) / NS_PER_MS)
+            self._tell("KILL verified flat", self._ms(now_ns))
 
     def _clear(self) -> None:
         self.killed = False

@@ -1,7 +1,8 @@
 """Recorder process: raw frames to the journal, log records to JSON lines. `python -m workers.recorder --run FILE`
 
 It reads every ring in a slot of its own that gates nobody: what it is too slow for is lost to it alone, counted, and
-written down as LOST. A disk that refuses is counted and tried again; the process lives on.
+written down as LOST. A disk that refuses is counted and tried again; the process lives on. A restarted recorder goes on
+in the rings where the old one stood; what that one had taken but not yet written (up to `sync_s`) is gone with it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from config.schema import Settings
 from core.enums import LogKind, Severity
 from core.records import CELL_BYTES, CELL_WORDS, LOG
 from shm.agent import die_with_parent, run
+from shm.broadcast import BroadcastReader, BroadcastRing
 from shm.counters import S_RAW_TO_DISK
+from shm.logs import BATCH, LOG_CELLS, LogReader
 from shm.topology import SLOT_RECORDER, Plant
 from workers.event_files import EventFiles
 from workers.event_lines import NO_INSTRUMENT, Instrument, day, line
@@ -33,6 +36,17 @@ RAW_FRAME = 1  # kind of a journal record
 EVENT_FLUSH_NS = 200_000_000
 NS_PER_S = 1_000_000_000
 LOG_COLUMNS = tuple(name for name in LOG.dtype.names or () if name != "text")
+
+
+def _resumed(plant: Plant, ring: BroadcastRing) -> BroadcastReader:
+    """The recorder's slot where its predecessor left it: what was lost meanwhile shows as a lap."""
+    return BroadcastReader(ring, SLOT_RECORDER, plant.bell.index)
+
+
+class _ResumedLogReader(LogReader):
+    def __init__(self, plant: Plant, role: str, index: int) -> None:
+        self.reader = _resumed(plant, plant.log(role, index))
+        self._cells = np.zeros((LOG_CELLS * BATCH, CELL_WORDS), np.int64)
 
 
 class Recorder:
@@ -49,7 +63,7 @@ class Recorder:
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
-        first = self.cnc.pid == 0  # a restarted recorder goes on where the rings stand now
+        restarted = self.cnc.pid != 0  # the page was zero when the plant was made
         paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
         self._journal_dir = paths.journal_dir
         self.journal = SegmentWriter(
@@ -57,12 +71,20 @@ class Recorder:
             on_error=self._error,
         )
         self.events = EventFiles(paths.events_dir, self._error)
-        self._raw = plant.raw().reader(SLOT_RECORDER, from_start=first)
-        self._logs = plant.log_readers(SLOT_RECORDER, from_start=first)
-        self._log_lost = dict.fromkeys(self._logs, 0)
+        self._raw: BroadcastReader
+        self._logs: dict[str, LogReader]
+        if restarted:
+            self._raw = _resumed(plant, plant.raw())
+            self._logs = {
+                plant.row_name(row): _ResumedLogReader(plant, role, i) for row, (role, i) in enumerate(plant.rows)
+            }
+        else:
+            self._raw = plant.raw().reader(SLOT_RECORDER, from_start=True)
+            self._logs = dict(plant.log_readers(SLOT_RECORDER, from_start=True))
+        self._log_lost = {name: reader.lost_messages for name, reader in self._logs.items()}
         self._cells: np.ndarray = np.zeros((SCRATCH_CELLS, CELL_WORDS), np.int64)
         self._bytes: np.ndarray = self._cells.view(np.uint8).reshape(-1)
-        self._raw_lost = 0
+        self._raw_lost = self._raw.lost_messages
         self._oldest_mono = 0
         self._instruments: dict[int, Instrument] = {}
         self._sync_ns = int(rules.sync_s * NS_PER_S)

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from core.book.kernels import ASKS, BIDS, best
+from core.constants import MARK_NS
 from core.engine.digest import TAG_MESSAGE, TAG_REGIME, TAG_REPORT, TAG_STATE, fold
 from core.engine.state import (
     C_BITS,
@@ -22,7 +23,7 @@ from core.engine.state import (
     mark_dirty,
     put_log,
 )
-from core.enums import Cause, DataState, LogKind, MessageKind, OrderRole, Severity, State
+from core.enums import Cause, DataState, Gate, LogKind, MessageKind, OrderRole, Severity, State
 from core.jit import kernel
 from core.regime.kernels import update_regime
 from core.score.kernels import raw_signals, reset_score, update_score, volatility_signal
@@ -38,7 +39,7 @@ _FLAT, _WATCHING_LONG = int(State.FLAT), int(State.WATCHING_LONG)
 _ARMED_LONG, _ARMED_SHORT, _COOLDOWN = int(State.ARMED_LONG), int(State.ARMED_SHORT), int(State.COOLDOWN)
 _START_SIGNAL, _ENTER, _CANCEL = int(Action.START_SIGNAL), int(Action.ENTER), int(Action.CANCEL)
 _EXIT, _START_COOLDOWN = int(Action.EXIT), int(Action.START_COOLDOWN)
-_G_MIN_MOVE = np.int64(28)
+_G_MIN_MOVE = np.int64(Gate.MIN_MOVE)
 _NO_CAUSE = np.int64(Cause.NONE)
 
 _M_ENTER, _M_CANCEL = np.int64(MessageKind.ENTER), np.int64(MessageKind.CANCEL)
@@ -275,7 +276,7 @@ def decide(state, slot, now_ns, seq, mono_ns, out, n_out, logs, n_logs):  # type
 def mark_position(state, slot, now_ns, seq, mono_ns, out, n_out):  # type: ignore[no-untyped-def]
     """A MARK message for an open position, at most one per second of event time. Returns n_out."""
     row = state.trade[slot]
-    if row.position_lots == 0 or now_ns - row.mark_ns < 1_000_000_000:
+    if row.position_lots == 0 or now_ns - row.mark_ns < MARK_NS:
         return n_out
     bid, _ = best(state.book, slot, BIDS)
     ask, _ = best(state.book, slot, ASKS)

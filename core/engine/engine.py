@@ -21,6 +21,7 @@ import numpy as np
 from core.book.kernels import book_digest
 from core.engine.decide import apply_report, decide, send
 from core.engine.entry import entry
+from core.engine.market import quarantine as quarantine_book
 from core.engine.market import (
     slot_of_symbol,
     take_book,
@@ -29,7 +30,6 @@ from core.engine.market import (
     take_ticker,
     take_trades,
 )
-from core.engine.market import quarantine as quarantine_book
 from core.engine.state import (
     C_BITS,
     C_BROKEN,

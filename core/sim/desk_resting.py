@@ -94,14 +94,14 @@ def match_crossing(rows, slot, book):
     entry_lots = 0
     target_lots = 0
     if row.phase == RESTING and row.leaves_lots > 0 and row.close_role == 0:
-        entry_lots = min(row.leaves_lots, available(rows, slot, book, row.side, row.price_ticks))
+        entry_lots = min(row.leaves_lots, available(book, slot, row.side, row.price_ticks))
         if entry_lots > 0:
             row.leaves_lots -= entry_lots
             use(rows, slot, row.side, entry_lots)
             grow(rows, slot, row.side * entry_lots)
     if row.pos_lots != 0 and row.close_role == 0 and row.target_queue_lots > TARGET_NONE:
         side = -1 if row.pos_lots > 0 else 1
-        lots = min(abs(row.pos_lots), available(rows, slot, book, side, row.pos_target_ticks))
+        lots = min(abs(row.pos_lots), available(book, slot, side, row.pos_target_ticks))
         if lots > 0:
             target_lots = side * lots
             row.pos_lots += target_lots
@@ -110,8 +110,8 @@ def match_crossing(rows, slot, book):
 
 
 @kernel
-def available(rows, slot, book, side, price_ticks):
-    """Lots of the opposite side that cross an order of `side` at `price_ticks`, not yet used in this book state."""
+def available(book, slot, side, price_ticks):
+    """Lots of the opposite side of a new book that cross an order of `side` at `price_ticks`."""
     if side > 0:
-        return crossing_lots(book, slot, ASK_SIDE, BUY, price_ticks, rows[slot].used_ask_lots)
-    return crossing_lots(book, slot, BID_SIDE, SELL, price_ticks, rows[slot].used_bid_lots)
+        return crossing_lots(book, slot, ASK_SIDE, BUY, price_ticks)
+    return crossing_lots(book, slot, BID_SIDE, SELL, price_ticks)

@@ -28,12 +28,11 @@ def queue_ahead(book, slot, book_side, sign, price_ticks):
 
 
 @kernel
-def crossing_lots(book, slot, book_side, sign, price_ticks, used_lots):
-    """Lots on `book_side` (the opposite one) that would trade with an order of side `sign` at `price_ticks`, less the
-    first `used_lots`, which earlier paper fills took from this same book state."""
+def crossing_lots(book, slot, book_side, sign, price_ticks):
+    """Lots on `book_side` (the opposite one) that would trade with an order of side `sign` at `price_ticks`."""
     total = 0
     for k in range(book.count[slot, book_side]):
         if sign * (price_ticks - book.price[slot, book_side, k]) < 0:
             break
         total += book.qty[slot, book_side, k]
-    return max(total - used_lots, 0)
+    return total

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import math
 
-from core.enums import Cause, ControlBits, DataState, FeedState, Gate, GlobalRegime, OrderRole, Regime, ReportKind, State
+from core.enums import (
+    ControlBits,
+    DataState,
+    FeedState,
+    Gate,
+    GlobalRegime,
+    OrderRole,
+    Regime,
+    ReportKind,
+    State,
+)
 from core.jit import kernel
 from core.state.machine import CANCEL_MASK, EXIT_MASK, ROW_BIT, When
 
@@ -45,7 +55,6 @@ _POSITION, _DONE = int(ReportKind.POSITION), int(ReportKind.DONE)
 _CLOSE, _CANCEL = int(ReportKind.CLOSE), int(ReportKind.CANCEL)
 _ROLE_TAKE_PROFIT, _ROLE_STOP = int(OrderRole.TAKE_PROFIT), int(OrderRole.STOP)
 _ROLE_LIQUIDATION = int(OrderRole.LIQUIDATION)
-_NO_CAUSE = int(Cause.NONE)
 
 
 @kernel

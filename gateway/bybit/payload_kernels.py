@@ -143,18 +143,18 @@ def scan_book(stage, p, name, length, grid, words, head, w, limit):
             step = length + 6
         elif here & _M4 == _KEY_U:
             bit = _BOOK_U
-            p += 4
-            step, value = integer_from_words(word(stage, p), word(stage, p + 8))
+            step = np.int64(0)
+            p, value = scan_integer(stage, p + 4)
             words[np.uint64(head + H_U)] = value
-            if step == 0:
-                return np.int64(UNUSUAL), w
+            if p < 0:
+                return p, w
         elif here & _M6 == _KEY_SEQ:
             bit = _BOOK_SEQ
-            p += 6
-            step, value = integer_from_words(word(stage, p), word(stage, p + 8))
+            step = np.int64(0)
+            p, value = scan_integer(stage, p + 6)
             words[np.uint64(head + H_XSEQ)] = value
-            if step == 0:
-                return np.int64(UNUSUAL), w
+            if p < 0:
+                return p, w
         else:
             return np.int64(UNUSUAL), w
         if seen & bit:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.jit import kernel
-from core.units import ALL, HIGHS, MASKS, ONES, bytes_below, each_byte, first_digits, leading_digits, word
+from core.units import ALL, HIGHS, MASKS, ONES, ZEROS, bytes_below, each_byte, digit_marks, eight_digits, word
 from gateway.bybit.symbol_index import HASH_A, HASH_B, HASH_C, NAME_BYTES
 
 UNUSUAL = -1
@@ -25,8 +25,8 @@ CLOSE_LIST = ord("]")
 OPEN_OBJECT = ord("{")
 CLOSE_OBJECT = ord("}")
 _QUOTES, _BACKSLASHES, _BLANKS = each_byte(QUOTE), each_byte(ord("\\")), each_byte(ord(" "))
-_POW10 = np.array([10**k for k in range(9)], dtype=np.int64)
-_ZERO_DIGIT = np.uint64(ord("0"))
+INTEGER_DIGITS_MAX = 18
+_ZERO = ord("0")
 _LOW_BYTE = np.uint64(255)
 
 
@@ -47,20 +47,23 @@ def is_blank(byte):
 
 
 @kernel
-def integer_from_words(w0, w1):
-    """JSON integer without sign and below 10**15 -> (its length, value); the length is 0 where it is not one."""
-    length = leading_digits(w0)
-    if length == 0 or (length > 1 and w0 & _LOW_BYTE == _ZERO_DIGIT):
-        return np.int64(0), np.int64(0)
-    value = first_digits(w0, length)
-    if length == 8:
-        more = leading_digits(w1)
-        if more == 8:
-            return np.int64(0), np.int64(0)
-        if more > 0:
-            value = value * _POW10[np.uint64(more)] + first_digits(w1, more)
-            length += more
-    return length, value
+def scan_integer(stage, p):
+    """JSON integer without sign, at most 18 digits -> (position after it, value); UNUSUAL where it is not one."""
+    first = p
+    value = np.int64(0)
+    digits = word(stage, p) ^ ZEROS
+    if digit_marks(digits) == np.uint64(0):
+        value = eight_digits(digits)
+        p += 8
+    digit = np.int64(stage[np.uint64(p)]) - 48
+    while 0 <= digit <= 9:
+        value = value * 10 + digit
+        p += 1
+        digit = np.int64(stage[np.uint64(p)]) - 48
+    length = p - first
+    if length == 0 or length > INTEGER_DIGITS_MAX or (length > 1 and stage[np.uint64(first)] == _ZERO):
+        return np.int64(UNUSUAL), value
+    return p, value
 
 
 @kernel

@@ -16,7 +16,7 @@ from gateway.venue.control import control_paths
 from gateway.venue.errors import VenueError
 from gateway.venue.faults import Faults
 from gateway.venue.hub import MAX_BUFFERED_BYTES
-from gateway.venue.instruments import recorded_instruments, synthetic_instruments
+from gateway.venue.instruments import Instrument, named_instruments, recorded_instruments, synthetic_instruments
 from gateway.venue.scenarios import ScenarioEngine, load_timeline
 from gateway.venue.server import VenueServer
 from gateway.venue.synthetic import SyntheticExchange
@@ -31,7 +31,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m gateway.venue", description="An embedded Bybit V5 exchange (linear, public side) on loopback."
     )
-    parser.add_argument("--symbols", type=int, default=40, help=f"symbols of the synthetic market, 1 to {MAX_SYMBOLS}")
+    parser.add_argument(
+        "--symbols", default="40", help=f"symbols of the synthetic market: a number up to {MAX_SYMBOLS}, or names A,B,..."
+    )
     parser.add_argument("--seed", type=int, default=1, help="everything synthetic follows from it")
     parser.add_argument("--json", action="store_true", help="print the addresses as one JSON line (else as a sentence)")
     parser.add_argument("--port", type=int, default=0, help="REST port; the WebSocket gets the next one; 0 = any")
@@ -48,8 +50,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def check(args: argparse.Namespace) -> None:
     """Refuse what cannot work, with cause and fix."""
-    if not 1 <= args.symbols <= MAX_SYMBOLS:
-        raise VenueError(f"--symbols {args.symbols} is out of range", f"use 1 to {MAX_SYMBOLS}")
+    args.names = [] if args.symbols.isdigit() else [name.strip() for name in args.symbols.split(",") if name.strip()]
+    args.count = len(set(args.names)) or (int(args.symbols) if args.symbols.isdigit() else 0)
+    if not 1 <= args.count <= MAX_SYMBOLS:
+        raise VenueError(f"--symbols {args.symbols} is out of range", f"use 1 to {MAX_SYMBOLS}, or names")
     if not 0 <= args.port <= 65534:
         raise VenueError(f"--port {args.port} is out of range", "use 0 to 65534")
     if not 0.0 < args.rate <= 100.0:
@@ -69,15 +73,19 @@ def check(args: argparse.Namespace) -> None:
             raise VenueError(f"--speed {args.speed} is neither a factor nor max", "use for example 1, 10 or max")
 
 
+def chosen_instruments(args: argparse.Namespace) -> list[Instrument]:
+    """What the synthetic market trades."""
+    if args.instruments:
+        return recorded_instruments(args.instruments, args.count, args.seed, args.names)
+    return named_instruments(args.names, args.seed) if args.names else synthetic_instruments(args.count, args.seed)
+
+
 async def serve(args: argparse.Namespace) -> None:
     truth = Truth()
     if args.recorded is None:
         warm_up()
-        count = args.symbols
-        made = (
-            recorded_instruments(args.instruments, count, args.seed) if args.instruments
-            else synthetic_instruments(count, args.seed)
-        )
+        made = chosen_instruments(args)
+        count = len(made)
         exchange = SyntheticExchange(made, args.seed, time.time_ns() // 1_000_000, args.rate)
         feed: Any = SyntheticFeed(exchange)
     else:

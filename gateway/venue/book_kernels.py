@@ -73,6 +73,12 @@ def set_level(market, i, side, ticks, lots, now_ms):
 
 
 @kernel
+def clear_level(market, i, side, ticks, now_ms):
+    """`set_level` to nothing."""
+    return set_level(market, i, side, ticks, np.int64(0), now_ms)
+
+
+@kernel
 def next_level(market, i, side, ticks):
     """Price of the first occupied level of `side` behind `ticks`, or -1."""
     s = market.symbols[i]

@@ -6,6 +6,8 @@ outside data; prices and sizes are strings. Deltas are differences of the best N
 
 from __future__ import annotations
 
+import numpy as np
+
 from core.jit import kernel
 from gateway.venue.book_kernels import MASK
 from gateway.venue.format_kernels import HEADER_ROOM, put_fixed, put_int, put_name, put_text, text
@@ -100,9 +102,10 @@ def snapshot_frame(market, streams, levels, d, i, now_ms, out, p, frames, count)
     """A snapshot of what this topic has published: what a new subscriber gets, and every level-1 push."""
     body = p + HEADER_ROOM
     p = open_frame(streams, d, i, True, now_ms, out, body)
-    p = put_side(market, levels, i, 0, streams.counts[d, i, 0], out, p)
-    p = put_text(out, p, ASKS)
-    p = put_side(market, levels, i, 1, streams.counts[d, i, 1], out, p)
+    for which in range(2):
+        if which == 1:
+            p = put_text(out, p, ASKS)
+        p = put_side(market, levels, i, which, streams.counts[d, i, which], out, p)
     p = close_frame(streams, d, i, out, p)
     return seal(d, i, out, body, p, frames, count)
 
@@ -112,8 +115,8 @@ def capture(market, streams, levels, d, i, now_ms):
     """Make the book as it stands the published state of topic (d, i), under the next u."""
     s = market.symbols[i]
     depth = levels.shape[2]
-    streams.counts[d, i, 0] = gather(market, i, 1, depth, levels, i)
-    streams.counts[d, i, 1] = gather(market, i, -1, depth, levels, i)
+    for which in range(2):
+        streams.counts[d, i, which] = gather(market, i, 1 - 2 * which, depth, levels, i)
     streams.u[d, i] += 1
     stamp(s, streams, d, i, now_ms)
 
@@ -137,8 +140,8 @@ def book_frame(market, streams, levels, d, i, now_ms, out, p, frames, count):
         bid, ask = levels[i, 0, 0, 0], levels[i, 1, 0, 0]
         bid_lots, ask_lots = levels[i, 0, 0, 1], levels[i, 1, 0, 1]
         if not quiet:
-            gather(market, i, 1, 1, levels, i)
-            gather(market, i, -1, 1, levels, i)
+            for which in range(2):
+                gather(market, i, 1 - 2 * which, levels.shape[2], levels, i)
         same = (bid == levels[i, 0, 0, 0] and ask == levels[i, 1, 0, 0]
                 and bid_lots == levels[i, 0, 0, 1] and ask_lots == levels[i, 1, 0, 1])
         if same:
@@ -148,19 +151,19 @@ def book_frame(market, streams, levels, d, i, now_ms, out, p, frames, count):
             streams.pushed_ms[0, i] = now_ms
         else:
             streams.u[0, i] += 1
-            stamp(s, streams, 0, i, now_ms)
-        return snapshot_frame(market, streams, levels, 0, i, now_ms, out, p, frames, count)
+            stamp(s, streams, d, i, now_ms)
+        return snapshot_frame(market, streams, levels, d, i, now_ms, out, p, frames, count)
     if quiet:
         return p, count
     body = p + HEADER_ROOM
     q = open_frame(streams, d, i, False, now_ms, out, body)
-    start = q
-    q = delta_side(market, streams, levels, d, i, 1, out, q)
-    changed = q - start
-    q = put_text(out, q, ASKS)
-    start = q
-    q = delta_side(market, streams, levels, d, i, -1, out, q)
-    changed += q - start
+    changed = np.int64(0)
+    for which in range(2):
+        if which == 1:
+            q = put_text(out, q, ASKS)
+        start = q
+        q = delta_side(market, streams, levels, d, i, 1 - 2 * which, out, q)
+        changed += q - start
     if changed == 0:  # all changes were deeper than this topic sees
         streams.version[d, i] = s.version
         return p, count

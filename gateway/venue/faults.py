@@ -61,9 +61,10 @@ class Faults:
 
     def _gap(self, body: dict[str, Any], happening: Happening) -> None:
         count = max(1, int(body.get("count") or 1))
-        for key in self._keys(body, BOOK_NAMES):
+        keys = [key for key in self._keys(body, BOOK_NAMES) if key in self._hub.subscribers]
+        for key in keys:
             self._hub.skip[key] = self._hub.skip.get(key, 0) + count
-        happening.details["count"] = count
+        happening.details.update(count=count, topics=len(keys))
 
     def _stale(self, body: dict[str, Any], happening: Happening) -> None:
         happening.end_ms = happening.start_ms + int(1000 * float(body.get("seconds") or 5))

@@ -116,6 +116,24 @@ def invented_coin(number: int, random: np.random.Generator, launch_ms: int | Non
     return invent(name, round(price, price_exp), tick, step, leverage, 240, number, launch_ms)
 
 
+def named_instruments(symbols: list[str], seed: int) -> list[Instrument]:
+    """Instruments of these symbols, most active first: the known ones as they are, the others invented."""
+    known = {f"{row[0]}USDT": invent(*row, number) for number, row in enumerate(REAL)}
+    found = [instrument for symbol, instrument in known.items() if symbol in symbols]
+    for symbol in dict.fromkeys(symbols):
+        if symbol in known:
+            continue
+        base = symbol.removesuffix("USDT")
+        if not symbol.endswith("USDT") or not base.isalnum() or not base.isupper() or len(symbol) > 20:
+            raise VenueError(f"{symbol!r} is no name of a USDT perpetual", "use names like BTCUSDT, or a number")
+        number = len(REAL) + len(found)
+        draw = np.random.default_rng([seed, 80, *symbol.encode()])
+        made = invented_coin(number, draw)
+        answer = {**made.answer, "symbol": symbol, "baseCoin": base}
+        found.append(instrument_of(answer, made.price))
+    return found
+
+
 def synthetic_instruments(count: int, seed: int) -> list[Instrument]:
     """The first `count` instruments of the synthetic exchange: real names, then invented ones by `seed`."""
     random = np.random.default_rng([seed, 77])
@@ -157,8 +175,8 @@ def load_answer(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def recorded_instruments(path: Path, count: int, seed: int) -> list[Instrument]:
-    """The first `count` USDT perpetuals of a recorded answer, real favourites first, with plausible prices."""
+def recorded_instruments(path: Path, count: int, seed: int, symbols: list[str] | None = None) -> list[Instrument]:
+    """`count` USDT perpetuals (or those named) of a recorded answer, real favourites first, with plausible prices."""
     rows = [
         row for row in load_answer(path)
         if row.get("contractType", "LinearPerpetual") == "LinearPerpetual" and row.get("settleCoin", "USDT") == "USDT"
@@ -166,8 +184,12 @@ def recorded_instruments(path: Path, count: int, seed: int) -> list[Instrument]:
     prices = {f"{row[0]}USDT": row[1] for row in REAL}
     order = {symbol: rank for rank, symbol in enumerate(prices)}
     rows.sort(key=lambda row: order.get(row["symbol"], len(order)))
+    if symbols:
+        rows = [row for row in rows if row["symbol"] in symbols]
+        count = len(set(symbols))
     if len(rows) < count:
-        raise VenueError(f"{path} holds {len(rows)} USDT perpetuals, {count} asked", f"use --symbols {len(rows)}")
+        fix = f"ask for what it holds, for example --symbols {len(rows)}"
+        raise VenueError(f"{path} holds {len(rows)} USDT perpetuals of those asked for, {count} asked", fix)
     random = np.random.default_rng([seed, 78])
     found = []
     for row in rows[:count]:

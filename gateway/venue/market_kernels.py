@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 from core.jit import kernel
-from gateway.venue.book_kernels import MASK, follow, fresh_lots, liquidate, set_level, take, touched
+from gateway.venue.book_kernels import MASK, clear_level, follow, fresh_lots, liquidate, set_level, take, touched
 from gateway.venue.market import MINUTES_KEPT, WINDOW
 from gateway.venue.random_kernels import gauss, heavy, poisson, uniform
 
@@ -54,8 +54,8 @@ def step_symbol(market, i, shock, now_ms, dt_s):
     step_ms = int(dt_s * 1000.0)
     begin_ms = now_ms - step_ms + 1
     before = s.last_ticks
-    clear_stale(market, i, 1, begin_ms)
-    clear_stale(market, i, -1, begin_ms)
+    for side in (1, -1):
+        clear_stale(market, i, side, begin_ms)
     # Takers come at random moments of the step; their order decides nothing but the time stamps.
     keep = math.exp(-EXCITE_DECAY * dt_s)
     s.excite_buy *= keep
@@ -73,8 +73,8 @@ def step_symbol(market, i, shock, now_ms, dt_s):
             else:
                 s.excite_sell += EXCITE_SELF
                 s.excite_buy += EXCITE_CROSS
-    refill(market, i, 1, now_ms, dt_s)
-    refill(market, i, -1, now_ms, dt_s)
+    for side in (1, -1):
+        refill(market, i, side, now_ms, dt_s)
     changes = poisson(market.random, i, s.book_rate * s.churn * dt_s)
     for _ in range(changes):
         change_level(market, i, now_ms)
@@ -134,7 +134,7 @@ def clear_stale(market, i, side, now_ms):
         take(market, i, side, int(lots), limit, max(now_ms, s.event_ms))
     for _ in range(STALE_LEVELS):
         touch = s.best_ask if side > 0 else s.best_bid
-        if side * (limit - touch) < 0 or not set_level(market, i, -side, touch, 0, now_ms):
+        if side * (limit - touch) < 0 or not clear_level(market, i, -side, touch, now_ms):
             break
 
 

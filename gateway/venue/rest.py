@@ -5,6 +5,7 @@ The answers are computed in the venue's event loop (`ask`), which alone touches 
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from time import time_ns
@@ -82,12 +83,10 @@ def make_app(answers: Mapping[str, Answer], control: Mapping[tuple[str, str], Ca
 
 
 class RestServer:
-    """waitress on 127.0.0.1 in a daemon thread; port 0 lets the system choose."""
+    """waitress in a daemon thread, on a socket that is already bound."""
 
-    def __init__(self, app: Flask, port: int) -> None:
-        self._server = create_server(
-            app, host="127.0.0.1", port=port, threads=THREADS, map={}, clear_untrusted_proxy_headers=True
-        )
+    def __init__(self, app: Flask, bound: socket.socket) -> None:
+        self._server = create_server(app, sockets=[bound], threads=THREADS, map={}, clear_untrusted_proxy_headers=True)
         self.port = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, name="venue-rest", daemon=True)
 

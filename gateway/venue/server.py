@@ -22,6 +22,7 @@ from gateway.venue.streams import STEP_MS
 PUBLIC_PATH = b"/v5/public/linear"
 MAX_REQUEST_BYTES = 1024 * 1024
 SEND_BUFFER_BYTES = 512 * 1024  # of the kernel, per connection
+PORT_ATTEMPTS = 50
 CATCH_UP_STEPS = 25  # a venue that was held up longer than this drops the time instead of rushing after it
 ANSWER_TIMEOUT_S = 10.0
 
@@ -35,20 +36,36 @@ class Feed(Protocol):
     def answers(self) -> Mapping[str, Answer]: ...
 
 
-def listening_socket(port: int) -> socket.socket:
-    """A bound loopback socket whose connections inherit a small send buffer.
-
-    Without it the kernel would hold megabytes for a client that does not read, before our own bound even counts.
-    """
+def bound_socket(port: int, send_buffer_bytes: int = 0) -> socket.socket:
+    """A loopback socket bound to `port` (0 = any)."""
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        if send_buffer_bytes:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         made.bind(("127.0.0.1", port))
     except OSError:
         made.close()
         raise
     return made
+
+
+def bound_pair(port: int) -> tuple[socket.socket, socket.socket]:
+    """Sockets of REST and WebSocket: the WebSocket port is always the next one, so that a venue that is started again
+    with the REST port of its predecessor has both its addresses. Port 0 lets the system choose.
+
+    WebSocket connections inherit a small send buffer: else the kernel would hold megabytes for a client that does not
+    read, before our own bound even counts.
+    """
+    for attempt in range(PORT_ATTEMPTS):
+        rest = bound_socket(port)
+        try:
+            return rest, bound_socket(rest.getsockname()[1] + 1, SEND_BUFFER_BYTES)
+        except (OSError, OverflowError):
+            rest.close()
+            if port or attempt == PORT_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 class PublicListener(WSListener):
@@ -125,11 +142,11 @@ class VenueServer:
             path = request.path.partition(b"?")[0]
             return PublicListener(self.hub) if path == PUBLIC_PATH else None
 
+        rest_socket, ws_socket = bound_pair(self._port)
         self._ws = await ws_create_server(
-            listener, sock=listening_socket(self._port + 1 if self._port else 0),
-            enable_auto_pong=False, max_frame_size=MAX_REQUEST_BYTES,
+            listener, sock=ws_socket, enable_auto_pong=False, max_frame_size=MAX_REQUEST_BYTES
         )
-        self._rest = RestServer(make_app(self.feed.answers(), control or {}, ask), self._port)
+        self._rest = RestServer(make_app(self.feed.answers(), control or {}, ask), rest_socket)
         self._rest.start()
 
     async def run(self) -> None:
@@ -137,14 +154,14 @@ class VenueServer:
         loop = asyncio.get_running_loop()
         gc.freeze()
         due_s = loop.time()
-        offset_ms = time_ns() / 1e6 - due_s * 1e3
         while not self.stopping.is_set():
             behind = int((loop.time() - due_s) * 1000) // STEP_MS
             if behind > CATCH_UP_STEPS:
                 self.counters.steps_skipped += behind
                 due_s += behind * STEP_MS / 1000
+            offset_ms = time_ns() / 1e6 - loop.time() * 1e3  # anew each turn: the wall clock may be slewed
             while due_s <= loop.time():
-                self.advance(int(due_s * 1000 + offset_ms))
+                self.advance(max(self.hub.now_ms + 1, int(due_s * 1000 + offset_ms)))
                 due_s += STEP_MS / 1000
             self.hub.flush_all()
             await asyncio.sleep(max(0.0, due_s - loop.time()))

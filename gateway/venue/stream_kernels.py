@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from core.jit import kernel
 from gateway.venue.book_stream_kernels import book_frame
 from gateway.venue.streams import (
@@ -24,8 +26,8 @@ def publish(market, streams, n, step, now_ms, out, frames):
 
     Stops early when `out` or `frames` is nearly full: nothing is lost, the rest is due again at the next step.
     """
-    count = 0
-    p = 0
+    count = np.int64(0)
+    p = np.int64(0)
     for i in range(n):
         s = market.symbols[i]
         if s.listed == 0:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from admin.server import AdminServer
+from config.kill_file import read_kill, write_kill
 from core.enums import ControlBits
 from tests.admin.conftest import Browser
 from tests.admin.engine_part import EnginePart
@@ -35,6 +36,22 @@ def test_kill_is_idempotent(admin: AdminServer, engine: EnginePart, browser: Bro
     assert admin.paths.kill_file.read_bytes() == first and admin.plant.control.get("kill_ns") == since
 
 
+def test_the_persons_reason_wins_over_the_latch_of_execution(
+    admin: AdminServer, engine: EnginePart, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Execution latches the file as soon as it sees the word; that is no earlier kill, and knows no reason."""
+    wake = admin.controls._wake
+
+    def execution_is_fast() -> None:
+        wake()
+        write_kill(admin.paths.kill_file, "admin", "kill requested")
+
+    monkeypatch.setattr(admin.controls, "_wake", execution_is_fast)
+    engine.start()
+    assert browser.post("/api/admin/kill", {"reason": "fat finger"}).json["result"]["already"] is False
+    assert read_kill(admin.paths.kill_file)["reason"] == "fat finger"
+
+
 def test_silent_processes_are_named(admin: AdminServer, browser: Browser) -> None:
     """Nobody beats here: the answer still comes, and says who has not seen it."""
     answer = browser.post("/api/admin/kill", {}).json["result"]
@@ -48,7 +65,7 @@ def test_kill_holds_on_a_broken_disk(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("admin.controls.write_kill", full)
+    monkeypatch.setattr("admin.controls.write_atomic", full)
     monkeypatch.setattr("admin.files.JsonLines.append", full)
     engine.start()
     answer = browser.post("/api/admin/kill", {"reason": "disk"}).json["result"]

@@ -51,6 +51,8 @@ def record(kind: int, text: bytes = b"", **fields: int) -> np.ndarray:
             record(LogKind.ORDER, a=9, b=-1, c=2001, d=25, e=2010, f=1990),
             "short 0.025 @ 1000.5 · stop 1005.0 · target 995.0 · #9",
         ),
+        (record(LogKind.ORDER, b"DONE", a=9, b=1, d=25, e=Cause.EXPIRED), "#9 done · 0.025 unfilled · expired"),
+        (record(LogKind.RISK, b"REFUSED MAX_POSITIONS", a=Gate.MAX_POSITIONS, b=1), "long refused: max positions"),
         (record(LogKind.FILL, a=9, b=-1, c=2001, d=25, e=2, f=1_375_000), "stop sell 0.025 @ 1000.5 · fee 0.0138 · #9"),
         (record(LogKind.POSITION, b=-1, c=-25, d=-2_501_250_000), "short 0.025 · value 25.01 USDT"),
         (record(LogKind.POSITION, e=-12_340_000, f=2_750_000), "closed · realised −0.1234 USDT · fees 0.0275"),

@@ -53,14 +53,14 @@ def test_positions_in_money_and_r(admin: AdminServer, engine: EnginePart) -> Non
     row["unrealised_e8"] = -3_500_000
     engine.plant.positions().write(0, engine.position)
     position = present.positions(admin.views.refresh())[0]
-    entry, stop = position["entry_price"], float(position["stop_price"])
+    entry, stop = float(position["entry_price"]), float(position["stop_price"])
     assert position["unrealised_usdt"] == -0.035 and position["side"] == "Buy"
     assert position["r"] == round(-0.035 / ((entry - stop) * float(position["qty"])), 2)
     row["side"], row["qty_lots"], row["entry_value_e8"] = -1, -int(row["qty_lots"]), -int(row["entry_value_e8"])
     row["stop_ticks"] = int(row["mark2_ticks"]) * 503 // 1000  # a short's stop lies above
     engine.plant.positions().write(0, engine.position)
     short = present.positions(admin.views.refresh())[0]
-    assert short["side"] == "Sell" and short["r"] < 0 and short["entry_price"] == entry
+    assert short["side"] == "Sell" and short["r"] < 0 and float(short["entry_price"]) == entry
     row["stop_ticks"] = int(row["mark2_ticks"]) // 2  # at break-even R has no meaning
     engine.plant.positions().write(0, engine.position)
     assert present.positions(admin.views.refresh())[0]["r"] is None

@@ -250,6 +250,21 @@ def test_a_lost_connection_is_told_and_kill_names_the_command(page: webdriver.Ch
     wait(page, lambda: "not delivered: run python3 launch.py kill" in texts(page, "#toast")[0])
 
 
+def test_a_restarted_admin_is_found_again(page: webdriver.Chrome, running: Running, tmp_path: Path) -> None:
+    running.stop()
+    wait(page, page.find_element(By.ID, "banner").is_displayed)
+    again = Running(tmp_path)
+    try:
+        assert again.url == running.url
+        wait(page, lambda: not page.find_element(By.ID, "banner").is_displayed())
+        wait(page, lambda: texts(page, "#view-state") == ["STREAMING"])
+        before = texts(page, "#grid-view .row .c-last")
+        wait(page, lambda: texts(page, "#grid-view .row .c-last") != before)
+        wait(page, lambda: "stale" not in page.find_element(By.ID, "hot").get_attribute("class").split())
+    finally:
+        again.stop()
+
+
 def test_narrow_screens_keep_kill_in_reach(page: webdriver.Chrome) -> None:
     page.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": False}

@@ -7,15 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.schema import Degraded
-from core.enums import Category
+from core.enums import Category, FeedState
 from gateway.backpressure import (
     NEXT_LEVEL,
     SHED_CATEGORIES,
     BackPressure,
     Band,
     DegradedSwitch,
+    FeedLag,
     ProgressClock,
     ShedLevel,
+    feed_state,
 )
 
 MS = 1_000_000
@@ -102,3 +104,19 @@ def test_progress_clock_forgets_the_oldest_when_full() -> None:
         clock.published(seq, seq * MS)
     assert len(clock._marks) <= 8
     assert 0 < clock.ages_ns([0], 99, 100 * MS)[0] <= 100 * MS
+
+
+@pytest.mark.parametrize(("n_open", "n_all", "closed_s", "state"), [
+    (2, 2, 0.0, FeedState.CONNECTED), (1, 2, 0.0, FeedState.RECONNECTING), (0, 2, 9.9, FeedState.RECONNECTING),
+    (0, 2, 10.1, FeedState.DOWN), (0, 0, 11.0, FeedState.DOWN), (1, 2, 99.0, FeedState.RECONNECTING),
+])  # fmt: skip
+def test_feed_state(n_open: int, n_all: int, closed_s: float, state: FeedState) -> None:
+    assert feed_state(n_open, n_all, int(closed_s * 1e9), int(10e9)) == state
+
+
+def test_feed_lag_is_measured_against_the_best_of_the_last_minute() -> None:
+    lag = FeedLag()
+    assert [lag.update(skew, frames) for skew, frames in [(100, 60), (90, 60), (400, 60), (9999, 3), (95, 60)]] == [
+        0, 0, 310, 0, 5
+    ]  # fmt: skip
+    assert lag.baseline_ns == 90

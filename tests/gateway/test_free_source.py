@@ -19,7 +19,7 @@ from core.enums import ControlBits, DataReason, DataState, EventKind, FeedState
 from core.records import CELL_WORDS, EVENT
 from gateway.backpressure import ShedLevel, Verdict
 from gateway.bybit.universe import Instrument
-from gateway.free_source import FeedLag, FreeSource, feed_state
+from gateway.free_source import FreeSource
 from gateway.rest import RestError
 from shm.agent import Beat, StopFlag
 from shm.topology import SLOT_RECORDER, SLOT_SHARD, Plant, RunSpec
@@ -423,19 +423,3 @@ def test_shards_get_the_snapshots_they_ask_for() -> None:
         assert rig.states(0)[1][0] == DataState.BROKEN and rig.venue.asked("unsubscribe", A) == 1
 
     serve(test)
-
-
-@pytest.mark.parametrize(("n_open", "n_all", "closed_s", "state"), [
-    (2, 2, 0.0, FeedState.CONNECTED), (1, 2, 0.0, FeedState.RECONNECTING), (0, 2, 9.9, FeedState.RECONNECTING),
-    (0, 2, 10.1, FeedState.DOWN), (0, 0, 11.0, FeedState.DOWN), (1, 2, 99.0, FeedState.RECONNECTING),
-])  # fmt: skip
-def test_feed_state(n_open: int, n_all: int, closed_s: float, state: FeedState) -> None:
-    assert feed_state(n_open, n_all, int(closed_s * 1e9), int(10e9)) == state
-
-
-def test_feed_lag_is_measured_against_the_best_of_the_last_minute() -> None:
-    lag = FeedLag()
-    assert [lag.update(skew, frames) for skew, frames in [(100, 60), (90, 60), (400, 60), (9999, 3), (95, 60)]] == [
-        0, 0, 310, 0, 5
-    ]  # fmt: skip
-    assert lag.baseline_ns == 90

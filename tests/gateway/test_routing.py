@@ -259,7 +259,8 @@ def test_batching_and_sharding_change_nothing_in_what_a_symbol_sees(
 def test_each_kernel_has_one_signature() -> None:
     """A second one would be compiled while the market moves."""
     for kernel in (
-        routing.route, routing.route_one, routing.put_header, routing.put_symbol_data, routing.put_timer, routing.tick,
+        routing.route, routing.route_batch, routing.route_one,
+        routing.put_header, routing.put_symbol_data, routing.put_timer, routing.tick,
         routing.add_action, routing.stage_full, check_book,
     ):  # fmt: skip
         assert len(kernel.signatures) <= 1, kernel.__name__

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from config.schema import Settings
-from core.enums import DataReason, DataState, EventKind
+from core.enums import DataReason, DataState, EventKind, FeedState
 from core.records import CELL_WORDS, EVENT, SYMBOL
 from gateway import market_data
+from gateway.bybit.universe import Instrument, Selector, Universe
+from gateway.service import GatewayService, known_symbols
 from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
 from shm.topology import SLOT_SHARD, Plant, RunSpec
@@ -226,3 +228,18 @@ def test_pacing_follows_the_recorded_times(tmp_path: Path, runs: list[TapeRun]) 
     due = [source._due(1_000_000_000 + at * MS) for at in (0, 1, 50, 99, 100)]
     assert due == [1, 2, 51, 100, 101]
     source.on_close()
+
+
+def test_a_restarted_gateway_never_reuses_a_seq_and_finds_the_symbols(tmp_path: Path, runs: list[TapeRun]) -> None:
+    run = go(runs, [faulty_tape(tmp_path / "a.frames")])
+    rows = known_symbols(run.gateway)
+    assert [bytes(name).rstrip(b"\0") for name in rows["name"]] == [b"AUSDT", b"BUSDT"]
+    universe = Universe(run.settings.symbols, run.settings.trading.fees, Selector(), 1)
+    universe.adopt(rows)
+    service = GatewayService(run.gateway, universe, run.settings, lambda: True, Settings)
+    assert service.is_restart and service.publisher.seq > run.events()[-1].seq
+    changes = universe.start([Instrument("BUSDT", True, (1, 1), (1, 3))], {}, T0)
+    service.publisher.writers[0].gated = False  # type: ignore[attr-defined]
+    service.start(T0, changes, FeedState.DOWN)
+    assert changes.listed == [1] and run.plant.control.get("config_version") == 2
+    assert service.publisher.routes.data_state[1] == DataState.BROKEN

@@ -216,10 +216,10 @@ class PaperDesk:
             return min(leaves, max(0, lots - queue)), max(0, queue - lots)
         return 0, queue
 
-    def _crossing(self, market, side, price):
+    @staticmethod
+    def _crossing(market, side, price):
         levels = market.asks if side > 0 else market.bids
-        lots = sum(q for p, q in levels if (p <= price if side > 0 else p >= price))
-        return max(0, lots - self.used[side])
+        return sum(q for p, q in levels if (p <= price if side > 0 else p >= price))
 
     @staticmethod
     def _queue(market, side, price):
@@ -254,7 +254,7 @@ class PaperDesk:
         slip = int(touch * self.instrument.slippage_cap)
         skip, fills = self.used[side], 0
         for price, lots in levels:
-            if side * (price - touch) > (slip if side > 0 else slip) or want == 0 or fills == 16:
+            if side * (price - touch) > slip or want == 0 or fills == 16:
                 return
             free = max(0, lots - skip)
             skip -= lots - free

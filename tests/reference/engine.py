@@ -288,7 +288,8 @@ class NaiveSymbol:
             held = self.desk.position
             out.append({
                 "kind": MessageKind.MARK, "seq": seq, "ts_event_ns": ts, "symbol": self.s["id"], "side": self.side,
-                "decision_id": self.decision, "order_id": self.order, "price_ticks": bid + ask, "stop_ticks": held.stop if held else 0, "target_ticks": held.target if held else 0,
+                "decision_id": self.decision, "order_id": self.order, "price_ticks": bid + ask,
+                "stop_ticks": held.stop if held else 0, "target_ticks": held.target if held else 0,
             })  # fmt: skip
 
     def account(self, messages: list[dict]) -> None:

@@ -89,7 +89,7 @@ export class Drawer {
       ["data", lower(t.word("data_state", t.byte("marks", id, 1))), t.byte("marks", id, 1) === 1 ? "" : "down"],
       ["regime", lower(t.word("regime", t.byte("codes", id, 1))), ""], ["pump", lower(t.word("pump", t.byte("codes", id, 2))), ""],
       ["score L", fixed(t.value("long", id), 1), "up"], ["score S", fixed(t.value("short", id), 1), "down"], ["spoof", fixed(t.value("spoof", id), 0), ""],
-      ...(this.rest ? [["walls S/R", `${fixed(this.rest.wall_support, 0)}/${fixed(this.rest.wall_resistance, 0)}`, ""], ["in state", age(Math.max(0, this.rest.recv_ts - this.rest.state_since_ts)), "dim"]] : []),
+      ...(this.rest ? [["walls S/R", `${fixed(this.rest.wall_support, 0)}/${fixed(this.rest.wall_resistance, 0)}`, ""], ["in state", this.rest.state_since_ts ? age(Math.max(0, this.rest.recv_ts - this.rest.state_since_ts)) : DASH, "dim"]] : []),
       ["shard", String(symbol.shard), "dim"],
     ];
     const make = () => { const box = el("div"); box.append(el("span"), el("b")); return box; };

@@ -6,7 +6,7 @@ import { EventFeed } from "./events.js";
 import { age, signed } from "./format.js";
 import { HotList } from "./hotlist.js";
 import { Push } from "./net.js";
-import { paintClock, paintPositions, paintProcesses, paintRings, paintStages, paintStrip, watchSpan } from "./panels.js";
+import { paintClock, paintPositions, paintProcesses, paintRings, paintStages, paintStrip, setMaxHeat, watchSpan } from "./panels.js";
 import { Table } from "./store.js";
 import { addPoint, paintTimeline, setPoints, watchTimeline } from "./timeline.js";
 
@@ -68,6 +68,7 @@ function receive(m) {
     table.describe(m);
     table.setSymbols(m.symbols);
     setPoints(m.timeline);
+    setMaxHeat(m.run.max_heat_pct);
     feed.reset(m.events);
   } else if (m.t === "err") {
     toast(m.text, "warn");

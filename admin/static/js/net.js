@@ -39,6 +39,8 @@ export class Push {
   async connect() {
     try {
       const { ticket, url } = await post("/api/ws-ticket");
+      if (this.url && this.url !== url) location.reload(); // the policy of this page names the old address
+      this.url = url;
       const socket = new WebSocket(url);
       socket.binaryType = "arraybuffer";
       socket.onopen = () => socket.send(JSON.stringify({ op: "auth", ticket }));

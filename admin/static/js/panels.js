@@ -23,6 +23,9 @@ function dotted(id, text, className) {
   setClass(node, className);
 }
 
+let maxHeat = 5;
+export const setMaxHeat = (percent) => { maxHeat = percent; };
+
 export function paintStrip(head) {
   const { account: a, control: c, wire } = head;
   const silent = c.feed_beat_ms !== null && c.feed_beat_ms > 2000;
@@ -32,10 +35,10 @@ export function paintStrip(head) {
   fact("fact-regime", lower(regime.replace("GLOBAL_", "")).toUpperCase(), regime === "GLOBAL_NORMAL" ? "" : regime === "GLOBAL_PANIC" ? "down" : "warn");
   const heat = $("fact-heat");
   const bar = heat.querySelector("i");
-  bar.style.transform = `scaleX(${Math.min(1, a.heat_pct / 5).toFixed(3)})`;
-  setClass(bar, a.heat_pct > 4 ? "bad" : a.heat_pct > 2.5 ? "warn" : "");
+  bar.style.transform = `scaleX(${Math.min(1, a.heat_pct / maxHeat).toFixed(3)})`;
+  setClass(bar, a.heat_pct > 0.8 * maxHeat ? "bad" : a.heat_pct > 0.5 * maxHeat ? "warn" : "");
   setText(heat.querySelector("b"), `${fixed(a.heat_pct, 2)}%`);
-  heat.title = `open risk to the stops: ${money(a.heat_usdt)} USDT; margin ${money(a.margin_used_usdt)}`;
+  heat.title = `open risk to the stops: ${money(a.heat_usdt)} USDT of at most ${maxHeat}% of equity; margin ${money(a.margin_used_usdt)}`;
   fact("fact-equity", money(a.equity_usdt), "", `balance ${money(a.balance_usdt)}, unrealised ${signed(a.unrealised_usdt)}, fees ${money(a.fees_usdt)} USDT`);
   fact("fact-day", `${signed(a.day_pnl_usdt)} (${signed(a.day_pnl_pct)}%)`, tone(a.day_pnl_usdt),
     `realised today ${signed(a.realised_day_usdt)}, drawdown ${signed(a.drawdown_pct)}%, closed ${a.trades_closed}, won ${a.wins}`);

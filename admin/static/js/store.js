@@ -24,6 +24,7 @@ export class Table {
     this.planes = Array.from({ length: planes }, () => new Int32Array(ROWS));
     this.present.fill(0);
     this.ids = [];
+    this.newestSeen = -1;
     this.enums = hello.enums;
   }
 

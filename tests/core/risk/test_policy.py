@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from config.schema import Settings, Symbols, SymbolOverride
+from config.schema import Settings, SymbolOverride, Symbols
 from core.enums import Mode
 from core.records import SYMBOL
 from core.risk.policy import instrument, policy

@@ -222,6 +222,16 @@ class TestTaker:
         rig.report(ReportKind.CLOSE, role=OrderRole.EXIT, reason=Cause.TIME_STOP)
         assert brief(rig.match(bids, asks)) == [("FILL", "EXIT", -sign, price(sign, 999), 15, 0)]
 
+    def test_what_was_taken_may_span_levels(self, sign):
+        rig = Rig()
+        rig.match(*mirrored(sign))
+        rig.enter(sign, price(sign, 1001), 25, flags=2)
+        rig.match()
+        rig.report(ReportKind.CLOSE, role=OrderRole.EXIT)
+        rig.match()
+        rig.enter(sign, price(sign, 1001), 40, flags=2)
+        assert brief(rig.match()) == [("FILL", "ENTRY", sign, price(sign, 1002), 25, 15), ("DONE", "", 0, 0, 0, 15)]
+
     def test_post_only_that_would_cross(self, sign):
         rig = Rig()
         rig.match(*mirrored(sign))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,11 +48,17 @@ def test_the_first_line_tells_the_addresses_and_a_signal_ends_it(number: signal.
         assert process.stderr.read() == ""
 
 
-def test_duration_ends_it() -> None:
-    with started("--symbols", "1", "--duration", "0.2", "--scenario", "none") as process:
-        assert process.wait(90) == 0
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("venue: 1 symbols, REST http://127.0.0.1:")
+def test_duration_ends_it_and_its_ports_can_be_had_again() -> None:
+    lines = []
+    for port in ("0", "again"):
+        port = str(json.loads(lines[0])["rest"].rsplit(":", 1)[1]) if lines else port
+        with started("--symbols", "XRPUSDT,MOONUSDT", "--duration", "0.2", "--json", "--port", port) as process:
+            assert process.wait(90) == 0
+            assert process.stdout is not None
+            lines.append(process.stdout.readline())
+    first, second = map(json.loads, lines)
+    assert first["symbols"] == 2
+    assert (first["rest"], first["ws_public"]) == (second["rest"], second["ws_public"])
 
 
 def test_it_dies_with_its_parent() -> None:
@@ -77,7 +84,8 @@ def test_it_dies_with_its_parent() -> None:
 
 
 @pytest.mark.parametrize(("arguments", "text"), [
-    (["--symbols", "0"], "--symbols 0"), (["--symbols", "801"], "--symbols 801"), (["--rate", "0"], "--rate"),
+    (["--symbols", "0"], "--symbols 0"), (["--symbols", "BTCUSDT,moon"], "moon"), (["--symbols", "-3"], "-3"),
+    (["--symbols", "801"], "--symbols 801"), (["--rate", "0"], "--rate"),
     (["--port", "70000"], "--port"), (["--speed", "fast"], "--speed"), (["--tape", "/nowhere/x"], "/nowhere/x"),
     (["--scenario", "/nowhere/x.toml"], "/nowhere/x.toml"), (["--instruments", "/nowhere/x"], "/nowhere/x"),
     (["--seed", "-1"], "--seed"), (["--duration", "-1"], "--duration"),
@@ -90,3 +98,13 @@ def test_bad_arguments_are_refused_with_cause_and_fix(arguments: list[str], text
     captured = capsys.readouterr()
     assert text in captured.err and "Fix: " in captured.err
     assert captured.out == ""
+
+
+def test_a_taken_port_is_refused_with_the_fix() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with started("--symbols", "1", "--port", str(taken.getsockname()[1])) as process:
+            assert process.wait(90) == 2
+            assert process.stderr is not None
+            assert "Fix: use another --port" in process.stderr.read()

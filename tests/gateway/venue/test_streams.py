@@ -15,7 +15,7 @@ from tests.gateway.venue.running import new_exchange, run_virtual, snapshot_of
 from tests.reference.venue import ClientBook, ladder, payload
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
 def test_book_from_the_stream_is_the_book_of_the_market_and_of_rest(seed: int) -> None:
     exchange = new_exchange(3, seed=seed, rate=2.0)
     answers = MarketAnswers(exchange)
