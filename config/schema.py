@@ -25,7 +25,7 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 # --- trading.toml ----------------------------------------------------------------------------------------------------
-class Account(Section):
+class Account(Section, frozen=True):
     start_balance_usdt: Positive = 1000.0
     leverage: Annotated[float, Meta(ge=1, le=25)] = 5.0
     margin_per_trade_usdt: Positive = 25.0
@@ -33,19 +33,19 @@ class Account(Section):
     min_balance_usdt: NonNegative = 100.0
 
 
-class Fees(Section):
+class Fees(Section, frozen=True):
     maker_pct: float = 0.02
     taker_pct: float = 0.055
 
 
-class Orders(Section):
+class Orders(Section, frozen=True):
     latency_ms: Positive = 20.0  # paper: decision to exchange; also the time a report needs back
     maker_deadline_ms: NonNegative = 1500.0  # unfilled maker entry turns taker after this
     price_buffer_bps: NonNegative = 1.0  # latency price buffer of a taker entry
     slippage_cap_bps: Positive = 50.0  # a market order never fills farther than this from the touch
 
 
-class Exits(Section):
+class Exits(Section, frozen=True):
     stop_atr: Positive = 4.0  # stop distance in micro-ATR
     stop_min_bps: Positive = 15.0
     stop_max_bps: Positive = 80.0
@@ -55,7 +55,7 @@ class Exits(Section):
     break_even: bool = True
 
 
-class Trading(Section):
+class Trading(Section, frozen=True):
     mode: ModeName = "SIM"
     account: Account = field(default_factory=Account)
     fees: Fees = field(default_factory=Fees)
@@ -64,13 +64,13 @@ class Trading(Section):
 
 
 # --- safety.toml -----------------------------------------------------------------------------------------------------
-class Limits(Section):
+class Limits(Section, frozen=True):
     daily_loss_pct: Annotated[float, Meta(gt=0, le=5)] = 3.0
     max_heat_pct: Percent = 5.0
     max_unrealised_loss_pct: Percent = 3.0
 
 
-class Degraded(Section):
+class Degraded(Section, frozen=True):
     enter_ms: Positive = 300.0
     leave_ms: Positive = 150.0
     enter_after_ms: NonNegative = 300.0  # measured latency must stay over enter_ms this long
@@ -79,7 +79,7 @@ class Degraded(Section):
     resume_cells_pct: Percent = 10.0
 
 
-class Feed(Section):
+class Feed(Section, frozen=True):
     down_after_s: Positive = 10.0
     silent_topic_s: Positive = 20.0  # PRIME book without an update this long is STALE
     silent_wild_s: Positive = 120.0
@@ -94,14 +94,14 @@ class Feed(Section):
     instruments_refresh_s: Positive = 15.0
 
 
-class Safety(Section):
+class Safety(Section, frozen=True):
     limits: Limits = field(default_factory=Limits)
     degraded: Degraded = field(default_factory=Degraded)
     feed: Feed = field(default_factory=Feed)
 
 
 # --- skip.toml -------------------------------------------------------------------------------------------------------
-class Skip(Section):
+class Skip(Section, frozen=True):
     enabled: bool = False
     weekdays: tuple[Annotated[int, Meta(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)  # Monday = 0
     from_hour_utc: Annotated[int, Meta(ge=0, le=23)] = 9
@@ -110,7 +110,7 @@ class Skip(Section):
 
 
 # --- thresholds.toml -------------------------------------------------------------------------------------------------
-class Score(Section):
+class Score(Section, frozen=True):
     watch: tuple[float, float, float] = (55.0, 58.0, 62.0)  # PRIME, NORMAL, WILD
     arm: tuple[float, float, float] = (68.0, 70.0, 74.0)
     hysteresis: NonNegative = 5.0
@@ -122,7 +122,7 @@ class Score(Section):
     weight_volatility: float = 15.0
 
 
-class Windows(Section):
+class Windows(Section, frozen=True):
     flow_fast_s: Positive = 1.0
     flow_slow_s: Positive = 10.0
     imbalance_levels: PositiveCount = 10
@@ -131,7 +131,7 @@ class Windows(Section):
     signal_ttl_s: Positive = 45.0
 
 
-class Pump(Section):
+class Pump(Section, frozen=True):
     change_pct: Positive = 3.0
     window_s: Positive = 60.0
     volume_surge: Positive = 3.0
@@ -140,21 +140,21 @@ class Pump(Section):
     cooldown_s: Positive = 60.0
 
 
-class Thresholds(Section):
+class Thresholds(Section, frozen=True):
     score: Score = field(default_factory=Score)
     windows: Windows = field(default_factory=Windows)
     pump: Pump = field(default_factory=Pump)
 
 
 # --- symbols.toml ----------------------------------------------------------------------------------------------------
-class SymbolOverride(Section):
+class SymbolOverride(Section, frozen=True):
     category: CategoryName | None = None
     blacklisted: bool = False
     max_leverage: Annotated[float, Meta(ge=1, le=25)] | None = None
     margin_per_trade_usdt: Positive | None = None
 
 
-class Symbols(Section):
+class Symbols(Section, frozen=True):
     prime: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")
     normal_count: Count = 100  # next by turnover; the rest is WILD
     limit: PositiveCount = 1024
@@ -164,13 +164,13 @@ class Symbols(Section):
 
 
 # --- system.toml -----------------------------------------------------------------------------------------------------
-class Admin(Section):
+class Admin(Section, frozen=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8787  # 0 = any free port
     push_hz: Positive = 4.0
 
 
-class Rings(Section):
+class Rings(Section, frozen=True):
     market_cells: PositiveCount = 262_144  # powers of two
     raw_cells: PositiveCount = 1_048_576
     intent_slots: PositiveCount = 4096
@@ -178,26 +178,26 @@ class Rings(Section):
     log_records: PositiveCount = 16_384
 
 
-class Idle(Section):
+class Idle(Section, frozen=True):
     spin: Count = 200
     park_ms: Positive = 5.0
 
 
-class Recorder(Section):
+class Recorder(Section, frozen=True):
     enabled: bool = True
     segment_mb: Positive = 64.0
     zstd_level: Annotated[int, Meta(ge=1, le=19)] = 3
     sync_s: Positive = 1.0
 
 
-class System(Section):
+class System(Section, frozen=True):
     admin: Admin = field(default_factory=Admin)
     rings: Rings = field(default_factory=Rings)
     idle: Idle = field(default_factory=Idle)
     recorder: Recorder = field(default_factory=Recorder)
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """The whole configuration; one attribute per TOML file."""
 
     trading: Trading = field(default_factory=Trading)

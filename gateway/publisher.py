@@ -47,8 +47,8 @@ class Publisher:
     ) -> None:
         self.writers = list(writers)
         self._memory = routing.new_memory(symbols, len(self.writers))
-        self.sync: Sync = routing.sync_view(self._memory.sync)
-        self.routes: routing.Routes = routing.routes_view(*self._memory[1:])
+        self.sync: Sync = routing.sync_of(self._memory.sync)
+        self.routes: routing.Routes = routing.routes_of(*self._memory[1:])
         self._staging = [self.routes.cells[shard] for shard in range(len(self.writers))]
         self.on_timer = on_timer
         self.on_action = on_action

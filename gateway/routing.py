@@ -101,19 +101,21 @@ def new_memory(symbols: int, shards: int) -> Memory:
     return memory
 
 
-@kernel
-def sync_view(table):
+def sync_of(table):
     """Memory.sync as Sync."""
     return Sync(table[0], table[1], table[2], table[3], table[4])
 
 
-@kernel
-def routes_view(table, cells, fill, words, actions):
+def routes_of(table, cells, fill, words, actions):
     """The other arrays of Memory as Routes."""
     return Routes(
         table[0], table[1], table[2], table[3], table[4], table[5], table[6], cells, fill, words[_CLOCK:_COUNTS],
         words[_COUNTS:_SYNC_COUNTS], words[_SYNC_COUNTS:_N_ACTIONS], actions, words[_N_ACTIONS:WORDS],
     )
+
+
+sync_view = kernel(sync_of)  # kernels own no arrays and hand none to Python: the plain functions serve there
+routes_view = kernel(routes_of)
 
 
 @kernel

@@ -22,7 +22,7 @@ class Fault(click.ClickException):
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
-        self.exit_code = code
+        self.exit_code = code  # type: ignore[misc]
 
     def show(self, file: Any = None) -> None:
         click.echo(f"E{self.exit_code} {self.message}", err=True)

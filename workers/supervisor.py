@@ -54,7 +54,7 @@ class Supervisor:
         self.paths = DataPaths(options.data_dir, self.mode)
         self.paced = bool(options.tape)
         self.children: list[Child] = []
-        self.plant: Plant | None = None
+        self._plant: Plant | None = None
         self.spec = make_spec(options, self.settings, self.paths)
         self.admin_url = ""
         self._lock: IO[str] | None = None
@@ -63,6 +63,12 @@ class Supervisor:
         self._started = time.monotonic()
         self._venue_port = 0
         self._config_stamp = self._config_mtimes()
+
+    @property
+    def plant(self) -> Plant:
+        """The shared memory of this run."""
+        assert self._plant is not None, "the plant is made before anything uses it"
+        return self._plant
 
     # --- life ------------------------------------------------------------------------------------------------------
     def main(self) -> int:
@@ -150,7 +156,7 @@ class Supervisor:
 
     def _make_plant(self) -> None:
         try:
-            self.plant = Plant.create(self.spec)
+            self._plant = Plant.create(self.spec)
         except OSError as error:
             raise StartError(
                 EXIT_PREFLIGHT,
@@ -308,7 +314,7 @@ class Supervisor:
     def _stop(self) -> dict[str, Any] | None:
         """Orderly stop within `STOP_S`, then by force; returns the summary of a run that had started."""
         summary = None
-        if self.plant is not None:
+        if self._plant is not None:
             self.plant.control.request_stop()
         order = {"venue": 2, "recorder": 1}
         for rank in (0, 1, 2):  # the recorder outlives what it records, the venue its clients
@@ -325,7 +331,7 @@ class Supervisor:
                     self._say(f"{child.name} did not stop within {STOP_S:.0f} s: killed")
                     child.process.kill()
                     child.process.wait()
-        if self.plant is not None:
+        if self._plant is not None:
             if any(child.role == "gateway" for child in self.children):
                 summary = summarise(self.plant, self.children, time.monotonic() - self._started)
             self.plant.destroy()

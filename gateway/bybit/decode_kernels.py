@@ -13,8 +13,8 @@ from core.enums import EventKind
 from core.jit import kernel
 from core.records import CELL_WORDS
 from core.units import MASKS, NS_PER_MS, SLACK_BYTES, TIME_MS_MAX, word
-from gateway.bybit.borrow import borrowed
 from gateway.bybit.field_kernels import scan_candles, scan_ticker
+from gateway.bybit.inline import inlined
 from gateway.bybit.payload_kernels import (
     FULL,
     H_COUNTS,
@@ -31,9 +31,9 @@ from gateway.bybit.scan_kernels import (
     OPEN_OBJECT,
     QUOTE,
     UNUSUAL,
-    integer_from_words,
     is_blank,
     literal,
+    scan_integer,
     scan_symbol,
 )
 
@@ -81,7 +81,7 @@ _SEEN_TOPIC, _SEEN_TYPE, _SEEN_TS, _SEEN_DATA, _SEEN_CTS, _SEEN_CS = 1, 2, 4, 8,
 _NEEDED = _SEEN_TOPIC | _SEEN_TS | _SEEN_DATA
 
 
-@kernel
+@inlined
 def scan_interval(stage, p):
     """`5.` of a kline topic -> (position after the dot, minutes)."""
     here = word(stage, p) & _M2
@@ -91,25 +91,24 @@ def scan_interval(stage, p):
         return p + 2, np.int64(10080)
     if here == _INTERVAL_MONTH:
         return p + 2, np.int64(43200)
-    length, minutes = integer_from_words(word(stage, p), word(stage, p + 8))
-    if length == 0 or stage[np.uint64(p + length)] != _DOT:
+    p, minutes = scan_integer(stage, p)
+    if p < 0 or stage[np.uint64(p)] != _DOT:
         return np.int64(UNUSUAL), np.int64(0)
     for k in range(_INTERVALS.shape[0]):
         if _INTERVALS[k] == minutes:
-            return p + length + 1, minutes
+            return p + 1, minutes
     return np.int64(UNUSUAL), np.int64(0)
 
 
-@kernel
+@inlined
 def scan_topic(stage, p):
     """Topic up to its symbol -> (position of the symbol, family as EventKind, levels or minutes)."""
     here = word(stage, p)
     if here == _TOPIC_BOOK[0]:
         if word(stage, p + 8) & _M2 == _TOPIC_BOOK[1]:
-            p += 10
-            length, depth = integer_from_words(word(stage, p), word(stage, p + 8))
-            if length > 0 and 1 <= depth <= DEPTH_MAX and stage[np.uint64(p + length)] == _DOT:
-                return p + length + 1, np.int64(_BOOK), depth
+            p, depth = scan_integer(stage, p + 10)
+            if p >= 0 and 1 <= depth <= DEPTH_MAX and stage[np.uint64(p)] == _DOT:
+                return p + 1, np.int64(_BOOK), depth
     elif here == _TOPIC_TRADE[0]:
         if word(stage, p + 8) & _M4 == _TOPIC_TRADE[1]:
             return p + 12, np.int64(_TRADES), np.int64(0)
@@ -124,7 +123,7 @@ def scan_topic(stage, p):
     return np.int64(UNUSUAL), np.int64(0), np.int64(0)
 
 
-@kernel
+@inlined
 def decode_frame(stage, p, end, ts_recv_ns, mono_ns, conn, slots, names, grids, words, head, limit):
     """One frame -> words written at `head` (whole cells, header first), UNUSUAL, or FULL at `limit`."""
     if stage[np.uint64(p)] != OPEN_OBJECT or stage[np.uint64(end - 1)] != CLOSE_OBJECT:
@@ -147,7 +146,6 @@ def decode_frame(stage, p, end, ts_recv_ns, mono_ns, conn, slots, names, grids, 
     while True:
         p += 1
         here = word(stage, p)
-        step = np.int64(0)
         if here == _KEY_TOPIC:
             bit = _SEEN_TOPIC
             if stage[np.uint64(p + 8)] != QUOTE:
@@ -158,28 +156,26 @@ def decode_frame(stage, p, end, ts_recv_ns, mono_ns, conn, slots, names, grids, 
             length, symbol = scan_symbol(stage, p, end, slots, names)
             if symbol < 0:
                 return symbol
-            step = length + 1
+            p += length + 1
         elif here == _KEY_TYPE:
             bit = _SEEN_TYPE
-            p += 8
-            here = word(stage, p)
-            if here == _SNAPSHOT:
-                step = np.int64(9) if stage[np.uint64(p + 8)] == QUOTE else np.int64(0)
+            here = word(stage, p + 8)
+            if here == _SNAPSHOT and stage[np.uint64(p + 16)] == QUOTE:
+                p += 17
             elif here & _M6 == _DELTA:
                 is_delta = np.int64(1)
-                step = np.int64(6)
+                p += 14
+            else:
+                return np.int64(UNUSUAL)
         elif here & _M5 == _KEY_TS:
             bit = _SEEN_TS
-            p += 5
-            step, ts_ms = integer_from_words(word(stage, p), word(stage, p + 8))
+            p, ts_ms = scan_integer(stage, p + 5)
         elif here & _M6 == _KEY_CTS:
             bit = _SEEN_CTS
-            p += 6
-            step, cts_ms = integer_from_words(word(stage, p), word(stage, p + 8))
+            p, cts_ms = scan_integer(stage, p + 6)
         elif here & _M5 == _KEY_CS:
             bit = _SEEN_CS
-            p += 5
-            step, cs = integer_from_words(word(stage, p), word(stage, p + 8))
+            p, cs = scan_integer(stage, p + 5)
         elif here & _M7 == _KEY_DATA and family != 0 and not seen & _SEEN_DATA:
             bit = _SEEN_DATA
             at = p + 7
@@ -195,16 +191,15 @@ def decode_frame(stage, p, end, ts_recv_ns, mono_ns, conn, slots, names, grids, 
             else:
                 is_liquidation = family == _LIQUIDATION
                 p, w = scan_trades(stage, at, end, name, length, grid, words, head, w, limit, is_liquidation)
-            if p < 0:
-                return p
             if p >= end:
                 return np.int64(UNUSUAL)
         else:
             return np.int64(UNUSUAL)
-        if (step <= 0 and bit != _SEEN_DATA) or seen & bit:
+        if p < 0:
+            return p
+        if seen & bit:
             return np.int64(UNUSUAL)
         seen |= bit
-        p += step
         byte = stage[np.uint64(p)]
         if byte == CLOSE_OBJECT:
             break
@@ -252,9 +247,7 @@ def decode_batch(stage, frames, start, n, symbols, out, status):
     status: int64[STATUS_WORDS], see S_...; status[S_STOP] tells why it stopped. An empty `out` never stops as full:
     what does not fit then (or exceeds MESSAGE_CELLS_MAX) is unusual, and decode_slow refuses it with a reason.
     """
-    words = borrowed(out.reshape(-1))
-    buffer = borrowed(stage)
-    slots, names, grids = borrowed(symbols.slots), borrowed(symbols.names), borrowed(symbols.grids)
+    words = out.reshape(-1)
     capacity = np.int64(out.shape[0])
     at = status[S_AT]
     for i in range(start, n):
@@ -267,8 +260,8 @@ def decode_batch(stage, frames, start, n, symbols, out, status):
             while end > p + 2 and is_blank(stage[np.uint64(end - 1)]):
                 end -= 1
             written = decode_frame(
-                buffer, p, end, frames[i, F_TS_RECV], frames[i, F_MONO], frames[i, F_CONN],
-                slots, names, grids, words, at * CELL_WORDS, limit * CELL_WORDS,
+                stage, p, end, frames[i, F_TS_RECV], frames[i, F_MONO], frames[i, F_CONN],
+                symbols.slots, symbols.names, symbols.grids, words, at * CELL_WORDS, limit * CELL_WORDS,
             )  # fmt: skip
         if written < 0:
             full = written == FULL and at > 0 and limit == capacity

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.jit import kernel
 from core.units import (
     MASKS,
     NS_PER_MS,
     TIME_MS_MAX,
     TIME_TEXT_DIGITS_MAX,
-    leading_digits,
     scan_fixed,
     scan_units,
     word,
 )
+from gateway.bybit.inline import inlined
 from gateway.bybit.payload_kernels import FULL, H_COUNTS
 from gateway.bybit.scan_kernels import (
     CLOSE_LIST,
@@ -29,10 +28,10 @@ from gateway.bybit.scan_kernels import (
     OPEN_OBJECT,
     QUOTE,
     UNUSUAL,
-    bool_from_word,
-    integer_from_words,
     literal,
     same_name,
+    scan_bool,
+    scan_integer,
     skip_string,
 )
 
@@ -65,12 +64,15 @@ def _key_table(*rows: tuple[str, int, int, int]) -> np.ndarray:
 
 
 def _key_slots(*keys: str) -> tuple[np.ndarray, np.uint64]:
-    """A multiplier that gives every key a slot of its own (the first odd one that does), and the slots: row or -1."""
+    """A multiplier that gives every key a slot of its own (the first that does), and the slots: row or -1.
+
+    Candidates are scattered: neighbouring multipliers fail for the same keys, and a search by steps of two took 13 s.
+    """
     hashed = [int.from_bytes(f'{key}":'.encode()[:8].ljust(8), "little") & int(_HASHED_BYTES) for key in keys]
-    for multiplier in range(0x9E3779B97F4A7C15, 0xFFFFFFFFFFFFFFFF, 2):
+    multiplier, places = 1, [0] * len(keys)
+    while len(set(places)) < len(places):
+        multiplier = (multiplier * 0x5851F42D4C957F2D + 0x14057B7EF767814E) & 0xFFFFFFFFFFFFFFFF | 1
         places = [(h * multiplier & 0xFFFFFFFFFFFFFFFF) >> int(_SLOT_SHIFT) for h in hashed]
-        if len(set(places)) == len(places):
-            break
     slots = np.full(_SLOTS, -1, dtype=np.int64)
     slots[places] = np.arange(len(keys))
     return slots, np.uint64(multiplier)
@@ -115,7 +117,7 @@ CANDLE_WORDS = 8
 _CANDLE_NEEDED = 0b1111111001  # rows that fill a field
 
 
-@kernel
+@inlined
 def find_key(stage, p, end, keys, slots, multiplier):
     """Key from its opening quote -> (position after its colon, its row); row -1: another plain key; position -1: not plain."""
     w0 = word(stage, p + 1)
@@ -136,7 +138,7 @@ def find_key(stage, p, end, keys, slots, multiplier):
     return after + 1, np.int64(-1)
 
 
-@kernel
+@inlined
 def scan_number(stage, p, form, exp, grid):
     """Quoted number -> (position after its closing quote, value, 1 = present or 0 = ""); position UNUSUAL where refused."""
     if stage[np.uint64(p)] != QUOTE:
@@ -152,12 +154,13 @@ def scan_number(stage, p, form, exp, grid):
         good = value >= 0
     elif form == TIME_TEXT:
         first = p
-        p, value, ok = scan_fixed(stage, p, np.int64(0), np.int64(0))
-        good = ok == 1 and value <= TIME_MS_MAX and p - first <= TIME_TEXT_DIGITS_MAX
-        if leading_digits(word(stage, first)) < min(p - first, np.int64(8)):
-            good = False
-        if p - first > 8 and leading_digits(word(stage, first + 8)) != p - first - 8:
-            good = False
+        value = np.int64(0)
+        digit = np.int64(stage[np.uint64(p)]) - 48
+        while 0 <= digit <= 9:
+            value = value * 10 + digit
+            p += 1
+            digit = np.int64(stage[np.uint64(p)]) - 48
+        good = first < p <= first + TIME_TEXT_DIGITS_MAX and value <= TIME_MS_MAX
         value *= NS_PER_MS
     else:
         p, value, ok = scan_fixed(stage, p, exp, np.int64(form == SIGNED))
@@ -167,7 +170,7 @@ def scan_number(stage, p, form, exp, grid):
     return p + 1, value, np.int64(1)
 
 
-@kernel
+@inlined
 def scan_ticker(stage, p, end, name, length, grid, words, head, w, limit):
     """tickers.*: {"symbol", any of the fields of TICKER, anything else that is a plain string}."""
     if stage[np.uint64(p)] != OPEN_OBJECT:
@@ -218,7 +221,7 @@ def scan_ticker(stage, p, end, name, length, grid, words, head, w, limit):
     return p + 1, w + TICKER_WORDS
 
 
-@kernel
+@inlined
 def scan_candle(stage, p, end, grid, words, w):
     """One candle, from its opening brace -> position of its closing brace; writes eight words."""
     if stage[np.uint64(p)] != OPEN_OBJECT:
@@ -236,15 +239,11 @@ def scan_candle(stage, p, end, grid, words, w):
         if form == ANY_TEXT:
             p = skip_string(stage, p, end)
         elif form == BOOL:
-            step, value = bool_from_word(word(stage, p))
-            p += step
-            good = step > 0
+            p, value = scan_bool(stage, p)
         elif form in (TIME, ANY_INTEGER):
-            step, value = integer_from_words(word(stage, p), word(stage, p + 8))
-            p += step
-            good = step > 0
+            p, value = scan_integer(stage, p)
             if form == TIME:
-                good = good and value <= TIME_MS_MAX
+                good = value <= TIME_MS_MAX
                 value *= NS_PER_MS
         else:
             p, value, present = scan_number(stage, p, form, np.int64(_CANDLE_KEYS[np.uint64(row), _K_EXP]), grid)
@@ -261,7 +260,7 @@ def scan_candle(stage, p, end, grid, words, w):
     return p if seen & _CANDLE_NEEDED == _CANDLE_NEEDED else np.int64(UNUSUAL)
 
 
-@kernel
+@inlined
 def scan_candles(stage, p, end, grid, words, head, w, limit):
     """kline.*: [{"start","end","interval","open","close","high","low","volume","turnover","confirm","timestamp"}]."""
     if stage[np.uint64(p)] != OPEN_LIST:

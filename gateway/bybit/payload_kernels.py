@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.jit import kernel
-from core.units import DOT_DIGIT, MASKS, NS_PER_MS, TIME_MS_MAX, scan_units, units_from_digits, word
+from core.units import MASKS, NS_PER_MS, TIME_MS_MAX, scan_units, word
+from gateway.bybit.inline import inlined
 from gateway.bybit.scan_kernels import (
     CLOSE_LIST,
     CLOSE_OBJECT,
@@ -22,10 +22,10 @@ from gateway.bybit.scan_kernels import (
     OPEN_OBJECT,
     QUOTE,
     UNUSUAL,
-    bool_from_word,
-    integer_from_words,
     literal,
     same_name,
+    scan_bool,
+    scan_integer,
     skip_string,
 )
 
@@ -64,43 +64,27 @@ _TRADE_NEEDED = 31
 _TRADE_L, _TRADE_I, _TRADE_BT, _TRADE_RPI, _TRADE_SEQ = 32, 64, 128, 256, 512
 
 
-@kernel
+@inlined
 def scan_levels(stage, p, words, w, limit, grid):
     """Levels of one side, from after the opening bracket -> (position after the closing one, next free word)."""
+    tick_mant, tick_exp, lot_mant, lot_exp = grid
     here = word(stage, p)
     if here & _LOW_BYTE == np.uint64(CLOSE_LIST):
         return p + 1, w
     while here & _M2 == _LEVEL_OPEN:
+        p, price = scan_units(stage, p + 2, tick_mant, tick_exp)
+        if price <= 0 or word(stage, p) & _M3 != _BETWEEN:
+            break
+        p, qty = scan_units(stage, p + 3, lot_mant, lot_exp)
+        here = word(stage, p)
+        if qty < 0 or here & _M2 != _LEVEL_CLOSE:
+            break
         if w + 2 > limit:
             return np.int64(FULL), w
-        p += 2
-        for k in range(2):  # price, quantity
-            first = p
-            value = np.int64(0)
-            digit = np.int64(stage[np.uint64(p)]) - 48
-            while 0 <= digit <= 9:
-                value = value * 10 + digit
-                p += 1
-                digit = np.int64(stage[np.uint64(p)]) - 48
-            dot = p
-            if digit == DOT_DIGIT:
-                p += 1
-                digit = np.int64(stage[np.uint64(p)]) - 48
-                while 0 <= digit <= 9:
-                    value = value * 10 + digit
-                    p += 1
-                    digit = np.int64(stage[np.uint64(p)]) - 48
-            units = units_from_digits(value, dot - first, p - dot, grid[2 * k], grid[2 * k + 1])
-            here = word(stage, p)
-            if k == 0:
-                good = units > 0 and here & _M3 == _BETWEEN
-            else:
-                good = units >= 0 and here & _M2 == _LEVEL_CLOSE
-            if not good:
-                return np.int64(UNUSUAL), w
-            words[np.uint64(w + k)] = units
-            p += 3
+        words[np.uint64(w)] = price
+        words[np.uint64(w + 1)] = qty
         w += 2
+        p += 3
         here = (here >> np.uint64(16)) & _LOW_BYTE
         if here == np.uint64(CLOSE_LIST):
             return p, w
@@ -110,7 +94,7 @@ def scan_levels(stage, p, words, w, limit, grid):
     return np.int64(UNUSUAL), w
 
 
-@kernel
+@inlined
 def scan_book(stage, p, name, length, grid, words, head, w, limit):
     """orderbook.*: {"s","b","a","u","seq"}; bids must come before asks."""
     if stage[np.uint64(p)] != OPEN_OBJECT:
@@ -122,45 +106,35 @@ def scan_book(stage, p, name, length, grid, words, head, w, limit):
         p += 1
         here = word(stage, p)
         key = here & _M5
-        step = np.int64(1)
-        if key in (_KEY_B, _KEY_A):
-            bit = _BOOK_B if key == _KEY_B else _BOOK_A
+        if key == _KEY_B:
+            bit = _BOOK_B
             first = w
             p, w = scan_levels(stage, p + 5, words, w, limit, grid)
-            if p < 0:
-                return p, w
-            step = np.int64(0)
-            if bit == _BOOK_B:
-                n_bids = (w - first) >> 1
-                if seen & _BOOK_A:
-                    return np.int64(UNUSUAL), w
-            else:
-                n_asks = (w - first) >> 1
+            n_bids = (w - first) >> 1
+            if seen & _BOOK_A:
+                return np.int64(UNUSUAL), w
+        elif key == _KEY_A:
+            bit = _BOOK_A
+            first = w
+            p, w = scan_levels(stage, p + 5, words, w, limit, grid)
+            n_asks = (w - first) >> 1
         elif key == _KEY_S:
             bit = _BOOK_S
-            if not same_name(word(stage, p + 5), word(stage, p + 13), word(stage, p + 21), name, length):
-                return np.int64(UNUSUAL), w
-            step = length + 6
+            same = same_name(word(stage, p + 5), word(stage, p + 13), word(stage, p + 21), name, length)
+            p = p + length + 6 if same else np.int64(UNUSUAL)
         elif here & _M4 == _KEY_U:
             bit = _BOOK_U
-            step = np.int64(0)
-            p, value = scan_integer(stage, p + 4)
-            words[np.uint64(head + H_U)] = value
-            if p < 0:
-                return p, w
+            p, words[np.uint64(head + H_U)] = scan_integer(stage, p + 4)
         elif here & _M6 == _KEY_SEQ:
             bit = _BOOK_SEQ
-            step = np.int64(0)
-            p, value = scan_integer(stage, p + 6)
-            words[np.uint64(head + H_XSEQ)] = value
-            if p < 0:
-                return p, w
+            p, words[np.uint64(head + H_XSEQ)] = scan_integer(stage, p + 6)
         else:
             return np.int64(UNUSUAL), w
+        if p < 0:
+            return p, w
         if seen & bit:
             return np.int64(UNUSUAL), w
         seen |= bit
-        p += step
         byte = stage[np.uint64(p)]
         if byte == CLOSE_OBJECT:
             break
@@ -172,7 +146,7 @@ def scan_book(stage, p, name, length, grid, words, head, w, limit):
     return p + 1, w
 
 
-@kernel
+@inlined
 def scan_trade(stage, p, end, name, length, grid, words, w, is_liquidation):
     """One item, from its opening brace -> (position of its closing brace, seq); writes four words."""
     tick_mant, tick_exp, lot_mant, lot_exp = grid
@@ -185,65 +159,62 @@ def scan_trade(stage, p, end, name, length, grid, words, w, is_liquidation):
         p += 1
         here = word(stage, p)
         key = here & _M5
-        step = np.int64(0)
+        good = True
         if here & _M4 == _KEY_T:
             bit = _TRADE_T
-            p += 4
-            step, value = integer_from_words(word(stage, p), word(stage, p + 8))
+            p, value = scan_integer(stage, p + 4)
             words[np.uint64(w + 2)] = value * NS_PER_MS
-            if value > TIME_MS_MAX:
-                return np.int64(UNUSUAL), sequence
+            good = value <= TIME_MS_MAX
         elif key == _KEY_S:
             bit = _TRADE_S
-            if same_name(word(stage, p + 5), word(stage, p + 13), word(stage, p + 21), name, length):
-                step = length + 6
+            good = same_name(word(stage, p + 5), word(stage, p + 13), word(stage, p + 21), name, length)
+            p += length + 6
         elif here == _SIDE_BUY:
             bit = _TRADE_SIDE
             flags |= 1
-            if word(stage, p + 8) & _LOW_BYTE == _END_BUY:
-                step = np.int64(9)
+            good = word(stage, p + 8) & _LOW_BYTE == _END_BUY
+            p += 9
         elif here == _SIDE_SELL:
             bit = _TRADE_SIDE
             flags |= 255
-            if word(stage, p + 8) & _M2 == _END_SELL:
-                step = np.int64(10)
+            good = word(stage, p + 8) & _M2 == _END_SELL
+            p += 10
         elif key == _KEY_V:
             bit = _TRADE_V
-            p, qty = scan_units(stage, p + 5, lot_mant, lot_exp)
-            words[np.uint64(w + 1)] = qty
-            if qty > 0 and stage[np.uint64(p)] == QUOTE:
-                step = np.int64(1)
+            p, value = scan_units(stage, p + 5, lot_mant, lot_exp)
+            words[np.uint64(w + 1)] = value
+            good = value > 0 and stage[np.uint64(p)] == QUOTE
+            p += 1
         elif key == _KEY_P:
             bit = _TRADE_P
-            p, price = scan_units(stage, p + 5, tick_mant, tick_exp)
-            words[np.uint64(w)] = price
-            if price > 0 and stage[np.uint64(p)] == QUOTE:
-                step = np.int64(1)
+            p, value = scan_units(stage, p + 5, tick_mant, tick_exp)
+            words[np.uint64(w)] = value
+            good = value > 0 and stage[np.uint64(p)] == QUOTE
+            p += 1
         elif is_liquidation:
             return np.int64(UNUSUAL), sequence
-        elif here & _M4 == _KEY_L or here & _M4 == _KEY_I:
-            bit = _TRADE_L if here & _M4 == _KEY_L else _TRADE_I
-            step = skip_string(stage, p + 4, end) - p
+        elif here & _M4 == _KEY_L:
+            bit = _TRADE_L
+            p = skip_string(stage, p + 4, end)
+        elif here & _M4 == _KEY_I:
+            bit = _TRADE_I
+            p = skip_string(stage, p + 4, end)
         elif key == _KEY_BT:
             bit = _TRADE_BT
-            p += 5
-            step, value = bool_from_word(word(stage, p))
+            p, value = scan_bool(stage, p + 5)
             flags |= value << 8
         elif here & _M6 == _KEY_RPI:
             bit = _TRADE_RPI
-            p += 6
-            step, value = bool_from_word(word(stage, p))
+            p, value = scan_bool(stage, p + 6)
             flags |= value << 9
         elif here & _M6 == _KEY_SEQ:
             bit = _TRADE_SEQ
-            p += 6
-            step, sequence = integer_from_words(word(stage, p), word(stage, p + 8))
+            p, sequence = scan_integer(stage, p + 6)
         else:
             return np.int64(UNUSUAL), sequence
-        if step <= 0 or seen & bit:
+        if p < 0 or not good or seen & bit:
             return np.int64(UNUSUAL), sequence
         seen |= bit
-        p += step
         byte = stage[np.uint64(p)]
         if byte == CLOSE_OBJECT:
             break
@@ -255,7 +226,7 @@ def scan_trade(stage, p, end, name, length, grid, words, w, is_liquidation):
     return p, sequence
 
 
-@kernel
+@inlined
 def scan_trades(stage, p, end, name, length, grid, words, head, w, limit, is_liquidation):
     """publicTrade.* and allLiquidation.*: [{"T","s","S","v","p", and of trades "L","i","BT","RPI","seq"}, ...]."""
     if stage[np.uint64(p)] != OPEN_LIST:

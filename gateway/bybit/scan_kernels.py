@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.jit import kernel
-from core.units import ALL, HIGHS, MASKS, ONES, ZEROS, bytes_below, each_byte, digit_marks, eight_digits, word
+from core.units import ALL, HIGHS, MASKS, ONES, ZEROS, bytes_below, digit_marks, each_byte, eight_digits, word
+from gateway.bybit.inline import inlined
 from gateway.bybit.symbol_index import HASH_A, HASH_B, HASH_C, NAME_BYTES
 
 UNUSUAL = -1
@@ -40,13 +40,13 @@ _FALSE = literal("false")
 _MASK_4, _MASK_5 = MASKS[4], MASKS[5]
 
 
-@kernel
+@inlined
 def is_blank(byte):
     """JSON white space: lines of a file end a frame with one, sockets do not."""
     return byte == 32 or byte == 10 or byte == 13 or byte == 9
 
 
-@kernel
+@inlined
 def scan_integer(stage, p):
     """JSON integer without sign, at most 18 digits -> (position after it, value); UNUSUAL where it is not one."""
     first = p
@@ -66,17 +66,18 @@ def scan_integer(stage, p):
     return p, value
 
 
-@kernel
-def bool_from_word(w0):
-    """`true` or `false` -> (length, 1 or 0); the length is 0 where it is neither."""
-    if w0 & _MASK_4 == _TRUE:
-        return np.int64(4), np.int64(1)
-    if w0 & _MASK_5 == _FALSE:
-        return np.int64(5), np.int64(0)
-    return np.int64(0), np.int64(0)
+@inlined
+def scan_bool(stage, p):
+    """`true` or `false` -> (position after it, 1 or 0)."""
+    here = word(stage, p)
+    if here & _MASK_4 == _TRUE:
+        return p + 4, np.int64(1)
+    if here & _MASK_5 == _FALSE:
+        return p + 5, np.int64(0)
+    return np.int64(UNUSUAL), np.int64(0)
 
 
-@kernel
+@inlined
 def odd_marks(here):
     """Marks (bit 7) the bytes of a word that are not plain: quote, backslash, control, not ASCII. Exact up to the lowest."""
     quote = here ^ _QUOTES
@@ -85,7 +86,7 @@ def odd_marks(here):
     return (found | (here - _BLANKS) & (here ^ ALL) | here | (here + ONES)) & HIGHS
 
 
-@kernel
+@inlined
 def skip_string(stage, p, end):
     """From the opening quote of a printable ASCII string without escapes to the position after its closing quote."""
     if stage[np.uint64(p)] != QUOTE:
@@ -101,7 +102,7 @@ def skip_string(stage, p, end):
     return p + 1
 
 
-@kernel
+@inlined
 def same_name(w0, w1, w2, name, length):
     """Do the three words start with the `length` bytes of `name` and a quote?"""
     if length < 8:
@@ -118,7 +119,7 @@ def same_name(w0, w1, w2, name, length):
     return w2 & mask == name[2] and (w2 >> np.uint64(8 * length - 128)) & _LOW_BYTE == np.uint64(QUOTE)
 
 
-@kernel
+@inlined
 def scan_symbol(stage, p, end, slots, names):
     """A symbol name up to its closing quote -> (its length, its id); (0, -1) where the table does not hold it."""
     length = np.int64(0)
