@@ -84,7 +84,7 @@ def _fixed(value: Any, exp: int, signed: bool = False) -> int:
 
 
 def _trades(items: list[Any], name: str, symbol: Symbol, is_liquidation: bool) -> list[tuple[Any, ...]]:
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for item in map(_object, items):
         ns = _integer(item.get("T"), MS_MAX) * 10**6
         texts = [_text(item.get(key)) for key in "sSvp"]
@@ -97,11 +97,11 @@ def _trades(items: list[Any], name: str, symbol: Symbol, is_liquidation: bool) -
             seq = _integer(item.get("seq", 0))
         rows.append((ns, *texts, flags, seq))
     trades = []
-    for ns, item_symbol, side, size, price, flags, seq in rows:
+    for ns, item_symbol, side, size, price, bits, cross in rows:
         _check(item_symbol == name)
         qty = _steps(size, symbol.lot)
         _check(qty > 0)
-        trades.append((_price(price, symbol), qty, ns, 1 if side == "Buy" else -1, flags, seq))
+        trades.append((_price(price, symbol), qty, ns, 1 if side == "Buy" else -1, bits, cross))
     return trades
 
 
