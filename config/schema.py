@@ -126,7 +126,7 @@ class Windows(Section, frozen=True):
     flow_fast_s: Positive = 1.0
     flow_slow_s: Positive = 10.0
     imbalance_levels: PositiveCount = 10
-    warmup_s: NonNegative = 5.0
+    warmup_s: NonNegative = 1.0
     cooldown_s: NonNegative = 30.0
     signal_ttl_s: Positive = 45.0
 

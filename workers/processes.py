@@ -14,15 +14,19 @@ an error instead of printing a digest that means nothing.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import psutil
+
+from config.paths import ROOT
+from workers.forking import Forked, fork
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,8 @@ class Child:
 
     role: str
     index: int
-    command: list[str]
     log_path: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | subprocess.Popen[bytes] | None = None
     restarts: int = 0
     restart_at: float = 0.0
     deaths: deque[float] = field(default_factory=deque)
@@ -74,16 +77,25 @@ class Child:
     def pid(self) -> int:
         return self.process.pid if self.process else 0
 
-    def start(self, *, show_output: bool, stdout: int | None = None) -> None:
-        """Spawn the child in its own session group of output; its stderr goes to its log file (or the terminal)."""
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+    def fork(self, arguments: Sequence[str], *, show_output: bool, in_child: Callable[[], None]) -> None:
+        """Start the role by fork; its output goes to its log file, or to the terminal."""
+        log = None if show_output else self.log_path
+        self._watch(fork(POLICIES[self.role].module, arguments, self.name, log, in_child))
+
+    def spawn(self, arguments: Sequence[str], *, show_output: bool) -> IO[bytes]:
+        """Start the role in an interpreter of its own and return its standard output (the embedded exchange)."""
         with self.log_path.open("ab") as log:
-            error = None if show_output else log
-            self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=stdout if stdout is not None else error, stderr=error,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"}, cwd=Path(__file__).resolve().parent.parent,
+            process = subprocess.Popen(
+                [sys.executable, "-m", POLICIES[self.role].module, *arguments], stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=None if show_output else log, cwd=ROOT,
             )
-        self._usage = psutil.Process(self.process.pid)
+        self._watch(process)
+        assert process.stdout is not None
+        return process.stdout
+
+    def _watch(self, process: Forked | subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self._usage = psutil.Process(process.pid)
         self._usage.cpu_percent()
 
     def poll(self) -> int | None:
@@ -127,7 +139,3 @@ class Child:
         except OSError:
             return ""
 
-
-def command(module: str, *arguments: str) -> list[str]:
-    """How a child is called: by module, never by path, so that no sibling file hides a standard module."""
-    return [sys.executable, "-m", module, *arguments]

@@ -23,7 +23,8 @@ from config.paths import DataPaths
 from shm.topology import Plant, VenueAddress, leftovers
 from workers.compiling import CompileError, warm
 from workers.console import LiveTable, print_summary
-from workers.processes import POLICIES, Child, CrashLoop, command
+from workers.forking import PRELOAD, preload
+from workers.processes import POLICIES, Child, CrashLoop
 from workers.starting import (
     EXIT_CRASH_LOOP,
     EXIT_CREDENTIALS,
@@ -62,6 +63,7 @@ class Supervisor:
         self._error = ""
         self._started = time.monotonic()
         self._venue_port = 0
+        self._venue_output: IO[bytes] | None = None
         self._config_stamp = self._config_mtimes()
 
     @property
@@ -130,19 +132,21 @@ class Supervisor:
                 "   Clear it with `launch.py resume --clear-kill` after looking why."
             )
         warm(Path(os.environ["NUMBA_CACHE_DIR"]), show=not self.options.verbose)
+        embedded = not self.paced and self.options.venue == "embedded"
+        if embedded:
+            self._launch_venue()  # it boots on one core while this process imports on the other
+        preload(PRELOAD if not self.options.admin else (*PRELOAD, "admin.server"))
         self._make_plant()
-        venue = self._start_venue() if not self.paced and self.options.venue == "embedded" else None
-        if venue:
-            count = venue.get("symbols", "?")
-            self._say(f"embedded exchange: {count} symbols at {venue['rest']}, seed {self.options.seed}")
         roles = [("recorder", 0)] if self.settings.system.recorder.enabled else []
         roles += [("shard", index) for index in range(self.options.shards)] + [("execution", 0)]
         if self.options.admin:
             roles.append(("admin", 0))
         for role, index in roles:
-            self._spawn(role, index)
+            self._add(role, index)
+        if embedded:
+            self._await_venue()
         self._wait_running()
-        self._spawn("gateway", 0)  # last: every reader is in place before the first event
+        self._add("gateway", 0)  # last: every reader is in place before the first event
         self._wait_running()
         if self.options.admin:
             self._announce_admin()
@@ -166,36 +170,47 @@ class Supervisor:
         self.spec.save(self.paths.run_file)
         self.paths.admin_file.unlink(missing_ok=True)
 
-    def _venue_command(self) -> list[str]:
-        options = self.options
-        arguments = ["--seed", str(options.seed), "--json", "--with-parent", "--port", str(self._venue_port)]
-        arguments += ["--symbols", options.symbols or "40"]
-        return command(POLICIES["venue"].module, *arguments)
-
-    def _start_venue(self) -> dict[str, Any]:
-        """Start the embedded exchange and read its addresses from its first line."""
+    def _launch_venue(self) -> None:
+        """Start the embedded exchange (again, on its old port); `_await_venue` reads its addresses."""
         child = next((c for c in self.children if c.role == "venue"), None)
         if child is None:
-            child = Child("venue", 0, [], self.paths.log_dir / "venue.log")
+            child = Child("venue", 0, self.paths.log_dir / "venue.log")
             self.children.append(child)
-        child.command = self._venue_command()
-        child.start(show_output=bool(self.options.verbose), stdout=subprocess.PIPE)
-        assert child.process is not None and child.process.stdout is not None
-        line = first_line(child.process.stdout, POLICIES["venue"].boot_s)
+        arguments = ["--seed", str(self.options.seed), "--json", "--with-parent", "--port", str(self._venue_port)]
+        arguments += ["--symbols", self.options.symbols or "40"]
+        self._venue_output = child.spawn(arguments, show_output=bool(self.options.verbose))
+
+    def _await_venue(self) -> None:
+        """Read the addresses from the venue's first line and put them into the run file."""
+        assert self._venue_output is not None
+        line = first_line(self._venue_output, POLICIES["venue"].boot_s)
         try:
             venue = json.loads(line)
             self.spec.venue = VenueAddress(rest=venue["rest"], ws_public=venue["ws_public"])
         except (ValueError, KeyError, TypeError):
-            raise StartError(EXIT_UNEXPECTED, f"the embedded exchange did not start:\n{child.last_words()}") from None
+            words = next(c for c in self.children if c.role == "venue").last_words()
+            raise StartError(EXIT_UNEXPECTED, f"the embedded exchange did not start:\n{words}") from None
+        if not self._venue_port:
+            count = venue.get("symbols", "?")
+            self._say(f"embedded exchange: {count} symbols at {venue['rest']}, seed {self.options.seed}")
         self._venue_port = int(venue["rest"].rsplit(":", 1)[1])
         self.spec.save(self.paths.run_file)
-        return venue
 
-    def _spawn(self, role: str, index: int) -> None:
-        arguments = ["--run", str(self.paths.run_file)] + (["--index", str(index)] if role == "shard" else [])
+    def _fork(self, child: Child) -> None:
+        arguments = ["--run", str(self.paths.run_file)]
+        if child.role == "shard":
+            arguments += ["--index", str(child.index)]
+        child.fork(arguments, show_output=bool(self.options.verbose), in_child=self._drop)
+
+    def _drop(self) -> None:
+        """In a forked child: the lock of the data folder is the supervisor's alone."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def _add(self, role: str, index: int) -> None:
         name = f"{role}-{index}" if role == "shard" else role
-        child = Child(role, index, command(POLICIES[role].module, *arguments), self.paths.log_dir / f"{name}.log")
-        child.start(show_output=bool(self.options.verbose))
+        child = Child(role, index, self.paths.log_dir / f"{name}.log")
+        self._fork(child)
         self.children.append(child)
 
     def _wait_running(self) -> None:
@@ -269,10 +284,11 @@ class Supervisor:
     def _restart(self, child: Child) -> None:
         child.restarts += 1
         if child.role == "venue":
-            self._start_venue()
+            self._launch_venue()
+            self._await_venue()
         else:
             self.plant.cnc(child.role, child.index).note_restart(child.restarts)
-            child.start(show_output=bool(self.options.verbose))
+            self._fork(child)
 
     def _check_heartbeats(self) -> None:
         """A running process whose heartbeat stands still is stuck: SIGKILL, then its policy applies."""
@@ -327,7 +343,7 @@ class Supervisor:
                 assert child.process is not None
                 try:
                     child.process.wait(max(0.0, deadline - time.monotonic()))
-                except subprocess.TimeoutExpired:
+                except (subprocess.TimeoutExpired, TimeoutError):
                     self._say(f"{child.name} did not stop within {STOP_S:.0f} s: killed")
                     child.process.kill()
                     child.process.wait()
