@@ -173,7 +173,7 @@ def make_templates(symbols: list[str], seed: int) -> Templates:
     """All variants of all kinds of all symbols."""
     rng = np.random.default_rng(seed)
     parts: list[bytes] = []
-    rows = []
+    rows: list[list[int]] = []
     first = np.zeros(3 * len(symbols), np.int64)
     at = 0
     for symbol, name in enumerate(symbols):
@@ -189,7 +189,7 @@ def make_templates(symbols: list[str], seed: int) -> Templates:
                 frame = websocket(text.encode())
                 times = _places(frame, b'"ts":') + _places(frame, b'"cts":') + _places(frame, b'"T":')
                 sequence = _places(frame, b'"cs":' if kind == TICKER else b'"seq":')
-                u = _places(frame, b'"u":') if kind == BOOK else [-1 - at]
+                u = _places(frame, b'"u":') if kind == BOOK else [0]
                 # trades of one frame share their sequence number: the last one is what the decoder takes
                 row = [at, len(frame), symbol, u[0], sequence[-1], len(times), *times]
                 rows.append(row + [0] * (COLUMNS - len(row)))

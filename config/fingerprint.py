@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +36,7 @@ def cache_dir(root: Path = ROOT) -> Path:
 
 
 def use_cache(root: Path = ROOT) -> Path:
-    """Point numba at the cache (before it is imported) unless the caller chose one; drop caches of older sources."""
+    """Point numba at the cache (before it is imported) unless the caller chose one."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     if chosen:
         return Path(chosen)
@@ -43,3 +44,10 @@ def use_cache(root: Path = ROOT) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     os.environ["NUMBA_CACHE_DIR"] = str(folder)
     return folder
+
+
+def prune(folder: Path, keep: int = 2) -> None:
+    """Remove caches of older sources beside `folder`, all but the `keep` youngest."""
+    others = [path for path in folder.parent.iterdir() if path.is_dir() and path != folder]
+    for path in sorted(others, key=lambda p: p.stat().st_mtime, reverse=True)[keep:]:
+        shutil.rmtree(path, ignore_errors=True)

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
+from config.fingerprint import prune
 from config.paths import ROOT
 
 WARM_MODULES = ("gateway.warm", "workers.warm")
@@ -85,3 +86,5 @@ def warm(cache: Path, *, show: bool = True) -> None:
         if child.wait():
             raise CompileError(f"{module} failed:\n{errors.get(module, '')[-2000:]}")
     (cache / "WARM").write_text("warmed\n")
+    if cache.parent.name == "numba":  # our own place, not one that the caller chose
+        prune(cache)

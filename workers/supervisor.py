@@ -122,6 +122,7 @@ class Supervisor:
                 "   Use `--mode SIM` (paper) or `--mode DRY_RUN`.",
             )
         self._lock = take_lock(self.paths)
+        self.paths.run_file.unlink(missing_ok=True)  # of a run that could not remove it
         swept = leftovers()
         if swept:
             self._say(f"removed {len(swept)} shared-memory leftovers of dead runs")
@@ -283,11 +284,11 @@ class Supervisor:
 
     def _restart(self, child: Child) -> None:
         child.restarts += 1
+        self.plant.cnc(child.role, child.index).note_restart(child.restarts)
         if child.role == "venue":
             self._launch_venue()
             self._await_venue()
         else:
-            self.plant.cnc(child.role, child.index).note_restart(child.restarts)
             self._fork(child)
 
     def _check_heartbeats(self) -> None:

@@ -110,7 +110,8 @@ class _Warm:
         agent.on_close()
 
     def tables(self) -> None:
-        """What status, summary and page read."""
+        """What status, summary and page read, with a symbol opened on the page."""
+        self.owner.control.want_detail(0, 0)
         self.shard.on_close()
         self.agent.on_close()
         rows: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL_ROW.dtype)

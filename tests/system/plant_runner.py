@@ -60,6 +60,7 @@ class Running:
         self.process = process
         self.data_dir = data_dir
         self.paths = DataPaths(data_dir, "SIM")
+        self.started_ns = time.time_ns()
 
     def status(self) -> dict[str, Any]:
         done = launch("status", "--json", "--data-dir", str(self.data_dir))
@@ -86,6 +87,7 @@ def running(data_dir: Path, *arguments: str) -> Iterator[Running]:
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
+        if process.stdout is not None and not process.stdout.closed:
             try:
                 process.communicate(timeout=30)
             except subprocess.TimeoutExpired:

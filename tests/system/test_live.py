@@ -26,7 +26,8 @@ def plant_of(run: Running) -> Iterator[Plant]:
     def attach() -> Plant | None:
         assert run.process.poll() is None, f"launch.py ended:\n{run.process.stderr.read()[-3000:] if run.process.stderr else ''}"
         with contextlib.suppress(Exception):
-            return Plant.join(run.paths.run_file, "supervisor")
+            plant = Plant.join(run.paths.run_file, "supervisor")
+            return plant if plant.spec.created_ns > run.started_ns else None  # not what a dead run left
         return None
 
     plant = eventually(attach, "the plant exists")
@@ -51,14 +52,22 @@ def clean_end(run: Running, run_id: str, children: list[int]) -> dict[str, Any]:
     return summary
 
 
+def compiled_kernels() -> int:
+    folders = Path(os.environ["NUMBA_CACHE_DIR"]).iterdir()
+    return sum(len(list(f.glob("*.nbc"))) for f in folders if f.is_dir() and not f.name.startswith(("tests_", "bench_")))
+
+
 def test_runs_and_stops_cleanly(tmp_path: Path) -> None:
     with running(tmp_path, *LIVE) as run, plant_of(run) as plant:
         run_id, known = plant.spec.run_id, pids(plant)
         assert set(known) == {"gateway", "execution", "recorder", "admin", "shard-0", "shard-1"}
         eventually(lambda: sum(plant.counters("shard", i).get("decisions") for i in range(2)), "first decision")
+        before = compiled_kernels()
         state = run.status()
         assert state["feed"] == "CONNECTED" and state["symbols"] == 12
         assert {row["state"] for row in state["processes"]} == {"RUN"}
+        plant.control.want_detail(0, 0)  # what the page asks for when a symbol is opened
+        eventually(lambda: plant.detail().read(0)["seq"][0] > 0, "the detail board is filled")
         again = launch("run", "--data-dir", str(tmp_path), "--no-admin")
         assert again.returncode == 7 and "another instance" in again.stderr
         children = [child.pid for child in psutil.Process(run.process.pid).children(recursive=True)]
@@ -67,6 +76,7 @@ def test_runs_and_stops_cleanly(tmp_path: Path) -> None:
     assert summary["gaps"] == 0 and summary["ring_lost"] == 0 and summary["rejected"] == 0
     assert summary["frames"] == summary["decoded"] + summary["other"] + summary["rejected"]
     assert summary["restarts"] == {}
+    assert compiled_kernels() == before, "a kernel was compiled while the plant ran"
     assert list((tmp_path / "sim" / "journal").iterdir()), "the recorder wrote a journal"
 
 
@@ -76,7 +86,7 @@ def test_kill_9_is_noticed_and_survived(tmp_path: Path, victim: str) -> None:
         run_id = plant.spec.run_id
         if victim == "venue":
             family = psutil.Process(run.process.pid).children()
-            pid = next(child.pid for child in family if "gateway.venue" in child.cmdline())
+            pid = next(child.pid for child in family if "gateway.venue" in child.cmdline())  # the others are forks
         else:
             pid = pids(plant)[victim]
         seen = plant.control.get("published_seq")

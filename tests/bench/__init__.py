@@ -1,0 +1,1 @@
+"""Every bench runs in its small size."""
