@@ -34,6 +34,7 @@ from workers.journal_files import SegmentWriter, recover, segments
 SCRATCH_CELLS = 65_536  # the longest message a ring can carry
 RAW_FRAME = 1  # kind of a journal record
 EVENT_FLUSH_NS = 200_000_000
+PAUSE_S = 0.02  # between turns that found nothing
 NS_PER_S = 1_000_000_000
 LOG_COLUMNS = tuple(name for name in LOG.dtype.names or () if name != "text")
 
@@ -221,7 +222,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     die_with_parent()
     plant = Plant.join(options.run, "recorder")
-    return run(Recorder(plant), plant)
+    # It looks at a dozen rings per turn and nobody waits for it: no spinning, no waking by every batch of the gateway.
+    return run(Recorder(plant), plant, spin=0, park=lambda timeout_ns: time.sleep(PAUSE_S))
 
 
 if __name__ == "__main__":

@@ -60,6 +60,7 @@ OUT_ROWS = 1024
 REPORT_ROWS = 1024
 BOARD_ROWS = 256
 BOARD_NS = 100_000_000
+TAPE_DEPTH = 1000  # a tape may hold any depth
 TAKE_TURNS = 16  # batches per turn, so that control words are seen often
 
 
@@ -71,6 +72,12 @@ def record_ages(histogram, cells, start, n_cells, now_ns):
         if cells[at, 3] > 0:
             hist_record(histogram, max(now_ns - cells[at, 3], 0))
         at += max((cells[at, 6] >> 48) & 0xFFFF, 1)
+
+
+def book_levels(depth: int) -> int:
+    """Room per side for a topic of `depth` levels: one frame may insert many before it deletes as many. Small books stay
+    on few memory pages."""
+    return 2 * depth + max(depth // 4, 28)
 
 
 class Shard:
@@ -93,7 +100,8 @@ class Shard:
         self.counters = plant.counters()
         self.log = plant.log_writer()
         self.restarted = self.cnc.pid != 0  # the page was zero when the plant was made
-        self.state = new_state(MAX_SYMBOLS, paced=self.paced)
+        depth = TAPE_DEPTH if self.paced else max((settings or load_settings(plant)).symbols.depth)
+        self.state = new_state(MAX_SYMBOLS, book_levels(depth), paced=self.paced)
         self.reader = plant.market(index).reader(SLOT_SHARD, gating=self.paced, from_start=not self.restarted)
         self._intents = plant.intents(index).writer()
         self._reports_in = plant.reports(index).reader()

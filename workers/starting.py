@@ -120,7 +120,7 @@ def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec
         log_records=rings.log_records,
         park_ms=system.idle.park_ms,
         spin=system.idle.spin,
-        code_hash=source_digest(),
+        code_hash=source_digest(("config", "core", "shm", "gateway", "workers", "admin")),
     )
 
 
