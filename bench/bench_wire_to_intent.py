@@ -14,14 +14,17 @@ ns; so the generator's lateness, the kernel's sockets and every stall are charge
     due -> intent      execution has taken it out of the intent ring; seen from outside like the two above
 
 Frames of the first second of a run are sent and checked for loss, but not in the percentiles. Thresholds are set so low
-that symbols want to enter again and again; most entries are refused by the limits, as they would be in life. Stages the
-plant itself recorded in the same time stand below for comparison (they begin at the read, and batches count once).
+that symbols want to enter again and again; most entries are refused by the limits, as they would be in life. An intent
+also waits while execution makes the answers to earlier ones durable (fdatasync): the disk is part of the figure. Stages
+the plant itself recorded in the same time stand below for comparison (they begin at the read); `longest turn` is the
+longest working turn of a process's loop since it started.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -45,7 +48,7 @@ from bench.load_generator import be_punctual  # noqa: E402
 from config.load import load  # noqa: E402
 from config.paths import ROOT, DataPaths  # noqa: E402
 from core.enums import EventKind  # noqa: E402
-from core.histogram import H_MAX, hist_count, hist_merge, hist_percentile, new_histogram  # noqa: E402
+from core.histogram import H_MAX, hist_count, hist_max, hist_merge, hist_percentile, new_histogram  # noqa: E402
 from core.orders.broker import INTENTS  # noqa: E402
 from shm.segment import SHM_FOLDER  # noqa: E402
 from shm.topology import ROLES, Plant, VenueAddress  # noqa: E402
@@ -62,7 +65,7 @@ FRAME_KINDS = {
     market.BOOK: (EventKind.BOOK_DELTA, EventKind.BOOK_SNAPSHOT), market.TRADE: (EventKind.TRADES,),
     market.TICKER: (EventKind.TICKER,),
 }
-STAGES = ("recv_to_publish", "recv_to_shard", "wire_to_decision", "wire_to_intent", "intent_hop")
+STAGES = ("recv_to_publish", "recv_to_shard", "wire_to_decision", "wire_to_intent", "intent_hop", "execution")
 LOSSES = ("gaps", "rejected", "unknown_topic", "unknown_symbol", "off_grid", "duplicates", "no_base", "resyncs",
           "shed_events", "lost_messages", "laps", "degraded_entered", "disconnects", "crossed", "stale", "log_lost")
 EXCLUDED = (
@@ -71,12 +74,17 @@ EXCLUDED = (
 )
 
 
+def cooldown_s(symbols: int) -> float:
+    """Rest of a symbol after an entry: about a hundred entries are wanted per second."""
+    return max(0.5, symbols / 100.0)
+
+
 def overrides(symbols: int) -> dict[str, Any]:
-    """Settings of the run: about a hundred entries wanted per second, no symbol list refresh."""
+    """Settings of the run: every symbol wants to enter as soon as it may; the symbol list is not asked for again."""
     return {
         "thresholds.score.watch": [1.0, 1.0, 1.0], "thresholds.score.arm": [2.0, 2.0, 2.0],
         "thresholds.score.hysteresis": 0.5, "thresholds.windows.warmup_s": 0.5,
-        "thresholds.windows.cooldown_s": max(0.5, symbols / 100.0), "safety.feed.instruments_refresh_s": 3600.0,
+        "thresholds.windows.cooldown_s": cooldown_s(symbols), "safety.feed.instruments_refresh_s": 3600.0,
         "trading.mode": "SIM",
     }
 
@@ -201,13 +209,13 @@ def since(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 class Run:
     """One run at one rate, and what was seen of it."""
 
-    def __init__(self, rig: Rig, observer: seen.Observer, rate: int, seconds: int) -> None:
+    def __init__(self, rig: Rig, observer: seen.Observer, rate: int, seconds: int, ramp_s: float = 0.0) -> None:
         plant, generator = rig.plant, rig.generator
         assert plant is not None and generator.stdin is not None and generator.stdout is not None
         before, stages = plant.totals(), stage_histograms(plant)
         cpu, begin = rig.cpu_seconds(), time.monotonic()
         observer.begin()
-        generator.stdin.write(f"run {rate} {seconds}\n".encode())
+        generator.stdin.write(f"run {rate} {seconds} {ramp_s}\n".encode())
         generator.stdin.flush()
         os.set_blocking(generator.stdout.fileno(), False)
         answer = b""
@@ -230,6 +238,10 @@ class Run:
         self.counted = {name: value - before[name] for name, value in plant.totals().items()}
         self.raw_lost = self.counted["raw_lost"]
         self.stages = {name: since(stages[name], after) for name, after in stage_histograms(plant).items()}
+        self.turn_max_us = {
+            name: hist_max(page.hist("loop_stall")) / 1e3 for name, page in plant.pages().items()
+            if hist_count(page.hist("loop_stall"))
+        }
         self.gap_p99_us = hist_percentile(observer.gaps, 99.0) / 1e3
         self._evaluate(observer, rate)
 
@@ -303,6 +315,8 @@ def report(bench: Bench, rate: int, runs: Sequence[Run]) -> None:
         count = sum(run.counted[name] for run in runs)
         if count:
             bench.figure(f"{label}: {name}", count, "1")
+    for name, longest in runs[-1].turn_max_us.items():
+        bench.figure(f"{label}: longest turn of {name}", longest, "µs")
     for name in runs[0].cpu:
         bench.figure(f"{label}: CPU of {name}", float(np.median([run.cpu[name] for run in runs])), "% of a core")
     bench.figure(f"{label}: CPU of generator", 100 * float(np.median([run.sent["cpu_share"] for run in runs])), "% of a core")
@@ -317,6 +331,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     symbols, rates, seconds, rounds = (60, (2_000,), 3, 1) if bench.small else (700, (10_000, 25_000, 50_000), 6, 3)
     warm(Path(os.environ["NUMBA_CACHE_DIR"]), show=False)
     is_punctual = be_punctual()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # through `finally`: nothing is left behind
     bench.figure("load average at the start", os.getloadavg()[0], "1")
     bench.figure("generator and observer have real-time priority", int(is_punctual), "bool")
     runs: dict[int, list[Run]] = {rate: [] for rate in rates}
@@ -325,11 +340,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             plant = rig.start()
             observer = seen.Observer(plant, int(max(rates) * (seconds + WARM_S) * 0.7) + 20_000)
-            if not bench.small:
-                Run(rig, observer, rates[0], 3)  # the first second of a rate is enough for a test, not for figures
+            ramp_s = cooldown_s(symbols)
+            if not bench.small:  # for a test the first second of the run is enough
+                Run(rig, observer, rates[0], int(ramp_s) + 1, ramp_s)
+                ramp_s = 0.0
             for _ in range(rounds):
                 for rate in rates:
-                    runs[rate].append(Run(rig, observer, rate, seconds + WARM_S))
+                    runs[rate].append(Run(rig, observer, rate, seconds + WARM_S, ramp_s))
         finally:
             rig.close()
     left = [path.name for path in SHM_FOLDER.glob(f"scalper-{rig.spec.run_id}-*")]

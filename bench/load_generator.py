@@ -3,8 +3,10 @@
 It serves Bybit's public REST answers that the gateway asks for, and the public WebSocket. One line of JSON with the
 addresses on standard output, then per line on standard input
 
-    run RATE SECONDS        send RATE frames a second, each at its due time or as soon after as it can; answers with a
-                            line of JSON: epoch and start (CLOCK_MONOTONIC ns), frames by kind, lateness, CPU
+    run RATE SECONDS RAMP   send RATE frames a second, each at its due time or as soon after as it can; answers with a
+                            line of JSON: epoch and start (CLOCK_MONOTONIC ns), frames by kind, lateness, CPU.
+                            RAMP > 0: the symbols begin to trade one after the other within so many seconds, and are
+                            then out of step with each other for good
 
 Due times are fixed before anything is sent and never move: a generator or a reader that falls behind is late for every
 frame that waited. The sockets are written directly, without an event loop between the clock and the frame.
@@ -192,7 +194,8 @@ class Generator:
         self._out: np.ndarray = np.zeros(OUT_BYTES, np.uint8)
         self._bytes = memoryview(self._out)  # type: ignore[arg-type]
         market.compose(  # loads the kernel
-            self.templates, np.zeros(1, np.int64), 0, 0, self.conn_of, 0, market.SEQ_BASE, market.FIRST_MS, self._out, 0
+            self.templates, np.zeros(1, np.int64), 0, 0, self.conn_of, 0, 0, market.SEQ_BASE, market.FIRST_MS, self._out,
+            0,
         )
 
     # --- requests -------------------------------------------------------------------------------------------------
@@ -247,10 +250,10 @@ class Generator:
         client.send(market.websocket(frame.encode()))
 
     # --- sending --------------------------------------------------------------------------------------------------
-    def run(self, rate: int, seconds: int) -> dict[str, Any]:
+    def run(self, rate: int, seconds: int, ramp_s: float = 0.0) -> dict[str, Any]:
         """Send; returns what was done."""
         schedule = market.make_schedule(len(self.symbols), rate, self.seed + rate)
-        slots = seconds * market.SLOTS
+        slots, symbols, ramp_slots = seconds * market.SLOTS, len(self.symbols), ramp_s * market.SLOTS
         sent_at = np.zeros(slots, np.int64)
         before, snapshots = self.templates.sent.copy(), self.snapshots
         bytes_sent = backlog_max = 0
@@ -271,9 +274,10 @@ class Generator:
                 for number in range(slot, ready):
                     due_ns = start_ns + number * market.SLOT_NS
                     second = number % market.SLOTS
+                    trading = int(symbols * number / ramp_slots) if number < ramp_slots else symbols
                     at = int(market.compose(
                         self.templates, schedule.entries, starts[second], starts[second + 1], self.conn_of, conn,
-                        market.SEQ_BASE + due_ns - self.epoch_ns, (due_ns + wall_minus_mono) // 10**6, self._out, at,
+                        trading, market.SEQ_BASE + due_ns - self.epoch_ns, (due_ns + wall_minus_mono) // 10**6, self._out, at,
                     ))
                     if at > OUT_BYTES // 2:
                         client.send(self._bytes[:at])
@@ -329,7 +333,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         deadline = time.monotonic() + 30.0
         while not generator.is_subscribed and time.monotonic() < deadline:
             generator.serve(0.05)
-        print(json.dumps(generator.run(int(words[1]), int(words[2]))), flush=True)
+        print(json.dumps(generator.run(int(words[1]), int(words[2]), float(words[3]))), flush=True)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ VARIANTS = (8, 8, 4)
 MID_TICKS = 100_000
 DEPTH = 50
 TIMES = 6
+STRIDE = 7919  # a prime: mixes busy and quiet symbols
 # columns of a template row
 T_AT, T_BYTES, T_SYMBOL, T_U, T_SEQ, T_N_TIMES, T_TIMES = 0, 1, 2, 3, 4, 5, 6
 COLUMNS = T_TIMES + TIMES
@@ -251,10 +252,11 @@ def put_number(out, at, value, digits):
 
 
 @kernel
-def compose(templates, entries, begin, end, conn_of, conn, sequence, ms, out, at):
+def compose(templates, entries, begin, end, conn_of, conn, trading, sequence, ms, out, at):
     """Append the frames of entries[begin:end] that belong to connection `conn` to `out`; returns the new end of it.
 
-    `sequence` and `ms` go into every frame, the next `u` of its symbol into a book.
+    `sequence` and `ms` go into every frame, the next `u` of its symbol into a book. Only `trading` symbols (in a mixed
+    order) have trades yet, the trades of others are left out.
     """
     for k in range(begin, end):
         entry = entries[k]
@@ -262,6 +264,8 @@ def compose(templates, entries, begin, end, conn_of, conn, sequence, ms, out, at
         if conn_of[symbol] != conn:
             continue
         kind = entry - 3 * symbol
+        if kind == 1 and symbol * STRIDE % conn_of.shape[0] >= trading:
+            continue
         row = templates.first[entry] + templates.sent[entry] % templates.variants[kind]
         templates.sent[entry] += 1
         source = templates.rows[row, 0]

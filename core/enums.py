@@ -208,7 +208,7 @@ class LogKind(IntEnum):
     DATA_STATE = 13  # a = DataState, b = DataReason, c = gap size
     FEED = 14  # a = FeedState, b = connection
     RESYNC = 15
-    SHED = 16
+    SHED = 16  # a = level (0 nothing, 1 WILD, 2 NORMAL too), b = shard
     DEGRADED = 17  # a = on/off, b = measured latency ns
     CONTROL = 18  # a = ControlBits
     CONFIG = 19  # a = version, b = ok

@@ -222,6 +222,8 @@ def sweep_stale(prefix: str, refuse_live: bool = False) -> list[str]:
     """
     stale: list[Path] = []
     for path in sorted(SHM_FOLDER.glob(prefix + "*")):
+        if not path.is_file():
+            continue  # somebody else's folder: no segment of ours
         header = read_header(path)
         if header is None:
             try:

@@ -14,7 +14,7 @@ from config.load import ConfigError, Loaded, load
 from config.paths import DataPaths, default_data_dir
 
 EXIT_USAGE, EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_PREFLIGHT, EXIT_KILLED, EXIT_LOCKED = 2, 3, 4, 5, 6, 7
-VENUES = ("embedded", "mainnet", "testnet", "demo")
+PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}  # a verb whose options belong to another program
 
 
 class Fault(click.ClickException):
@@ -63,6 +63,16 @@ def data_dir_of(value: Path | None) -> Path:
     return value.expanduser().resolve() if value else default_data_dir()
 
 
+def compile_kernels() -> None:
+    """Fill the kernel cache, with a progress bar on standard error; at once when it is warm."""
+    from workers.compiling import CompileError, warm
+
+    try:
+        warm(Path(os.environ["NUMBA_CACHE_DIR"]))
+    except CompileError as error:
+        raise Fault(1, str(error)) from None
+
+
 def load_config(files: tuple[Path, ...], overrides: dict[str, Any]) -> Loaded:
     """Settings from every layer; all faults in one message, exit code 3."""
     try:
@@ -86,14 +96,19 @@ def parse_speed(ctx: click.Context, param: click.Parameter, value: str) -> float
 
 def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
     """A named venue, or the address of one that speaks Bybit V5."""
-    if value in VENUES or value.startswith(("http://", "https://")):
-        return value
-    raise click.BadParameter(f"{value!r}: use {', '.join(VENUES)} or the http(s) address of a Bybit V5 REST host")
+    from workers.starting import venue_address
+
+    try:
+        venue_address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return value
 
 
 @cli.command()
 @click.option("--shards", type=click.IntRange(1, 8), default=2, show_default=True, help="shard worker processes")
-@click.option("--venue", callback=parse_venue, default="embedded", show_default=True, help="embedded|mainnet|testnet|demo|URL")
+@click.option("--venue", callback=parse_venue, default="embedded", show_default=True,
+              help="embedded|mainnet|testnet|demo|REST[,WS]")
 @click.option("--tape", multiple=True, type=click.Path(path_type=Path), help="recorded frames (repeatable: merged by time)")
 @click.option("--instruments", type=click.Path(path_type=Path), help="recorded instruments-info answer for the tape")
 @click.option("--speed", callback=parse_speed, default="1", show_default=True, help="tape speed: N or max")
@@ -157,21 +172,23 @@ def run(
     raise SystemExit(Supervisor(options, loaded).main())
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@cli.command(add_help_option=False, context_settings=PASS_ON)
 @click.pass_context
 def venue(ctx: click.Context) -> None:
     """Run the embedded exchange alone (options: `venue --help`)."""
+    if not {"-h", "--help"} & set(ctx.args):
+        compile_kernels()
     os.execv(sys.executable, [sys.executable, "-m", "gateway.venue", *ctx.args])
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+@cli.command(add_help_option=False, context_settings=PASS_ON)
 @click.pass_context
 def test(ctx: click.Context) -> None:
     """Run the test suite (arguments go to pytest)."""
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *ctx.args])
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+@cli.command(context_settings=PASS_ON)
 @click.argument("name", required=False)
 @click.pass_context
 def bench(ctx: click.Context, name: str | None) -> None:

@@ -126,7 +126,7 @@ LINES: dict[LogKind, tuple[str, str, tuple[Column, ...]]] = {
         _C("a", "state", _named(DataState)), _C("b", "reason", _named(DataReason)), _C("c", "gap", _plain))),
     LogKind.FEED: ("system", "feed.state", (_C("a", "state", _named(FeedState)), _C("b", "connection", _plain))),
     LogKind.RESYNC: ("system", "resync", ()),
-    LogKind.SHED: ("system", "shed", (_C("a", "events", _plain),)),
+    LogKind.SHED: ("system", "shed", (_C("a", "level", _plain), _C("b", "shard", _plain))),
     LogKind.CONFIG: ("system", "config", (_C("a", "version", _plain), _C("b", "ok", _flag))),
     LogKind.PROCESS: ("system", "process", (_C("a", "what", _plain), _C("b", "pid", _plain))),
     LogKind.ERROR: ("system", "error", ()),

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from config.fingerprint import source_digest
 from config.paths import ROOT, DataPaths
@@ -82,14 +83,30 @@ def take_lock(paths: DataPaths) -> IO[str]:
 
 
 def venue_address(name: str) -> VenueAddress | None:
-    """Addresses of a named venue or of a REST host; None for the embedded one (known once it runs)."""
+    """Addresses of a named venue or of a REST address; None for the embedded one (known once it runs).
+
+    `REST,WS` gives both. From REST alone: `https://api...` has its streams at `wss://stream...` (Bybit and its regional
+    sites), and our own venue (`launch.py venue`) at the next port. Raises ValueError for anything else.
+    """
     if name in HOSTS:
         rest, ws_public = HOSTS[name]
         return VenueAddress(rest=rest, ws_public=ws_public)
-    if name.startswith("http"):
-        rest = name.rstrip("/")
-        return VenueAddress(rest=rest, ws_public=rest.replace("http", "ws", 1) + "/v5/public/linear")
-    return None
+    if name == "embedded":
+        return None
+    rest, _, ws_public = (part.strip().rstrip("/") for part in name.partition(","))
+    parts = urlsplit(rest)
+    host = parts.hostname or ""
+    if ws_public:
+        pass
+    elif host.startswith("api"):
+        ws_public = f"wss://stream{host[3:]}/v5/public/linear"
+    elif parts.port and host in ("127.0.0.1", "localhost", "::1"):
+        ws_public = f"ws://{host}:{parts.port + 1}/v5/public/linear"
+    if parts.scheme not in ("http", "https") or not host or not ws_public.startswith(("ws://", "wss://")):
+        raise ValueError(
+            f"{name!r}: use embedded, mainnet, testnet, demo, the REST address of a Bybit V5 venue, or REST,WS with both"
+        )
+    return VenueAddress(rest=rest, ws_public=ws_public)
 
 
 def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec:

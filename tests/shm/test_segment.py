@@ -187,3 +187,15 @@ def test_start_ticks_tell_processes_apart() -> None:
     assert process_start_ticks(os.getpid()) > 0
     assert process_start_ticks(2**22 + 1) == 0
     assert Path("/proc/self").exists()
+
+
+def test_a_folder_with_our_prefix_is_not_swept() -> None:
+    """Seen: somebody's folder beside the segments ended every start with IsADirectoryError."""
+    prefix = fresh_name("folder")
+    folder = SHM_FOLDER / f"{prefix}-folder"
+    folder.mkdir()
+    try:
+        assert sweep_stale(prefix) == []
+        assert folder.is_dir()
+    finally:
+        folder.rmdir()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import psutil
 import pytest
 
 from shm.topology import Plant
-from tests.system.plant_runner import Running, eventually, launch, leftovers, running
+from tests.system.plant_runner import ROOT, Running, environment, eventually, last_json, launch, leftovers, running
 
 pytestmark = pytest.mark.system
 LIVE = ("--shards", "2", "--symbols", "12", "--admin-port", "0")
@@ -164,3 +167,43 @@ def test_start_errors_say_cause_and_fix(tmp_path: Path, arguments: tuple[str, ..
     done = launch(*arguments, *extra)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
+
+
+def test_a_slow_shard_degrades_sheds_wild_first_and_recovers(tmp_path: Path) -> None:
+    """A6: a shard that stands still fills its ring; quiet symbols are given up, counted, and come back with fresh books."""
+    config = tmp_path / "small.toml"
+    config.write_text("[system.rings]\nmarket_cells = 16384\n[symbols]\nnormal_count = 2\n")
+    with running(tmp_path, *LIVE[:2], "--symbols", "40", "--no-admin", "-c", str(config)) as run, plant_of(run) as plant:
+        gateway, shard = plant.counters("gateway"), pids(plant)["shard-0"]
+        os.kill(shard, signal.SIGSTOP)
+        try:
+            eventually(lambda: plant.control.get("degraded"), "DEGRADED is on")
+            eventually(lambda: gateway.get("shed_events"), "WILD symbols are shed")
+            assert "DEGRADED" in run.status()["control"]
+        finally:
+            os.kill(shard, signal.SIGCONT)
+        eventually(lambda: not plant.control.get("degraded"), "DEGRADED is off again")
+        eventually(lambda: plant.counters("shard", 0).get("broken_symbols") == 0, "all books are believed again")
+        _, summary, _ = run.stop()
+    assert summary["shed_events"] > 0
+    lines = [json.loads(line) for path in (tmp_path / "sim" / "events").rglob("*.jsonl") for line in path.open()]
+    levels = [line["level"] for line in lines if line["evt"] == "shed" and line["shard"] == 0]
+    assert levels[0] == 1 and levels[-1] == 0, f"WILD first, everything back in the end: {levels}"
+
+
+def test_another_venue_by_its_address(tmp_path: Path) -> None:
+    """`launch.py venue` alone, and a plant that is told its address."""
+    venue = subprocess.Popen(
+        [sys.executable, str(ROOT / "launch.py"), "venue", "--symbols", "5", "--json"], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, text=True, env=environment(), cwd=ROOT,
+    )
+    with venue:
+        try:
+            assert venue.stdout is not None
+            address = json.loads(venue.stdout.readline())
+            done = launch("--venue", address["rest"], "--duration", "5", "--no-admin", "--json", "--data-dir", str(tmp_path))
+            assert done.returncode == 0, done.stderr
+            result = last_json(done)
+            assert result["symbols"] == 5 and result["decoded"] > 100 and result["gaps"] == 0
+        finally:
+            venue.terminate()

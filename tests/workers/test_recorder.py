@@ -176,7 +176,7 @@ def test_names_not_numbers():
     assert fields(LogKind.PUMP, a=Pump.NONE, b=Pump.PUMPING)[1]["to"] == "PUMPING"
     assert fields(LogKind.CONTROL, a=3)[1]["bits"] == "PAUSE|KILL"
     assert fields(LogKind.STATE, a=99)[1]["from"] == 99  # a number nobody knows stays a number
-    assert fields(LogKind.SHED, a=9, e=4)[1] | {"events": 9, "e": 4} == fields(LogKind.SHED, a=9, e=4)[1]
+    assert fields(LogKind.SHED, a=9, e=4)[1] | {"level": 9, "e": 4} == fields(LogKind.SHED, a=9, e=4)[1]
     assert line(base | {"kind": 999}, "p", "r", NO_INSTRUMENT)[1]["evt"] == "kind.999"
     assert {stream for stream, _, _ in LINES.values()} == set(STREAMS)
     assert iso(1_000_000_000) == "1970-01-01T00:00:01.000000Z"

@@ -34,7 +34,7 @@ export function micros(v) {
   if (v < 10) return v.toFixed(2);
   if (v < 100) return v.toFixed(1);
   if (v < 1e4) return v.toFixed(0);
-  return v < 1e6 ? `${(v / 1e3).toFixed(1)}m` : `${(v / 1e6).toFixed(2)}s`;
+  return v < 1e6 ? `${(v / 1e3).toFixed(1)}ms` : `${(v / 1e6).toFixed(2)}s`;
 }
 
 /** The same with its unit, for the header. */

@@ -85,15 +85,20 @@ export function watchSpan(repaint) {
   }
 }
 
+// µs over which a latency is told as a warning and as bad; some stages wait by design.
+const LIMITS = { raw_to_disk: [3e6, 1e7], push: [1e5, 5e5], loop_stall: [5e4, 2e5] };
+const USUAL = [5e3, 1e5];
+
 export function paintStages(stages) {
   fillTable($("latency-body"), stages, cells(6), (tr, s) => {
+    const [warn, bad] = LIMITS[s.stage] ?? USUAL;
     const f = span === "run" ? s : s.recent;
     setText(tr.children[0], s.stage.replaceAll("_", " "));
     setText(tr.children[1], f ? count(f.n) : DASH);
     ["p50_us", "p99_us", "p999_us", "max_us"].forEach((key, k) => {
       const cell = tr.children[k + 2];
       setText(cell, f ? micros(f[key]) : DASH);
-      setClass(cell, !f ? "dim" : f[key] > 1e5 ? "down" : f[key] > 5e3 ? "warn" : "");
+      setClass(cell, !f ? "dim" : f[key] > bad ? "down" : f[key] > warn ? "warn" : "");
     });
     setClass(tr, s.whole ? "whole" : "");
     tr.title = s.sentence;

@@ -3,6 +3,8 @@ import { $, color, sized } from "./dom.js";
 import { age, clock, latency } from "./format.js";
 
 const SPAN_MS = 300000;
+const LEFT = 34; // room of the axis labels, css px
+const RIGHT = 36;
 const points = [];
 
 export function setPoints(list) {
@@ -23,8 +25,7 @@ const heightOf = (us, h) => h * (1 - (Math.min(LOG_HIGH, Math.max(LOG_LOW, Math.
 export function paintTimeline() {
   const [c, w, full] = sized($("timeline"));
   const newest = points.at(-1)?.ts ?? Date.now();
-  const left = 34;
-  const right = 30;
+  const [left, right] = [LEFT, RIGHT];
   const h = full - 14;
   const x = (ts) => left + (w - left - right) * (1 - (newest - ts) / SPAN_MS);
   const shown = points.filter((p) => newest - p.ts <= SPAN_MS);
@@ -38,7 +39,7 @@ export function paintTimeline() {
     if (k) { c.beginPath(); c.moveTo(left, heightOf(us, h)); c.lineTo(w - right, heightOf(us, h)); c.stroke(); }
     c.fillStyle = color("violet");
     c.textAlign = "left";
-    if (us !== 1e6) c.fillText(["10µ", "1m", "100m"][k], w - right + 3, y);
+    if (us !== 1e6) c.fillText(["10µs", "1ms", "100ms"][k], w - right + 3, y);
   }
   c.fillStyle = color("info");
   c.textAlign = "right";
@@ -94,8 +95,8 @@ export function watchTimeline() {
   const canvas = $("timeline");
   canvas.addEventListener("pointermove", (event) => {
     const newest = points.at(-1)?.ts ?? 0;
-    const width = canvas.clientWidth - 64;
-    const ts = newest - SPAN_MS * (1 - (event.offsetX - 34) / width);
+    const width = canvas.clientWidth - LEFT - RIGHT;
+    const ts = newest - SPAN_MS * (1 - (event.offsetX - LEFT) / width);
     const p = points.reduce((best, q) => (Math.abs(q.ts - ts) < Math.abs((best?.ts ?? Infinity) - ts) ? q : best), null);
     if (!p) return;
     canvas.title = `${clock(p.ts)} UTC (${age(newest - p.ts)} ago)\nworst lag ${p.lag_pct}% ${p.ring}\np99 ${latency(p.p99_us)}\n${p.events} events/s`
