@@ -179,7 +179,7 @@ class Rings(Section, frozen=True):
 
 
 class Idle(Section, frozen=True):
-    spin: Count = 200
+    spin: Count = 0  # empty turns before parking
     park_ms: Positive = 5.0
 
 
