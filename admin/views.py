@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from admin.events import EventHistory, Names
+from admin.events import EventHistory, Names, in_order
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from config.kill_file import read_kill
@@ -120,8 +120,7 @@ class Views:
                 batches.append(records)
         if not batches:
             return
-        records = np.concatenate(batches)
-        records = records[np.argsort(records["ts_ns"], kind="stable")]
+        records = in_order(np.concatenate(batches))
         verdicts = np.flatnonzero(records["kind"] == LogKind.GLOBAL_REGIME)
         if len(verdicts):
             last = records[verdicts[-1]]

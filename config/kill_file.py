@@ -23,7 +23,12 @@ def write_kill(path: Path, source: str, reason: str) -> None:
         handle.write(text + "\n")
         handle.flush()
         os.fsync(handle.fileno())
-    temporary.replace(path)
+    try:
+        os.link(temporary, path)  # unlike a rename it never replaces the reason of whoever was first
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

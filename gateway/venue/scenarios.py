@@ -47,7 +47,9 @@ class Timeline:
 
 DEMO = Timeline(
     events=(
-        Event(8.0, "spoof"), Event(12.0, "pump"), Event(36.0, "absorbed_wall"), Event(47.0, "spoof", "auto", {"side": "ask"}),
+        Event(8.0, "spoof"), Event(20.0, "absorbed_wall"),
+        Event(34.0, "pump"),  # not earlier: a volume surge is told against half a minute of ordinary trading
+        Event(54.0, "spoof", "auto", {"side": "ask"}),
     ),
     repeat_s=60.0,
 )

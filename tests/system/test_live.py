@@ -33,7 +33,7 @@ def plant_of(run: Running) -> Iterator[Plant]:
             return plant if plant.spec.created_ns > run.started_ns else None  # not what a dead run left
         return None
 
-    plant = eventually(attach, "the plant exists")
+    plant = eventually(attach, "the plant exists", 240.0)  # a cold kernel cache is compiled first
     eventually(lambda: plant.cnc("gateway").ready and plant.control.get("published_seq") > 500, "events flow")
     yield plant
 

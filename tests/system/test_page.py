@@ -140,13 +140,19 @@ def pauses_and_resumes(page: Page, plant: Plant) -> None:
 
 
 def opens_a_symbol(page: Page) -> None:
-    name = page.texts("#grid-view .row:not([hidden]) .c-symbol")[0]
+    box = page.find("filter")
+    box.send_keys("ethusdt")
+    page.wait(lambda: page.texts("#hot-count") == [f"1 of {SYMBOLS}"], "filtered")
+    page.press(Keys.ESCAPE)
+    assert box.get_property("value") == "ethusdt"  # what is in force stays readable
     page.press("j")
     page.press(Keys.ENTER)
     page.wait(lambda: page.shown("drawer") and page.texts("#tape li"), "book and trades of the symbol")
-    assert page.text("#drawer-title") in page.texts("#grid-view .c-symbol"), name
+    assert page.text("#drawer-title") == "ETHUSDT"
     page.press(Keys.ESCAPE)
     page.wait(lambda: not page.shown("drawer"), "closed again")
+    box.clear()
+    page.wait(lambda: page.texts("#hot-count") == [f"{SYMBOLS} symbols"], "all symbols again")
 
 
 def trades(page: Page) -> None:

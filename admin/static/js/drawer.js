@@ -169,7 +169,7 @@ export class Drawer {
     c.fillStyle = spread > 0 ? color("dim") : color("down");
     c.textAlign = "center";
     c.font = MONO;
-    c.fillText(spread > 0 ? `spread ${spread} ticks · ${((1e4 * spread) / mid).toFixed(2)} bps` : "CROSSED", w / 2, middle + 0.5);
+    c.fillText(spread > 0 ? `spread ${spread} ${spread === 1 ? "tick" : "ticks"} · ${((1e4 * spread) / mid).toFixed(2)} bps` : "CROSSED", w / 2, middle + 0.5);
   }
 
   /** Entry, stop and target of an open position, in ticks. */

@@ -142,7 +142,8 @@ export class HotList {
       const row = e.target.closest(".row");
       if (row) { this.choose(row.symbolId); this.onOpen(row.symbolId); }
     });
-    $("filter").addEventListener("input", (e) => { this.filterLine = e.target.value; this.arrange(true); });
+    const refilter = (e) => { if (e.target.value !== this.filterLine) { this.filterLine = e.target.value; this.arrange(true); } };
+    for (const kind of ["input", "change"]) $("filter").addEventListener(kind, refilter);
     this.measure();
   }
 

@@ -124,6 +124,7 @@ function keyboard(event) {
   const typing = event.target.matches("input, textarea");
   if (event.ctrlKey && event.shiftKey && event.code === "KeyK") { event.preventDefault(); confirmKill(); return; }
   if (event.key === "Escape" && !document.querySelector("dialog[open]")) {
+    event.preventDefault(); // a search box would empty itself and leave its filter in force unseen
     if (typing) event.target.blur();
     else if (drawer.open) drawer.close();
     return;

@@ -161,9 +161,9 @@ def test_demo_happens_within_the_first_minute_and_again_elsewhere() -> None:
     origin = stage.exchange.now_ms
     stage.run(62.0)
     found = {(h.kind, round((h.start_ms - origin) / 1000)): h for h in stage.truth.happenings}
-    assert ("spoof", 8) in found and ("pump", 12) in found and ("absorbed_wall", 36) in found
+    assert ("spoof", 8) in found and ("pump", 34) in found and ("absorbed_wall", 20) in found
     assert all(h.end_ms is not None for h in stage.truth.happenings)
-    stage.run(12.0)
+    stage.run(34.0)
     pumps = [h.symbol for h in stage.truth.happenings if h.kind == "pump"]
     assert len(pumps) == len(set(pumps)) == 2
     assert not {"BTCUSDT", "ETHUSDT"} & set(pumps)
