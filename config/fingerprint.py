@@ -1,4 +1,7 @@
-"""Names the kernel cache after what was compiled, so that an edited callee can never run as its old self."""
+"""Folder of the kernel cache, and a digest of the sources.
+
+The folder is named by interpreter, compiler and machine; what is in it is kept apart by source (`config/kernel_cache.py`).
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,11 @@ def source_digest(folders: tuple[str, ...] = KERNEL_FOLDERS, root: Path = ROOT) 
 
 
 def cache_dir(root: Path = ROOT) -> Path:
-    """Folder for numba's cache: sources, versions and machine in its name; beside the checkout, else the user's cache."""
-    text = f"{source_digest(root=root)}|{sys.version}|{version('numba')}|{version('llvmlite')}|{platform.machine()}"
+    """Folder for numba's cache: versions, machine and checks in its name; beside the checkout, else the user's cache."""
+    text = (
+        f"{sys.version}|{version('numba')}|{version('llvmlite')}|{version('numpy')}|{platform.machine()}"
+        f"|{os.environ.get('NUMBA_BOUNDSCHECK', '')}"
+    )
     name = hashlib.sha256(text.encode()).hexdigest()[:16]
     base = root / ".cache"
     if not os.access(root, os.W_OK):
@@ -46,8 +52,18 @@ def use_cache(root: Path = ROOT) -> Path:
     return folder
 
 
-def prune(folder: Path, keep: int = 2) -> None:
-    """Remove caches of older sources beside `folder`, all but the `keep` youngest."""
-    others = [path for path in folder.parent.iterdir() if path.is_dir() and path != folder]
-    for path in sorted(others, key=lambda p: p.stat().st_mtime, reverse=True)[keep:]:
-        shutil.rmtree(path, ignore_errors=True)
+def is_warm(cache: Path) -> bool:
+    """True when a warm-up of these very sources has finished."""
+    return (cache / f"WARM-{source_digest()}").exists()
+
+
+def mark_warm(cache: Path, keep: int = 3) -> None:
+    """Note that these sources are compiled; of every module the `keep` youngest versions stay."""
+    for module in cache.iterdir():
+        if module.is_dir():
+            versions = sorted(module.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+            for old in versions[keep:]:
+                shutil.rmtree(old, ignore_errors=True)
+        elif module.name.startswith("WARM-"):
+            module.unlink(missing_ok=True)
+    (cache / f"WARM-{source_digest()}").write_text("warmed\n")

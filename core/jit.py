@@ -1,8 +1,7 @@
 """The one door to compilation: every kernel of the project is made by `kernel`.
 
 Why each flag:
-  cache=True          a start compiles nothing; the cache folder carries a fingerprint of all kernel sources (see
-                      `launch.py`), because numba's own cache does not notice an edit in a callee's file.
+  cache=True          a start compiles nothing; where, and when a kernel is stale: `config/kernel_cache.py`.
   nogil=True          a kernel never touches Python objects, so a thread of the same process may run beside it.
   error_model=numpy   1/0 is inf and 0/0 is nan, as in the naive twins; kernels test for both before they divide.
   _nrt=False          no reference counting: kernels own no memory, they work on arrays given to them, and counting the
@@ -18,8 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from numba import config, njit
 
+config.CACHE_LOCATOR_CLASSES = (  # type: ignore[attr-defined]
+    "config.kernel_cache.SourceLocator,UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator"
+)
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
 KERNELS: list[Any] = []
 """Every kernel of the imported modules, in order of definition: tests assert one compiled signature for each."""

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import IO
 
-from config.fingerprint import prune
+from config.fingerprint import is_warm, mark_warm
 from config.paths import ROOT
 
 WARM_MODULES = ("gateway.warm", "workers.warm")
@@ -18,11 +18,6 @@ WARM_MODULES = ("gateway.warm", "workers.warm")
 
 class CompileError(Exception):
     """A warm-up process failed; the text is the end of its output."""
-
-
-def is_warm(cache: Path) -> bool:
-    """True when an earlier warm-up of these very sources has finished."""
-    return (cache / "WARM").exists()
 
 
 def warm(cache: Path, *, show: bool = True) -> None:
@@ -85,6 +80,4 @@ def warm(cache: Path, *, show: bool = True) -> None:
     for module, child in children.items():
         if child.wait():
             raise CompileError(f"{module} failed:\n{errors.get(module, '')[-2000:]}")
-    (cache / "WARM").write_text("warmed\n")
-    if cache.parent.name == "numba":  # our own place, not one that the caller chose
-        prune(cache)
+    mark_warm(cache)

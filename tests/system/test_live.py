@@ -56,8 +56,8 @@ def clean_end(run: Running, run_id: str, children: list[int]) -> dict[str, Any]:
 
 
 def compiled_kernels() -> int:
-    folders = Path(os.environ["NUMBA_CACHE_DIR"]).iterdir()
-    return sum(len(list(f.glob("*.nbc"))) for f in folders if f.is_dir() and not f.name.startswith(("tests_", "bench_")))
+    modules = Path(os.environ["NUMBA_CACHE_DIR"]).iterdir()
+    return sum(len(list(m.rglob("*.nbc"))) for m in modules if not m.name.startswith(("tests.", "bench.")))
 
 
 def test_runs_and_stops_cleanly(tmp_path: Path) -> None:
