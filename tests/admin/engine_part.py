@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from core.detail import DETAIL
 from core.enums import Category, Cause, DataState, Gate, LogKind, Pump, Regime, Severity, State
 from core.records import ACCOUNT_ROW, POSITION_ROW, SYMBOL, SYMBOL_ROW
 from shm.control import ProcessState, cnc_turn
-from shm.layout import DETAIL
 from shm.logs import LogWriter
 from shm.topology import Plant, RunSpec
 
