@@ -106,20 +106,62 @@ class Skip(Section, frozen=True):
     weekdays: tuple[Annotated[int, Meta(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)  # Monday = 0
     from_hour_utc: Annotated[int, Meta(ge=0, le=23)] = 9
     to_hour_utc: Annotated[int, Meta(ge=1, le=24)] = 18
+    volatility_index: NonNegative = 0.0  # 0 = not known
     volatility_index_max: Positive = 30.0
 
 
 # --- thresholds.toml -------------------------------------------------------------------------------------------------
 class Score(Section, frozen=True):
-    watch: tuple[float, float, float] = (55.0, 58.0, 62.0)  # PRIME, NORMAL, WILD
-    arm: tuple[float, float, float] = (68.0, 70.0, 74.0)
+    watch: tuple[float, float, float] = (44.0, 47.0, 52.0)  # PRIME, NORMAL, WILD
+    arm: tuple[float, float, float] = (56.0, 59.0, 64.0)
     hysteresis: NonNegative = 5.0
     max_spread_bps: tuple[float, float, float] = (3.0, 8.0, 15.0)
-    weight_imbalance: float = 30.0
-    weight_flow: float = 30.0
-    weight_microprice: float = 15.0
-    weight_streak: float = 10.0
-    weight_volatility: float = 15.0
+    smoothing_s: Positive = 0.5  # a 20 ms book tick must not arm a symbol by itself
+    weight_imbalance_top: NonNegative = 8.0  # points at full signal; all weights together 100
+    weight_imbalance_zone: NonNegative = 12.0
+    weight_microprice: NonNegative = 8.0
+    weight_ofi: NonNegative = 7.0
+    weight_walls: NonNegative = 8.0
+    weight_absorption: NonNegative = 4.0
+    weight_flow: NonNegative = 8.0
+    weight_cvd_slope: NonNegative = 14.0
+    weight_streak: NonNegative = 5.0
+    weight_vpin: NonNegative = 6.0
+    weight_volatility: NonNegative = 6.0
+    weight_fee: NonNegative = 8.0
+    weight_leverage: NonNegative = 6.0
+    penalty_pump: NonNegative = 40.0
+    penalty_spoof: NonNegative = 25.0
+    penalty_layering: NonNegative = 10.0
+    penalty_news: NonNegative = 30.0
+    penalty_spread: NonNegative = 30.0
+    imbalance_full: Positive = 0.5  # an imbalance of this and more counts in full
+    ofi_full: Positive = 0.5  # as does an order-flow imbalance of this share of the depth
+    flow_full: Positive = 0.5  # and this share of one-sided aggressive volume
+    rate_half: Positive = 0.1  # trades per second at which the flow counts half
+    streak_half: Positive = 2.0  # trades in a row of one side that give half the signal
+    horizon_s: Positive = 60.0  # can this many seconds of movement carry the smallest profitable move?
+
+
+class Signal(Section, frozen=True):
+    attempts: PositiveCount = 3
+    ttl_s: Positive = 45.0
+    cooldown_s: NonNegative = 300.0
+    rest_s: NonNegative = 30.0
+    walls_against: Percent = 60.0
+    news_veto: Percent = 60.0
+    liq_safety_min: Percent = 30.0
+    record_every_s: Positive = 1.0
+    record_gap_ms: NonNegative = 100.0
+
+
+class Zone(Section, frozen=True):
+    width_pct: Positive = 0.04
+    width_atr: NonNegative = 1.0
+    width_max_pct: Positive = 0.15
+    max_distance_pct: Positive = 0.5
+    nudge_after_s: Positive = 2.0
+    nudges: Count = 2
 
 
 class Windows(Section, frozen=True):
@@ -127,8 +169,6 @@ class Windows(Section, frozen=True):
     flow_slow_s: Positive = 10.0
     imbalance_levels: PositiveCount = 10
     warmup_s: NonNegative = 1.0
-    cooldown_s: NonNegative = 30.0
-    signal_ttl_s: Positive = 45.0
 
 
 class Pump(Section, frozen=True):
@@ -142,6 +182,8 @@ class Pump(Section, frozen=True):
 
 class Thresholds(Section, frozen=True):
     score: Score = field(default_factory=Score)
+    signal: Signal = field(default_factory=Signal)
+    zone: Zone = field(default_factory=Zone)
     windows: Windows = field(default_factory=Windows)
     pump: Pump = field(default_factory=Pump)
 

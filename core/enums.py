@@ -29,6 +29,7 @@ class EventKind(IntEnum):
     GLOBAL = 23  # global regime inputs and verdict (payload: GLOBAL record)
     CONTROL = 24  # u = ControlBits in force from here on
     END = 25  # a tape is read to its end
+    PROFILE = 27  # profile of a symbol (payload: PROFILE record)
 
 
 class Category(IntEnum):
@@ -151,6 +152,12 @@ class Gate(IntEnum):
     SKIP_HOURS = 26
     DUPLICATE = 27
     MIN_MOVE = 28
+    SKIP_DAY = 29
+    SKIP_VOLATILITY = 30
+    NEWS = 31
+    LIQ_SAFETY = 32
+    EXPLOSION = 33
+    ZONE = 34
 
 
 class MessageKind(IntEnum):
@@ -194,7 +201,7 @@ class LogKind(IntEnum):
 
     NONE = 0
     STATE = 1  # a = from, b = to, c = cause (Cause), d = score long, e = score short, f = price ticks
-    SIGNAL = 2
+    SIGNAL = 2  # a = side, b = price, c = stop, d = target, e = score, f = SignalPhase, x = attempts, y = Gate of FAILED
     ORDER = 3
     FILL = 4
     POSITION = 5
@@ -254,3 +261,16 @@ class Cause(IntEnum):
     KILL = 21
     DELISTED = 22
     EXIT_FILLED = 23
+    ZONE_LOST = 24
+
+
+class SignalPhase(IntEnum):
+    """What a SIGNAL log line tells of the way from the signal to the order (requirement C6)."""
+
+    READY = 0  # armed and in the zone
+    EXECUTING = 1
+    EXECUTED = 2
+    FAILED = 3
+    COOLDOWN_ACTIVE = 4
+    MAX_ATTEMPTS = 5
+    ZONE_MOVED = 6

@@ -18,13 +18,13 @@ from core.engine.state import C_DIRTY, C_N_SLOTS, C_ROW_CURSOR
 from core.enums import Regime
 from core.features.records import FEATURE_NAMES
 from core.jit import kernel
-from core.score.kernels import N_TERMS
+from core.score.terms import N_TERMS, TERM_NAMES
 from core.tape.kernels import TAPE_LENGTH
 
 LIQUIDATION_SHOWN_NS = 10 * NS_PER_S
 FLAG_NEWS, FLAG_LIQUIDATIONS = 4, 8
 _NEWS_DRIVEN = int(Regime.NEWS_DRIVEN)
-VOLATILITY_TERM = 4  # column of `signals`
+VOLATILITY_TERM = TERM_NAMES.index("volatility")  # column of `signals`
 N_FEATURES = len(FEATURE_NAMES)
 
 

@@ -127,7 +127,7 @@ def step(state, kind, slot, cells, levels, trades, at, out, n_out, logs, n_logs)
 
     # regime -> score -> state machine -> local risk
     first_message = n_out
-    n_out, n_logs = decide(state, slot, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
+    n_out, n_logs = decide(state, slot, kind == _TIMER, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
 
     # execution: the paper desk sees the event after the decisions; then every message is accounted for
     n_out = desk_match(

@@ -13,12 +13,15 @@ import numpy as np
 from core.book.kernels import DEFAULT_LEVELS, Book, new_book
 from core.candles.kernels import Candles, new_candles
 from core.constants import MAX_IDS, MAX_OUTSTANDING
+from core.decision import DECISION
+from core.engine.gate_list import N_GATES
 from core.enums import DataState, FeedState
 from core.features.kernels import FeatureState, new_features, on_broken
 from core.jit import kernel
 from core.params import PARAMS
 from core.records import SYMBOL
-from core.score.kernels import N_SIGNALS, N_TERMS, reset_score
+from core.score.kernels import reset_score
+from core.score.terms import INPUTS, N_PENALTIES, N_SIGNALS, N_TERMS
 from core.sim.desk import Desk, new_desk
 from core.state.machine import compiled_table
 from core.state.trade import TRADE_STATE
@@ -45,11 +48,13 @@ C_TRANSITIONS = 16  # state transitions, so far
 C_MONO = 17  # mono_recv_ns of the last own event
 C_REPORTS = 18  # reports applied, so far
 C_REFUSED_LISTINGS = 19  # LISTINGs that found no free slot
+C_DECISIONS = 20  # rows of `decisions` in use
+C_DECISIONS_LOST = 21  # records dropped because nobody took them
 C_WORDS = 64
 
 OUT_SEQ, OUT_SYMBOL, OUT_DUE = 0, 1, 2  # columns of EngineState.outstanding
 
-N_RAW = 8
+MAX_DECISIONS = 256  # records kept until they are taken
 N_PLAN = 8
 
 
@@ -75,7 +80,11 @@ class EngineState(NamedTuple):
     rows: Any  # int64[n, 4]: the compiled state table
     first: Any  # int64[states + 1]
     interest: Any  # int64[states]
-    raw: Any  # f8[N_RAW] scratch
+    decisions: Any  # DECISION[MAX_DECISIONS]: see engine/decision.py
+    funnel: Any  # int64[cap, N_GATES + 2]: looks (TIMERs) that ended at each gate, then those at none, then entries
+    raw: Any  # f8[N_SIGNALS] scratch
+    shares: Any  # f8[N_PENALTIES] scratch
+    inputs: Any  # INPUTS[1] scratch
     plan: Any  # int64[N_PLAN] scratch
 
 
@@ -103,14 +112,18 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         control=control,
         outstanding=np.zeros((MAX_OUTSTANDING, 3), np.int64),
         resync_wish=np.zeros(cap, np.int64),
-        signals=np.zeros((cap, N_SIGNALS)),
-        terms=np.zeros((cap, 2, N_TERMS)),
+        signals=np.full((cap, N_SIGNALS), np.nan),
+        terms=np.full((cap, 2, N_TERMS), np.nan),
         feature_values=features.row.view(np.float64).reshape(cap, -1),
         feature_words=features.row.view(np.uint64).reshape(cap, -1),
         rows=rows,
         first=first,
         interest=interest,
-        raw=np.zeros(N_RAW),
+        decisions=np.zeros(MAX_DECISIONS, DECISION.dtype),
+        funnel=np.zeros((cap, N_GATES + 2), np.int64),
+        raw=np.zeros(N_SIGNALS),
+        shares=np.zeros(N_PENALTIES),
+        inputs=np.zeros(1, INPUTS.dtype),
         plan=np.zeros(N_PLAN, np.int64),
     )
 

@@ -102,6 +102,8 @@ def take_listing(state, symbol_id, cells, first, ts_ns):  # type: ignore[no-unty
                 same = False
             words[slot, k] = value
     row = state.trade[slot]
+    if row.profile_version == 0:
+        row.profile_size = 1.0
     row.category = min(max(np.int64(state.symbols[slot].category), ZERO), np.int64(2))
     if fresh:
         row.digest = fold(np.uint64(0), np.int64(state.symbols[slot].name_hash))
@@ -165,7 +167,7 @@ def sweep(state, is_timer, trades, ts_ns, seq, mono_ns, out, n_out, logs, n_logs
                         digest = fold(digest, np.int64(words[slot, k]))
                     row.digest = digest
                     mark_dirty(state.trade, slot, control)
-            n_out, n_logs = decide(state, slot, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
+            n_out, n_logs = decide(state, slot, is_timer, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
             if state.desk.active[slot] != 0:
                 n_out = desk_match(
                     state.desk, slot, state.book, desk_flags(state.trade, slot), trades, ZERO, ZERO, ts_ns,

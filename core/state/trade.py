@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.records import _record
 
 TRADE_STATE = _record(
-    "TRADE_STATE", 448, "trading side of a slot; private to a shard, never crosses a process border",
+    "TRADE_STATE", 576, "trading side of a slot; private to a shard, never crosses a process border",
     ("active", "i8", "bool", "the slot carries a listed symbol"),
     ("leaving", "i8", "bool", "delisted; stays until nothing of ours is open"),
     ("category", "i8", "Category", "row of per-category parameters"),
@@ -55,5 +55,23 @@ TRADE_STATE = _record(
     ("ignored_deltas", "i8", "1", "deltas dropped because the book was not believed"),
     ("digest", "u8", "1", "running digest of the decisions of this symbol"),
     ("book_digest", "u8", "1", "digest of the book, set when a tape ends"),
-    ("reserved", "(56,)u1", "", "zero"),
+    ("warm", "i8", "bool", "features are known well enough to trade on"),
+    ("min_move_bps", "f8", "bps", "MinMoveForProfit now"),
+    ("watch", "f8", "score", "threshold in force: category and symbol profile"),
+    ("arm", "f8", "score", "the same for entries"),
+    ("cause", "i8", "Cause", "why the state was entered"),
+    ("zone_min_ticks", "i8", "ticks", "entry zone of the signal; 0 = none yet"),
+    ("zone_ideal_ticks", "i8", "ticks", "its best price"),
+    ("zone_max_ticks", "i8", "ticks", "its other end"),
+    ("zone_out_ns", "i8", "ns", "since when the price is outside it, 0 = inside"),
+    ("zone_distance_bps", "f8", "bps", "distance of the price from it"),
+    ("nudges", "i8", "1", "times the zone followed the price"),
+    ("profile_version", "i8", "1", "symbol profile in force, 0 = none"),
+    ("profile_raise", "f8", "score", "added to watch and arm by the symbol profile"),
+    ("profile_size", "f8", "0..1", "share of the normal size by the symbol profile"),
+    ("profile_blacklisted", "i8", "bool", "the symbol profile forbids entries"),
+    ("decided_ns", "i8", "ns", "event time of the last decision record"),
+    ("decided_key", "i8", "1", "gate, state, side, regime and settings in it"),
+    ("decided_state", "i8", "State", "state it ended in"),
+    ("reserved", "(40,)u1", "", "zero"),
 )
