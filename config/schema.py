@@ -218,6 +218,7 @@ class Rings(Section, frozen=True):
     intent_slots: PositiveCount = 4096
     report_slots: PositiveCount = 4096
     log_records: PositiveCount = 16_384
+    decision_records: PositiveCount = 2048
 
 
 class Idle(Section, frozen=True):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from core.engine.gate_list import N_GATES
+from core.enums import Gate
 from core.features.registry import N_ALL_FEATURES
 from core.records import CELL_BYTES, _record
 from core.score.terms import N_PENALTIES, N_SIGNALS, N_TERMS
@@ -54,3 +55,13 @@ DECISION = _record(
     *((("reserved", f"({_PAD_WORDS},)i8", "", "zero"),) if _PAD_WORDS else ()),
 )
 DECISION_CELLS = DECISION.size // CELL_BYTES
+
+N_FUNNEL = 48
+FUNNEL_ACCEPTED = 47
+FUNNEL = _record(
+    "FUNNEL", 16 + 8 * N_FUNNEL, "why a symbol did not trade, counted since the start; seqlock board written by its shard",
+    ("symbol", "i8", "id", "symbol"),
+    ("ts_ns", "i8", "ns", "event time of the last count"),
+    ("looks", f"({N_FUNNEL},)i8", "1", "looks (every TIMER) that ended at each Gate, 0 = none; refusals; last: accepted"),
+)
+assert max(Gate) < FUNNEL_ACCEPTED

@@ -271,7 +271,9 @@ SYMBOL_ROW = _record(
     ("funding_rate_e10", "i8", "1e-10", "funding rate"),
     ("name_hash", "u8", "fnv1a64", "identity of the symbol"),
     ("book_digest", "u8", "1", "digest of the book, filled in when a tape ends"),
-    ("reserved", "(16,)u1", "", "zero"),
+    ("watch_e2", "i4", "1e-2", "score from which it is watched now"),
+    ("arm_e2", "i4", "1e-2", "score from which an entry is prepared now"),
+    ("reserved", "(8,)u1", "", "zero"),
 )
 POSITION_ROW = _record(
     "POSITION_ROW", 192, "an open or last closed position; seqlock board written by execution, row = symbol id",

@@ -56,6 +56,8 @@ def _fill_row(state, slot, dst, k):  # type: ignore[no-untyped-def]
     row.flags = flags
     row.score_long_e2 = _e2(trade.score_long)
     row.score_short_e2 = _e2(trade.score_short)
+    row.watch_e2 = _e2(trade.watch)
+    row.arm_e2 = _e2(trade.arm)
     row.spoof_e2 = 0
     row.wall_support_e2 = 0
     row.wall_resistance_e2 = 0

@@ -8,7 +8,8 @@ import numpy as np
 
 from core.book.kernels import ASKS, BIDS, best
 from core.constants import MARK_NS, SIZE_FULL
-from core.engine.decision import count_look, decision_due, record_decision
+from core.decision import FUNNEL_ACCEPTED
+from core.engine.decision import decision_due, record_decision
 from core.engine.digest import TAG_MESSAGE, TAG_REGIME, TAG_REPORT, TAG_STATE, fold
 from core.engine.gate_list import FIRST_SIGNAL_GATE, GATE_CODES, GATES, N_GATES
 from core.engine.gates import first_shut, side_agrees
@@ -27,7 +28,7 @@ from core.engine.state import (
     mark_dirty,
     put_log,
 )
-from core.enums import Cause, DataState, Gate, LogKind, MessageKind, OrderRole, Severity, SignalPhase, State
+from core.enums import Cause, DataState, Gate, LogKind, MessageKind, OrderRole, ReportKind, Severity, SignalPhase, State
 from core.jit import kernel
 from core.regime.kernels import update_regime
 from core.score.kernels import raw_signals, reset_score, update_score
@@ -58,6 +59,7 @@ _M_ENTER, _M_CANCEL = np.int64(MessageKind.ENTER), np.int64(MessageKind.CANCEL)
 _M_EXIT, _M_MARK = np.int64(MessageKind.EXIT), np.int64(MessageKind.MARK)
 _M_FILL, _M_DONE = int(MessageKind.FILL), int(MessageKind.DONE)
 _ROLE_ENTRY = int(OrderRole.ENTRY)
+_ACCEPTED = int(ReportKind.ACCEPTED)
 _LOG_STATE, _LOG_SIGNAL = np.int64(LogKind.STATE), np.int64(LogKind.SIGNAL)
 _LOG_PUMP, _LOG_REGIME = np.int64(LogKind.PUMP), np.int64(LogKind.REGIME)
 _DEBUG, _INFO = np.int64(Severity.DEBUG), np.int64(Severity.INFO)
@@ -343,7 +345,7 @@ def decide(state, slot, is_look, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
                 shut = _AT_MIN_MOVE
         found_gate = np.int64(GATE_CODES[shut]) if shut < N_GATES else ZERO
         if turn == 0 and is_look:
-            count_look(state, slot, shut)
+            state.funnel[slot, found_gate] += 1
         if not entered:  # after the order the gates say "order working": the record tells why it went out
             gate, side = found_gate, row.side
             n_logs = tell_gate(state, slot, found_gate, now_ns, seq, logs, n_logs)
@@ -358,7 +360,6 @@ def decide(state, slot, is_look, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
         moved = moved or state.rows[at, ROW_TO] != row.state
         if state.rows[at, ROW_ACTION] == _ENTER:
             entered = True
-            state.funnel[slot, N_GATES + 1] += 1
         n_out, n_logs = transition(state, slot, at, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
     if decision_due(state, slot, gate, moved, now_ns):
         if side == 0:
@@ -446,7 +447,10 @@ def apply_report(state, slot, reports, i, now_ns, out, logs, n_logs):  # type: i
     digest = fold(digest, report.realised_e8)
     row.digest = fold(digest, np.int64(report.reason))
     found = take_report(state.trade, slot, reports, i, now_ns, state.params)
+    if np.int64(report.kind) == _ACCEPTED:
+        state.funnel[slot, FUNNEL_ACCEPTED] += 1
     if found & B_REJECTED:
+        state.funnel[slot, report.reason % FUNNEL_ACCEPTED] += 1
         n_logs = log_signal(state, slot, _P_FAILED, np.int64(report.reason), now_ns, report.seq, logs, n_logs)
     state.control[C_REPORTS] += 1
     mark_dirty(state.trade, slot, state.control)

@@ -22,12 +22,6 @@ _WATCHING, _ORDER_PLACED = int(State.WATCHING_LONG), int(State.ORDER_PLACED)
 
 
 @kernel
-def count_look(state, slot, index):  # type: ignore[no-untyped-def]
-    """One look at the slot (TIMER) ended at gate `index` of the list; N_GATES = nothing is shut."""
-    state.funnel[slot, index] += 1
-
-
-@kernel
 def decision_due(state, slot, gate, moved, now_ns):  # type: ignore[no-untyped-def]
     """True when the evaluation of now has to be written down: a score over watch or a signal alive, and something new,
     or `record_every_ns` since the last. What flickers is written at most every `record_gap_ns`."""

@@ -13,8 +13,7 @@ import numpy as np
 from core.book.kernels import DEFAULT_LEVELS, Book, new_book
 from core.candles.kernels import Candles, new_candles
 from core.constants import MAX_IDS, MAX_OUTSTANDING
-from core.decision import DECISION
-from core.engine.gate_list import N_GATES
+from core.decision import DECISION, N_FUNNEL
 from core.enums import DataState, FeedState
 from core.features.kernels import FeatureState, new_features, on_broken
 from core.jit import kernel
@@ -81,7 +80,7 @@ class EngineState(NamedTuple):
     first: Any  # int64[states + 1]
     interest: Any  # int64[states]
     decisions: Any  # DECISION[MAX_DECISIONS]: see engine/decision.py
-    funnel: Any  # int64[cap, N_GATES + 2]: looks (TIMERs) that ended at each gate, then those at none, then entries
+    funnel: Any  # int64[cap, N_FUNNEL]: see FUNNEL.looks
     raw: Any  # f8[N_SIGNALS] scratch
     shares: Any  # f8[N_PENALTIES] scratch
     inputs: Any  # INPUTS[1] scratch
@@ -120,7 +119,7 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         first=first,
         interest=interest,
         decisions=np.zeros(MAX_DECISIONS, DECISION.dtype),
-        funnel=np.zeros((cap, N_GATES + 2), np.int64),
+        funnel=np.zeros((cap, N_FUNNEL), np.int64),
         raw=np.zeros(N_SIGNALS),
         shares=np.zeros(N_PENALTIES),
         inputs=np.zeros(1, INPUTS.dtype),
