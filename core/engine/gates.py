@@ -26,7 +26,8 @@ _OK, _CONNECTED = int(DataState.OK), int(FeedState.CONNECTED)
 _PAUSE_BIT, _KILL_BIT, _DEGRADED_BIT = int(ControlBits.PAUSE), int(ControlBits.KILL), int(ControlBits.DEGRADED)
 _GLOBAL_NORMAL = int(GlobalRegime.GLOBAL_NORMAL)
 _NORMAL, _COOLDOWN_DONE = int(Regime.NORMAL), int(Regime.COOLDOWN_DONE)
-_S_COOLDOWN = int(State.COOLDOWN)
+_S_COOLDOWN, _S_WATCHING = int(State.COOLDOWN), int(State.WATCHING_LONG)
+_S_ARMED, _S_ORDER_PLACED = int(State.ARMED_LONG), int(State.ORDER_PLACED)
 _BLACKLISTED = 2  # SYMBOL.flags
 
 
@@ -70,7 +71,10 @@ def check_gate(state, slot, k, now_ns):  # type: ignore[no-untyped-def]
             score = row.score_long
         elif side < 0:
             score = row.score_short
-        limit = (row.watch if k == _SCORE_WATCH else row.arm) - par.hysteresis
+        limit = row.watch if k == _SCORE_WATCH else row.arm
+        held = row.state >= (_S_WATCHING if k == _SCORE_WATCH else _S_ARMED) and row.state <= _S_ORDER_PLACED
+        if held:  # a threshold once passed is left only this far below it
+            limit -= par.hysteresis
         return score >= limit, score, limit
     if k == _NEWS:
         return not x.news >= par.news_veto, x.news, par.news_veto
