@@ -47,7 +47,7 @@ def one_sidedness(delta, volume, full):  # type: ignore[no-untyped-def]
     """Signed share of one-sided volume, counted in full from `full`; no trades speak for no side (0), unknown is nan."""
     if volume > 0.0:
         return clip1(delta / volume / full)
-    return 0.0 * volume
+    return 0.0 * (delta + volume)
 
 
 @kernel
