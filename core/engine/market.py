@@ -20,6 +20,7 @@ from core.features.kernels import (
     on_ticker,
     on_trades,
 )
+from core.features.walls import walls_broken
 from core.jit import kernel
 from core.score.kernels import reset_score
 from core.tape.kernels import append
@@ -52,6 +53,7 @@ def quarantine(state, slot, reason, wish):  # type: ignore[no-untyped-def]
     """The book of the slot is not believed any more: book features and scores start over."""
     break_book(state.trade, slot, state.control, state.resync_wish, reason, wish)
     on_broken(state.features, slot)
+    walls_broken(state.walls, slot)
     reset_score(state.trade, slot, state.signals, state.terms)
 
 
@@ -145,6 +147,7 @@ def take_data_state(state, slot, data_state, reason):  # type: ignore[no-untyped
             return
     elif data_state != _STALE:
         on_broken(state.features, slot)
+        walls_broken(state.walls, slot)
         reset_score(state.trade, slot, state.signals, state.terms)
         row.crossed_ns = 0
     elif row.data_state != _OK:

@@ -20,6 +20,7 @@ from core.engine.state import (
 )
 from core.enums import DataReason, DataState, State
 from core.features.kernels import DEFAULT_BASELINE_NS, DEFAULT_VOLATILITY_NS, configure, list_symbol, on_timer
+from core.features.walls import list_walls
 from core.jit import kernel
 from core.params import PARAMS_CELLS
 from core.records import CELL_WORDS, SYMBOL
@@ -66,6 +67,7 @@ def _forget_data(state, slot, ts_ns):  # type: ignore[no-untyped-def]
     tape_kernels.clear(state.tape, slot)
     candle_kernels.clear(state.candles, slot)
     list_symbol(state.features, slot, symbol.tick_size, symbol.lot_size, ts_ns)
+    list_walls(state.walls, slot, symbol.tick_size, symbol.lot_size)
     reset_score(state.trade, slot, state.signals, state.terms)
     row = state.trade[slot]
     row.data_state = _WARMUP
@@ -161,6 +163,9 @@ def sweep(state, is_timer, trades, ts_ns, seq, mono_ns, out, n_out, logs, n_logs
                     row.touched = 0
                     digest = fold(row.digest, np.int64(TAG_FEATURES))
                     words = state.feature_words
+                    for k in range(words.shape[1]):
+                        digest = fold(digest, np.int64(words[slot, k]))
+                    words = state.wall_words
                     for k in range(words.shape[1]):
                         digest = fold(digest, np.int64(words[slot, k]))
                     row.digest = digest
