@@ -11,12 +11,12 @@ import math
 import numpy as np
 
 from config.schema import Settings
-from core.constants import BPS_PER_PCT, E8_PER_BPS, E8_PER_PCT, NS_PER_MS, NS_PER_S
+from core.constants import BPS_PER_PCT, E8_PER_BPS, E8_PER_PCT, NS_PER_MS, NS_PER_S, TIMER_NS
 from core.records import CELL_BYTES, _record
 from core.score.terms import PENALTY_KEYS, WEIGHT_KEYS
 
 PARAMS = _record(
-    "PARAMS", 768, "every tunable of the kernels; payload of CONFIG events",
+    "PARAMS", 896, "every tunable of the kernels; payload of CONFIG events",
     ("config_version", "i8", "1", "version of the configuration, from 1"),
     ("latency_ns", "i8", "ns", "decision to exchange; also the time a report needs back"),
     ("maker_deadline_ns", "i8", "ns", "an unfilled maker entry turns taker after this"),
@@ -89,7 +89,24 @@ PARAMS = _record(
     ("global_vol_panic_bps", "f8", "bps", "PANIC over it"),
     ("global_shock_off_bps", "f8", "bps", "BTC or ETH move of one minute: RISK_OFF over it"),
     ("global_shock_panic_bps", "f8", "bps", "PANIC over it"),
-    ("reserved", "(16,)u1", "", "zero"),
+    ("depth_average_s", "i8", "s", "averages of depth and level size reach this far back"),
+    ("zone_ticks", "i8", "ticks", "near depth zone, from the touch of its side"),
+    ("zone_bps", "f8", "bps", "wider depth zone, from the touch of its side"),
+    ("wall_x", "f8", "x", "a level of so many average levels is a wall"),
+    ("wall_leave_x", "f8", "x", "and is one until it shows less than this"),
+    ("wall_min_usdt", "f8", "USDT", "no wall below this value"),
+    ("wall_reach_bps", "f8", "bps", "walls are looked for this far from the mid"),
+    ("wall_full_x", "f8", "x", "size that counts fully in the scores"),
+    ("wall_near_bps", "f8", "bps", "distance at which a wall counts half"),
+    ("wall_age_s", "f8", "s", "age at which a wall counts half"),
+    ("wall_match_ns", "i8", "ns", "a trade explains a decrease of its level this long before and after"),
+    ("wall_absorb_share", "f8", "1", "ABSORBING when trades have eaten this share of the wall"),
+    ("wall_move_bps", "f8", "bps", "a wall that reappears this near has moved ..."),
+    ("wall_move_size", "f8", "1", "... when its size differs by at most this share"),
+    ("spoof_verdict", "f8", "1", "evidence from which a pulled wall is called SPOOFING"),
+    ("spoof_life_s", "f8", "s", "a pulled wall that stood this long counts half"),
+    ("spoof_keep", "f8", "1", "part of the evidence left after 100 ms (from walls.half_life_s)"),
+    ("iceberg_refills", "i8", "1", "refills from which a level is called an iceberg"),
 )
 PARAMS_CELLS = PARAMS.size // CELL_BYTES
 assert PARAMS.size % CELL_BYTES == 0 and PARAMS.size <= 1024
@@ -105,6 +122,7 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
     trading, safety, thresholds = settings.trading, settings.safety, settings.thresholds
     score, windows, pump = thresholds.score, thresholds.windows, thresholds.pump
     signal, zone, skip = thresholds.signal, thresholds.zone, settings.skip
+    depth, walls = thresholds.depth, thresholds.walls
     values: dict[str, object] = {
         "config_version": version,
         "latency_ns": _ns(trading.orders.latency_ms, NS_PER_MS),
@@ -178,6 +196,24 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
         "global_vol_panic_bps": 150.0,
         "global_shock_off_bps": 100.0,
         "global_shock_panic_bps": 300.0,
+        "depth_average_s": _ns(depth.average_s, 1),
+        "zone_ticks": depth.zone_ticks,
+        "zone_bps": depth.zone_bps,
+        "wall_x": walls.size_x,
+        "wall_leave_x": min(walls.leave_x, walls.size_x),
+        "wall_min_usdt": walls.min_usdt,
+        "wall_reach_bps": walls.reach_bps,
+        "wall_full_x": max(walls.full_x, walls.size_x),
+        "wall_near_bps": walls.near_bps,
+        "wall_age_s": walls.age_s,
+        "wall_match_ns": _ns(walls.match_ms, NS_PER_MS),
+        "wall_absorb_share": walls.absorb_share_pct / 100.0,
+        "wall_move_bps": walls.move_bps,
+        "wall_move_size": walls.move_size_pct / 100.0,
+        "spoof_verdict": walls.spoof_verdict,
+        "spoof_life_s": walls.spoof_life_s,
+        "spoof_keep": 0.5 ** (TIMER_NS / NS_PER_S / walls.half_life_s),
+        "iceberg_refills": walls.iceberg_refills,
     }
     for name, value in values.items():
         row[name] = value

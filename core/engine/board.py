@@ -17,6 +17,7 @@ from core.engine.market import slot_of_symbol
 from core.engine.state import C_DIRTY, C_N_SLOTS, C_ROW_CURSOR
 from core.enums import Regime
 from core.features.records import FEATURE_NAMES
+from core.features.walls_records import WALLS
 from core.jit import kernel
 from core.score.terms import N_TERMS, TERM_NAMES
 from core.tape.kernels import TAPE_LENGTH
@@ -26,6 +27,7 @@ FLAG_NEWS, FLAG_LIQUIDATIONS = 4, 8
 _NEWS_DRIVEN = int(Regime.NEWS_DRIVEN)
 VOLATILITY_TERM = TERM_NAMES.index("volatility")  # column of `signals`
 N_FEATURES = len(FEATURE_NAMES)
+N_WALLS = len(WALLS.fields)
 
 
 @kernel
@@ -58,9 +60,10 @@ def _fill_row(state, slot, dst, k):  # type: ignore[no-untyped-def]
     row.score_short_e2 = _e2(trade.score_short)
     row.watch_e2 = _e2(trade.watch)
     row.arm_e2 = _e2(trade.arm)
-    row.spoof_e2 = 0
-    row.wall_support_e2 = 0
-    row.wall_resistance_e2 = 0
+    walls = state.walls.row[slot]
+    row.spoof_e2 = _e2(walls.spoof)
+    row.wall_support_e2 = _e2(walls.wall_support)
+    row.wall_resistance_e2 = _e2(walls.wall_resistance)
     row.news_e2 = 0
     row.volatility_e2 = _e2(100.0 * state.signals[slot, VOLATILITY_TERM])
     row.bid_ticks, row.bid_lots = best(state.book, slot, BIDS)
@@ -120,6 +123,8 @@ def fill_features(state, slot, dst):  # type: ignore[no-untyped-def]
     """Every feature of the slot into dst f8[N_ALL_FEATURES], in the order of core/features/registry.py."""
     for k in range(N_FEATURES):
         dst[k] = state.feature_values[slot, k]
+    for k in range(N_WALLS):
+        dst[N_FEATURES + k] = state.wall_values[slot, k]
 
 
 @kernel

@@ -16,6 +16,7 @@ from core.constants import MAX_IDS, MAX_OUTSTANDING
 from core.decision import DECISION, N_FUNNEL
 from core.enums import DataState, FeedState
 from core.features.kernels import FeatureState, new_features, on_broken
+from core.features.walls import WallState, new_walls, walls_broken
 from core.jit import kernel
 from core.params import PARAMS
 from core.records import SYMBOL
@@ -62,6 +63,7 @@ class EngineState(NamedTuple):
     tape: Tape
     candles: Candles
     features: FeatureState
+    walls: WallState
     desk: Desk
     symbols: Any  # SYMBOL[cap]
     symbol_words: Any  # the same memory, int64[cap, words]
@@ -76,6 +78,8 @@ class EngineState(NamedTuple):
     terms: Any  # f8[cap, 2, N_TERMS] score contributions, long and short
     feature_values: Any  # f8[cap, words]: the FEATURES rows as a matrix
     feature_words: Any  # uint64[cap, words]: the FEATURES rows as bits, for the digest
+    wall_values: Any  # f8[cap, words]: the WALLS rows as a matrix
+    wall_words: Any  # uint64[cap, words]: the WALLS rows as bits, for the digest
     rows: Any  # int64[n, 4]: the compiled state table
     first: Any  # int64[states + 1]
     interest: Any  # int64[states]
@@ -90,6 +94,7 @@ class EngineState(NamedTuple):
 def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> EngineState:
     """An engine for `cap` symbols (ever). Nothing happens before a CONFIG event brought the parameters."""
     features = new_features(cap)
+    walls = new_walls(cap)
     symbols = np.zeros(cap, SYMBOL.dtype)
     params = np.zeros(1, PARAMS.dtype)
     control = np.zeros(C_WORDS, np.int64)
@@ -101,6 +106,7 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         tape=new_tape(cap),
         candles=new_candles(cap),
         features=features,
+        walls=walls,
         desk=new_desk(cap),
         symbols=symbols,
         symbol_words=symbols.view(np.int64).reshape(cap, -1),
@@ -115,6 +121,8 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         terms=np.full((cap, 2, N_TERMS), np.nan),
         feature_values=features.row.view(np.float64).reshape(cap, -1),
         feature_words=features.row.view(np.uint64).reshape(cap, -1),
+        wall_values=walls.row.view(np.float64).reshape(cap, -1),
+        wall_words=walls.row.view(np.uint64).reshape(cap, -1),
         rows=rows,
         first=first,
         interest=interest,
@@ -185,6 +193,7 @@ def mark_all_broken(state, reason, ts_ns, seq, wish):  # type: ignore[no-untyped
         if state.trade[slot].active != 0:
             break_book(state.trade, slot, state.control, state.resync_wish, reason, wish)
             on_broken(state.features, slot)
+            walls_broken(state.walls, slot)
             reset_score(state.trade, slot, state.signals, state.terms)
             state.trade[slot].seq = seq
             state.trade[slot].ts_recv_ns = ts_ns
