@@ -138,12 +138,23 @@ class Pump(Section, frozen=True):
     blowoff_pct: Positive = 6.0
     dump_pct: Positive = 2.5
     cooldown_s: Positive = 60.0
+    baseline_s: Positive = 300.0  # what volume is compared with
+    baseline_minimum_s: Positive = 20.0  # a younger baseline tells nothing
+
+
+class Volatility(Section, frozen=True):
+    window_s: Positive = 60.0  # realised volatility
+    minimum_s: Positive = 5.0
+    atr_candles: PositiveCount = 14  # closed 1 s / 3 s candles in a micro-ATR
+    atr_minimum: PositiveCount = 3
+    provisional_s: Positive = 0.8  # until then an estimate from the mid, once it is known this long
 
 
 class Thresholds(Section, frozen=True):
     score: Score = field(default_factory=Score)
     windows: Windows = field(default_factory=Windows)
     pump: Pump = field(default_factory=Pump)
+    volatility: Volatility = field(default_factory=Volatility)
 
 
 # --- symbols.toml ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from core.constants import E8_PER_BPS, E8_PER_PCT, MAX_ATTEMPTS, NS_PER_MS, NS_P
 from core.records import CELL_BYTES, _record
 
 PARAMS = _record(
-    "PARAMS", 640, "every tunable of the kernels; payload of CONFIG events",
+    "PARAMS", 704, "every tunable of the kernels; payload of CONFIG events",
     ("config_version", "i8", "1", "version of the configuration, from 1"),
     ("latency_ns", "i8", "ns", "decision to exchange; also the time a report needs back"),
     ("maker_deadline_ns", "i8", "ns", "an unfilled maker entry turns taker after this"),
@@ -38,6 +38,13 @@ PARAMS = _record(
     ("pump_cooldown_ns", "i8", "ns", "rest after a pump"),
     ("pump_dwell_ns", "i8", "ns", "shortest stay in a pump state"),
     ("news_listing_ns", "i8", "ns", "a new listing is news-driven this long"),
+    ("volatility_window_ns", "i8", "ns", "window of the realised volatility"),
+    ("volatility_minimum_ns", "i8", "ns", "of it must be known"),
+    ("atr_candles", "i8", "1", "closed candles in a micro-ATR"),
+    ("atr_minimum", "i8", "1", "of which this many must be there"),
+    ("provisional_ns", "i8", "ns", "mid known this long: a micro-ATR is estimated from it until there are candles"),
+    ("baseline_ns", "i8", "ns", "what volume and trades are compared with"),
+    ("baseline_minimum_ns", "i8", "ns", "of it must have passed"),
     ("start_balance_e8", "i8", "1e-8 USDT", "paper balance"),
     ("margin_per_trade_e8", "i8", "1e-8 USDT", "margin of one entry"),
     ("leverage_e2", "i8", "1e-2", "leverage"),
@@ -70,7 +77,7 @@ PARAMS = _record(
     ("global_vol_panic_bps", "f8", "bps", "PANIC over it"),
     ("global_shock_off_bps", "f8", "bps", "BTC or ETH move of one minute: RISK_OFF over it"),
     ("global_shock_panic_bps", "f8", "bps", "PANIC over it"),
-    ("reserved", "(160,)u1", "", "zero"),
+    ("reserved", "(168,)u1", "", "zero"),
 )
 PARAMS_CELLS = PARAMS.size // CELL_BYTES
 assert PARAMS.size % CELL_BYTES == 0 and PARAMS.size <= 1024
@@ -85,6 +92,7 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
     row = np.zeros(1, PARAMS.dtype)
     trading, safety, thresholds = settings.trading, settings.safety, settings.thresholds
     score, windows, pump = thresholds.score, thresholds.windows, thresholds.pump
+    volatility = thresholds.volatility
     values: dict[str, object] = {
         "config_version": version,
         "latency_ns": _ns(trading.orders.latency_ms, NS_PER_MS),
@@ -108,6 +116,13 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
         "pump_cooldown_ns": _ns(pump.cooldown_s, NS_PER_S),
         "pump_dwell_ns": 2 * NS_PER_S,  # long enough not to flicker, short enough for a flash pump
         "news_listing_ns": 300 * NS_PER_S,
+        "volatility_window_ns": _ns(volatility.window_s, NS_PER_S),
+        "volatility_minimum_ns": _ns(volatility.minimum_s, NS_PER_S),
+        "atr_candles": volatility.atr_candles,
+        "atr_minimum": volatility.atr_minimum,
+        "provisional_ns": _ns(volatility.provisional_s, NS_PER_S),
+        "baseline_ns": _ns(pump.baseline_s, NS_PER_S),
+        "baseline_minimum_ns": _ns(pump.baseline_minimum_s, NS_PER_S),
         "start_balance_e8": _ns(trading.account.start_balance_usdt, 100_000_000),
         "margin_per_trade_e8": _ns(trading.account.margin_per_trade_usdt, 100_000_000),
         "leverage_e2": _ns(trading.account.leverage, 100),

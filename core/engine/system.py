@@ -19,7 +19,7 @@ from core.engine.state import (
     mark_dirty,
 )
 from core.enums import DataReason, DataState, State
-from core.features.kernels import DEFAULT_BASELINE_NS, DEFAULT_VOLATILITY_NS, configure, list_symbol, on_timer
+from core.features.kernels import configure, list_symbol, on_timer
 from core.jit import kernel
 from core.params import PARAMS_CELLS
 from core.records import CELL_WORDS, SYMBOL
@@ -28,8 +28,6 @@ from core.sim.desk import MATCH_BOOK_OK, desk_clear, desk_match
 from core.tape import kernels as tape_kernels
 
 ZERO = np.int64(0)
-BASELINE_NS = np.int64(DEFAULT_BASELINE_NS)
-VOLATILITY_NS = np.int64(DEFAULT_VOLATILITY_NS)
 SYMBOL_CELLS = SYMBOL.size // 64
 _W_TICK, _W_LOT = SYMBOL.dtype.fields["tick_mant"][1] // 8, SYMBOL.dtype.fields["lot_mant"][1] // 8  # type: ignore[index]
 _W_EXP = SYMBOL.dtype.fields["price_exp"][1] // 8  # type: ignore[index]
@@ -51,11 +49,7 @@ def take_params(state, cells, first):  # type: ignore[no-untyped-def]
     for c in range(PARAMS_CELLS):
         for w in range(CELL_WORDS):
             state.params_words[c * CELL_WORDS + w] = cells[first + c, w]
-    par = state.params[0]
-    configure(
-        state.features, par.flow_fast_ns, par.flow_slow_ns, par.pump_window_ns, VOLATILITY_NS, BASELINE_NS,
-        par.imbalance_levels, par.warmup_ns,
-    )
+    configure(state.features, state.params)
 
 
 @kernel
