@@ -15,6 +15,7 @@ from core.candles.kernels import Candles, new_candles
 from core.constants import MAX_IDS, MAX_OUTSTANDING
 from core.enums import DataState, FeedState
 from core.features.kernels import FeatureState, new_features, on_broken
+from core.features.moves import MovesState, moves_on_broken, new_moves
 from core.jit import kernel
 from core.params import PARAMS
 from core.records import SYMBOL
@@ -58,6 +59,7 @@ class EngineState(NamedTuple):
     tape: Tape
     candles: Candles
     features: FeatureState
+    moves: MovesState
     desk: Desk
     symbols: Any  # SYMBOL[cap]
     symbol_words: Any  # the same memory, int64[cap, words]
@@ -72,6 +74,8 @@ class EngineState(NamedTuple):
     terms: Any  # f8[cap, 2, N_TERMS] score contributions, long and short
     feature_values: Any  # f8[cap, words]: the FEATURES rows as a matrix
     feature_words: Any  # uint64[cap, words]: the FEATURES rows as bits, for the digest
+    move_values: Any  # f8[cap, words]: the MOVES rows as a matrix
+    move_words: Any  # uint64[cap, words]: the MOVES rows as bits
     rows: Any  # int64[n, 4]: the compiled state table
     first: Any  # int64[states + 1]
     interest: Any  # int64[states]
@@ -82,6 +86,7 @@ class EngineState(NamedTuple):
 def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> EngineState:
     """An engine for `cap` symbols (ever). Nothing happens before a CONFIG event brought the parameters."""
     features = new_features(cap)
+    moves = new_moves(cap)
     symbols = np.zeros(cap, SYMBOL.dtype)
     params = np.zeros(1, PARAMS.dtype)
     control = np.zeros(C_WORDS, np.int64)
@@ -93,6 +98,7 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         tape=new_tape(cap),
         candles=new_candles(cap),
         features=features,
+        moves=moves,
         desk=new_desk(cap),
         symbols=symbols,
         symbol_words=symbols.view(np.int64).reshape(cap, -1),
@@ -107,6 +113,8 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         terms=np.zeros((cap, 2, N_TERMS)),
         feature_values=features.row.view(np.float64).reshape(cap, -1),
         feature_words=features.row.view(np.uint64).reshape(cap, -1),
+        move_values=moves.row.view(np.float64).reshape(cap, -1),
+        move_words=moves.row.view(np.uint64).reshape(cap, -1),
         rows=rows,
         first=first,
         interest=interest,
@@ -173,6 +181,7 @@ def mark_all_broken(state, reason, ts_ns, seq, wish):  # type: ignore[no-untyped
         if state.trade[slot].active != 0:
             break_book(state.trade, slot, state.control, state.resync_wish, reason, wish)
             on_broken(state.features, slot)
+            moves_on_broken(state.moves, slot)
             reset_score(state.trade, slot, state.signals, state.terms)
             state.trade[slot].seq = seq
             state.trade[slot].ts_recv_ns = ts_ns

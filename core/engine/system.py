@@ -20,6 +20,7 @@ from core.engine.state import (
 )
 from core.enums import DataReason, DataState, State
 from core.features.kernels import configure, list_symbol, on_timer
+from core.features.moves import configure_moves, list_moves, list_news, moves_on_timer
 from core.jit import kernel
 from core.params import PARAMS_CELLS
 from core.records import CELL_WORDS, SYMBOL
@@ -50,6 +51,7 @@ def take_params(state, cells, first):  # type: ignore[no-untyped-def]
         for w in range(CELL_WORDS):
             state.params_words[c * CELL_WORDS + w] = cells[first + c, w]
     configure(state.features, state.params)
+    configure_moves(state.moves, state.features, state.params)
 
 
 @kernel
@@ -60,6 +62,7 @@ def _forget_data(state, slot, ts_ns):  # type: ignore[no-untyped-def]
     tape_kernels.clear(state.tape, slot)
     candle_kernels.clear(state.candles, slot)
     list_symbol(state.features, slot, symbol.tick_size, symbol.lot_size, ts_ns)
+    list_moves(state.moves, slot, ts_ns)
     reset_score(state.trade, slot, state.signals, state.terms)
     row = state.trade[slot]
     row.data_state = _WARMUP
@@ -104,6 +107,7 @@ def take_listing(state, symbol_id, cells, first, ts_ns):  # type: ignore[no-unty
         if not same and not fresh:
             state.resync_wish[slot] += 1
             state.control[C_RESYNCS] += 1
+    list_news(state.moves, slot, state.symbols, state.params, ts_ns, np.int64(fresh))
     row.active = 1
     row.leaving = 0
     mark_dirty(state.trade, slot, state.control)
@@ -149,6 +153,7 @@ def sweep(state, is_timer, trades, ts_ns, seq, mono_ns, out, n_out, logs, n_logs
             first_message = n_out
             if is_timer:
                 on_timer(state.features, state.candles, slot, ts_ns)
+                moves_on_timer(state.moves, state.features, slot, ts_ns, state.symbols, state.params)
                 if row.crossed_ns != 0:
                     n_logs = check_crossed(state, slot, ts_ns, seq, logs, n_logs)
                 if row.touched != 0:
@@ -157,6 +162,9 @@ def sweep(state, is_timer, trades, ts_ns, seq, mono_ns, out, n_out, logs, n_logs
                     words = state.feature_words
                     for k in range(words.shape[1]):
                         digest = fold(digest, np.int64(words[slot, k]))
+                    move_words = state.move_words
+                    for k in range(move_words.shape[1]):
+                        digest = fold(digest, np.int64(move_words[slot, k]))
                     row.digest = digest
                     mark_dirty(state.trade, slot, control)
             n_out, n_logs = decide(state, slot, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)

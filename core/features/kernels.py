@@ -20,6 +20,7 @@ from core.features.windows import (
     FeatureState,
     clear_flow,
     close_second,
+    length,
     new_features,
     open_bucket,
     skip_seconds,
@@ -30,8 +31,8 @@ from core.records import TICKER
 from core.tape.kernels import BLOCK_TRADE
 
 __all__ = [
-    "DEFAULT_CONFIG", "N_BUCKETS", "N_SECONDS", "FeatureState", "configure", "list_symbol", "new_features", "on_book", "on_broken", "on_liquidations", "on_ticker", "on_timer",
-    "on_trades", "sum_windows", "ticker_record",
+    "DEFAULT_CONFIG", "N_BUCKETS", "N_SECONDS", "FeatureState", "configure", "list_symbol", "new_features", "on_book",
+    "on_broken", "on_liquidations", "on_ticker", "on_timer", "on_trades", "sum_windows", "ticker_record",
     "T_LAST", "T_MARK", "T_INDEX", "T_OPEN_INTEREST", "T_TURNOVER24H", "T_FUNDING_RATE", "T_NEXT_FUNDING", "T_CHANGE24H",
 ]  # fmt: skip
 
@@ -205,12 +206,6 @@ def _refresh_ticker(row, ticker, slot):  # type: ignore[no-untyped-def]
         out.open_interest = ticker[slot, T_OPEN_INTEREST] / 1e4
 
 
-@kernel
-def _length(span_ns, unit_ns, longest):  # type: ignore[no-untyped-def]
-    """A span in whole units, at least one and at most `longest`."""
-    return max(min((span_ns + unit_ns // 2) // unit_ns, longest), 1)
-
-
 # --- events ----------------------------------------------------------------------------------------------------------
 @kernel
 def configure(state, params):  # type: ignore[no-untyped-def]
@@ -222,17 +217,17 @@ def configure(state, params):  # type: ignore[no-untyped-def]
     _, track, fast, slow, bucket, second, _, config = state
     cfg = config[0]
     par = params[0]
-    cfg.fast_buckets = _length(par.flow_fast_ns, _BUCKET, _MOST_BUCKETS)
-    cfg.slow_buckets = _length(par.flow_slow_ns, _BUCKET, _MOST_BUCKETS)
+    cfg.fast_buckets = length(par.flow_fast_ns, _BUCKET, _MOST_BUCKETS)
+    cfg.slow_buckets = length(par.flow_slow_ns, _BUCKET, _MOST_BUCKETS)
     cfg.slow_s = (cfg.slow_buckets + 9) // 10
-    cfg.change_s = _length(par.pump_window_ns, _SECOND, _MOST_SECONDS)
-    cfg.volatility_s = _length(par.volatility_window_ns, _SECOND, _MOST_SECONDS)
-    cfg.volatility_minimum = _length(par.volatility_minimum_ns, _SECOND, cfg.volatility_s)
-    cfg.baseline_s = _length(par.baseline_ns, _SECOND, _MOST_SECONDS + 1 - cfg.slow_s)
-    cfg.baseline_minimum_s = _length(par.baseline_minimum_ns, _SECOND, cfg.baseline_s)
+    cfg.change_s = length(par.pump_windows_ns[2], _SECOND, _MOST_SECONDS)
+    cfg.volatility_s = length(par.volatility_window_ns, _SECOND, _MOST_SECONDS)
+    cfg.volatility_minimum = length(par.volatility_minimum_ns, _SECOND, cfg.volatility_s)
+    cfg.baseline_s = length(par.baseline_ns, _SECOND, _MOST_SECONDS + 1 - cfg.slow_s)
+    cfg.baseline_minimum_s = length(par.baseline_minimum_ns, _SECOND, cfg.baseline_s)
     cfg.atr_candles = par.atr_candles
     cfg.atr_minimum = par.atr_minimum
-    cfg.provisional_minimum = _length(par.provisional_ns, _BUCKET, cfg.slow_buckets - 1)
+    cfg.provisional_minimum = length(par.provisional_ns, _BUCKET, cfg.slow_buckets - 1)
     cfg.levels = max(par.imbalance_levels, 1)
     cfg.warmup_ns = par.warmup_ns
     for slot in range(track.shape[0]):

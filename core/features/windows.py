@@ -71,6 +71,12 @@ def new_features(cap: int) -> FeatureState:
 
 
 @kernel
+def length(span_ns, unit_ns, longest):  # type: ignore[no-untyped-def]
+    """A span in whole units, at least one and at most `longest`."""
+    return max(min((span_ns + unit_ns // 2) // unit_ns, longest), 1)
+
+
+@kernel
 def clear_flow(flow):  # type: ignore[no-untyped-def]
     flow.buy_value = 0
     flow.sell_value = 0

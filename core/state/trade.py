@@ -36,7 +36,8 @@ TRADE_STATE = _record(
     ("regime_ns", "i8", "ns", "since when"),
     ("pump", "i8", "Pump", "pump state"),
     ("pump_ns", "i8", "ns", "since when"),
-    ("pump_top", "f8", "ticks", "highest mid since the pump began"),
+    ("pump_top", "f8", "ticks", "highest mid of the pump; 0 = none"),
+    ("pump_top_ns", "i8", "ns", "when it was reached"),
     ("score_long", "f8", "score", "FinalScalpScoreLong"),
     ("score_short", "f8", "score", "FinalScalpScoreShort"),
     ("score_ns", "i8", "ns", "event time of the last score"),
@@ -55,5 +56,5 @@ TRADE_STATE = _record(
     ("ignored_deltas", "i8", "1", "deltas dropped because the book was not believed"),
     ("digest", "u8", "1", "running digest of the decisions of this symbol"),
     ("book_digest", "u8", "1", "digest of the book, set when a tape ends"),
-    ("reserved", "(56,)u1", "", "zero"),
+    ("reserved", "(48,)u1", "", "zero"),
 )

@@ -143,9 +143,9 @@ class NaiveFeatures:
             fast, provisional = estimate * math.sqrt(10), 2.0 if estimate >= 0 else math.nan
         return {"atr_1s_bps": fast, "atr_3s_bps": slow, "atr_provisional": provisional}
 
-    def _change(self, mid2: int) -> float:
+    def change(self, mid2: int, change_s: int) -> float:
         second, first = self.now_ns // SECOND, self.start_ns // SECOND
-        s = max(second - 1 - self.change_s, first)
+        s = max(second - 1 - change_s, first)
         reference = 0
         while s < second and not reference:
             reference = self._carried_mid(s)
@@ -200,7 +200,7 @@ class NaiveFeatures:
             "atr_1s_bps": atrs["atr_1s_bps"],
             "atr_3s_bps": atrs["atr_3s_bps"],
             "realised_vol_bps": self._volatility(),
-            "change_1m_pct": self._change(mid2),
+            "change_1m_pct": self.change(mid2, self.change_s),
             "volume_surge": self._surge(far, slow_buckets),
             "last": self.trades[-1][2].price if self.trades else nan,
             "mark": mark if 6 in self.ticker else nan,

@@ -63,7 +63,7 @@ def test_detail() -> None:
     assert n > 10 and (np.diff(row["trade_ts_ns"][:n]) <= 0).all()  # newest first
     assert row["trade_ticks"][0] == state.tape.totals[4]["last_ticks"]
     for at, name in enumerate(ALL_FEATURE_NAMES):
-        assert name in FEATURE_NAMES
-        np.testing.assert_equal(row["features"][at], state.features.row[4][name])
+        table = state.features.row if name in FEATURE_NAMES else state.moves.row
+        np.testing.assert_equal(row["features"][at], table[4][name])
     terms = np.zeros((2, N_TERMS))
     assert fill_terms(state, 4, terms) == 1 and (terms == state.terms[4]).all() and fill_terms(state, 70, terms) == 0

@@ -278,10 +278,11 @@ def test_new_windows_are_as_if_they_had_always_been() -> None:
         pair.feed(event)
     params = params_row(Settings(), 1)
     for name, seconds in (
-        ("flow_fast", 2), ("flow_slow", 20), ("pump_window", 30), ("volatility_window", 40), ("baseline", 100),
+        ("flow_fast", 2), ("flow_slow", 20), ("volatility_window", 40), ("baseline", 100),
         ("warmup", 60),
     ):  # fmt: skip
         params[f"{name}_ns"] = seconds * SECOND
+    params["pump_windows_ns"] = 30 * SECOND
     params["imbalance_levels"] = 5
     K.configure(pair.state, params)
     t = pair.twin
@@ -298,8 +299,9 @@ def test_windows_beyond_the_rings_are_cut_to_them() -> None:
     state = K.new_features(1)
     params = params_row(Settings(), 1)
     params["flow_fast_ns"] = params["imbalance_levels"] = 0
-    for name in ("flow_slow", "pump_window", "volatility_window", "baseline"):
+    for name in ("flow_slow", "volatility_window", "baseline"):
         params[f"{name}_ns"] = 10**13
+    params["pump_windows_ns"] = 10**13
     K.configure(state, params)
     cfg = state.config[0]
     assert (cfg.fast_buckets, cfg.slow_buckets) == (1, K.N_BUCKETS - 1)
