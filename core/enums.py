@@ -29,6 +29,7 @@ class EventKind(IntEnum):
     GLOBAL = 23  # global regime inputs and verdict (payload: GLOBAL record)
     CONTROL = 24  # u = ControlBits in force from here on
     END = 25  # a tape is read to its end
+    NEWS = 26  # a news flag of a symbol (payload: NEWS record)
     PROFILE = 27  # profile of a symbol (payload: PROFILE record)
 
 
@@ -160,6 +161,20 @@ class Gate(IntEnum):
     ZONE = 34
 
 
+class NewsType(IntEnum):
+    """What a news flag is about."""
+
+    NONE = 0
+    LISTING = 1
+    DELISTING = 2
+    PARTNERSHIP = 3
+    UNLOCK = 4  # tokens come free
+    HACK = 5
+    REGULATION = 6
+    MACRO = 7
+    OTHER = 8
+
+
 class MessageKind(IntEnum):
     """Shard to execution."""
 
@@ -206,9 +221,9 @@ class LogKind(IntEnum):
     FILL = 4
     POSITION = 5
     RISK = 6  # a = Gate
-    PUMP = 7  # a = from, b = to
+    PUMP = 7  # a = from, b = to, c = row of the pump table, x = strongest change in thresholds, y = volume surge
     SPOOF = 8  # a wall was pulled; columns as WALL
-    NEWS = 9
+    NEWS = 9  # a = NewsType, b = 1 taken 0 weaker than the flag in force, x = impact, y = half-life s
     WALL = 10  # a = WallFate, b = side, c = price ticks, d, e, f = lots: peak, eaten, cancelled; x = size, y = age s
     REGIME = 11  # a = from, b = to
     GLOBAL_REGIME = 12

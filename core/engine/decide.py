@@ -28,9 +28,23 @@ from core.engine.state import (
     mark_dirty,
     put_log,
 )
-from core.enums import Cause, DataState, Gate, LogKind, MessageKind, OrderRole, ReportKind, Severity, SignalPhase, State
+from core.enums import (
+    Cause,
+    DataState,
+    Gate,
+    LogKind,
+    MessageKind,
+    OrderRole,
+    Pump,
+    ReportKind,
+    Severity,
+    SignalPhase,
+    State,
+)
+from core.features.costs import round_trip_fee_bps
 from core.jit import kernel
 from core.regime.kernels import update_regime
+from core.regime.pump import strongest
 from core.score.kernels import raw_signals, reset_score, update_score
 from core.sim.desk import desk_report, desk_stop, desk_target
 from core.state.kernels import B_REJECTED, conditions, find_row, plan_entry, take_report
@@ -41,6 +55,7 @@ ZERO = np.int64(0)
 MAX_MOVES = 4  # transitions of one symbol at one event: FLAT, WATCHING, ARMED, ORDER_PLACED
 
 _OK = int(DataState.OK)
+_P_DUMP = int(Pump.DUMP)
 _FLAT, _WATCHING_LONG = int(State.FLAT), int(State.WATCHING_LONG)
 _ARMED_LONG, _ARMED_SHORT, _COOLDOWN = int(State.ARMED_LONG), int(State.ARMED_SHORT), int(State.COOLDOWN)
 _START_SIGNAL, _ENTER, _CANCEL = int(Action.START_SIGNAL), int(Action.ENTER), int(Action.CANCEL)
@@ -136,7 +151,7 @@ def transition(state, slot, at, now_ns, seq, mono_ns, out, n_out, logs, n_logs):
     cause = state.rows[at, ROW_CAUSE]
     action = state.rows[at, ROW_ACTION]
     symbol_id = np.int64(state.symbols[slot].id)
-    tried = row.attempts > 0
+    tried = row.attempts > 0 and row.order_id != 0
     row.state = to
     if to != before:
         row.since_ns = now_ns
@@ -206,58 +221,45 @@ def transition(state, slot, at, now_ns, seq, mono_ns, out, n_out, logs, n_logs):
 
 
 @kernel
-def round_trip_fee_bps(symbols, slot, params):  # type: ignore[no-untyped-def]
-    """Fees of entering and leaving as taker, in bps: the worst the desk may charge. The settings' where the instrument
-    names none."""
-    fee_e8 = symbols[slot].taker_fee_e8
-    if fee_e8 == 0:
-        fee_e8 = params[0].taker_fee_e8
-    return 2.0 * fee_e8 / 1e4
-
-
-@kernel
 def update_regime_stage(state, slot, now_ns, seq, logs, n_logs):  # type: ignore[no-untyped-def]
     """Stage 'regime'. Returns n_logs."""
     row = state.trade[slot]
     feature = state.features.row[slot]
-    symbol = state.symbols[slot]
+    move = state.moves.row[slot]
     pump, regime = row.pump, row.regime
-    news = 0
-    if symbol.flags & 1 and now_ns - symbol.listed_ns < state.params[0].news_listing_ns:
-        news = 1
-    changed = update_regime(
-        state.trade, slot, feature.mid, feature.change_1m_pct, feature.volume_surge, feature.atr_1s_bps, news, now_ns,
-        state.params,
+    fired, changed = update_regime(
+        state.trade, slot, feature, move, state.walls.row[slot].thinning, state.walls.row[slot].spoof, now_ns, state.params
     )
-    if changed == 0:
+    if fired < 0 and changed == 0:
         return n_logs
-    symbol_id = np.int64(symbol.id)
+    symbol_id = np.int64(state.symbols[slot].id)
     fold_state(state.trade, slot, TAG_REGIME, row.pump, row.regime, ZERO, now_ns)
     mark_dirty(state.trade, slot, state.control)
-    if changed & 1:
-        n_logs = put_log(
-            logs, n_logs, _LOG_PUMP, _INFO, symbol_id, now_ns, seq, pump, row.pump, ZERO, ZERO, ZERO, ZERO,
-            feature.change_1m_pct, feature.volume_surge,
+    if fired >= 0:
+        sign = -1.0 if row.pump == _P_DUMP else 1.0
+        strength = strongest(
+            move.change_5s_pct, move.change_15s_pct, feature.change_1m_pct, move.change_5m_pct, sign, state.params
         )
-    if changed & 2:
+        n_logs = put_log(
+            logs, n_logs, _LOG_PUMP, _INFO, symbol_id, now_ns, seq, pump, row.pump, np.int64(fired), ZERO, ZERO, ZERO,
+            strength, feature.volume_surge,
+        )
+    if changed != 0:
         n_logs = put_log(
             logs, n_logs, _LOG_REGIME, _INFO, symbol_id, now_ns, seq, regime, row.regime, ZERO, ZERO, ZERO, ZERO,
-            feature.change_1m_pct, feature.volume_surge,
+            move.news_impact, feature.volume_surge,
         )
     return n_logs
 
 
 @kernel
 def update_score_stage(state, slot, now_ns):  # type: ignore[no-untyped-def]
-    """Stage 'score': costs, inputs, thresholds in force, both scores. MinMoveForProfit = fees x (1 + buffer) + spread."""
+    """Stage 'score': thresholds in force, inputs, both scores."""
     row = state.trade[slot]
-    feature = state.features.row[slot]
     par = state.params[0]
-    fees_bps = round_trip_fee_bps(state.symbols, slot, state.params)
-    row.min_move_bps = fees_bps * (1.0 + par.fee_buffer) + feature.spread_bps
     row.watch = par.watch[row.category] + row.profile_raise
     row.arm = par.arm[row.category] + row.profile_raise
-    gather_inputs(state, slot, row.min_move_bps)
+    gather_inputs(state, slot)
     if row.warm == 0 or row.data_state != _OK:
         if row.score_ns != 0:
             reset_score(state.trade, slot, state.signals, state.terms)

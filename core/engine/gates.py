@@ -94,7 +94,7 @@ def check_gate(state, slot, k, now_ns):  # type: ignore[no-untyped-def]
         return not listed, 1.0 if listed else 0.0, 0.0
     if k == _MIN_MOVE:
         reach = par.target_r * par.stop_max_bps
-        return row.min_move_bps <= reach, row.min_move_bps, reach
+        return x.min_move_bps <= reach, x.min_move_bps, reach
     if k == _ZONE:
         return row.zone_out_ns == 0, row.zone_distance_bps, 0.0
     if k == _SKIP_DAY:

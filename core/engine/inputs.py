@@ -11,11 +11,12 @@ _NAN = math.nan
 
 
 @kernel
-def gather_inputs(state, slot, min_move_bps):  # type: ignore[no-untyped-def]
+def gather_inputs(state, slot):  # type: ignore[no-untyped-def]
     """Fill `state.inputs` for the slot; what is not known is nan."""
     x = state.inputs[0]
     f = state.features.row[slot]
     w = state.walls.row[slot]
+    m = state.moves.row[slot]
     half_spread = 0.5 * f.spread_bps * f.mid * 1e-4
     x.imbalance_top = f.imbalance_top
     x.imbalance_levels = f.imbalance_n
@@ -33,15 +34,15 @@ def gather_inputs(state, slot, min_move_bps):  # type: ignore[no-untyped-def]
     x.volume_slow = f.buy_10s + f.sell_10s
     x.rate_slow = f.trades_per_s_10s
     x.streak = f.streak
-    x.vpin = _NAN
+    x.vpin = m.vpin
     x.atr_bps = f.atr_1s_bps
-    x.min_move_bps = min_move_bps
+    x.min_move_bps = m.min_move_bps
     x.spread_bps = f.spread_bps
-    x.liq_safety = _NAN
+    x.liq_safety = m.liq_safety
     x.spoof = w.spoof
     x.spoof_lean = w.spoof_lean
     x.layering = w.layering
-    x.news = _NAN
-    x.explosion = _NAN
+    x.news = m.news_impact
+    x.explosion = m.explosion
     x.wall_bid_bps = w.wall_bid_bps
     x.wall_ask_bps = w.wall_ask_bps

@@ -16,6 +16,7 @@ from core.constants import MAX_IDS, MAX_OUTSTANDING
 from core.decision import DECISION, N_FUNNEL
 from core.enums import DataState, FeedState
 from core.features.kernels import FeatureState, new_features, on_broken
+from core.features.moves import MovesState, moves_on_broken, new_moves
 from core.features.walls import WallState, new_walls, walls_broken
 from core.jit import kernel
 from core.params import PARAMS
@@ -64,6 +65,7 @@ class EngineState(NamedTuple):
     candles: Candles
     features: FeatureState
     walls: WallState
+    moves: MovesState
     desk: Desk
     symbols: Any  # SYMBOL[cap]
     symbol_words: Any  # the same memory, int64[cap, words]
@@ -80,6 +82,8 @@ class EngineState(NamedTuple):
     feature_words: Any  # uint64[cap, words]: the FEATURES rows as bits, for the digest
     wall_values: Any  # f8[cap, words]: the WALLS rows as a matrix
     wall_words: Any  # uint64[cap, words]: the WALLS rows as bits, for the digest
+    move_values: Any  # f8[cap, words]: the MOVES rows as a matrix
+    move_words: Any  # uint64[cap, words]: the MOVES rows as bits
     rows: Any  # int64[n, 4]: the compiled state table
     first: Any  # int64[states + 1]
     interest: Any  # int64[states]
@@ -95,6 +99,7 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
     """An engine for `cap` symbols (ever). Nothing happens before a CONFIG event brought the parameters."""
     features = new_features(cap)
     walls = new_walls(cap)
+    moves = new_moves(cap)
     symbols = np.zeros(cap, SYMBOL.dtype)
     params = np.zeros(1, PARAMS.dtype)
     control = np.zeros(C_WORDS, np.int64)
@@ -107,6 +112,7 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         candles=new_candles(cap),
         features=features,
         walls=walls,
+        moves=moves,
         desk=new_desk(cap),
         symbols=symbols,
         symbol_words=symbols.view(np.int64).reshape(cap, -1),
@@ -123,6 +129,8 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         feature_words=features.row.view(np.uint64).reshape(cap, -1),
         wall_values=walls.row.view(np.float64).reshape(cap, -1),
         wall_words=walls.row.view(np.uint64).reshape(cap, -1),
+        move_values=moves.row.view(np.float64).reshape(cap, -1),
+        move_words=moves.row.view(np.uint64).reshape(cap, -1),
         rows=rows,
         first=first,
         interest=interest,
@@ -194,6 +202,7 @@ def mark_all_broken(state, reason, ts_ns, seq, wish):  # type: ignore[no-untyped
             break_book(state.trade, slot, state.control, state.resync_wish, reason, wish)
             on_broken(state.features, slot)
             walls_broken(state.walls, slot)
+            moves_on_broken(state.moves, slot)
             reset_score(state.trade, slot, state.signals, state.terms)
             state.trade[slot].seq = seq
             state.trade[slot].ts_recv_ns = ts_ns

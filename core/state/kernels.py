@@ -14,6 +14,8 @@ from core.enums import (
     ReportKind,
     State,
 )
+from core.features.costs import min_move_bps as least_move_bps
+from core.features.costs import stop_distance_bps
 from core.jit import kernel
 from core.state.machine import CANCEL_MASK, EXIT_MASK, ROW_BIT, When
 from core.state.zone import zone_lost
@@ -219,10 +221,9 @@ def plan_entry(side, bid_ticks, ask_ticks, atr_bps, round_trip_fee_bps, plan, pa
     price = bid_ticks if side > 0 else ask_ticks
     if price <= 0 or ask_ticks <= bid_ticks or math.isnan(atr_bps):
         return 0
-    stop_bps = min(max(par.stop_atr * atr_bps, par.stop_min_bps), par.stop_max_bps)
-    spread_bps = (ask_ticks - bid_ticks) / price * 1e4
-    min_move_bps = round_trip_fee_bps * (1.0 + par.fee_buffer) + spread_bps
-    target_bps = max(par.target_r * stop_bps, min_move_bps)
+    stop_bps = stop_distance_bps(atr_bps, params)
+    least_bps = least_move_bps(round_trip_fee_bps, (ask_ticks - bid_ticks) / price * 1e4, params)
+    target_bps = max(par.target_r * stop_bps, least_bps)
     stop_distance = max(int(math.ceil(price * stop_bps * 1e-4)), 1)
     target_distance = max(int(math.ceil(price * target_bps * 1e-4)), 1)
     stop = price - side * stop_distance

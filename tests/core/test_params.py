@@ -32,14 +32,14 @@ def test_every_setting_travels() -> None:
     settings = msgspec.convert(
         {
             "trading": {"orders": {"latency_ms": 0.3}, "exits": {"stop_min_bps": 90.0, "break_even": False}},
-            "thresholds": {"signal": {"cooldown_s": 0.0}, "pump": {"change_pct": 1.5}},
+            "thresholds": {"signal": {"cooldown_s": 0.0}, "pump": {"dump_pct": 1.5}},
         },
         Settings,
     )
     row = params_row(settings, 2)[0]
     assert row["latency_ns"] == 300_000
     assert row["stop_min_bps"] == 90.0 and row["stop_max_bps"] == 90.0  # never an empty range
-    assert row["break_even"] == 0 and row["cooldown_ns"] == 0 and row["pump_change_pct"] == 1.5
+    assert row["break_even"] == 0 and row["cooldown_ns"] == 0 and row["pump_dump_pct"] == 1.5
 
 
 @pytest.mark.parametrize("name", [f.name for f in PARAMS.fields if f.name != "reserved"])

@@ -61,7 +61,7 @@ def test_detail() -> None:
     n = int(row["n_trades"])
     assert n > 10 and (np.diff(row["trade_ts_ns"][:n]) <= 0).all()  # newest first
     assert row["trade_ticks"][0] == state.tape.totals[4]["last_ticks"]
-    tables = (state.features.row, state.walls.row)
+    tables = (state.features.row, state.walls.row, state.moves.row)
     for at, name in enumerate(ALL_FEATURE_NAMES):
         table = next(table for table in tables if name in (table.dtype.names or ()))
         np.testing.assert_equal(row["features"][at], table[4][name])
