@@ -303,6 +303,15 @@ class Symbols(Section, frozen=True):
     overrides: dict[str, SymbolOverride] = field(default_factory=dict)
 
 
+# --- profiles/profiles.json: not a setting, see config/profiles.py ------------------------------------------------------
+class Profile(Struct, frozen=True, kw_only=True):
+    raise_points: Annotated[float, Meta(ge=0, le=100)] = 0.0  # added to `watch` and `arm`
+    size: Annotated[float, Meta(ge=0.01, le=1)] = 1.0  # share of the normal size
+    blacklisted: bool = False
+    trades: Count = 0  # behind it
+    win_rate: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
 # --- system.toml -----------------------------------------------------------------------------------------------------
 class Admin(Section, frozen=True):
     host: str = "127.0.0.1"

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from config.schema import Settings
-from core.constants import BPS_PER_PCT, E8_PER_BPS, E8_PER_PCT, NS_PER_MS, NS_PER_S, TIMER_NS
-from core.records import CELL_BYTES, _record
+from config.schema import Profile, Settings
+from core.constants import BPS_PER_PCT, E8_PER_BPS, E8_PER_PCT, NS_PER_MS, NS_PER_S, SIZE_FULL, TIMER_NS
+from core.records import CELL_BYTES, PROFILE, _record
 from core.score.terms import PENALTY_KEYS, WEIGHT_KEYS
 
 PARAMS = _record(
@@ -292,4 +292,16 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
     }
     for name, value in values.items():
         row[name] = value
+    return row
+
+
+def profile_row(profile: Profile, version: int) -> np.ndarray:
+    """A symbol profile as a PROFILE array of shape (1,), in force from config `version` on."""
+    row = np.zeros(1, PROFILE.dtype)
+    row["version"] = version
+    row["raise_e2"] = _ns(profile.raise_points, 100)
+    row["size_e4"] = _ns(profile.size, SIZE_FULL)
+    row["blacklisted"] = int(profile.blacklisted)
+    row["trades"] = profile.trades
+    row["win_rate_e4"] = -1 if profile.win_rate is None else _ns(profile.win_rate, 10_000)
     return row
