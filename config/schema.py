@@ -200,16 +200,43 @@ class GlobalRules(Section, frozen=True):
     shock_bps: tuple[Positive, Positive] = (100.0, 300.0)  # their move over the minute
     correlation: Share = 0.8  # RISK_OFF when symbols move with BTC this much ...
     breadth: Share = 0.8  # ... and this share of them falls
+    together_bps: NonNegative = 30.0  # ... the median of them by this much in the minute
     leave_share: Share = 0.6  # a threshold is left at this share of it
     calm_s: NonNegative = 30.0  # and only after so long under it
     dwell_s: NonNegative = 5.0  # shortest stay
     feed_down_s: NonNegative = 10.0  # feed not connected for so long: RISK_OFF
 
 
+class Depth(Section, frozen=True):
+    zone_ticks: PositiveCount = 10
+    zone_bps: Positive = 10.0
+    average_s: Annotated[float, Meta(ge=5, le=120)] = 60.0
+
+
+class Walls(Section, frozen=True):
+    size_x: Annotated[float, Meta(gt=1)] = 8.0
+    leave_x: Positive = 4.0
+    min_usdt: NonNegative = 1000.0
+    reach_bps: Positive = 50.0
+    full_x: Positive = 25.0
+    near_bps: Positive = 10.0
+    age_s: Positive = 2.0
+    match_ms: Annotated[float, Meta(ge=20, le=5000)] = 300.0
+    absorb_share_pct: Annotated[float, Meta(gt=0, le=100)] = 20.0
+    move_bps: Positive = 5.0
+    move_size_pct: Percent = 20.0
+    spoof_verdict: Annotated[float, Meta(gt=0, le=1)] = 0.4
+    spoof_life_s: Positive = 30.0
+    half_life_s: Positive = 20.0
+    iceberg_refills: PositiveCount = 3
+
+
 class Thresholds(Section, frozen=True):
     score: Score = field(default_factory=Score)
     windows: Windows = field(default_factory=Windows)
     pump: Pump = field(default_factory=Pump)
+    depth: Depth = field(default_factory=Depth)
+    walls: Walls = field(default_factory=Walls)
     volatility: Volatility = field(default_factory=Volatility)
     flow: Flow = field(default_factory=Flow)
     leverage: Leverage = field(default_factory=Leverage)

@@ -215,11 +215,11 @@ class LogKind(IntEnum):
     POSITION = 5
     RISK = 6  # a = Gate
     PUMP = 7  # a = from, b = to, c = row of the pump table, x = strongest change in thresholds, y = volume surge
-    SPOOF = 8
+    SPOOF = 8  # a wall was pulled; columns as WALL
     NEWS = 9  # a = NewsType, b = 1 taken 0 weaker than the flag in force, x = impact, y = half-life s
-    WALL = 10
+    WALL = 10  # a = WallFate, b = side, c = price ticks, d, e, f = lots: peak, eaten, cancelled; x = size, y = age s
     REGIME = 11  # a = from, b = to
-    GLOBAL_REGIME = 12
+    GLOBAL_REGIME = 12  # a = from, b = to, c = rule of core/regime/global_regime.py, text = its name
     DATA_STATE = 13  # a = DataState, b = DataReason, c = gap size
     FEED = 14  # a = FeedState, b = connection
     RESYNC = 15
@@ -232,6 +232,18 @@ class LogKind(IntEnum):
     ERROR = 22
     LIQUIDATION = 23
     LOST = 24  # a reader was lapped: a = messages lost
+
+
+class WallFate(IntEnum):
+    """What becomes of a wall (a resting order far larger than the average level), or of a refilled level."""
+
+    STANDING = 0
+    ABSORBING = 1  # trades are eating it
+    EATEN = 2  # gone, mostly by trades
+    SPOOFING = 3  # pulled without trades, near the price
+    LAYERING = 4  # moved: the same size reappeared a few ticks away
+    WITHDRAWN = 5  # gone without trades, but not in a way that counts as spoofing
+    ICEBERG = 6  # refilled again and again after trades took it
 
 
 class Severity(IntEnum):

@@ -11,11 +11,11 @@ import math
 import numpy as np
 
 from config.schema import Settings
-from core.constants import E8_PER_BPS, E8_PER_PCT, MAX_ATTEMPTS, NS_PER_MS, NS_PER_S, ZONE_WIDTH_BPS
+from core.constants import E8_PER_BPS, E8_PER_PCT, MAX_ATTEMPTS, NS_PER_MS, NS_PER_S, TIMER_NS, ZONE_WIDTH_BPS
 from core.records import CELL_BYTES, _record
 
 PARAMS = _record(
-    "PARAMS", 896, "every tunable of the kernels; payload of CONFIG events",
+    "PARAMS", 1024, "every tunable of the kernels; payload of CONFIG events",
     ("config_version", "i8", "1", "version of the configuration, from 1"),
     ("latency_ns", "i8", "ns", "decision to exchange; also the time a report needs back"),
     ("maker_deadline_ns", "i8", "ns", "an unfilled maker entry turns taker after this"),
@@ -89,6 +89,24 @@ PARAMS = _record(
     ("pump_leave_share", "f8", "1", "a threshold is left at this share of it"),
     ("pump_blowoff_x", "f8", "x", "BLOWOFF at so many times the change"),
     ("pump_dump_pct", "f8", "%", "DUMP at this fall from the top"),
+    ("depth_average_s", "i8", "s", "averages of depth and level size reach this far back"),
+    ("zone_ticks", "i8", "ticks", "near depth zone, from the touch of its side"),
+    ("zone_bps", "f8", "bps", "wider depth zone, from the touch of its side"),
+    ("wall_x", "f8", "x", "a level of so many average levels is a wall"),
+    ("wall_leave_x", "f8", "x", "and is one until it shows less than this"),
+    ("wall_min_usdt", "f8", "USDT", "no wall below this value"),
+    ("wall_reach_bps", "f8", "bps", "walls are looked for this far from the mid"),
+    ("wall_full_x", "f8", "x", "size that counts fully in the scores"),
+    ("wall_near_bps", "f8", "bps", "distance at which a wall counts half"),
+    ("wall_age_s", "f8", "s", "age at which a wall counts half"),
+    ("wall_match_ns", "i8", "ns", "a trade explains a decrease of its level this long before and after"),
+    ("wall_absorb_share", "f8", "1", "ABSORBING when trades have eaten this share of the wall"),
+    ("wall_move_bps", "f8", "bps", "a wall that reappears this near has moved ..."),
+    ("wall_move_size", "f8", "1", "... when its size differs by at most this share"),
+    ("spoof_verdict", "f8", "1", "evidence from which a pulled wall is called SPOOFING"),
+    ("spoof_life_s", "f8", "s", "a pulled wall that stood this long counts half"),
+    ("spoof_keep", "f8", "1", "part of the evidence left after 100 ms (from walls.half_life_s)"),
+    ("iceberg_refills", "i8", "1", "refills from which a level is called an iceberg"),
     ("explosion_bps", "f8", "bps", "ExplosionFlag at this 1 s ATR"),
     ("explosion_leave_share", "f8", "1", "until it is under this share of it"),
     ("volatility_half_bps", "f8", "bps", "VolatilityScore 50 at this volatility of one minute"),
@@ -105,8 +123,9 @@ PARAMS = _record(
     ("global_shock_bps", "(2,)f8", "bps", "their move of one minute: RISK_OFF, PANIC"),
     ("global_correlation", "f8", "1", "RISK_OFF over this mean correlation with BTC"),
     ("global_breadth", "f8", "1", "while this share of the symbols falls"),
+    ("global_together_bps", "f8", "bps", "and the median symbol fell this much"),
     ("global_leave_share", "f8", "1", "a threshold is left at this share of it"),
-    ("reserved", "(48,)u1", "", "zero"),
+    ("reserved", "(24,)u1", "", "zero"),
 )
 PARAMS_CELLS = PARAMS.size // CELL_BYTES
 assert PARAMS.size % CELL_BYTES == 0 and PARAMS.size <= 1024
@@ -121,6 +140,7 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
     row = np.zeros(1, PARAMS.dtype)
     trading, safety, thresholds = settings.trading, settings.safety, settings.thresholds
     score, windows, pump = thresholds.score, thresholds.windows, thresholds.pump
+    depth, walls = thresholds.depth, thresholds.walls
     volatility, flow, leverage = thresholds.volatility, thresholds.flow, thresholds.leverage
     news, regime, market = thresholds.news, thresholds.regime, thresholds.global_regime
     values: dict[str, object] = {
@@ -197,6 +217,24 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
         "pump_leave_share": pump.leave_share,
         "pump_blowoff_x": pump.blowoff_x,
         "pump_dump_pct": pump.dump_pct,
+        "depth_average_s": _ns(depth.average_s, 1),
+        "zone_ticks": depth.zone_ticks,
+        "zone_bps": depth.zone_bps,
+        "wall_x": walls.size_x,
+        "wall_leave_x": min(walls.leave_x, walls.size_x),
+        "wall_min_usdt": walls.min_usdt,
+        "wall_reach_bps": walls.reach_bps,
+        "wall_full_x": max(walls.full_x, walls.size_x),
+        "wall_near_bps": walls.near_bps,
+        "wall_age_s": walls.age_s,
+        "wall_match_ns": _ns(walls.match_ms, NS_PER_MS),
+        "wall_absorb_share": walls.absorb_share_pct / 100.0,
+        "wall_move_bps": walls.move_bps,
+        "wall_move_size": walls.move_size_pct / 100.0,
+        "spoof_verdict": walls.spoof_verdict,
+        "spoof_life_s": walls.spoof_life_s,
+        "spoof_keep": 0.5 ** (TIMER_NS / NS_PER_S / walls.half_life_s),
+        "iceberg_refills": walls.iceberg_refills,
         "explosion_bps": volatility.explosion_bps,
         "explosion_leave_share": volatility.explosion_leave_share,
         "volatility_half_bps": volatility.half_bps,
@@ -213,6 +251,7 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
         "global_shock_bps": market.shock_bps,
         "global_correlation": market.correlation,
         "global_breadth": market.breadth,
+        "global_together_bps": market.together_bps,
         "global_leave_share": market.leave_share,
     }
     for name, value in values.items():

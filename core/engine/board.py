@@ -17,13 +17,14 @@ from core.engine.market import slot_of_symbol
 from core.engine.state import C_DIRTY, C_N_SLOTS, C_ROW_CURSOR
 from core.features.moves_records import MOVE_NAMES
 from core.features.records import FEATURE_NAMES
+from core.features.walls_records import WALLS
 from core.jit import kernel
 from core.score.kernels import N_TERMS
 from core.tape.kernels import TAPE_LENGTH
 
 LIQUIDATION_SHOWN_NS = 10 * NS_PER_S
 FLAG_NEWS, FLAG_LIQUIDATIONS = 4, 8
-N_FEATURES, N_MOVES = len(FEATURE_NAMES), len(MOVE_NAMES)
+N_FEATURES, N_WALLS, N_MOVES = len(FEATURE_NAMES), len(WALLS.fields), len(MOVE_NAMES)
 
 
 @kernel
@@ -55,9 +56,10 @@ def _fill_row(state, slot, dst, k):  # type: ignore[no-untyped-def]
     row.flags = flags
     row.score_long_e2 = _e2(trade.score_long)
     row.score_short_e2 = _e2(trade.score_short)
-    row.spoof_e2 = 0
-    row.wall_support_e2 = 0
-    row.wall_resistance_e2 = 0
+    walls = state.walls.row[slot]
+    row.spoof_e2 = _e2(walls.spoof)
+    row.wall_support_e2 = _e2(walls.wall_support)
+    row.wall_resistance_e2 = _e2(walls.wall_resistance)
     row.news_e2 = _e2(move.news_impact)
     row.volatility_e2 = _e2(move.volatility)
     row.bid_ticks, row.bid_lots = best(state.book, slot, BIDS)
@@ -117,8 +119,10 @@ def fill_features(state, slot, dst):  # type: ignore[no-untyped-def]
     """Every feature of the slot into dst f8[N_ALL_FEATURES], in the order of core/features/registry.py."""
     for k in range(N_FEATURES):
         dst[k] = state.feature_values[slot, k]
+    for k in range(N_WALLS):
+        dst[N_FEATURES + k] = state.wall_values[slot, k]
     for k in range(N_MOVES):
-        dst[N_FEATURES + k] = state.move_values[slot, k]
+        dst[N_FEATURES + N_WALLS + k] = state.move_values[slot, k]
 
 
 @kernel

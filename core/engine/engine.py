@@ -113,7 +113,7 @@ def step(state, kind, slot, cells, levels, trades, at, out, n_out, logs, n_logs)
             flags |= _CHANGED
     elif kind == _TRADES:
         first_trade, n_trades = (at + 1) * TRADES_PER_CELL, n_bids
-        take_trades(state, slot, trades, first_trade, n_trades, ts_ns)
+        n_logs = take_trades(state, slot, trades, first_trade, n_trades, ts_ns, seq, logs, n_logs)
     elif kind == _TICKER:
         take_ticker(state, slot, cells, at + 1, ts_ns)
     elif kind == _LIQUIDATION:

@@ -16,6 +16,7 @@ from core.constants import MAX_IDS, MAX_OUTSTANDING
 from core.enums import DataState, FeedState
 from core.features.kernels import FeatureState, new_features, on_broken
 from core.features.moves import MovesState, moves_on_broken, new_moves
+from core.features.walls import WallState, new_walls, walls_broken
 from core.jit import kernel
 from core.params import PARAMS
 from core.records import SYMBOL
@@ -59,6 +60,7 @@ class EngineState(NamedTuple):
     tape: Tape
     candles: Candles
     features: FeatureState
+    walls: WallState
     moves: MovesState
     desk: Desk
     symbols: Any  # SYMBOL[cap]
@@ -74,6 +76,8 @@ class EngineState(NamedTuple):
     terms: Any  # f8[cap, 2, N_TERMS] score contributions, long and short
     feature_values: Any  # f8[cap, words]: the FEATURES rows as a matrix
     feature_words: Any  # uint64[cap, words]: the FEATURES rows as bits, for the digest
+    wall_values: Any  # f8[cap, words]: the WALLS rows as a matrix
+    wall_words: Any  # uint64[cap, words]: the WALLS rows as bits, for the digest
     move_values: Any  # f8[cap, words]: the MOVES rows as a matrix
     move_words: Any  # uint64[cap, words]: the MOVES rows as bits
     rows: Any  # int64[n, 4]: the compiled state table
@@ -86,6 +90,7 @@ class EngineState(NamedTuple):
 def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> EngineState:
     """An engine for `cap` symbols (ever). Nothing happens before a CONFIG event brought the parameters."""
     features = new_features(cap)
+    walls = new_walls(cap)
     moves = new_moves(cap)
     symbols = np.zeros(cap, SYMBOL.dtype)
     params = np.zeros(1, PARAMS.dtype)
@@ -98,6 +103,7 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         tape=new_tape(cap),
         candles=new_candles(cap),
         features=features,
+        walls=walls,
         moves=moves,
         desk=new_desk(cap),
         symbols=symbols,
@@ -113,6 +119,8 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         terms=np.zeros((cap, 2, N_TERMS)),
         feature_values=features.row.view(np.float64).reshape(cap, -1),
         feature_words=features.row.view(np.uint64).reshape(cap, -1),
+        wall_values=walls.row.view(np.float64).reshape(cap, -1),
+        wall_words=walls.row.view(np.uint64).reshape(cap, -1),
         move_values=moves.row.view(np.float64).reshape(cap, -1),
         move_words=moves.row.view(np.uint64).reshape(cap, -1),
         rows=rows,
@@ -181,6 +189,7 @@ def mark_all_broken(state, reason, ts_ns, seq, wish):  # type: ignore[no-untyped
         if state.trade[slot].active != 0:
             break_book(state.trade, slot, state.control, state.resync_wish, reason, wish)
             on_broken(state.features, slot)
+            walls_broken(state.walls, slot)
             moves_on_broken(state.moves, slot)
             reset_score(state.trade, slot, state.signals, state.terms)
             state.trade[slot].seq = seq

@@ -9,7 +9,7 @@ from core.candles import kernels as candle_kernels
 from core.constants import MAX_BATCH_ROWS, MAX_IDS, MAX_OUTSTANDING
 from core.engine.decide import decide, mark_position, send
 from core.engine.digest import TAG_FEATURES, fold
-from core.engine.market import check_crossed
+from core.engine.market import check_crossed, tell_fates
 from core.engine.state import (
     C_CURSOR,
     C_N_SLOTS,
@@ -21,6 +21,7 @@ from core.engine.state import (
 from core.enums import DataReason, DataState, State
 from core.features.kernels import configure, list_symbol, on_timer
 from core.features.moves import configure_moves, list_moves, list_news, moves_on_timer
+from core.features.walls import configure_walls, list_walls, walls_timer
 from core.jit import kernel
 from core.params import PARAMS_CELLS
 from core.records import CELL_WORDS, SYMBOL
@@ -50,6 +51,7 @@ def take_params(state, cells, first):  # type: ignore[no-untyped-def]
     for c in range(PARAMS_CELLS):
         for w in range(CELL_WORDS):
             state.params_words[c * CELL_WORDS + w] = cells[first + c, w]
+    configure_walls(state.walls, state.params, state.control[C_N_SLOTS])
     configure(state.features, state.params)
     configure_moves(state.moves, state.features, state.params)
 
@@ -62,6 +64,7 @@ def _forget_data(state, slot, ts_ns):  # type: ignore[no-untyped-def]
     tape_kernels.clear(state.tape, slot)
     candle_kernels.clear(state.candles, slot)
     list_symbol(state.features, slot, symbol.tick_size, symbol.lot_size, ts_ns)
+    list_walls(state.walls, slot, symbol.tick_size, symbol.lot_size)
     list_moves(state.moves, slot, ts_ns)
     reset_score(state.trade, slot, state.signals, state.terms)
     row = state.trade[slot]
@@ -156,10 +159,15 @@ def sweep(state, is_timer, trades, ts_ns, seq, mono_ns, out, n_out, logs, n_logs
                 moves_on_timer(state.moves, state.features, slot, ts_ns, state.symbols, state.params)
                 if row.crossed_ns != 0:
                     n_logs = check_crossed(state, slot, ts_ns, seq, logs, n_logs)
+                walls_timer(state.walls, state.book, slot, ts_ns, state.params)
+                n_logs = tell_fates(state, slot, ts_ns, seq, logs, n_logs)
                 if row.touched != 0:
                     row.touched = 0
                     digest = fold(row.digest, np.int64(TAG_FEATURES))
                     words = state.feature_words
+                    for k in range(words.shape[1]):
+                        digest = fold(digest, np.int64(words[slot, k]))
+                    words = state.wall_words
                     for k in range(words.shape[1]):
                         digest = fold(digest, np.int64(words[slot, k]))
                     move_words = state.move_words

@@ -314,7 +314,7 @@ def on_book(state, book, candles, slot, ts_ns, is_snapshot):  # type: ignore[no-
     """
     _advance(state, candles, slot, ts_ns)
     row, track, fast, slow, bucket, _, _, config = state
-    price, qty, count, _, _ = book
+    price, qty, count, _, _, _ = book
     now = track[slot]
     out = row[slot]
     if now.since_ns == 0:
