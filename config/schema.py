@@ -240,6 +240,7 @@ class GlobalRules(Section, frozen=True):
     shock_bps: tuple[Positive, Positive] = (100.0, 300.0)  # their move over the minute
     correlation: Share = 0.8  # RISK_OFF when symbols move with BTC this much ...
     breadth: Share = 0.8  # ... and this share of them falls
+    together_bps: NonNegative = 30.0  # ... the median of them by this much in the minute
     leave_share: Share = 0.6  # a threshold is left at this share of it
     calm_s: NonNegative = 30.0  # and only after so long under it
     dwell_s: NonNegative = 5.0  # shortest stay

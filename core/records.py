@@ -181,8 +181,8 @@ GLOBAL = _record(
     ("btc_return_bps", "f8", "bps", "BTC return over the shock window"),
     ("eth_return_bps", "f8", "bps", "ETH return over the shock window"),
     ("correlation", "f8", "1", "mean correlation of the universe with BTC (nan until known)"),
-    ("breadth", "f8", "1", "share of symbols falling"),
-    ("reserved", "i8", "", "zero"),
+    ("breadth", "f8", "1", "share of symbols that fell over the minute"),
+    ("median_bps", "f8", "bps", "median move of all symbols over the minute"),
 )
 MESSAGE = _record(
     "MESSAGE", 128, "shard to execution, over the intent ring",

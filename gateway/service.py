@@ -22,7 +22,7 @@ from config.schema import Profile, Settings
 from core.enums import ControlBits, DataReason, DataState, EventKind, FeedState, LogKind, Severity
 from core.params import params_row, profile_row
 from core.records import SYMBOL
-from core.regime.global_regime import LEADERS, GlobalRegimeTracker
+from core.regime.global_regime import LEADERS, RULE_NAMES, GlobalRegimeTracker
 from gateway import routing
 from gateway.bybit.book_sync import SYNC_COUNT_NAMES
 from gateway.bybit.decode import Decoded
@@ -148,6 +148,7 @@ class GatewayService:
         self.feed_state = state
         self.plant.control.set("feed_state", int(state))
         self.publisher.broadcast(EventKind.FEED, u=int(state))
+        self._tracker.set_feed(self.publisher.last_ts_ns, state)
         severity = Severity.INFO if state == FeedState.CONNECTED else Severity.WARNING
         self.emit(LogKind.FEED, -1, severity, a=int(state), text=text or state.name)
 
@@ -244,7 +245,8 @@ class GatewayService:
         if regime != self._regime:
             before, self._regime = self._regime, regime
             severity = Severity.INFO if regime == 0 else Severity.WARNING
-            self.emit(LogKind.GLOBAL_REGIME, -1, severity, a=max(before, 0), b=regime)
+            self.emit(LogKind.GLOBAL_REGIME, -1, severity, a=max(before, 0), b=regime,
+                      c=self._tracker.rule, text=RULE_NAMES[self._tracker.rule])
 
     # --- what went wrong --------------------------------------------------------------------------------------------
     def _on_action(self, symbol: int, depth: int, what: int, value: int) -> None:

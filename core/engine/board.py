@@ -23,7 +23,7 @@ from core.tape.kernels import TAPE_LENGTH
 
 LIQUIDATION_SHOWN_NS = 10 * NS_PER_S
 FLAG_NEWS, FLAG_LIQUIDATIONS = 4, 8
-N_FEATURES, N_MOVES, N_WALLS = len(FEATURE_NAMES), len(MOVE_NAMES), len(WALLS.fields)
+N_FEATURES, N_WALLS, N_MOVES = len(FEATURE_NAMES), len(WALLS.fields), len(MOVE_NAMES)
 
 
 @kernel

@@ -51,9 +51,9 @@ def take_params(state, cells, first):  # type: ignore[no-untyped-def]
     for c in range(PARAMS_CELLS):
         for w in range(CELL_WORDS):
             state.params_words[c * CELL_WORDS + w] = cells[first + c, w]
+    configure_walls(state.walls, state.params, state.control[C_N_SLOTS])
     configure(state.features, state.params)
     configure_moves(state.moves, state.features, state.params)
-    configure_walls(state.walls, state.params, state.control[C_N_SLOTS])
 
 
 @kernel
