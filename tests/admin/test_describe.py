@@ -44,8 +44,8 @@ def record(kind: int, text: bytes = b"", **fields: int) -> np.ndarray:
         (record(LogKind.FILL, b"BUY 0.001 @ 101234.5"), "BUY 0.001 @ 101234.5"),
         (record(LogKind.LISTING, b"BTCUSDT", a=1), "listed · BTCUSDT"),
         (
-            record(LogKind.SIGNAL, a=1, b=2001, c=1990, d=2020, e=7150),
-            "long @ 1000.5 · stop 995.0 · target 1010.0 · score 72",
+            record(LogKind.SIGNAL, a=1, b=2001, c=1990, d=2020, e=7150, f=1, x=1),
+            "EXECUTING · long · score 72 @ 1000.5 · stop 995.0 · target 1010.0 · attempt 1",
         ),
         (
             record(LogKind.ORDER, a=9, b=-1, c=2001, d=25, e=2010, f=1990),

@@ -8,16 +8,16 @@ import math
 import numpy as np
 import pytest
 
+from config.schema import Profile
 from core.decision import FUNNEL_ACCEPTED
-from core.engine.board import fill_features
+from core.detail import DETAIL
+from core.engine.board import fill_detail
 from core.engine.decision import take_decisions
 from core.engine.gate_list import GATES
 from core.engine.state import MAX_DECISIONS
 from core.enums import Category, ControlBits, EventKind, Gate, MessageKind, ReportKind, State
 from core.explain import Naming, explanation, plain
-from core.features.registry import ALL_FEATURE_NAMES, N_ALL_FEATURES
 from core.params import profile_row
-from config.schema import Profile
 from tests.core.engine.rig import MS, Rig, S, accept, enter
 
 NAMING = Naming("AAAUSDT", 1, 2)
@@ -50,14 +50,12 @@ def test_an_entry_is_recorded_with_everything_behind_it(lean: int) -> None:
 
 
 def test_features_in_the_record_are_those_of_the_detail_board() -> None:
-    rig = Rig()
+    rig = Rig(record_every_ns=1, record_gap_ns=0)
     rig.warm()
     rig.go()
-    last = decisions(rig)[-1]
-    wanted = np.zeros(1, [("features", f"({N_ALL_FEATURES},)f8")])
-    fill_features(rig.state, 0, last["features"] * 0.0)
-    assert len(ALL_FEATURE_NAMES) == len(last["features"]) == len(wanted[0]["features"])
-    assert last["features"][ALL_FEATURE_NAMES.index("spread_bps")] == pytest.approx(1.0, rel=0.01)
+    detail = np.zeros(1, DETAIL.dtype)
+    fill_detail(rig.state, 5, detail, 0)
+    np.testing.assert_array_equal(decisions(rig)[-1]["features"], detail[0]["features"])
 
 
 def test_a_shut_gate_is_named_with_its_numbers() -> None:
@@ -145,7 +143,7 @@ def test_a_profile_raises_the_threshold_cuts_the_size_and_blacklists() -> None:
     rig.go()
     (entry,) = rig.sent(MessageKind.ENTER)
     assert entry["qty_lots"] == 2500
-    record = [r for r in decisions(rig) if r["verdict"]][0]
+    record = next(r for r in decisions(rig) if r["verdict"])
     assert (record["arm"], record["profile_version"], record["profile_size"]) == (arm + 3.0, 7, 0.25)
     for profile, gate in ((Profile(raise_points=60.0), Gate.SCORE_WATCH), (Profile(blacklisted=True), Gate.BLACKLIST)):
         rig = Rig()
