@@ -77,7 +77,7 @@ def _usdt(e8: int) -> str:
     return f"{e8 / 1e8:+.4f} USDT".replace("-", "−")
 
 
-_PHASES = {
+_PHASES: dict[int, str] = {
     SignalPhase.READY: "ENTRY READY", SignalPhase.EXECUTING: "EXECUTING", SignalPhase.EXECUTED: "EXECUTED",
     SignalPhase.FAILED: "EXECUTE FAILED", SignalPhase.COOLDOWN_ACTIVE: "cooldown active",
     SignalPhase.MAX_ATTEMPTS: "max attempts reached", SignalPhase.ZONE_MOVED: "entry zone follows the price",

@@ -18,6 +18,8 @@ READS = [
     "/api/summary",
     "/api/hotlist",
     "/api/symbol/BTCUSDT",
+    "/api/explain/BTCUSDT",
+    "/api/funnel",
     "/api/positions",
     "/api/trades/active",
     "/api/events/recent",
@@ -35,7 +37,7 @@ WRITES = {
 
 def test_every_route_is_known_to_this_matrix(admin: AdminServer) -> None:
     """A new route must be put into one of the lists, so that it is tested for default deny."""
-    rules = {rule.rule.replace("<symbol>", "BTCUSDT") for rule in admin.app.url_map.iter_rules()}
+    rules = {rule.rule.replace("<symbol>", "BTCUSDT").replace("<wanted>", "BTCUSDT") for rule in admin.app.url_map.iter_rules()}
     assert rules == set(READS) | set(WRITES) | {
         "/",
         "/login",

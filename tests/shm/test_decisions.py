@@ -43,7 +43,7 @@ def test_a_slow_reader_loses_and_the_writer_never_waits() -> None:
     for k in range(40):
         writer.write(rows(1 + 64 * k, 64))
     seen: list[int] = []
-    while len(batch := reader.read()):
-        seen += batch["seq"].tolist()
+    for _ in range(40):  # the read that finds itself overtaken only jumps
+        seen += reader.read()["seq"].tolist()
     assert seen == sorted(seen) and seen[-1] == 40 * 64
     assert len(seen) + reader.lost_messages == 40 * 64 and reader.lost_messages > 0

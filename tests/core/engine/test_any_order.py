@@ -20,9 +20,10 @@ from tests.core.engine.streams import symbol_record
 SMALL = st.integers(0, 6)
 PRICE = st.integers(99_950, 100_060)
 LEVELS = st.lists(st.tuples(PRICE, st.sampled_from((0, 1, 500, 40_000))), max_size=6)
+SIDE = st.sampled_from((1, -1))
 EVENTS = st.lists(st.one_of(
     st.tuples(st.just("book"), LEVELS, LEVELS, st.booleans()),
-    st.tuples(st.just("trades"), st.lists(st.tuples(PRICE, st.integers(1, 5000), st.sampled_from((1, -1))), min_size=1, max_size=4)),
+    st.tuples(st.just("trades"), st.lists(st.tuples(PRICE, st.integers(1, 5000), SIDE), min_size=1, max_size=4)),
     st.tuples(st.just("warm"), st.sampled_from((1, -1)), st.integers(1, 4)),
     st.tuples(st.just("time"), st.sampled_from((0, 1, 99, 100, 1000, 7000, 90_000))),
     st.tuples(st.just("ticker"), st.integers(0, 2**15 - 1), st.integers(-(10**12), 10**12)),

@@ -52,6 +52,8 @@ def test_an_entry_is_recorded_with_everything_behind_it(lean: int) -> None:
 def test_features_in_the_record_are_those_of_the_detail_board() -> None:
     rig = Rig(record_every_ns=1, record_gap_ns=0)
     rig.warm()
+    rig.stream.now_ns += 1
+    rig.stream.timer()
     rig.go()
     detail = np.zeros(1, DETAIL.dtype)
     fill_detail(rig.state, 5, detail, 0)
