@@ -78,7 +78,7 @@ _candles = msgspec.json.Decoder(list[Candle])
 _ticker = msgspec.json.Decoder(Ticker)
 _news = msgspec.json.Decoder(News)
 _NEWS_TYPES = {kind.name: int(kind) for kind in NewsType}
-_TEXT_BYTES = (NEWS.dtype.fields or {})["text"][0].itemsize
+_TEXT_BYTES = NEWS.dtype["text"].itemsize
 
 
 class _Event(NamedTuple):
