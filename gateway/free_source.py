@@ -7,6 +7,7 @@ second: sessions, TIMERs while no data comes, back-pressure each 100 ms, silent 
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import time
 from collections.abc import Callable
@@ -72,6 +73,7 @@ class FreeSource:
         self._rng = random.Random(spec.seed)
         self._budget = ConnectBudget(self._feed.connect_budget, time.monotonic_ns())
         self._conns = 0
+        self._tier_cursor, self._tiers_refused = "", False
         self._news: list[NewsSource] = [NewsFile(DataPaths(Path(spec.data_dir), spec.mode).news_file)]
         self.subscriptions = Subscriptions(self._new_connection)
         universe = Universe(settings.symbols, settings.trading.fees, Selector.parse(spec.symbols), spec.shards)
@@ -278,6 +280,22 @@ class FreeSource:
             for symbol in changes.regridded:
                 self._resubscribe(symbol)
             self._subscribe(changes.listed)
+        await self._take_tiers()
+
+    async def _take_tiers(self) -> None:
+        """One page of the risk limits per refresh, round and round: they change seldom, and the start must not wait."""
+        try:
+            ask = functools.partial(self._rest.tiers, self._tier_cursor)
+            tiers, self._tier_cursor = await asyncio.get_running_loop().run_in_executor(None, ask)
+        except RestError as error:
+            self._tier_cursor = ""
+            if not self._tiers_refused:  # told once: the settings' rate serves meanwhile
+                self._tiers_refused = True
+                self.service.emit(LogKind.ERROR, -1, Severity.WARNING, str(error))
+            return
+        self._tiers_refused = False
+        changed = [s for s in self.universe.take_tiers(tiers) if self.service.publisher.routes.active[s]]
+        self.service.list_symbols(changed)
 
     def _check_feed(self, mono_ns: int) -> None:
         connections = self.subscriptions.connections
