@@ -41,7 +41,8 @@ def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
     ("change", "word"),
     [
         ({"symbol": "btc"}, "symbol"), ({"symbol": 3}, "symbol"), ({"type": "RUMOUR"}, "Types: HACK"),
-        ({"impact": 101}, "impact"), ({"impact": True}, "impact"), ({"half_life_s": -1}, "half_life_s"), ({"ttl_s": "9"}, "ttl_s"),
+        ({"impact": 101}, "impact"), ({"impact": True}, "impact"),
+        ({"half_life_s": -1}, "half_life_s"), ({"ttl_s": "9"}, "ttl_s"),
         ({"text": "x" * 201}, "text"), ({"time_ns": 1.5}, "time_ns"), ({"price": 1}, "no news item"),
     ],
 )  # fmt: skip
