@@ -158,6 +158,10 @@ def _begin_wall(state, slot, side, k, price_ticks, ts_ns, par):  # type: ignore[
     w.since_ns = ts_ns
     w.born_ns = ts_ns
     w.ended_ns = 0
+    w.credit_old = 0
+    w.credit_new = 0
+    w.pending_old = 0
+    w.pending_new = 0
     w.traded_lots = 0
     w.eaten_lots = 0
     w.cancelled_lots = 0
@@ -538,7 +542,6 @@ def walls_trades(state, book, slot, trades, first, n, ts_ns, params):  # type: i
             k = _claim(state, slot, side, price, shown, _LEVEL, ts_ns)
             if k < 0:
                 continue
-            state.watch[slot, side, k].epoch = ts_ns // par.wall_match_ns
         refills = state.watch[slot, side, k].refills
         eaten = take_trade(state.watch[slot, side, k], lots, ts_ns, par.wall_match_ns)
         _after_eaten(state, slot, side, np.int64(k), eaten, refills, ts_ns, par)
