@@ -22,7 +22,7 @@ from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from config.kill_file import read_kill
 from config.paths import ROOT, DataPaths
 from core.detail import DETAIL
-from core.enums import Category, DataState, FeedState, Gate, GlobalRegime, LogKind, Pump, Regime, State
+from core.enums import Category, DataState, FeedState, Gate, GlobalRegime, LogKind, Pump, Regime, State, WallFate
 from core.features.registry import ALL_FEATURE_NAMES
 from core.records import ACCOUNT_ROW, POSITION_ROW, SYMBOL_ROW
 from shm.control import SOURCES
@@ -221,8 +221,19 @@ class Views:
                                 "open_ticks", "high_ticks", "low_ticks", "close_ticks", "volume_lots", "delta_lots"))],
                 "trades": [(row["trade_ts_ns"][:trades] // 1_000_000).tolist(),
                            *(row[f"trade_{name}"][:trades].tolist() for name in ("ticks", "lots", "side"))],
+                "walls": {name: self._walls(row, side) for side, name in enumerate(("bids", "asks"))},
                 "features": features,
             }
+
+    @staticmethod
+    def _walls(row: np.void, side: int) -> list[dict]:
+        """Standing walls of one side, nearest the touch first."""
+        return [
+            {"ticks": int(row["wall_ticks"][side, k]), "lots": int(row["wall_lots"][side, k]),
+             "x": round(float(row["wall_x"][side, k]), 2), "age_s": round(float(row["wall_age_s"][side, k]), 2),
+             "fate": WallFate(int(row["wall_fate"][side, k])).name}
+            for k in range(int(row["n_walls"][side]))
+        ]
 
     # --- why and why not
     def explain(self, wanted: str) -> dict | None:
