@@ -238,14 +238,11 @@ class Views:
     # --- why and why not
     def explain(self, wanted: str) -> dict | None:
         """/api/explain: by decision id or symbol; None = neither is known."""
-        snapshot = self.snapshot()
-        with self._lock:
-            return explain(self._decisions, snapshot, wanted)
+        return explain(self._decisions, self.snapshot(), wanted)
 
     def decisions(self, info: SymbolInfo) -> list[dict]:
         """The newest decisions of a symbol, newest first."""
-        with self._lock:
-            return listed(self._decisions, info)
+        return listed(self._decisions, info)
 
     def funnel(self) -> dict:
         """/api/funnel: looks of the last hour per gate."""

@@ -402,6 +402,27 @@ def test_control_bits_and_configuration_become_events() -> None:
     serve(test, reload=reload)
 
 
+def test_symbol_profiles_become_events_at_a_reload(tmp_path: Path) -> None:
+    async def test(rig: Rig) -> None:
+        control, service, path = rig.plant.control, rig.source.service, tmp_path / "profiles.json"
+        service._profiles_file = path
+        await rig.ok(0)
+        assert rig.count(EventKind.PROFILE, 0) == 0
+        path.write_text('{"symbols": {"AUSDT": {"size": 0.5}, "NOTLISTED": {"size": 0.5}}}')
+        control.request_config("cli")
+        await until(lambda: control.get("config_version") == 2 and rig.count(EventKind.PROFILE, 0) == 1)
+        path.write_text("not json")
+        control.request_config("admin")
+        await until(lambda: any(b"profiles.json" in bytes(r["text"]) for r in rig.plant.log_readers(2)["gateway"].read()))
+        assert control.get("config_version") == 2 and service.profiles["AUSDT"].size == 0.5
+        path.unlink()
+        control.request_config("cli")
+        await until(lambda: rig.count(EventKind.PROFILE, 0) == 2)
+        assert service.profiles == {} and rig.count(EventKind.PROFILE, 1) == 0
+
+    serve(test)
+
+
 def test_shedding_breaks_wild_symbols_counts_and_recovers_them() -> None:
     async def test(rig: Rig) -> None:
         await rig.ok(0)

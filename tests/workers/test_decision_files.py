@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 
-from admin.explain import find_stored, stored
+from admin.explain import find_stored, stored_lines
 from core.decision import DECISION
 from core.explain import Naming, explanation
 from workers.decision_files import DecisionFiles
@@ -14,6 +16,10 @@ from workers.decision_files import DecisionFiles
 T0 = 1_763_683_190_000_000_000  # 2025-11-20 23:59:50 UTC
 S = 1_000_000_000
 NAMES = {3: Naming("AUSDT", 1, 2), 4: Naming("BUSDT", 1, 2)}
+
+
+def stored(folder: Path) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(line) for line in stored_lines(folder)]
 
 
 def files(folder: Path) -> DecisionFiles:
