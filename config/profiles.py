@@ -31,11 +31,11 @@ def load_profiles(path: Path) -> dict[str, Profile]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise ConfigError([f"{path}: {error.strerror}"]) from error
+        raise ConfigError([f"{path.name}: {error.strerror}"]) from error
     try:
         return msgspec.json.decode(text, type=ProfileFile).symbols
     except msgspec.MsgspecError as error:
-        raise ConfigError([f"{path}: {error}"]) from error
+        raise ConfigError([f"{path.name}: {error}"]) from error
 
 
 def changed_profiles(old: dict[str, Profile], new: dict[str, Profile]) -> dict[str, Profile]:

@@ -56,8 +56,8 @@ DECISION = _record(
 )
 DECISION_CELLS = DECISION.size // CELL_BYTES
 
-N_FUNNEL = 48
-FUNNEL_ACCEPTED = 47
+N_FUNNEL = 54  # whole cache lines
+FUNNEL_ACCEPTED = N_FUNNEL - 1
 FUNNEL = _record(
     "FUNNEL", 16 + 8 * N_FUNNEL, "why a symbol did not trade, counted since the start; seqlock board written by its shard",
     ("symbol", "i8", "id", "symbol"),
