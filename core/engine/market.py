@@ -45,6 +45,7 @@ from core.tape.kernels import append
 
 # numpy scalars: a plain int handed to a kernel is a literal type and would compile it again
 ZERO, ONE = np.int64(0), np.int64(1)
+NEWS_TEXT_BYTES = 24  # NEWS.text, the last three words of the record
 _WARMUP, _OK, _STALE, _BROKEN = (
     int(DataState.WARMUP), int(DataState.OK), int(DataState.STALE), int(DataState.BROKEN),
 )
@@ -195,10 +196,13 @@ def take_news(state, slot, cells, first, ts_ns, seq, logs, n_logs):  # type: ign
     taken = moves_on_news(
         state.moves, slot, ts_ns, news_type, impact, cells[first, 2], cells[first, 3], cells[first, 4]
     )
-    return put_log(
+    n_logs = put_log(
         logs, n_logs, _LOG_NEWS, _INFO, np.int64(state.symbols[slot].id), ts_ns, seq, news_type, np.int64(taken),
         ZERO, ZERO, ZERO, ZERO, impact, cells[first, 3] / 1e9,
     )
+    for k in range(NEWS_TEXT_BYTES):
+        logs[n_logs - 1].text[k] = (cells[first, 5 + k // 8] >> (8 * (k % 8))) & 0xFF
+    return n_logs
 
 
 @kernel

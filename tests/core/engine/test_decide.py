@@ -259,6 +259,7 @@ def news_row(kind: NewsType, impact: float, half_life_s: int = 10, ttl_s: int = 
     row = np.zeros(1, NEWS.dtype)
     row["type"], row["impact_e2"] = int(kind), round(impact * 100)
     row["half_life_ns"], row["ttl_ns"] = half_life_s * S, ttl_s * S
+    row["text"][0, :6] = list(b"bridge")
     return row
 
 
@@ -271,6 +272,7 @@ def test_news_turns_the_regime_and_decays() -> None:
     assert rig.state.moves.row[0].news_type == NewsType.HACK
     line = next(row for row in rig.rows if row["kind"] == LogKind.NEWS)
     assert (line["a"], line["b"], line["x"], line["y"]) == (NewsType.HACK, 1, 80.0, 10.0)
+    assert bytes(line["text"]).rstrip(b"\0") == b"bridge"
     rig.stream.event(EventKind.NEWS, 5, payload=news_row(NewsType.OTHER, 10.0))
     for second in range(1, 21):
         rig.stream.now_ns += S

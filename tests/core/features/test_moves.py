@@ -250,6 +250,7 @@ def test_no_drift() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_no_drift_over_five_million_events() -> None:
     drift(5_000_000)
 
