@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from admin.describe import sentence
-from admin.events import EventHistory, Names, tell
+from admin.events import EventHistory, Names, in_order, tell
 from admin.snapshot import SymbolInfo, fixed, symbol_info
 from core.enums import Cause, ControlBits, DataReason, DataState, FeedState, Gate, LogKind, Pump, State
 from core.records import LOG
@@ -131,3 +131,27 @@ def test_history_is_a_ring_with_stable_ids() -> None:
     page, cursor = history.page(4, names)
     assert ([e["id"] for e in page], cursor) == ([25, 24, 23, 22], 22)
     assert [e["id"] for e in history.page(100, names, before=cursor)[0]] == [21, 20, 19, 18, 17, 16]
+
+
+def test_lines_of_several_processes_become_one_story() -> None:
+    """By time; within one time the decision, then what execution did, then the states that follow from it."""
+    story = [
+        (1, LogKind.STATE, State.WATCHING_LONG, State.ARMED_LONG),
+        (2, LogKind.SIGNAL, 0, 0),
+        (2, LogKind.STATE, State.ARMED_LONG, State.ORDER_PLACED),
+        (2, LogKind.ORDER, 0, 0),
+        (2, LogKind.FILL, 0, 0),
+        (2, LogKind.POSITION, 0, 0),
+        (2, LogKind.STATE, State.ORDER_PLACED, State.IN_POSITION),
+        (2, LogKind.STATE, State.IN_POSITION, State.MANAGING),
+        (3, LogKind.PUMP, 0, 1),
+        (4, LogKind.STATE, State.COOLDOWN, State.FLAT),
+    ]
+    rows = np.zeros(len(story), LOG.dtype)
+    for row, (ts, kind, before, after) in zip(rows, story, strict=True):
+        row["ts_ns"], row["kind"], row["a"], row["b"] = ts, kind, before, after
+    rows["seq"] = np.arange(len(rows))
+    execution = np.isin(rows["kind"], (LogKind.ORDER, LogKind.FILL, LogKind.POSITION))
+    for batches in ((rows[execution], rows[~execution]), (rows[~execution], rows[execution])):
+        assert in_order(np.concatenate(batches))["seq"].tolist() == list(range(len(rows)))
+    assert len(in_order(rows[:0])) == 0

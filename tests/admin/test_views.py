@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +15,8 @@ from admin.server import AdminServer
 from core.enums import DataState, GlobalRegime, LogKind, State
 from core.histogram import hist_record, new_histogram
 from shm.control import ProcessState
-from tests.admin.engine_part import EnginePart, symbol_record
+from shm.topology import Plant
+from tests.admin.engine_part import EnginePart, make_plant, symbol_record
 
 
 def test_rows_follow_the_boards(admin: AdminServer, engine: EnginePart) -> None:
@@ -77,6 +80,11 @@ def test_dead_and_silent_processes_are_seen(admin: AdminServer, engine: EnginePa
     processes = {row["name"]: row for row in admin.views.refresh().processes}
     assert processes["shard-1"]["alive"] is False and processes["shard-0"]["alive"] is True
     assert "venue" not in processes  # never started
+    assert processes["supervisor"]["alive"] is True and not processes["supervisor"]["acks"]
+    engine.plant.cnc("venue").note_start(os.getpid())
+    venue = next(row for row in admin.views.refresh().processes if row["name"] == "venue")
+    assert venue["state"] == "RUN" and venue["beat_ms"] is None and not venue["acks"]
+    assert admin.views.refresh().control["kill_of"] == 5  # gateway, execution, recorder and two shards
     engine.plant.cnc("gateway").set_state(ProcessState.FAIL)
     health = present.health(admin.views.refresh())
     assert health["status"] == "FAIL" and health["failed"] == ["gateway", "shard-1"]
@@ -114,11 +122,25 @@ def test_timeline_tells_differences() -> None:
     assert (second["shed"], second["lost"], second["events"], second["lag_pct"]) == (5, 0, 0, 0.0)
 
 
-def test_global_regime_comes_from_the_log(admin: AdminServer, engine: EnginePart) -> None:
-    assert admin.views.refresh().global_regime["regime"] == "GLOBAL_NORMAL"
+def test_global_regime_comes_from_its_board(admin: AdminServer, engine: EnginePart) -> None:
+    told = admin.views.refresh().global_regime
+    assert told["regime"] == "GLOBAL_NORMAL" and told["since_ts"] is None
+    assert told["inputs"]["btc_vol_bps"] == 12.5 and told["inputs"]["correlation"] is None
     engine.log("gateway", LogKind.GLOBAL_REGIME, a=0, b=int(GlobalRegime.GLOBAL_PANIC))
-    engine.log("gateway", LogKind.PUMP, symbol=1, a=0, b=1)
-    assert admin.views.refresh().global_regime["regime"] == "GLOBAL_PANIC"
+    assert admin.views.refresh().global_regime["regime"] == "GLOBAL_NORMAL"  # a line may be lost; the board is the truth
+    engine.verdict["regime"] = int(GlobalRegime.GLOBAL_PANIC)
+    engine.plant.global_regime().write(0, engine.verdict)
+    told = admin.views.refresh().global_regime
+    assert told["regime"] == "GLOBAL_PANIC" and told["since_ts"] > 0
+
+
+def test_global_regime_is_unknown_before_the_gateway_speaks(tmp_path: Path) -> None:
+    plant = make_plant(tmp_path)
+    try:
+        views = AdminServer(Plant.join(tmp_path / "data" / "run" / "run.json", "admin"), environ={}).views
+        assert views.refresh().global_regime == {"regime": None, "since_ts": None, "inputs": {}}
+    finally:
+        plant.destroy()
 
 
 def test_detail_is_only_what_was_wished_for(admin: AdminServer, engine: EnginePart) -> None:
@@ -128,7 +150,9 @@ def test_detail_is_only_what_was_wished_for(admin: AdminServer, engine: EnginePa
     engine.tick()
     detail = admin.views.detail(1)
     assert detail["symbol"] == 1 and len(detail["bids"][0]) == len(detail["asks"][1]) == 25
-    assert len(detail["candles"]) == 7 and len(detail["candles"][0]) == 60 and len(detail["trades"][3]) == 50
+    assert list(detail["candles"]) == ["1", "5", "15"] and len(detail["trades"][3]) == 50
+    assert all(len(series) == 7 and len(series[0]) == 60 for series in detail["candles"].values())
+    assert np.unique(np.diff(detail["candles"]["15"][0])).tolist() == [15_000]
     assert detail["bids"][0][0] < detail["asks"][0][0] and "spread_bps" in detail["features"]
     json.dumps(detail, allow_nan=False)
     admin.views.set_detail(2, -1)
