@@ -39,7 +39,7 @@ def test_unwritten_rows_are_unknown_not_zero(admin: AdminServer, engine: EngineP
     row = snapshot.rows[snapshot.place(20)]
     assert math.isnan(row["spread_bps"]) and present.age_ms(snapshot, snapshot.place(20)) is None
     planes = hotlist.to_planes(snapshot.rows, snapshot.seen_ms)
-    assert planes[2, -1] == hotlist.UNKNOWN and planes[12, -1] == -1
+    assert planes[2, -1] == hotlist.UNKNOWN and planes[-1, -1] == -1
     json.dumps(present.hotlist(snapshot), allow_nan=False)
 
 

@@ -1,0 +1,81 @@
+// "Why no trade": how many evaluations each gate stopped in the last hour, and the top blocker per symbol.
+import { $, cells, el, fillTable, setClass, setText } from "./dom.js";
+import { age, count, lower } from "./format.js";
+import { get } from "./net.js";
+
+const REFRESH_MS = 3000;
+const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
+
+export class Funnel {
+  constructor(openSymbol, filterGate) {
+    this.openSymbol = openSymbol;
+    this.filterGate = filterGate;
+    this.gates = {};
+    this.takenAt = 0;
+    this.refresh();
+    setInterval(() => this.refresh(), REFRESH_MS);
+  }
+
+  describe(gates) {
+    this.gates = gates;
+  }
+
+  refresh() {
+    setText($("why-age"), this.takenAt ? age(performance.now() - this.takenAt) : "");
+    if (document.hidden) return;
+    get("/api/funnel").then((f) => { this.takenAt = performance.now(); this.paint(f); }, () => {});
+  }
+
+  paint(f) {
+    setText($("why-window"), f.window_s === 3600 ? "last hour" : `last ${age(f.window_s * 1000)}`);
+    setText($("why-age"), age(performance.now() - this.takenAt));
+    setText($("why-words"), this.words(f));
+    const rows = f.gates.filter((g) => g.blocked); // a gate that stops nobody only makes the list longer
+    const left = { filter: (gate) => this.filterGate(gate) };
+    const make = () => {
+      const tr = cells(3)();
+      const name = el("button", "sym");
+      name.type = "button";
+      name.addEventListener("click", () => left.filter(name.gate));
+      const bar = el("span", "bar");
+      bar.append(el("i"), el("b", "num"));
+      tr.children[0].append(name);
+      tr.children[1].append(bar);
+      return tr;
+    };
+    fillTable($("funnel-body"), rows, make, (tr, g) => {
+      const [name, bar, stopped] = tr.children;
+      name.firstChild.gate = g.name;
+      setText(name.firstChild, lower(g.name));
+      name.firstChild.title = `${this.gates[g.name] ?? lower(g.name)}\nclick: show the symbols it blocks now`;
+      const share = f.evaluations ? g.passed / f.evaluations : 0;
+      bar.firstChild.firstChild.style.transform = `scaleX(${share.toFixed(4)})`;
+      setText(bar.firstChild.lastChild, count(g.passed));
+      setText(stopped, g.blocked ? `${count(g.blocked)} · ${percent(g.blocked / Math.max(1, f.evaluations))}` : "·");
+      setClass(stopped, g.blocked ? "" : "dim");
+    });
+    const blockers = () => {
+      const tr = cells(2)();
+      const button = el("button", "sym");
+      button.type = "button";
+      button.addEventListener("click", () => this.openSymbol(button.textContent));
+      tr.children[0].append(button, el("span", "dim"));
+      return tr;
+    };
+    fillTable($("blockers-body"), f.top_blockers, blockers, (tr, b) => {
+      const [who, share] = tr.children;
+      setText(who.firstChild, b.symbol);
+      setText(who.lastChild, ` ${lower(b.gate)}`);
+      who.title = this.gates[b.gate] ?? "";
+      setText(share, percent(b.share));
+      share.title = `${b.count} evaluations`;
+    });
+  }
+
+  words(f) {
+    if (!f.evaluations) return "No evaluation has passed the first gate yet.";
+    const worst = f.gates.reduce((a, b) => (b.blocked > (a?.blocked ?? 0) ? b : a), null);
+    const head = `${count(f.evaluations)} evaluations, ${count(f.accepted)} accepted.`;
+    return worst ? `${head} Most are stopped by ${lower(worst.name)} (${percent(worst.blocked / f.evaluations)}): ${this.gates[worst.name] ?? ""}.` : head;
+  }
+}
