@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask import Response
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -32,6 +33,10 @@ SWITCHES = (
     "--disable-sync",
     "--no-proxy-server",
     "--window-size=1440,900",
+)
+NEEDS_BROWSER = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None,
+    reason="no chromium and chromedriver on this machine (Debian: apt-get install chromium chromium-driver)",
 )
 
 

@@ -12,12 +12,14 @@ export class Funnel {
     this.filterGate = filterGate;
     this.gates = {};
     this.takenAt = 0;
+    this.told = null;
     this.refresh();
     setInterval(() => this.refresh(), REFRESH_MS);
   }
 
   describe(gates) {
     this.gates = gates;
+    if (this.told) this.paint(this.told);
   }
 
   refresh() {
@@ -27,6 +29,7 @@ export class Funnel {
   }
 
   paint(f) {
+    this.told = f;
     setText($("why-window"), f.window_s === 3600 ? "last hour" : `last ${age(f.window_s * 1000)}`);
     setText($("why-age"), age(performance.now() - this.takenAt));
     setText($("why-words"), this.words(f));

@@ -297,9 +297,9 @@ export class HotList {
   /** Move the chosen row by `step` (infinite: to an end), keep it in view, and give the list the focus. */
   move(step) {
     if (!this.order.length) return;
+    const at = this.order.indexOf(this.chosen); // before the focus, which chooses a row where none is
     if (document.activeElement !== $("grid")) $("grid").focus({ preventScroll: true, focusVisible: true });
     this.focusInside = true;
-    const at = this.order.indexOf(this.chosen);
     const next = Math.min(this.order.length - 1, Math.max(0, at < 0 && Number.isFinite(step) ? 0 : at + step));
     const top = next * this.rowHeight;
     if (top < this.top) this.scroll(top);

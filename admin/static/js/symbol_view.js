@@ -35,6 +35,7 @@ export class SymbolView {
   describe(hello) {
     this.known = hello.features;
     this.gates = hello.gates;
+    if (this.rest) this.paintExplanation();
   }
 
   forget() {
