@@ -48,9 +48,9 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, lim
             return redirect(f"/symbol/{info.name}")
         return page("symbol.html", symbol=symbol[:24])
 
-    @app.get("/explain/<id>")
-    def explain_page(id: str) -> str:
-        return page("explain.html", id=id[:64])
+    @app.get("/explain/<wanted>")
+    def explain_page(wanted: str) -> str:
+        return page("explain.html", id=wanted[:64])
 
     @app.get("/favicon.ico")
     def favicon() -> BaseResponse:

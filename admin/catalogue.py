@@ -46,6 +46,12 @@ GATE_REASONS: dict[Gate, str] = {
     Gate.SKIP_HOURS: "outside the trading hours of the skip filter",
     Gate.DUPLICATE: "the same intent was sent already",
     Gate.MIN_MOVE: "the expected move does not pay fees and spread",
+    Gate.SKIP_DAY: "the skip filter allows no entries on this weekday",
+    Gate.SKIP_VOLATILITY: "the external volatility index is over its limit",
+    Gate.NEWS: "news about it are too fresh and too strong",
+    Gate.LIQ_SAFETY: "liquidation would be too near",
+    Gate.EXPLOSION: "its price explodes",
+    Gate.ZONE: "the price is outside the entry zone",
 }
 
 

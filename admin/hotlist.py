@@ -36,11 +36,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("resistance", 1, 100, "1"),
     Column("long", 1, 100, "1"),
     Column("short", 1, 100, "1"),
+    Column("watch", 1, 100, "1"),  # thresholds in force for the symbol
+    Column("arm", 1, 100, "1"),
     Column("codes", 1, 1, "bytes"),  # state | regime << 8 | pump << 16 | gate << 24
     Column("marks", 1, 1, "bytes"),  # category | data_state << 8 | flags << 16 | (side + 1) << 24
     Column("seen", 1, 1, "ms"),  # server milliseconds at which an event of the symbol was last noticed
 )
-_SCORES = ("spoof", "news", "volatility", "wall_support", "wall_resistance", "score_long", "score_short")
+_SCORES = ("spoof", "news", "volatility", "wall_support", "wall_resistance", "score_long", "score_short", "watch", "arm")
 N_PLANES = sum(column.planes for column in COLUMNS)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from admin import present
 from admin.events import EventHistory, Names, in_order
+from admin.explain import Decisions, Funnel, explain, listed
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from config.kill_file import read_kill
@@ -53,6 +54,8 @@ class Views:
         self.run_id = plant.spec.run_id
         self.events = EventHistory()
         self.timeline = Timeline()
+        self._decisions = Decisions(plant, paths.decisions_dir)
+        self._funnel = Funnel(plant)
         self.symbols_version = 0
         self._symbols: dict[int, SymbolInfo] = {}
         self._listed = np.zeros(MAX_SYMBOLS, bool)
@@ -91,6 +94,7 @@ class Views:
             now = time.monotonic_ns()
             wall = time.time_ns()
             self._drain_logs()
+            self._decisions.drain()
             self._look_at_symbols()
             ids = np.flatnonzero(self._listed)
             now_ms = (now - self.base_ns) // 1_000_000
@@ -101,6 +105,7 @@ class Views:
             if now - self._stats_ns >= STATS_NS:
                 self._cpu.look([self._plant.cnc(*row).pid for row in self._plant.rows if self._plant.cnc(*row).pid])
                 self._kill = read_kill(self._paths.kill_file)
+                self._funnel.look(now)
             processes = process_rows(self._plant, self._cpu)
             control = self._control(processes)
             rings = ring_rows(self._plant)
@@ -219,6 +224,24 @@ class Views:
                            *(row[f"trade_{name}"][:trades].tolist() for name in ("ticks", "lots", "side"))],
                 "features": features,
             }
+
+    # --- why and why not
+    def explain(self, wanted: str) -> dict | None:
+        """/api/explain: by decision id or symbol; None = neither is known."""
+        snapshot = self.snapshot()
+        with self._lock:
+            return explain(self._decisions, snapshot, wanted)
+
+    def decisions(self, info: SymbolInfo) -> list[dict]:
+        """The newest decisions of a symbol, newest first."""
+        with self._lock:
+            return listed(self._decisions, info)
+
+    def funnel(self) -> dict:
+        """/api/funnel: looks of the last hour per gate."""
+        snapshot = self.snapshot()
+        with self._lock:
+            return self._funnel.answer(snapshot.symbols, time.monotonic_ns())
 
     # --- names and descriptions
     def names(self) -> Names:

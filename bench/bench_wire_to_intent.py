@@ -84,7 +84,7 @@ def overrides(symbols: int) -> dict[str, Any]:
     return {
         "thresholds.score.watch": [1.0, 1.0, 1.0], "thresholds.score.arm": [2.0, 2.0, 2.0],
         "thresholds.score.hysteresis": 0.5, "thresholds.windows.warmup_s": 0.5,
-        "thresholds.windows.cooldown_s": cooldown_s(symbols), "safety.feed.instruments_refresh_s": 3600.0,
+        "thresholds.signal.cooldown_s": cooldown_s(symbols), "safety.feed.instruments_refresh_s": 3600.0,
         "trading.mode": "SIM",
     }
 

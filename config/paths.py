@@ -62,6 +62,16 @@ class DataPaths:
         return self.mode_dir / "events"
 
     @property
+    def decisions_dir(self) -> Path:
+        """Decision records, one folder per UTC day."""
+        return self.mode_dir / "decisions"
+
+    @property
+    def profiles_file(self) -> Path:
+        """Symbol profiles; missing = none."""
+        return self.mode_dir / "profiles" / "profiles.json"
+
+    @property
     def execution_journal(self) -> Path:
         return self.mode_dir / "execution.journal"
 

@@ -15,6 +15,8 @@ NonNegative = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0)]
 PositiveCount = Annotated[int, Meta(gt=0)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Score100 = Annotated[float, Meta(ge=0, le=100)]
 
 ModeName = Literal["SIM", "DRY_RUN", "LIVE"]
 CategoryName = Literal["PRIME", "NORMAL", "WILD"]
@@ -106,20 +108,62 @@ class Skip(Section, frozen=True):
     weekdays: tuple[Annotated[int, Meta(ge=0, le=6)], ...] = (0, 1, 2, 3, 4)  # Monday = 0
     from_hour_utc: Annotated[int, Meta(ge=0, le=23)] = 9
     to_hour_utc: Annotated[int, Meta(ge=1, le=24)] = 18
+    volatility_index: NonNegative = 0.0  # 0 = not known
     volatility_index_max: Positive = 30.0
 
 
 # --- thresholds.toml -------------------------------------------------------------------------------------------------
 class Score(Section, frozen=True):
-    watch: tuple[float, float, float] = (55.0, 58.0, 62.0)  # PRIME, NORMAL, WILD
-    arm: tuple[float, float, float] = (68.0, 70.0, 74.0)
+    watch: tuple[float, float, float] = (44.0, 47.0, 52.0)  # PRIME, NORMAL, WILD
+    arm: tuple[float, float, float] = (56.0, 59.0, 64.0)
     hysteresis: NonNegative = 5.0
     max_spread_bps: tuple[float, float, float] = (3.0, 8.0, 15.0)
-    weight_imbalance: float = 30.0
-    weight_flow: float = 30.0
-    weight_microprice: float = 15.0
-    weight_streak: float = 10.0
-    weight_volatility: float = 15.0
+    smoothing_s: Positive = 0.5  # a 20 ms book tick must not arm a symbol by itself
+    weight_imbalance_top: NonNegative = 8.0  # points at full signal; all weights together 100
+    weight_imbalance_zone: NonNegative = 12.0
+    weight_microprice: NonNegative = 8.0
+    weight_ofi: NonNegative = 7.0
+    weight_walls: NonNegative = 8.0
+    weight_absorption: NonNegative = 4.0
+    weight_flow: NonNegative = 8.0
+    weight_cvd_slope: NonNegative = 14.0
+    weight_streak: NonNegative = 5.0
+    weight_vpin: NonNegative = 6.0
+    weight_volatility: NonNegative = 6.0
+    weight_fee: NonNegative = 8.0
+    weight_leverage: NonNegative = 6.0
+    penalty_pump: NonNegative = 40.0
+    penalty_spoof: NonNegative = 25.0
+    penalty_layering: NonNegative = 10.0
+    penalty_news: NonNegative = 30.0
+    penalty_spread: NonNegative = 30.0
+    imbalance_full: Positive = 0.5  # an imbalance of this and more counts in full
+    ofi_full: Positive = 0.5  # as does an order-flow imbalance of this share of the depth
+    flow_full: Positive = 0.5  # and this share of one-sided aggressive volume
+    rate_half: Positive = 0.1  # trades per second at which the flow counts half
+    streak_half: Positive = 2.0  # trades in a row of one side that give half the signal
+    horizon_s: Positive = 60.0  # can this many seconds of movement carry the smallest profitable move?
+
+
+class Signal(Section, frozen=True):
+    attempts: PositiveCount = 3
+    ttl_s: Positive = 45.0
+    cooldown_s: NonNegative = 300.0
+    rest_s: NonNegative = 30.0
+    walls_against: Percent = 60.0
+    news_veto: Percent = 60.0
+    liq_safety_min: Percent = 30.0
+    record_every_s: Positive = 1.0
+    record_gap_ms: NonNegative = 100.0
+
+
+class Zone(Section, frozen=True):
+    width_pct: Positive = 0.04
+    width_atr: NonNegative = 1.0
+    width_max_pct: Positive = 0.15
+    max_distance_pct: Positive = 0.5
+    nudge_after_s: Positive = 2.0
+    nudges: Count = 2
 
 
 class Windows(Section, frozen=True):
@@ -127,23 +171,119 @@ class Windows(Section, frozen=True):
     flow_slow_s: Positive = 10.0
     imbalance_levels: PositiveCount = 10
     warmup_s: NonNegative = 1.0
-    cooldown_s: NonNegative = 30.0
-    signal_ttl_s: Positive = 45.0
 
 
 class Pump(Section, frozen=True):
-    change_pct: Positive = 3.0
-    window_s: Positive = 60.0
-    volume_surge: Positive = 3.0
-    blowoff_pct: Positive = 6.0
-    dump_pct: Positive = 2.5
+    windows_s: tuple[Positive, Positive, Positive, Positive] = (5.0, 15.0, 60.0, 300.0)
+    change_pct: tuple[Positive, Positive, Positive, Positive] = (1.5, 2.0, 3.0, 5.0)  # a pump, per window
+    volume_surge: Positive = 3.0  # witnesses: volume and trades over the usual, book thinned out to this share
+    trades_surge: Positive = 2.5
+    thinning: Share = 0.5
+    witnesses: Annotated[int, Meta(ge=0, le=3)] = 2  # so many must agree; of fewer known ones all
+    fresh_pct: NonNegative = 0.15  # and the price must have moved this much over the second window
+    prepump_share: Share = 0.5  # PREPUMP at this share of the changes, with one witness
+    leave_share: Share = 0.5  # a threshold once passed is left at this share of it
+    blowoff_x: Positive = 2.0  # BLOWOFF at so many times the change of a pump
+    dump_pct: Positive = 2.5  # DUMP at this fall from the top
+    stall_s: Positive = 20.0  # no new top for so long: the pump is over
+    dwell_s: NonNegative = 2.0  # shortest stay in a state
     cooldown_s: Positive = 60.0
+    baseline_s: Positive = 300.0  # what volume is compared with
+    baseline_minimum_s: Positive = 20.0  # a younger baseline tells nothing
+
+
+class Volatility(Section, frozen=True):
+    window_s: Positive = 60.0  # realised volatility
+    minimum_s: Positive = 5.0
+    atr_candles: PositiveCount = 14  # closed 1 s / 3 s candles in a micro-ATR
+    atr_minimum: PositiveCount = 3
+    provisional_s: Positive = 0.8  # until then an estimate from the mid, once it is known this long
+    half_bps: Positive = 30.0  # VolatilityScore 50 at this volatility of one minute
+    explosion_bps: Positive = 60.0  # ExplosionFlag at this 1 s micro-ATR ...
+    explosion_leave_share: Share = 0.5  # ... until it is under this share of it
+
+
+class Flow(Section, frozen=True):
+    cvd_anchor_s: Positive = 3600.0  # cumulative delta starts anew at every multiple of this
+    vpin_buckets_per_day: Positive = 5000.0  # a volume bucket is the turnover of 24 h divided by this
+    vpin_buckets: Annotated[int, Meta(ge=1, le=64)] = 50  # closed buckets in VPIN ...
+    vpin_minimum: PositiveCount = 10  # ... of which this many must be there
+    oi_window_s: Positive = 300.0  # change of the open interest
+    liq_floor_share: Positive = 0.01  # liquidations are compared with at least this share of the usual volume
+
+
+class Leverage(Section, frozen=True):
+    maintenance_pct: tuple[Positive, Positive, Positive] = (0.5, 1.0, 2.0)  # where the risk tier is not known
+    sigmas: NonNegative = 3.0  # the liquidation should be this many one-minute volatilities away
+
+
+class News(Section, frozen=True):
+    impact: Score100 = 70.0  # of a flag that names none
+    half_life_s: Positive = 300.0
+    ttl_s: Positive = 3600.0
+    listing_impact: Score100 = 80.0  # a new listing
+    listing_half_life_s: Positive = 300.0
+    listing_ttl_s: NonNegative = 600.0
+
+
+class RegimeRules(Section, frozen=True):
+    news_enter: Score100 = 40.0  # NEWS_DRIVEN from this impact on ...
+    news_leave: Score100 = 20.0  # ... down to this one
+    spoof_enter: Score100 = 60.0  # MANIPULATED from this spoofing score on ...
+    spoof_leave: Score100 = 40.0
+    dwell_s: NonNegative = 5.0  # shortest stay in MANIPULATED and NEWS_DRIVEN
+    cooldown_done_s: NonNegative = 60.0  # COOLDOWN_DONE is shown this long
+
+
+class GlobalRules(Section, frozen=True):
+    volatility_bps: tuple[Positive, Positive] = (60.0, 150.0)  # BTC or ETH over one minute: RISK_OFF, PANIC
+    shock_bps: tuple[Positive, Positive] = (100.0, 300.0)  # their move over the minute
+    correlation: Share = 0.8  # RISK_OFF when symbols move with BTC this much ...
+    breadth: Share = 0.8  # ... and this share of them falls
+    leave_share: Share = 0.6  # a threshold is left at this share of it
+    calm_s: NonNegative = 30.0  # and only after so long under it
+    dwell_s: NonNegative = 5.0  # shortest stay
+    feed_down_s: NonNegative = 10.0  # feed not connected for so long: RISK_OFF
+
+
+class Depth(Section, frozen=True):
+    zone_ticks: PositiveCount = 10
+    zone_bps: Positive = 10.0
+    average_s: Annotated[float, Meta(ge=5, le=120)] = 60.0
+
+
+class Walls(Section, frozen=True):
+    size_x: Annotated[float, Meta(gt=1)] = 8.0
+    leave_x: Positive = 4.0
+    min_usdt: NonNegative = 1000.0
+    reach_bps: Positive = 50.0
+    full_x: Positive = 25.0
+    near_bps: Positive = 10.0
+    age_s: Positive = 2.0
+    match_ms: Annotated[float, Meta(ge=20, le=5000)] = 300.0
+    absorb_share_pct: Annotated[float, Meta(gt=0, le=100)] = 20.0
+    move_bps: Positive = 5.0
+    move_size_pct: Percent = 20.0
+    spoof_verdict: Annotated[float, Meta(gt=0, le=1)] = 0.4
+    spoof_life_s: Positive = 30.0
+    half_life_s: Positive = 20.0
+    iceberg_refills: PositiveCount = 3
 
 
 class Thresholds(Section, frozen=True):
     score: Score = field(default_factory=Score)
+    signal: Signal = field(default_factory=Signal)
+    zone: Zone = field(default_factory=Zone)
     windows: Windows = field(default_factory=Windows)
     pump: Pump = field(default_factory=Pump)
+    depth: Depth = field(default_factory=Depth)
+    walls: Walls = field(default_factory=Walls)
+    volatility: Volatility = field(default_factory=Volatility)
+    flow: Flow = field(default_factory=Flow)
+    leverage: Leverage = field(default_factory=Leverage)
+    news: News = field(default_factory=News)
+    regime: RegimeRules = field(default_factory=RegimeRules)
+    global_regime: GlobalRules = field(default_factory=GlobalRules)
 
 
 # --- symbols.toml ----------------------------------------------------------------------------------------------------
@@ -176,6 +316,7 @@ class Rings(Section, frozen=True):
     intent_slots: PositiveCount = 4096
     report_slots: PositiveCount = 4096
     log_records: PositiveCount = 16_384
+    decision_records: PositiveCount = 2048
 
 
 class Idle(Section, frozen=True):

@@ -29,6 +29,8 @@ class EventKind(IntEnum):
     GLOBAL = 23  # global regime inputs and verdict (payload: GLOBAL record)
     CONTROL = 24  # u = ControlBits in force from here on
     END = 25  # a tape is read to its end
+    NEWS = 26  # a news flag of a symbol (payload: NEWS record)
+    PROFILE = 27  # profile of a symbol (payload: PROFILE record)
 
 
 class Category(IntEnum):
@@ -151,6 +153,26 @@ class Gate(IntEnum):
     SKIP_HOURS = 26
     DUPLICATE = 27
     MIN_MOVE = 28
+    SKIP_DAY = 29
+    SKIP_VOLATILITY = 30
+    NEWS = 31
+    LIQ_SAFETY = 32
+    EXPLOSION = 33
+    ZONE = 34
+
+
+class NewsType(IntEnum):
+    """What a news flag is about."""
+
+    NONE = 0
+    LISTING = 1
+    DELISTING = 2
+    PARTNERSHIP = 3
+    UNLOCK = 4  # tokens come free
+    HACK = 5
+    REGULATION = 6
+    MACRO = 7
+    OTHER = 8
 
 
 class MessageKind(IntEnum):
@@ -194,15 +216,15 @@ class LogKind(IntEnum):
 
     NONE = 0
     STATE = 1  # a = from, b = to, c = cause (Cause), d = score long, e = score short, f = price ticks
-    SIGNAL = 2
+    SIGNAL = 2  # a = side, b = price, c = stop, d = target, e = score, f = SignalPhase, x = attempts, y = Gate of FAILED
     ORDER = 3
     FILL = 4
     POSITION = 5
     RISK = 6  # a = Gate
-    PUMP = 7  # a = from, b = to
-    SPOOF = 8
-    NEWS = 9
-    WALL = 10
+    PUMP = 7  # a = from, b = to, c = row of the pump table, x = strongest change in thresholds, y = volume surge
+    SPOOF = 8  # a wall was pulled; columns as WALL
+    NEWS = 9  # a = NewsType, b = 1 taken 0 weaker than the flag in force, x = impact, y = half-life s
+    WALL = 10  # a = WallFate, b = side, c = price ticks, d, e, f = lots: peak, eaten, cancelled; x = size, y = age s
     REGIME = 11  # a = from, b = to
     GLOBAL_REGIME = 12
     DATA_STATE = 13  # a = DataState, b = DataReason, c = gap size
@@ -217,6 +239,18 @@ class LogKind(IntEnum):
     ERROR = 22
     LIQUIDATION = 23
     LOST = 24  # a reader was lapped: a = messages lost
+
+
+class WallFate(IntEnum):
+    """What becomes of a wall (a resting order far larger than the average level), or of a refilled level."""
+
+    STANDING = 0
+    ABSORBING = 1  # trades are eating it
+    EATEN = 2  # gone, mostly by trades
+    SPOOFING = 3  # pulled without trades, near the price
+    LAYERING = 4  # moved: the same size reappeared a few ticks away
+    WITHDRAWN = 5  # gone without trades, but not in a way that counts as spoofing
+    ICEBERG = 6  # refilled again and again after trades took it
 
 
 class Severity(IntEnum):
@@ -254,3 +288,16 @@ class Cause(IntEnum):
     KILL = 21
     DELISTED = 22
     EXIT_FILLED = 23
+    ZONE_LOST = 24
+
+
+class SignalPhase(IntEnum):
+    """What a SIGNAL log line tells of the way from the signal to the order (requirement C6)."""
+
+    READY = 0  # armed and in the zone
+    EXECUTING = 1
+    EXECUTED = 2
+    FAILED = 3
+    COOLDOWN_ACTIVE = 4
+    MAX_ATTEMPTS = 5
+    ZONE_MOVED = 6

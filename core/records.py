@@ -11,7 +11,7 @@ Transport is in cells of 64 bytes (one cache line). A market event is one EVENT 
                        [TICKER 128 B]                  TICKER
                        [KLINE 64 B] ...                KLINE: n_bids = number of candles
                        [SYMBOL 256 B]                  LISTING
-                       [PARAMS]  [GLOBAL]              CONFIG, GLOBAL
+                       [PARAMS]  [GLOBAL]  [NEWS]      CONFIG, GLOBAL, NEWS
 
 Prices are ticks and quantities lots (int64) everywhere; what is off the tick grid (mark, index) is fixed-point 1e-10
 quote units (`_e10`). Times are ns since the Unix epoch (`_ns`) except `mono_..._ns`, which are CLOCK_MONOTONIC.
@@ -151,7 +151,17 @@ SYMBOL = _record(
     ("flags", "i8", "bits", "1 = new listing (NEWS_LISTING), 2 = blacklisted"),
     ("maker_fee_e8", "i8", "1e-8", "maker fee rate"),
     ("taker_fee_e8", "i8", "1e-8", "taker fee rate"),
-    ("reserved", "(72,)u1", "", "zero"),
+    ("maintenance_e8", "i8", "1e-8", "maintenance margin rate of the lowest risk tier, 0 = not known"),
+    ("reserved", "(64,)u1", "", "zero"),
+)
+NEWS = _record(
+    "NEWS", 64, "a news item about a symbol; payload of NEWS events",
+    ("type", "i8", "NewsType", "what it is about"),
+    ("impact_e2", "i8", "1e-2", "impact 0..100; 0 takes a flag of this type down"),
+    ("happened_ns", "i8", "ns", "when it happened, 0 = now"),
+    ("half_life_ns", "i8", "ns", "the impact halves in this time"),
+    ("ttl_ns", "i8", "ns", "and is gone after this"),
+    ("text", "(24,)u1", "utf-8", "headline, cut, zero padded"),
 )
 GLOBAL = _record(
     "GLOBAL", 64, "global regime and its inputs; payload of GLOBAL events",
@@ -271,7 +281,9 @@ SYMBOL_ROW = _record(
     ("funding_rate_e10", "i8", "1e-10", "funding rate"),
     ("name_hash", "u8", "fnv1a64", "identity of the symbol"),
     ("book_digest", "u8", "1", "digest of the book, filled in when a tape ends"),
-    ("reserved", "(16,)u1", "", "zero"),
+    ("watch_e2", "i4", "1e-2", "score from which it is watched now"),
+    ("arm_e2", "i4", "1e-2", "score from which an entry is prepared now"),
+    ("reserved", "(8,)u1", "", "zero"),
 )
 POSITION_ROW = _record(
     "POSITION_ROW", 192, "an open or last closed position; seqlock board written by execution, row = symbol id",
@@ -327,7 +339,8 @@ ACCOUNT_ROW = _record(
     ("reserved", "i8", "", "zero"),
 )
 RECORDS: tuple[Record, ...] = (
-    EVENT, LEVEL, TRADE, TICKER, KLINE, SYMBOL, GLOBAL, MESSAGE, REPORT, LOG, SYMBOL_ROW, POSITION_ROW, ACCOUNT_ROW,
+    EVENT, LEVEL, TRADE, TICKER, KLINE, SYMBOL, NEWS, GLOBAL, MESSAGE, REPORT, LOG, SYMBOL_ROW, POSITION_ROW,
+    ACCOUNT_ROW,
 )
 
 LEVELS_PER_CELL = CELL_BYTES // LEVEL.size

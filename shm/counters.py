@@ -94,6 +94,8 @@ C_RECV_LAG_NS = _counter("recv_lag_ns", "ns", "smoothed receive time minus excha
 C_CLOCK_OFFSET_NS = _counter("clock_offset_ns", "ns", "exchange clock minus ours, as measured")
 # shard
 C_DECISIONS = _counter("decisions", "1", "evaluations of a symbol that reached the state machine")
+C_RECORDED = _counter("recorded", "1", "decision records (shard: written to its ring; recorder: written to disk)")
+C_RECORDS_LOST = _counter("records_lost", "1", "decision records lost (shard: no room; recorder: too slow)")
 C_TRANSITIONS = _counter("transitions", "1", "state transitions")
 C_INTENTS = _counter("intents", "1", "ENTER, CANCEL and EXIT messages (shard: sent; execution: received)")
 C_MESSAGES = _counter("messages", "1", "messages of any kind (shard: sent; execution: handled)")

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from core.decision import DECISION, FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
 from core.records import RECORDS, Record, _record, layout_hash
 from shm.counters import COUNTERS, STAGES
@@ -180,7 +181,8 @@ CONTROL_WORDS: tuple[ControlRow, ...] = (
 
 SHM_RECORDS: tuple[Record, ...] = (
     SEGMENT, BROADCAST_CONST, BROADCAST_WRITER, BROADCAST_INTENT, BROADCAST_BELLS, BROADCAST_SLOT, SPSC_CONST,
-    SPSC_WRITER, SPSC_READER, BELL, BOARD_CONST, BOARD_ROW, CNC, CNC_SUPERVISOR, ERROR_ROW, DETAIL,
+    SPSC_WRITER, SPSC_READER, BELL, BOARD_CONST, BOARD_ROW, CNC, CNC_SUPERVISOR, ERROR_ROW, DETAIL, DECISION,
+    FUNNEL,
 )
 
 

@@ -5,11 +5,11 @@ destroys; all others `Plant.join(run_file, role, index)`.
 
     segment     holds
     control     control words, bells, process pages (words, errors), counter pages, resync words
-    boards      symbols, symbol_rows, positions, account, detail, global
+    boards      symbols, symbol_rows, positions, account, detail, global, funnel
     market-I    market ring of shard I (slot 0 the shard, 1 the recorder, 2 the admin, rest free)
     raw         raw frames, gateway to recorder (slot 1)
     orders      intent and report ring of every shard
-    logs        log ring of every process (slot 1 the recorder, 2 the admin, 3 the supervisor)
+    logs        log ring of every process (slot 1 the recorder, 2 the admin, 3 the supervisor), decision ring of every shard
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from typing import Any, NamedTuple, TypedDict
 import msgspec
 import numpy as np
 
+from core.decision import DECISION_CELLS, FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
 from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
 from shm.atomics import LINE_WORDS, get_word, set_word
 from shm.broadcast import BroadcastRing
 from shm.control import CncPage, ControlBlock, ProcessState
 from shm.counters import CounterPage, merged_latency, sum_counters
+from shm.decisions import DecisionReader
 from shm.layout import LAYOUT_HASH, PAGE_BYTES
 from shm.logs import LOG_CELLS, LogReader, LogWriter
 from shm.parking import Bell
@@ -95,6 +97,7 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     intent_slots: int = 4096
     report_slots: int = 4096
     log_records: int = 16_384
+    decision_records: int = 2048
     spin: int = 200
     park_ms: float = 5.0
     layout_hash: int = LAYOUT_HASH
@@ -147,6 +150,7 @@ class _Sizes(NamedTuple):
     intent_slots: int
     report_slots: int
     log_cells: int
+    decision_cells: int
 
 
 def _sizes(spec: RunSpec) -> _Sizes:
@@ -154,6 +158,7 @@ def _sizes(spec: RunSpec) -> _Sizes:
         _power_of_two(spec.market_cells, 1024), _power_of_two(spec.raw_cells, 1024),
         _power_of_two(spec.intent_slots, 64), _power_of_two(spec.report_slots, 64),
         _power_of_two(spec.log_records * LOG_CELLS, 1024),
+        _power_of_two(spec.decision_records * DECISION_CELLS, 4096),
     )
 
 
@@ -171,12 +176,14 @@ def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
         ("account", Board.bytes_needed(ACCOUNT_ROW.dtype, 1)),
         ("detail", Board.bytes_needed(DETAIL.dtype, DETAIL_WISHES)),
         ("global", Board.bytes_needed(GLOBAL.dtype, 1)),
+        ("funnel", Board.bytes_needed(FUNNEL.dtype, MAX_SYMBOLS)),
     ]
     orders: list[tuple[str, int]] = []
     for i in range(spec.shards):
         orders.append((f"intents-{i}", SpscRing.bytes_needed(MESSAGE.size, sizes.intent_slots)))
         orders.append((f"reports-{i}", SpscRing.bytes_needed(REPORT.size, sizes.report_slots)))
     logs = [(f"{role}-{i}", BroadcastRing.bytes_needed(sizes.log_cells)) for role, i in rows]
+    logs += [(f"decisions-{i}", BroadcastRing.bytes_needed(sizes.decision_cells)) for i in range(spec.shards)]
     table = {"control": control, "boards": boards, "orders": orders, "logs": logs,
              "raw": [("ring", BroadcastRing.bytes_needed(sizes.raw_cells))]}
     for i in range(spec.shards):
@@ -254,6 +261,7 @@ class Plant:
         gating = (SLOT_SHARD,) if self.spec.paced else ()
         for i in range(self.spec.shards):
             BroadcastRing.format(self._body(f"market-{i}", "ring"), sizes.market_cells, gating)
+            BroadcastRing.format(self._body("logs", f"decisions-{i}"), sizes.decision_cells)
             SpscRing.format(self._body("orders", f"intents-{i}"), MESSAGE.size, sizes.intent_slots)
             SpscRing.format(self._body("orders", f"reports-{i}"), REPORT.size, sizes.report_slots)
         BroadcastRing.format(self._body("raw", "ring"), sizes.raw_cells)
@@ -265,6 +273,7 @@ class Plant:
         Board.format(self._body("boards", "account"), ACCOUNT_ROW.dtype, 1)
         Board.format(self._body("boards", "detail"), DETAIL.dtype, DETAIL_WISHES)
         Board.format(self._body("boards", "global"), GLOBAL.dtype, 1)
+        Board.format(self._body("boards", "funnel"), FUNNEL.dtype, MAX_SYMBOLS)
         self.control.set("run_state", ProcessState.BOOT)
 
     def close(self) -> None:
@@ -338,6 +347,16 @@ class Plant:
         role, index = self._who(role, index)
         return self._keep("logs", f"{role}-{index}", self._ring)
 
+    def decisions(self, shard: int) -> BroadcastRing:
+        """Ring of DECISION records of a shard, lossy for every reader."""
+        return self._keep("logs", f"decisions-{shard}", self._ring)
+
+    def decision_readers(self, slot: int, from_start: bool = True) -> list[DecisionReader]:
+        """Readers of all decision rings in one slot."""
+        return [
+            DecisionReader(self.decisions(i).reader(slot, from_start=from_start)) for i in range(self.spec.shards)
+        ]
+
     def log_writer(self, clock: Callable[[], int] = time.time_ns) -> LogWriter:
         """Writer of this process's own log ring."""
         return LogWriter(self.log(), self.row(self.role, self.index), clock)
@@ -387,6 +406,10 @@ class Plant:
         """GLOBAL, one row: the verdict of the last GLOBAL event and its inputs; written by the gateway."""
         return self._board("global", GLOBAL.dtype)
 
+    def funnel(self) -> Board:
+        """FUNNEL by symbol id; each row written by the shard that owns the symbol."""
+        return self._board("funnel", FUNNEL.dtype)
+
     def resync_words(self) -> np.ndarray:
         """int64[1024 * 8]: word 8 * id counts the resynchronisations a shard asked of the gateway for a symbol."""
         return self._words("control", "resync")
@@ -412,6 +435,7 @@ class Plant:
         """Cells the recorder has still to read, over all rings it takes part in."""
         rings = [self.raw(), *(self.log(role, i) for role, i in self.rows)]
         rings += [self.market(i) for i in range(self.spec.shards)]
+        rings += [self.decisions(i) for i in range(self.spec.shards)]
         return sum(ring.slot_lag_cells(SLOT_RECORDER) for ring in rings)
 
     def pages(self) -> dict[str, CounterPage]:

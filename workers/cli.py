@@ -204,6 +204,13 @@ def bench(ctx: click.Context, name: str | None) -> None:
     os.execv(sys.executable, [sys.executable, "-m", f"bench.bench_{name}", *ctx.args])
 
 
+@cli.command(add_help_option=False, context_settings=PASS_ON)
+@click.pass_context
+def explain(ctx: click.Context) -> None:
+    """Why a symbol did or did not trade: `explain BTCUSDT`, or a decision id (`explain --help`)."""
+    os.execv(sys.executable, [sys.executable, "-m", "admin.explain_cli", *ctx.args])
+
+
 @cli.command()
 @data_dir_option
 @json_option

@@ -1,4 +1,4 @@
-"""Journal segments on disk: an appending writer that survives disk errors, recovery of torn ones, and readers.
+"""Journal segments on disk: an appending writer that survives disk errors, recovery of torn ones. Readers: shm/journal_reader.py.
 
 A segment is written front to back by one process, fsynced by the caller's schedule, and renamed never: its name carries
 the receive time of its first frame, so the folder listing is the index.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import zstandard
@@ -21,15 +21,13 @@ from core.journal import (
     Frame,
     JournalError,
     Scan,
-    block_frames,
     decode_file_header,
     encode_block,
     encode_file_header,
     encode_record,
-    scan,
 )
+from shm.journal_reader import SUFFIX, read_frames, read_scan
 
-SUFFIX = ".sjr"
 BLOCK_BYTES = 256 * 1024  # plain bytes per compressed block
 
 
@@ -41,34 +39,6 @@ def write_all(handle: int, data: bytes) -> None:
         if written == 0:
             raise OSError("the disk took nothing")
         view = view[written:]
-
-
-def decompress(stored: bytes, raw_bytes: int) -> bytes:
-    """Undo zstd. Raises JournalError where the bytes are not what they should be."""
-    try:
-        return zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_bytes)
-    except zstandard.ZstdError as error:
-        raise JournalError(f"zstd: {error}") from error
-
-
-def read_scan(path: Path) -> tuple[bytes, Scan]:
-    """Bytes (or a read-only mapping) of a segment and what it holds. Raises JournalError, OSError."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-    return data, scan(data)  # type: ignore[arg-type, return-value]
-
-
-def read_frames(path: Path) -> Iterator[Frame]:
-    """All frames of the good blocks of a segment, in order."""
-    data, found = read_scan(path)
-    for block in found.blocks:
-        yield from block_frames(data, block, decompress)
-
-
-def segments(folder: Path, prefix: str = "raw") -> list[Path]:
-    """Segments of a journal folder in order of their first frame."""
-    return sorted(folder.glob(f"{prefix}-*{SUFFIX}"))
 
 
 def recover(path: Path) -> Scan | None:
@@ -102,11 +72,12 @@ class SegmentWriter:
 
     def __init__(
         self, folder: Path, run_id: str, *, segment_bytes: int, level: int = 3, prefix: str = "raw",
-        keep_bytes: int = 64 << 20, on_error: Callable[[OSError], None] = lambda error: None,
+        kind: int = RAW_FRAMES, keep_bytes: int = 64 << 20, on_error: Callable[[OSError], None] = lambda error: None,
     ) -> None:
         self.folder = folder
         self.run_id = run_id
         self.prefix = prefix
+        self.kind = kind
         self.segment_bytes = segment_bytes
         self.keep_bytes = keep_bytes
         self.on_error = on_error
@@ -188,7 +159,7 @@ class SegmentWriter:
                 number += 1
         self.path = path
         self._size = 0
-        header = encode_file_header(RAW_FRAMES, first_ts, self.run_id)
+        header = encode_file_header(self.kind, first_ts, self.run_id)
         write_all(self._handle, header)
         self._size = len(header)
         folder = os.open(self.folder, os.O_RDONLY)

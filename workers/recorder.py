@@ -20,16 +20,20 @@ import numpy as np
 from config.paths import DataPaths
 from config.schema import Settings
 from core.enums import LogKind, Severity
+from core.explain import Naming, naming_of
 from core.records import CELL_BYTES, CELL_WORDS, LOG
 from shm.agent import die_with_parent, run
 from shm.broadcast import BroadcastReader, BroadcastRing
 from shm.counters import S_RAW_TO_DISK
+from shm.decisions import DecisionReader
+from shm.journal_reader import segments
 from shm.logs import BATCH, LOG_CELLS, LogReader
 from shm.topology import SLOT_RECORDER, Plant
+from workers.decision_files import DecisionFiles
 from workers.event_files import EventFiles
 from workers.event_lines import NO_INSTRUMENT, Instrument, day, line
 from workers.execution import load_settings
-from workers.journal_files import SegmentWriter, recover, segments
+from workers.journal_files import SegmentWriter, recover
 
 SCRATCH_CELLS = 65_536  # the longest message a ring can carry
 RAW_FRAME = 1  # kind of a journal record
@@ -72,22 +76,29 @@ class Recorder:
             on_error=self._error,
         )
         self.events = EventFiles(paths.events_dir, self._error)
+        self.decisions = DecisionFiles(
+            paths.decisions_dir, plant.spec.run_id, self._naming, segment_bytes=int(rules.segment_mb * 1e6),
+            level=rules.zstd_level, on_error=self._error,
+        )
         self._raw: BroadcastReader
         self._logs: dict[str, LogReader]
         if restarted:
             self._raw = _resumed(plant, plant.raw())
+            self._decided = [DecisionReader(_resumed(plant, plant.decisions(i))) for i in range(plant.spec.shards)]
             self._logs = {
                 plant.row_name(row): _ResumedLogReader(plant, role, i) for row, (role, i) in enumerate(plant.rows)
             }
         else:
             self._raw = plant.raw().reader(SLOT_RECORDER, from_start=True)
             self._logs = dict(plant.log_readers(SLOT_RECORDER, from_start=True))
+            self._decided = plant.decision_readers(SLOT_RECORDER, from_start=True)
         self._log_lost = {name: reader.lost_messages for name, reader in self._logs.items()}
         self._cells: np.ndarray = np.zeros((SCRATCH_CELLS, CELL_WORDS), np.int64)
         self._bytes: np.ndarray = self._cells.view(np.uint8).reshape(-1)
         self._raw_lost = self._raw.lost_messages
         self._oldest_mono = 0
         self._instruments: dict[int, Instrument] = {}
+        self._namings: dict[int, Naming] = {}
         self._sync_ns = int(rules.sync_s * NS_PER_S)
         self._synced = self._flushed = clock()
 
@@ -101,11 +112,13 @@ class Recorder:
                     LogKind.ERROR, severity=Severity.WARNING, a=found.torn_bytes if found else -1,
                     b=len(found.gaps) if found else 0, text=f"recovered {path.name}",
                 )
+        for path in self.decisions.recover():
+            self.log.emit(LogKind.ERROR, severity=Severity.WARNING, text=f"recovered {path.name}")
         self.log.emit(LogKind.PROCESS, b=os.getpid(), text="recorder")
 
     def do_work(self) -> int:
         """One turn: frames, log records, then whatever is due on the disk."""
-        done = self._take_raw() + self._take_logs()
+        done = self._take_raw() + self._take_logs() + self._take_decisions()
         now = self._clock()
         if now - self._synced >= self._sync_ns:
             self._synced = now
@@ -119,10 +132,11 @@ class Recorder:
     def on_close(self) -> None:
         """Take what is still in the rings, then close the files."""
         for _ in range(1000):
-            if self._take_raw() + self._take_logs() == 0:
+            if self._take_raw() + self._take_logs() + self._take_decisions() == 0:
                 break
         self._sync(self._clock())
         self.journal.close()
+        self.decisions.close()
         self.events.close()
         self._count()
 
@@ -153,9 +167,31 @@ class Recorder:
         return frames
 
     def _sync(self, now: int) -> None:
+        self.decisions.sync()
         if self.journal.sync() and self._oldest_mono:
             self.counters.record(S_RAW_TO_DISK, max(now - self._oldest_mono, 0))
             self._oldest_mono = 0
+
+    # --- decisions ---------------------------------------------------------------------------------------------------
+    def _take_decisions(self) -> int:
+        taken = 0
+        for reader in self._decided:
+            records = reader.read()
+            if len(records):
+                self.decisions.add(records)
+                taken += len(records)
+        return taken
+
+    def _naming(self, symbol: int) -> Naming:
+        known = self._namings.get(symbol)
+        if known is not None:
+            return known
+        board = self.plant.symbols()
+        row = board.read(symbol)[0] if symbol < board.rows else None
+        if row is None or not int(row["name_hash"]):
+            return Naming(f"#{symbol}", 1, 0)
+        found = self._namings[symbol] = naming_of(row)
+        return found
 
     # --- log records -------------------------------------------------------------------------------------------------
     def _take_logs(self) -> int:
@@ -210,7 +246,8 @@ class Recorder:
         for name, value in (
             ("raw_frames", journal.frames), ("bytes", journal.raw_bytes), ("compressed_bytes", journal.stored_bytes),
             ("segments", journal.segments_closed), ("syncs", journal.syncs), ("log_lines", self.events.written),
-            ("raw_lost", self._raw_lost + journal.lost_frames),
+            ("raw_lost", self._raw_lost + journal.lost_frames), ("recorded", self.decisions.records),
+            ("records_lost", self.decisions.lost + sum(reader.lost_messages for reader in self._decided)),
         ):
             counters.set(name, value)
 

@@ -22,8 +22,10 @@ from collections.abc import Callable
 import numpy as np
 
 from config.schema import Settings
+from core.decision import FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
 from core.engine.board import fill_detail, fill_rows
+from core.engine.decision import take_decisions
 from core.engine.engine import (
     NOT_BLOCKED,
     P_BLOCKED,
@@ -52,6 +54,7 @@ from core.params import PARAMS, params_row
 from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, REPORT, SYMBOL, SYMBOL_ROW
 from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
+from shm.decisions import DecisionWriter
 from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
 from workers.execution import SYNC_HELLO, SYNC_RESTART, load_settings
 
@@ -60,6 +63,7 @@ OUT_ROWS = 1024
 REPORT_ROWS = 1024
 BOARD_ROWS = 256
 BOARD_NS = 100_000_000
+FUNNEL_NS = 1_000_000_000
 TAPE_DEPTH = 1000  # a tape may hold any depth
 TAKE_TURNS = 16  # batches per turn, so that control words are seen often
 
@@ -99,6 +103,7 @@ class Shard:
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
+        self._decisions = DecisionWriter(plant.decisions(index))
         self.restarted = self.cnc.pid != 0  # the page was zero when the plant was made
         depth = TAPE_DEPTH if self.paced else max((settings or load_settings(plant)).symbols.depth)
         self.state = new_state(MAX_SYMBOLS, book_levels(depth), paced=self.paced)
@@ -120,7 +125,7 @@ class Shard:
         self._row_ids: np.ndarray = np.zeros(BOARD_ROWS, np.int64)
         self._rows: np.ndarray = np.zeros(BOARD_ROWS, SYMBOL_ROW.dtype)
         self._details: np.ndarray = np.zeros(DETAIL_WISHES, DETAIL.dtype)
-        self._board_ns = 0
+        self._board_ns = self._funnel_ns = 0
         self._end_seq = 0
         self._finished = False
         self._age = self.counters.hist(S_RECV_TO_SHARD)
@@ -151,6 +156,9 @@ class Shard:
         if now - self._board_ns >= BOARD_NS:
             self._board_ns = now
             self._write_boards()
+            if now - self._funnel_ns >= FUNNEL_NS:
+                self._funnel_ns = now
+                self._write_funnel()
         if self._end_seq and self.cnc.progress_seq < self._end_seq:
             self._finish()
         return done
@@ -159,6 +167,7 @@ class Shard:
         """Last boards."""
         self._push()
         self._write_boards()
+        self._write_funnel()
 
     # --- events ----------------------------------------------------------------------------------------------------
     def _work(self) -> int:
@@ -218,6 +227,12 @@ class Shard:
         if n_logs:
             self.log.write_records(self._logs, n_logs)
             counters.add("log_records", n_logs)
+        records, lost = take_decisions(self.state)
+        if len(records):
+            self._decisions.write(records)
+            counters.add("recorded", len(records))
+        if lost:
+            counters.add("records_lost", lost)
         decisions = int(progress[P_DECISIONS])
         if decisions:
             counters.add("decisions", decisions)
@@ -385,6 +400,14 @@ class Shard:
         n = int(self.state.control[C_N_SLOTS])
         states = self.state.trade["data_state"][:n]
         self.counters.set("broken_symbols", int(np.count_nonzero(states == int(DataState.BROKEN))))
+
+    def _write_funnel(self) -> None:
+        n = int(self.state.control[C_N_SLOTS])
+        rows: np.ndarray = np.zeros(n, FUNNEL.dtype)
+        rows["symbol"] = self.state.symbols["id"][:n]
+        rows["ts_ns"] = int(self._progress[P_LAST_TS])
+        rows["looks"] = self.state.funnel[:n]
+        self.plant.funnel().write_rows(rows["symbol"].copy(), n, rows)
 
     def _finish(self) -> None:
         """END was stepped: final rows first, then the message that lets execution call the run drained."""

@@ -135,6 +135,7 @@ def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec
         intent_slots=rings.intent_slots,
         report_slots=rings.report_slots,
         log_records=rings.log_records,
+        decision_records=rings.decision_records,
         park_ms=system.idle.park_ms,
         spin=system.idle.spin,
         code_hash=source_digest(("config", "core", "shm", "gateway", "workers", "admin")),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from config.schema import Settings
+from core.decision import FUNNEL
 from core.detail import DETAIL
 from core.enums import EventKind, MessageKind, ReportKind
 from core.orders.wire import Message, write_messages
@@ -68,7 +69,8 @@ class _Warm:
         self.execution_plant = Plant.join(self.file, "execution")
         self.recorder_plant = Plant.join(self.file, "recorder")
         self.gateway = Plant.join(self.file, "gateway")
-        rows: dict[str, Any] = {"symbols": SYMBOL, "symbol_rows": SYMBOL_ROW, "positions": POSITION_ROW, "detail": DETAIL}
+        rows: dict[str, Any] = {"symbols": SYMBOL, "symbol_rows": SYMBOL_ROW, "positions": POSITION_ROW, "detail": DETAIL,
+                                "funnel": FUNNEL}
         for name, record in rows.items():
             board = getattr(self.owner, name)()
             board.write_rows(np.zeros(1, np.int64), 1, np.zeros(1, record.dtype))

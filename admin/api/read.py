@@ -47,8 +47,23 @@ def read_routes(views: Views) -> Blueprint:
         result: dict[str, Any] = present.hot_row(info, snapshot.rows[at], present.age_ms(snapshot, at))
         result["position"] = next((row for row in present.positions(snapshot) if row["symbol"] == info.name), None)
         result["events_recent"] = views.events.page(50, views.names(), symbol=info.id)[0]
-        result["detail"] = views.detail(info.id)
+        detail = result["detail"] = views.detail(info.id)
+        result["explain"] = views.explain(info.name)
+        result["decisions"] = views.decisions(info)
+        result["walls"] = (detail or {}).get("walls", {"bids": [], "asks": []})
         return answer(result)
+
+    @api.get("/explain/<wanted>")
+    def explain(wanted: str) -> Response:
+        found = views.explain(wanted[:64])
+        if found is None:
+            raise ApiError(404, f"no decision or symbol '{wanted[:40]}'", "an id is <seq>-<symbol>, as the events show it; "
+                           "a symbol must be listed")
+        return answer(found)
+
+    @api.get("/funnel")
+    def funnel() -> Response:
+        return answer(views.funnel())
 
     @api.get("/positions")
     def positions() -> Response:

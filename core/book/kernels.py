@@ -32,6 +32,7 @@ TWO_SIDED = 3
 
 DEFAULT_LEVELS = 1100
 MAX_EDITS = 256  # inserts and deletes gathered before the arrays are moved
+MAX_TOUCHED = 4096  # levels of one call of which the quantity before is kept; a frame has at most 2 x 1000
 
 _KEY_MIN = -0x7FFF_FFFF_FFFF_FFFF
 
@@ -57,6 +58,8 @@ class Book(NamedTuple):
 
     price, qty: int64[cap, 2, levels] in ticks and lots; count: int64[cap, 2]; meta: BOOK_META[cap] (counters);
     edits: int64[MAX_EDITS + 1, 4], scratch of one call: old index, first index after it, shift so far, level.
+    before: int64[MAX_TOUCHED]: lots each level of the last call had before it (bids then asks, as in the call);
+    -1 for a malformed one, 0 for one that was not there.
     """
 
     price: Any
@@ -64,6 +67,7 @@ class Book(NamedTuple):
     count: Any
     meta: Any
     edits: Any
+    before: Any
 
 
 def new_book(cap: int, levels: int = DEFAULT_LEVELS) -> Book:
@@ -74,6 +78,7 @@ def new_book(cap: int, levels: int = DEFAULT_LEVELS) -> Book:
         np.zeros((cap, 2), np.int64),
         np.zeros(cap, BOOK_META),
         np.zeros((MAX_EDITS + 1, 4), np.int64),
+        np.zeros(MAX_TOUCHED, np.int64),
     )
 
 
@@ -132,8 +137,10 @@ def _carry_out(prices, qtys, edits, n_edits, count, levels):  # type: ignore[no-
 
 
 @kernel
-def _apply_side(prices, qtys, count, edits, sign, levels, first, n):  # type: ignore[no-untyped-def]
+def _apply_side(prices, qtys, count, edits, before, base, sign, levels, first, n):  # type: ignore[no-untyped-def]
     """Put `n` levels into one side, as if one after the other; returns (count, absent, overflows, malformed).
+
+    before[i - base] becomes the quantity that level i found.
 
     Feeds send levels best first, so each search starts where the last one ended, and the inserts and deletes of such
     an ascending run are gathered and carried out together. Any other order is right too, only slower.
@@ -149,9 +156,12 @@ def _apply_side(prices, qtys, count, edits, sign, levels, first, n):  # type: ig
     for i in range(first, first + n):
         ticks = levels[i].price_ticks
         lots = levels[i].qty_lots
+        keep = i - base if i - base < MAX_TOUCHED else MAX_TOUCHED - 1
         if ticks <= 0 or lots < 0:
             malformed += 1
+            before[keep] = -1
             continue
+        before[keep] = 0
         key = sign * ticks
         if key <= last_key:
             count = _carry_out(prices, qtys, edits, n_edits, count, levels)
@@ -159,6 +169,7 @@ def _apply_side(prices, qtys, count, edits, sign, levels, first, n):  # type: ig
         last_key = key
         at = _find(prices, sign, at, count, key)
         if at < count and prices[at] == ticks:
+            before[keep] = qtys[at]
             if lots > 0:
                 qtys[at] = lots
                 continue
@@ -190,13 +201,14 @@ def _apply_side(prices, qtys, count, edits, sign, levels, first, n):  # type: ig
 @kernel
 def _apply(book, slot, levels, first, n_bids, n_asks):  # type: ignore[no-untyped-def]
     """Both sides of a call. The arrays are taken out of the tuple once: each access costs a reference count."""
-    price, qty, counts, metas, edits = book
+    price, qty, counts, metas, edits, before = book
     at = first
     n = n_bids
     code = np.int64(0)
     for side in range(2):
         count, absent, overflows, malformed = _apply_side(
-            price[slot, side], qty[slot, side], counts[slot, side], edits, np.int64(2 * side - 1), levels, at, n
+            price[slot, side], qty[slot, side], counts[slot, side], edits, before, first, np.int64(2 * side - 1),
+            levels, at, n,
         )
         counts[slot, side] = count
         if absent + overflows + malformed > 0:
@@ -238,7 +250,7 @@ def apply_delta(book, slot, levels, first, n_bids, n_asks):  # type: ignore[no-u
 @kernel
 def is_crossed(book, slot):  # type: ignore[no-untyped-def]
     """Is the best bid at or above the best ask?"""
-    price, _, count, _, _ = book
+    price, _, count, _, _, _ = book
     return count[slot, 0] > 0 and count[slot, 1] > 0 and price[slot, 0, 0] >= price[slot, 1, 0]
 
 

@@ -15,18 +15,17 @@ from core.constants import NS_PER_S
 from core.detail import DETAIL_CANDLES, DETAIL_LEVELS, DETAIL_TRADES
 from core.engine.market import slot_of_symbol
 from core.engine.state import C_DIRTY, C_N_SLOTS, C_ROW_CURSOR
-from core.enums import Regime
+from core.features.moves_records import MOVE_NAMES
 from core.features.records import FEATURE_NAMES
+from core.features.walls_records import WALLS
 from core.jit import kernel
-from core.score.kernels import N_TERMS
+from core.score.terms import N_TERMS
 from core.tape.kernels import TAPE_LENGTH
 
 LIQUIDATION_SHOWN_NS = 10 * NS_PER_S
 FLAG_NEWS, FLAG_LIQUIDATIONS = 4, 8
 DETAIL_SERIES = (CANDLE_1S, CANDLE_5S, CANDLE_15S)  # DETAIL_INTERVALS_S as indices of the candle store
-_NEWS_DRIVEN = int(Regime.NEWS_DRIVEN)
-VOLATILITY_TERM = 4  # column of `signals`
-N_FEATURES = len(FEATURE_NAMES)
+N_FEATURES, N_MOVES, N_WALLS = len(FEATURE_NAMES), len(MOVE_NAMES), len(WALLS.fields)
 
 
 @kernel
@@ -39,6 +38,7 @@ def _e2(value):  # type: ignore[no-untyped-def]
 def _fill_row(state, slot, dst, k):  # type: ignore[no-untyped-def]
     trade = state.trade[slot]
     feature = state.features.row[slot]
+    move = state.moves.row[slot]
     symbol = state.symbols[slot]
     row = dst[k]
     row.symbol = symbol.id
@@ -50,18 +50,21 @@ def _fill_row(state, slot, dst, k):  # type: ignore[no-untyped-def]
     row.gate = trade.gate
     row.side = trade.side
     flags = 0
-    if trade.regime == _NEWS_DRIVEN:
+    if move.news_impact > 0.0:
         flags |= FLAG_NEWS
     if trade.liquidation_ns != 0 and trade.ts_recv_ns - trade.liquidation_ns < LIQUIDATION_SHOWN_NS:
         flags |= FLAG_LIQUIDATIONS
     row.flags = flags
     row.score_long_e2 = _e2(trade.score_long)
     row.score_short_e2 = _e2(trade.score_short)
-    row.spoof_e2 = 0
-    row.wall_support_e2 = 0
-    row.wall_resistance_e2 = 0
-    row.news_e2 = 0
-    row.volatility_e2 = _e2(100.0 * state.signals[slot, VOLATILITY_TERM])
+    row.watch_e2 = _e2(trade.watch)
+    row.arm_e2 = _e2(trade.arm)
+    walls = state.walls.row[slot]
+    row.spoof_e2 = _e2(walls.spoof)
+    row.wall_support_e2 = _e2(walls.wall_support)
+    row.wall_resistance_e2 = _e2(walls.wall_resistance)
+    row.news_e2 = _e2(move.news_impact)
+    row.volatility_e2 = _e2(move.volatility)
     row.bid_ticks, row.bid_lots = best(state.book, slot, BIDS)
     row.ask_ticks, row.ask_lots = best(state.book, slot, ASKS)
     row.last_ticks = trade.last_ticks
@@ -119,6 +122,10 @@ def fill_features(state, slot, dst):  # type: ignore[no-untyped-def]
     """Every feature of the slot into dst f8[N_ALL_FEATURES], in the order of core/features/registry.py."""
     for k in range(N_FEATURES):
         dst[k] = state.feature_values[slot, k]
+    for k in range(N_WALLS):
+        dst[N_FEATURES + k] = state.wall_values[slot, k]
+    for k in range(N_MOVES):
+        dst[N_FEATURES + N_WALLS + k] = state.move_values[slot, k]
 
 
 @kernel

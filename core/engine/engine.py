@@ -27,6 +27,7 @@ from core.engine.market import (
     take_book,
     take_data_state,
     take_liquidations,
+    take_news,
     take_ticker,
     take_trades,
 )
@@ -86,7 +87,7 @@ _TICKER, _KLINE, _BBO = int(EventKind.TICKER), int(EventKind.KLINE), int(EventKi
 _LIQUIDATION, _TIMER, _LISTING = int(EventKind.LIQUIDATION), int(EventKind.TIMER), int(EventKind.LISTING)
 _DELISTING, _SYMBOL_DATA, _SHED = int(EventKind.DELISTING), int(EventKind.SYMBOL_DATA), int(EventKind.SHED)
 _FEED, _CONFIG, _GLOBAL = int(EventKind.FEED), int(EventKind.CONFIG), int(EventKind.GLOBAL)
-_CONTROL, _END = int(EventKind.CONTROL), int(EventKind.END)
+_CONTROL, _END, _NEWS = int(EventKind.CONTROL), int(EventKind.END), int(EventKind.NEWS)
 _R_SHED = np.int64(DataReason.SHED)
 _CHANGED = np.int64(MATCH_BOOK_CHANGED)
 ZERO = np.int64(0)
@@ -112,7 +113,7 @@ def step(state, kind, slot, cells, levels, trades, at, out, n_out, logs, n_logs)
             flags |= _CHANGED
     elif kind == _TRADES:
         first_trade, n_trades = (at + 1) * TRADES_PER_CELL, n_bids
-        take_trades(state, slot, trades, first_trade, n_trades, ts_ns)
+        n_logs = take_trades(state, slot, trades, first_trade, n_trades, ts_ns, seq, logs, n_logs)
     elif kind == _TICKER:
         take_ticker(state, slot, cells, at + 1, ts_ns)
     elif kind == _LIQUIDATION:
@@ -123,11 +124,13 @@ def step(state, kind, slot, cells, levels, trades, at, out, n_out, logs, n_logs)
         quarantine_book(state, slot, _R_SHED, ZERO)
     elif kind == _DELISTING:
         state.trade[slot].leaving = 1
+    elif kind == _NEWS:
+        n_logs = take_news(state, slot, cells, at + 1, ts_ns, seq, logs, n_logs)
     # BBO and KLINE change nothing: the book and our own candles know it
 
     # regime -> score -> state machine -> local risk
     first_message = n_out
-    n_out, n_logs = decide(state, slot, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
+    n_out, n_logs = decide(state, slot, kind == _TIMER, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
 
     # execution: the paper desk sees the event after the decisions; then every message is accounted for
     n_out = desk_match(
@@ -239,7 +242,7 @@ def run_cells(state, cells, levels, trades, start, n_cells, reports, n_reports, 
             blocked = NO_ROOM
             break
 
-        if kind < 16 or kind == _SYMBOL_DATA or kind == _SHED or kind == _DELISTING:
+        if kind < 16 or kind == _SYMBOL_DATA or kind == _SHED or kind == _DELISTING or kind == _NEWS:
             slot = slot_of_symbol(state.slot_of, state.trade, symbol_id)
             if slot < 0 or kind == 0 or kind > _BBO and kind < 16:
                 control[C_UNKNOWN] += 1

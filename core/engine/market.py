@@ -8,7 +8,7 @@ from core.book.kernels import ABSENT, CROSSED, MALFORMED, OVERFLOW, apply_delta,
 from core.candles.kernels import add_trades
 from core.constants import MAX_IDS
 from core.engine.state import C_LEVEL_ERRORS, break_book, mark_dirty, put_log
-from core.enums import DataReason, DataState, LogKind, Severity
+from core.enums import DataReason, DataState, LogKind, Severity, WallFate
 from core.features.kernels import (
     T_FUNDING_RATE,
     T_INDEX,
@@ -19,6 +19,25 @@ from core.features.kernels import (
     on_liquidations,
     on_ticker,
     on_trades,
+)
+from core.features.moves import (
+    moves_on_book,
+    moves_on_broken,
+    moves_on_liquidations,
+    moves_on_news,
+    moves_on_ticker,
+    moves_on_trades,
+)
+from core.features.walls import (
+    SAID_CANCELLED,
+    SAID_EATEN,
+    SAID_FATE,
+    SAID_PEAK,
+    SAID_PRICE,
+    SAID_SIDE,
+    walls_book,
+    walls_broken,
+    walls_trades,
 )
 from core.jit import kernel
 from core.score.kernels import reset_score
@@ -32,7 +51,10 @@ _WARMUP, _OK, _STALE, _BROKEN = (
 _R_SNAPSHOT, _R_NONE = int(DataReason.SNAPSHOT), int(DataReason.NONE)
 _R_CROSSED = np.int64(DataReason.CROSSED)
 _LOG_DATA_STATE = np.int64(LogKind.DATA_STATE)
-_WARNING = np.int64(Severity.WARNING)
+_LOG_WALL, _LOG_SPOOF = np.int64(LogKind.WALL), np.int64(LogKind.SPOOF)
+_SPOOFING = int(WallFate.SPOOFING)
+_LOG_NEWS = np.int64(LogKind.NEWS)
+_INFO, _WARNING = np.int64(Severity.INFO), np.int64(Severity.WARNING)
 _BAD_LEVELS = ABSENT | OVERFLOW | MALFORMED
 
 
@@ -52,6 +74,8 @@ def quarantine(state, slot, reason, wish):  # type: ignore[no-untyped-def]
     """The book of the slot is not believed any more: book features and scores start over."""
     break_book(state.trade, slot, state.control, state.resync_wish, reason, wish)
     on_broken(state.features, slot)
+    walls_broken(state.walls, slot)
+    moves_on_broken(state.moves, slot)
     reset_score(state.trade, slot, state.signals, state.terms)
 
 
@@ -102,24 +126,47 @@ def take_book(state, slot, levels, first, n_bids, n_asks, is_snapshot, ts_ns, se
         if row.data_state == _BROKEN:
             return ZERO, n_logs
     on_book(state.features, state.book, state.candles, slot, ts_ns, np.int64(is_snapshot))
-    return ONE, n_logs
+    moves_on_book(state.moves, state.features, slot, ts_ns, state.symbols, state.params)
+    fresh = np.int64(is_snapshot or code & OVERFLOW != 0)
+    walls_book(state.walls, state.book, slot, levels, first, n_bids, n_asks, fresh, ts_ns, state.params)
+    return ONE, tell_fates(state, slot, ts_ns, seq, logs, n_logs)
 
 
 @kernel
-def take_trades(state, slot, trades, first, n, ts_ns):  # type: ignore[no-untyped-def]
-    """Public trades of the slot."""
+def tell_fates(state, slot, ts_ns, seq, logs, n_logs):  # type: ignore[no-untyped-def]
+    """Log the fates of walls that changed in the last call of core/features/walls. Returns n_logs."""
+    walls = state.walls
+    for i in range(walls.said_n[0]):
+        row = walls.said[i]
+        kind = _LOG_SPOOF if row[SAID_FATE] == _SPOOFING else _LOG_WALL
+        n_logs = put_log(
+            logs, n_logs, kind, _INFO, np.int64(state.symbols[slot].id), ts_ns, seq,
+            row[SAID_FATE], row[SAID_SIDE], row[SAID_PRICE], row[SAID_PEAK], row[SAID_EATEN], row[SAID_CANCELLED],
+            walls.said_x[i, 0], walls.said_x[i, 1],
+        )
+    walls.said_n[0] = 0
+    return n_logs
+
+
+@kernel
+def take_trades(state, slot, trades, first, n, ts_ns, seq, logs, n_logs):  # type: ignore[no-untyped-def]
+    """Public trades of the slot. Returns n_logs."""
     append(state.tape, slot, trades, first, n)
     add_trades(state.candles, slot, ts_ns, trades, first, n)
     on_trades(state.features, state.candles, slot, ts_ns, trades, first, n)
+    moves_on_trades(state.moves, state.features, slot, ts_ns, trades, first, n, state.symbols, state.params)
     last = state.tape.totals[slot].last_ticks
     if last > 0:
         state.trade[slot].last_ticks = last
+    walls_trades(state.walls, state.book, slot, trades, first, n, ts_ns, state.params)
+    return tell_fates(state, slot, ts_ns, seq, logs, n_logs)
 
 
 @kernel
 def take_liquidations(state, slot, trades, first, n, ts_ns):  # type: ignore[no-untyped-def]
     """Liquidations of the slot."""
     on_liquidations(state.features, state.candles, slot, ts_ns, trades, first, n)
+    moves_on_liquidations(state.moves, state.features, slot, ts_ns, trades, first, n, state.symbols, state.params)
     state.trade[slot].liquidation_ns = ts_ns
 
 
@@ -127,6 +174,7 @@ def take_liquidations(state, slot, trades, first, n, ts_ns):  # type: ignore[no-
 def take_ticker(state, slot, cells, first, ts_ns):  # type: ignore[no-untyped-def]
     """Changed fields of the slot's ticker."""
     on_ticker(state.features, state.candles, slot, ts_ns, cells, first)
+    moves_on_ticker(state.moves, state.features, slot, ts_ns, state.symbols, state.params)
     row = state.trade[slot]
     ticker = state.features.ticker
     row.mark_e10 = ticker[slot, T_MARK]
@@ -134,6 +182,19 @@ def take_ticker(state, slot, cells, first, ts_ns):  # type: ignore[no-untyped-de
     row.funding_rate_e10 = ticker[slot, T_FUNDING_RATE]
     if row.last_ticks == 0:
         row.last_ticks = ticker[slot, T_LAST]
+
+
+@kernel
+def take_news(state, slot, cells, first, ts_ns, seq, logs, n_logs):  # type: ignore[no-untyped-def]
+    """A NEWS record about the slot's symbol, in cells[first]. Returns n_logs."""
+    news_type, impact = cells[first, 0], cells[first, 1] / 100.0
+    taken = moves_on_news(
+        state.moves, slot, ts_ns, news_type, impact, cells[first, 2], cells[first, 3], cells[first, 4]
+    )
+    return put_log(
+        logs, n_logs, _LOG_NEWS, _INFO, np.int64(state.symbols[slot].id), ts_ns, seq, news_type, np.int64(taken),
+        ZERO, ZERO, ZERO, ZERO, impact, cells[first, 3] / 1e9,
+    )
 
 
 @kernel
@@ -145,6 +206,8 @@ def take_data_state(state, slot, data_state, reason):  # type: ignore[no-untyped
             return
     elif data_state != _STALE:
         on_broken(state.features, slot)
+        walls_broken(state.walls, slot)
+        moves_on_broken(state.moves, slot)
         reset_score(state.trade, slot, state.signals, state.terms)
         row.crossed_ns = 0
     elif row.data_state != _OK:

@@ -13,12 +13,16 @@ import numpy as np
 from core.book.kernels import DEFAULT_LEVELS, Book, new_book
 from core.candles.kernels import Candles, new_candles
 from core.constants import MAX_IDS, MAX_OUTSTANDING
+from core.decision import DECISION, N_FUNNEL
 from core.enums import DataState, FeedState
 from core.features.kernels import FeatureState, new_features, on_broken
+from core.features.moves import MovesState, moves_on_broken, new_moves
+from core.features.walls import WallState, new_walls, walls_broken
 from core.jit import kernel
 from core.params import PARAMS
 from core.records import SYMBOL
-from core.score.kernels import N_SIGNALS, N_TERMS, reset_score
+from core.score.kernels import reset_score
+from core.score.terms import INPUTS, N_PENALTIES, N_SIGNALS, N_TERMS
 from core.sim.desk import Desk, new_desk
 from core.state.machine import compiled_table
 from core.state.trade import TRADE_STATE
@@ -45,11 +49,13 @@ C_TRANSITIONS = 16  # state transitions, so far
 C_MONO = 17  # mono_recv_ns of the last own event
 C_REPORTS = 18  # reports applied, so far
 C_REFUSED_LISTINGS = 19  # LISTINGs that found no free slot
+C_DECISIONS = 20  # rows of `decisions` in use
+C_DECISIONS_LOST = 21  # records dropped because nobody took them
 C_WORDS = 64
 
 OUT_SEQ, OUT_SYMBOL, OUT_DUE = 0, 1, 2  # columns of EngineState.outstanding
 
-N_RAW = 8
+MAX_DECISIONS = 256  # records kept until they are taken
 N_PLAN = 8
 
 
@@ -58,6 +64,8 @@ class EngineState(NamedTuple):
     tape: Tape
     candles: Candles
     features: FeatureState
+    walls: WallState
+    moves: MovesState
     desk: Desk
     symbols: Any  # SYMBOL[cap]
     symbol_words: Any  # the same memory, int64[cap, words]
@@ -72,16 +80,26 @@ class EngineState(NamedTuple):
     terms: Any  # f8[cap, 2, N_TERMS] score contributions, long and short
     feature_values: Any  # f8[cap, words]: the FEATURES rows as a matrix
     feature_words: Any  # uint64[cap, words]: the FEATURES rows as bits, for the digest
+    wall_values: Any  # f8[cap, words]: the WALLS rows as a matrix
+    wall_words: Any  # uint64[cap, words]: the WALLS rows as bits, for the digest
+    move_values: Any  # f8[cap, words]: the MOVES rows as a matrix
+    move_words: Any  # uint64[cap, words]: the MOVES rows as bits
     rows: Any  # int64[n, 4]: the compiled state table
     first: Any  # int64[states + 1]
     interest: Any  # int64[states]
-    raw: Any  # f8[N_RAW] scratch
+    decisions: Any  # DECISION[MAX_DECISIONS]: see engine/decision.py
+    funnel: Any  # int64[cap, N_FUNNEL]: see FUNNEL.looks
+    raw: Any  # f8[N_SIGNALS] scratch
+    shares: Any  # f8[N_PENALTIES] scratch
+    inputs: Any  # INPUTS[1] scratch
     plan: Any  # int64[N_PLAN] scratch
 
 
 def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> EngineState:
     """An engine for `cap` symbols (ever). Nothing happens before a CONFIG event brought the parameters."""
     features = new_features(cap)
+    walls = new_walls(cap)
+    moves = new_moves(cap)
     symbols = np.zeros(cap, SYMBOL.dtype)
     params = np.zeros(1, PARAMS.dtype)
     control = np.zeros(C_WORDS, np.int64)
@@ -93,6 +111,8 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         tape=new_tape(cap),
         candles=new_candles(cap),
         features=features,
+        walls=walls,
+        moves=moves,
         desk=new_desk(cap),
         symbols=symbols,
         symbol_words=symbols.view(np.int64).reshape(cap, -1),
@@ -103,14 +123,22 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         control=control,
         outstanding=np.zeros((MAX_OUTSTANDING, 3), np.int64),
         resync_wish=np.zeros(cap, np.int64),
-        signals=np.zeros((cap, N_SIGNALS)),
-        terms=np.zeros((cap, 2, N_TERMS)),
+        signals=np.full((cap, N_SIGNALS), np.nan),
+        terms=np.full((cap, 2, N_TERMS), np.nan),
         feature_values=features.row.view(np.float64).reshape(cap, -1),
         feature_words=features.row.view(np.uint64).reshape(cap, -1),
+        wall_values=walls.row.view(np.float64).reshape(cap, -1),
+        wall_words=walls.row.view(np.uint64).reshape(cap, -1),
+        move_values=moves.row.view(np.float64).reshape(cap, -1),
+        move_words=moves.row.view(np.uint64).reshape(cap, -1),
         rows=rows,
         first=first,
         interest=interest,
-        raw=np.zeros(N_RAW),
+        decisions=np.zeros(MAX_DECISIONS, DECISION.dtype),
+        funnel=np.zeros((cap, N_FUNNEL), np.int64),
+        raw=np.zeros(N_SIGNALS),
+        shares=np.zeros(N_PENALTIES),
+        inputs=np.zeros(1, INPUTS.dtype),
         plan=np.zeros(N_PLAN, np.int64),
     )
 
@@ -173,6 +201,8 @@ def mark_all_broken(state, reason, ts_ns, seq, wish):  # type: ignore[no-untyped
         if state.trade[slot].active != 0:
             break_book(state.trade, slot, state.control, state.resync_wish, reason, wish)
             on_broken(state.features, slot)
+            walls_broken(state.walls, slot)
+            moves_on_broken(state.moves, slot)
             reset_score(state.trade, slot, state.signals, state.terms)
             state.trade[slot].seq = seq
             state.trade[slot].ts_recv_ns = ts_ns

@@ -9,7 +9,7 @@ from core.candles import kernels as candle_kernels
 from core.constants import MAX_BATCH_ROWS, MAX_IDS, MAX_OUTSTANDING
 from core.engine.decide import decide, mark_position, send
 from core.engine.digest import TAG_FEATURES, fold
-from core.engine.market import check_crossed
+from core.engine.market import check_crossed, tell_fates
 from core.engine.state import (
     C_CURSOR,
     C_N_SLOTS,
@@ -19,7 +19,9 @@ from core.engine.state import (
     mark_dirty,
 )
 from core.enums import DataReason, DataState, State
-from core.features.kernels import DEFAULT_BASELINE_NS, DEFAULT_VOLATILITY_NS, configure, list_symbol, on_timer
+from core.features.kernels import configure, list_symbol, on_timer
+from core.features.moves import configure_moves, list_moves, list_news, moves_on_timer
+from core.features.walls import configure_walls, list_walls, walls_timer
 from core.jit import kernel
 from core.params import PARAMS_CELLS
 from core.records import CELL_WORDS, SYMBOL
@@ -28,8 +30,6 @@ from core.sim.desk import MATCH_BOOK_OK, desk_clear, desk_match
 from core.tape import kernels as tape_kernels
 
 ZERO = np.int64(0)
-BASELINE_NS = np.int64(DEFAULT_BASELINE_NS)
-VOLATILITY_NS = np.int64(DEFAULT_VOLATILITY_NS)
 SYMBOL_CELLS = SYMBOL.size // 64
 _W_TICK, _W_LOT = SYMBOL.dtype.fields["tick_mant"][1] // 8, SYMBOL.dtype.fields["lot_mant"][1] // 8  # type: ignore[index]
 _W_EXP = SYMBOL.dtype.fields["price_exp"][1] // 8  # type: ignore[index]
@@ -51,11 +51,9 @@ def take_params(state, cells, first):  # type: ignore[no-untyped-def]
     for c in range(PARAMS_CELLS):
         for w in range(CELL_WORDS):
             state.params_words[c * CELL_WORDS + w] = cells[first + c, w]
-    par = state.params[0]
-    configure(
-        state.features, par.flow_fast_ns, par.flow_slow_ns, par.pump_window_ns, VOLATILITY_NS, BASELINE_NS,
-        par.imbalance_levels, par.warmup_ns,
-    )
+    configure(state.features, state.params)
+    configure_moves(state.moves, state.features, state.params)
+    configure_walls(state.walls, state.params, state.control[C_N_SLOTS])
 
 
 @kernel
@@ -66,6 +64,8 @@ def _forget_data(state, slot, ts_ns):  # type: ignore[no-untyped-def]
     tape_kernels.clear(state.tape, slot)
     candle_kernels.clear(state.candles, slot)
     list_symbol(state.features, slot, symbol.tick_size, symbol.lot_size, ts_ns)
+    list_walls(state.walls, slot, symbol.tick_size, symbol.lot_size)
+    list_moves(state.moves, slot, ts_ns)
     reset_score(state.trade, slot, state.signals, state.terms)
     row = state.trade[slot]
     row.data_state = _WARMUP
@@ -102,6 +102,8 @@ def take_listing(state, symbol_id, cells, first, ts_ns):  # type: ignore[no-unty
                 same = False
             words[slot, k] = value
     row = state.trade[slot]
+    if row.profile_version == 0:
+        row.profile_size = 1.0
     row.category = min(max(np.int64(state.symbols[slot].category), ZERO), np.int64(2))
     if fresh:
         row.digest = fold(np.uint64(0), np.int64(state.symbols[slot].name_hash))
@@ -110,6 +112,7 @@ def take_listing(state, symbol_id, cells, first, ts_ns):  # type: ignore[no-unty
         if not same and not fresh:
             state.resync_wish[slot] += 1
             state.control[C_RESYNCS] += 1
+    list_news(state.moves, slot, state.symbols, state.params, ts_ns, np.int64(fresh))
     row.active = 1
     row.leaving = 0
     mark_dirty(state.trade, slot, state.control)
@@ -155,17 +158,26 @@ def sweep(state, is_timer, trades, ts_ns, seq, mono_ns, out, n_out, logs, n_logs
             first_message = n_out
             if is_timer:
                 on_timer(state.features, state.candles, slot, ts_ns)
+                moves_on_timer(state.moves, state.features, slot, ts_ns, state.symbols, state.params)
                 if row.crossed_ns != 0:
                     n_logs = check_crossed(state, slot, ts_ns, seq, logs, n_logs)
+                walls_timer(state.walls, state.book, slot, ts_ns, state.params)
+                n_logs = tell_fates(state, slot, ts_ns, seq, logs, n_logs)
                 if row.touched != 0:
                     row.touched = 0
                     digest = fold(row.digest, np.int64(TAG_FEATURES))
                     words = state.feature_words
                     for k in range(words.shape[1]):
                         digest = fold(digest, np.int64(words[slot, k]))
+                    words = state.wall_words
+                    for k in range(words.shape[1]):
+                        digest = fold(digest, np.int64(words[slot, k]))
+                    move_words = state.move_words
+                    for k in range(move_words.shape[1]):
+                        digest = fold(digest, np.int64(move_words[slot, k]))
                     row.digest = digest
                     mark_dirty(state.trade, slot, control)
-            n_out, n_logs = decide(state, slot, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
+            n_out, n_logs = decide(state, slot, is_timer, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
             if state.desk.active[slot] != 0:
                 n_out = desk_match(
                     state.desk, slot, state.book, desk_flags(state.trade, slot), trades, ZERO, ZERO, ts_ns,

@@ -13,15 +13,14 @@ from core.book.kernels import ASKS, BIDS, depth_lots
 from core.candles.kernels import CANDLE_1S, CANDLE_3S, atr_bps, roll
 from core.features.windows import (
     BUCKET_NS,
-    DEFAULT_BASELINE_NS,
     DEFAULT_CONFIG,
-    DEFAULT_VOLATILITY_NS,
     N_BUCKETS,
     N_SECONDS,
     SECOND_NS,
     FeatureState,
     clear_flow,
     close_second,
+    length,
     new_features,
     open_bucket,
     skip_seconds,
@@ -32,9 +31,8 @@ from core.records import TICKER
 from core.tape.kernels import BLOCK_TRADE
 
 __all__ = [
-    "DEFAULT_BASELINE_NS", "DEFAULT_CONFIG", "DEFAULT_VOLATILITY_NS", "N_BUCKETS", "N_SECONDS", "FeatureState",
-    "configure", "list_symbol", "new_features", "on_book", "on_broken", "on_liquidations", "on_ticker", "on_timer",
-    "on_trades", "sum_windows", "ticker_record",
+    "DEFAULT_CONFIG", "N_BUCKETS", "N_SECONDS", "FeatureState", "configure", "list_symbol", "new_features", "on_book",
+    "on_broken", "on_liquidations", "on_ticker", "on_timer", "on_trades", "sum_windows", "ticker_record",
     "T_LAST", "T_MARK", "T_INDEX", "T_OPEN_INTEREST", "T_TURNOVER24H", "T_FUNDING_RATE", "T_NEXT_FUNDING", "T_CHANGE24H",
 ]  # fmt: skip
 
@@ -49,6 +47,12 @@ T_NEXT_FUNDING = _TICKER_NAMES.index("next_funding_ns")
 T_CHANGE24H = _TICKER_NAMES.index("price24h_pcnt_e8")
 T_LAST_FIELD = _TICKER_NAMES.index("cs")
 
+# numpy scalars: a plain int handed to a kernel is a literal type and would compile it again
+_BUCKET, _SECOND = np.int64(BUCKET_NS), np.int64(SECOND_NS)
+_MOST_BUCKETS, _MOST_SECONDS = np.int64(N_BUCKETS - 1), np.int64(N_SECONDS - 2)
+ROOT_1S = math.sqrt(SECOND_NS / BUCKET_NS)  # from the range of a bucket to that of 1 s
+ROOT_3S = math.sqrt(3 * SECOND_NS / BUCKET_NS)
+
 
 @kernel
 def _advance(state, candles, slot, ts_ns):  # type: ignore[no-untyped-def]
@@ -58,6 +62,8 @@ def _advance(state, candles, slot, ts_ns):  # type: ignore[no-untyped-def]
     newest = ts_ns // BUCKET_NS
     if newest > now.bucket:
         open_bucket(track, fast, slow, bucket, config, slot, newest)
+        if row[slot].atr_provisional != 0.0:
+            _estimate_atr(row, track, slow, config, slot)
     newest = ts_ns // SECOND_NS
     if newest <= now.second:
         return
@@ -68,18 +74,38 @@ def _advance(state, candles, slot, ts_ns):  # type: ignore[no-untyped-def]
         while now.second < newest:
             close_second(track, second, config, slot)
     roll(candles, slot, ts_ns)
-    _refresh_second(row, track, second, config, candles, slot)
+    _refresh_second(row, track, slow, second, config, candles, slot)
+
+
+@kernel
+def _estimate_atr(row, track, slow, config, slot):  # type: ignore[no-untyped-def]
+    """Micro-ATRs without enough closed candles, from the true ranges of the mid over 100 ms buckets: the range of a
+    random walk grows with the root of time. Marked by `atr_provisional`."""
+    now = track[slot]
+    out = row[slot]
+    estimate = math.nan
+    known = slow[slot].ranges
+    if known >= config[0].provisional_minimum and now.carried2 > 0:
+        estimate = 10_000.0 * np.float64(slow[slot].range2) / (np.float64(known) * np.float64(now.carried2))
+    out.atr_3s_bps = estimate * ROOT_3S
+    if out.atr_provisional != 1.0:
+        out.atr_1s_bps = estimate * ROOT_1S
+        out.atr_provisional = math.nan if math.isnan(estimate) else 2.0
 
 
 # --- feature rows ----------------------------------------------------------------------------------------------------
 @kernel
-def _refresh_second(row, track, second, config, candles, slot):  # type: ignore[no-untyped-def]
+def _refresh_second(row, track, slow, second, config, candles, slot):  # type: ignore[no-untyped-def]
     """Features that move when a second closes: micro-ATR, realised volatility, the reference of the change."""
     now = track[slot]
     cfg = config[0]
     out = row[slot]
     out.atr_1s_bps = atr_bps(candles, slot, CANDLE_1S, cfg.atr_candles, cfg.atr_minimum)
     out.atr_3s_bps = atr_bps(candles, slot, CANDLE_3S, cfg.atr_candles, cfg.atr_minimum)
+    out.atr_provisional = 0.0
+    if math.isnan(out.atr_3s_bps):
+        out.atr_provisional = 2.0 if math.isnan(out.atr_1s_bps) else 1.0
+        _estimate_atr(row, track, slow, config, slot)
     out.realised_vol_bps = math.nan
     if now.square_count >= cfg.volatility_minimum:
         mean = np.float64(now.square_sum) / np.float64(now.square_count)
@@ -133,7 +159,6 @@ def _refresh_flow(row, track, fast, slow, config, slot, ts_ns):  # type: ignore[
         out.volume_surge = rate / (np.float64(now.baseline_value) / baseline_s)
     warm = now.mid2 > 0 and now.since_ns > 0 and ts_ns - now.since_ns >= cfg.warmup_ns
     out.warm = 1.0 if warm else 0.0
-    out.reserved = 0.0
 
 
 @kernel
@@ -145,6 +170,8 @@ def _forget_book(row, track, slot):  # type: ignore[no-untyped-def]
     now.bid_lots = 0
     now.ask_ticks = 0
     now.ask_lots = 0
+    now.high2 = 0
+    now.low2 = 0
     out = row[slot]
     out.mid = math.nan
     out.spread_bps = math.nan
@@ -181,22 +208,28 @@ def _refresh_ticker(row, ticker, slot):  # type: ignore[no-untyped-def]
 
 # --- events ----------------------------------------------------------------------------------------------------------
 @kernel
-def configure(state, fast_ns, slow_ns, change_ns, volatility_ns, baseline_ns, levels, warmup_ns):  # type: ignore[no-untyped-def]
-    """Take new windows into use for every slot; sums are made anew from the rings where a length changed.
+def configure(state, params):  # type: ignore[no-untyped-def]
+    """Take the windows of `params` (PARAMS[1]) into use for every slot; sums are made anew from the rings.
 
     Flow windows are rounded to buckets (1 .. N_BUCKETS - 1), the others to seconds; together slow window and baseline
-    reach at most N_SECONDS - 1 seconds back, change and volatility N_SECONDS - 2. Arguments are int64.
+    reach at most N_SECONDS - 1 seconds back, change and volatility N_SECONDS - 2.
     """
     _, track, fast, slow, bucket, second, _, config = state
     cfg = config[0]
-    cfg.fast_buckets = min(max((fast_ns + BUCKET_NS // 2) // BUCKET_NS, 1), N_BUCKETS - 1)
-    cfg.slow_buckets = min(max((slow_ns + BUCKET_NS // 2) // BUCKET_NS, 1), N_BUCKETS - 1)
+    par = params[0]
+    cfg.fast_buckets = length(par.flow_fast_ns, _BUCKET, _MOST_BUCKETS)
+    cfg.slow_buckets = length(par.flow_slow_ns, _BUCKET, _MOST_BUCKETS)
     cfg.slow_s = (cfg.slow_buckets + 9) // 10
-    cfg.change_s = min(max((change_ns + SECOND_NS // 2) // SECOND_NS, 1), N_SECONDS - 2)
-    cfg.volatility_s = min(max((volatility_ns + SECOND_NS // 2) // SECOND_NS, 1), N_SECONDS - 2)
-    cfg.baseline_s = min(max((baseline_ns + SECOND_NS // 2) // SECOND_NS, 1), N_SECONDS - 1 - cfg.slow_s)
-    cfg.levels = max(levels, 1)
-    cfg.warmup_ns = warmup_ns
+    cfg.change_s = length(par.pump_windows_ns[2], _SECOND, _MOST_SECONDS)
+    cfg.volatility_s = length(par.volatility_window_ns, _SECOND, _MOST_SECONDS)
+    cfg.volatility_minimum = length(par.volatility_minimum_ns, _SECOND, cfg.volatility_s)
+    cfg.baseline_s = length(par.baseline_ns, _SECOND, _MOST_SECONDS + 1 - cfg.slow_s)
+    cfg.baseline_minimum_s = length(par.baseline_minimum_ns, _SECOND, cfg.baseline_s)
+    cfg.atr_candles = par.atr_candles
+    cfg.atr_minimum = par.atr_minimum
+    cfg.provisional_minimum = length(par.provisional_ns, _BUCKET, cfg.slow_buckets - 1)
+    cfg.levels = max(par.imbalance_levels, 1)
+    cfg.warmup_ns = par.warmup_ns
     for slot in range(track.shape[0]):
         if track[slot].bucket > 0:
             sum_windows(track, fast, slow, bucket, second, config, np.int64(slot))
@@ -237,6 +270,7 @@ def list_symbol(state, slot, tick_size, lot_size, ts_ns):  # type: ignore[no-unt
     out = row[slot]
     out.atr_1s_bps = math.nan
     out.atr_3s_bps = math.nan
+    out.atr_provisional = math.nan
     out.realised_vol_bps = math.nan
     out.last = math.nan
     _refresh_ticker(row, ticker, slot)
@@ -280,15 +314,12 @@ def on_book(state, book, candles, slot, ts_ns, is_snapshot):  # type: ignore[no-
     """
     _advance(state, candles, slot, ts_ns)
     row, track, fast, slow, bucket, _, _, config = state
-    price, qty, count, _, _ = book
+    price, qty, count, _, _, _ = book
     now = track[slot]
     out = row[slot]
     if now.since_ns == 0:
         now.since_ns = ts_ns
     now_bucket = bucket[slot, now.bucket & (N_BUCKETS - 1)]
-    now_bucket.books += 1
-    fast[slot].books += 1
-    slow[slot].books += 1
     if count[slot, 0] == 0 or count[slot, 1] == 0 or price[slot, 0, 0] >= price[slot, 1, 0]:
         _forget_book(row, track, slot)
         _refresh_flow(row, track, fast, slow, config, slot, ts_ns)
@@ -308,6 +339,8 @@ def on_book(state, book, candles, slot, ts_ns, is_snapshot):  # type: ignore[no-
     now.ask_lots = ask_lots
     now.mid2 = bid_ticks + ask_ticks
     now.carried2 = now.mid2
+    now.high2 = max(now.high2, now.mid2)
+    now.low2 = min(now.low2, now.mid2) if now.low2 > 0 else now.mid2
     mid = 0.5 * now.mid2
     top = np.float64(bid_lots) + np.float64(ask_lots)
     half_spread = 0.5 * (ask_ticks - bid_ticks)

@@ -40,7 +40,7 @@ FEATURES = _record(
     ("liq_long_10s", "f8", "USDT", "longs liquidated, slow window"),
     ("liq_short_10s", "f8", "USDT", "shorts liquidated, slow window"),
     ("warm", "f8", "0/1", "1 = the book has been believed for the warm-up time and is two-sided now"),
-    ("reserved", "f8", "", "zero"),
+    ("atr_provisional", "f8", "0..2", "micro-ATRs still estimated from the mid: 2 both, 1 that of 3 s, 0 none"),
 )
 FLOW = _record(
     "FLOW", 64, "what happened in one bucket of time, or in a window of them",
@@ -50,8 +50,8 @@ FLOW = _record(
     ("ofi_lots", "i8", "lots", "order-flow imbalance"),
     ("long_value", "i8", "ticks x lots", "longs liquidated"),
     ("short_value", "i8", "ticks x lots", "shorts liquidated"),
-    ("books", "i8", "1", "book updates"),
-    ("reserved", "i8", "", "zero"),
+    ("range2", "i8", "half ticks", "true range of the mid x 2; known when the bucket closed"),
+    ("ranges", "i8", "1", "1 = range2 is known (in a window: how many are)"),
 )
 SECOND = _record(
     "SECOND", 32, "one second of a symbol",
@@ -83,10 +83,12 @@ TRACK = _record(
     ("tick_size", "f8", "USDT", "tick"),
     ("lot_size", "f8", "coin", "lot"),
     ("unit_usdt", "f8", "USDT", "value of one tick x lot"),
-    ("reserved", "(3,)i8", "", "zero"),
+    ("high2", "i8", "half ticks", "highest mid x 2 of the open bucket, the close before it included; 0 = none"),
+    ("low2", "i8", "half ticks", "lowest"),
+    ("reserved", "i8", "", "zero"),
 )
 FEATURE_CONFIG = _record(
-    "FEATURE_CONFIG", 96, "windows in use",
+    "FEATURE_CONFIG", 104, "windows in use",
     ("fast_buckets", "i8", "100 ms", "fast flow window"),
     ("slow_buckets", "i8", "100 ms", "slow flow window"),
     ("slow_s", "i8", "s", "seconds the slow window reaches into"),
@@ -97,6 +99,7 @@ FEATURE_CONFIG = _record(
     ("baseline_minimum_s", "i8", "s", "seconds of it needed"),
     ("atr_candles", "i8", "1", "candles in the micro-ATR"),
     ("atr_minimum", "i8", "1", "closed candles needed"),
+    ("provisional_minimum", "i8", "100 ms", "closed buckets a provisional micro-ATR needs"),
     ("levels", "i8", "levels", "depth of imbalance_n"),
     ("warmup_ns", "i8", "ns", "warm after this"),
 )

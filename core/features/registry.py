@@ -6,10 +6,12 @@ table here and its row to `EngineState` (see `core/engine/board.fill_features`).
 
 from __future__ import annotations
 
+from core.features.moves_records import MOVES
 from core.features.records import FEATURES
+from core.features.walls_records import WALLS
 from core.records import Field, Record
 
-TABLES: tuple[Record, ...] = (FEATURES,)
+TABLES: tuple[Record, ...] = (FEATURES, WALLS, MOVES)
 ALL_FEATURES: tuple[Field, ...] = tuple(f for table in TABLES for f in table.fields if f.name != "reserved")
 ALL_FEATURE_NAMES: tuple[str, ...] = tuple(f.name for f in ALL_FEATURES)
 N_ALL_FEATURES = len(ALL_FEATURES)

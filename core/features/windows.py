@@ -28,11 +28,9 @@ TICKER_WORDS = TICKER.size // 8
 
 DEFAULT_CONFIG: dict[str, int] = {
     "fast_buckets": 10, "slow_buckets": 100, "slow_s": 10, "change_s": 60, "volatility_s": 60, "volatility_minimum": 5,
-    "baseline_s": 300, "baseline_minimum_s": 20, "atr_candles": 14, "atr_minimum": 3, "levels": 10,
-    "warmup_ns": 5_000_000_000,
+    "baseline_s": 300, "baseline_minimum_s": 20, "atr_candles": 14, "atr_minimum": 3,
+    "provisional_minimum": 8, "levels": 10, "warmup_ns": 5_000_000_000,
 }
-DEFAULT_VOLATILITY_NS = 60_000_000_000
-DEFAULT_BASELINE_NS = 300_000_000_000
 
 
 class FeatureState(NamedTuple):
@@ -73,6 +71,12 @@ def new_features(cap: int) -> FeatureState:
 
 
 @kernel
+def length(span_ns, unit_ns, longest):  # type: ignore[no-untyped-def]
+    """A span in whole units, at least one and at most `longest`."""
+    return max(min((span_ns + unit_ns // 2) // unit_ns, longest), 1)
+
+
+@kernel
 def clear_flow(flow):  # type: ignore[no-untyped-def]
     flow.buy_value = 0
     flow.sell_value = 0
@@ -80,7 +84,8 @@ def clear_flow(flow):  # type: ignore[no-untyped-def]
     flow.ofi_lots = 0
     flow.long_value = 0
     flow.short_value = 0
-    flow.books = 0
+    flow.range2 = 0
+    flow.ranges = 0
 
 
 @kernel
@@ -92,24 +97,42 @@ def add_flow(total, flow, sign):  # type: ignore[no-untyped-def]
     total.ofi_lots += sign * flow.ofi_lots
     total.long_value += sign * flow.long_value
     total.short_value += sign * flow.short_value
-    total.books += sign * flow.books
+    total.range2 += sign * flow.range2
+    total.ranges += sign * flow.ranges
 
 
 @kernel
 def open_bucket(track, fast, slow, bucket, config, slot, newest):  # type: ignore[no-untyped-def]
     """Open bucket `newest`: what falls out of the windows is taken off their sums."""
     now = track[slot]
-    steps = newest - now.bucket
-    if steps >= N_BUCKETS:
+    cfg = config[0]
+    known = 1 if now.mid2 > 0 else 0
+    if newest - now.bucket >= N_BUCKETS:
         for b in range(N_BUCKETS):
             clear_flow(bucket[slot, b])
+            bucket[slot, b].ranges = known
+        bucket[slot, newest & (N_BUCKETS - 1)].ranges = 0
         clear_flow(fast[slot])
         clear_flow(slow[slot])
+        fast[slot].ranges = known * (cfg.fast_buckets - 1)
+        slow[slot].ranges = known * (cfg.slow_buckets - 1)
     else:
         for b in range(now.bucket + 1, newest + 1):
-            add_flow(fast[slot], bucket[slot, (b - config[0].fast_buckets) & (N_BUCKETS - 1)], np.int64(-1))
-            add_flow(slow[slot], bucket[slot, (b - config[0].slow_buckets) & (N_BUCKETS - 1)], np.int64(-1))
+            if known:  # bucket b - 1 closes: its true range counts
+                piece = bucket[slot, (b - 1) & (N_BUCKETS - 1)]
+                piece.range2 = now.high2 - now.low2
+                piece.ranges = 1
+                fast[slot].range2 += piece.range2
+                fast[slot].ranges += 1
+                slow[slot].range2 += piece.range2
+                slow[slot].ranges += 1
+                now.high2 = now.mid2
+                now.low2 = now.mid2
+            add_flow(fast[slot], bucket[slot, (b - cfg.fast_buckets) & (N_BUCKETS - 1)], np.int64(-1))
+            add_flow(slow[slot], bucket[slot, (b - cfg.slow_buckets) & (N_BUCKETS - 1)], np.int64(-1))
             clear_flow(bucket[slot, b & (N_BUCKETS - 1)])
+    now.high2 = now.mid2
+    now.low2 = now.mid2
     now.bucket = newest
     if slow[slot].trades == 0:
         now.streak = 0

@@ -1,111 +1,86 @@
-"""Pump detector and symbol regime: threshold machines with hysteresis and a shortest stay, first form.
+"""Regime of a symbol from pump state, spoofing and news: the first row of `RULES` that holds names it.
 
-    NONE <-> PREPUMP --> PUMPING --> BLOWOFF         entered by change over the window and volume surge
-              any of PUMPING, BLOWOFF --> DUMP       the mid fell pump_dump_pct from the top of the pump
-              NONE, PREPUMP --> DUMP                 a fall of pump_change_pct with a surge
-              PUMPING, BLOWOFF, DUMP --> COOLDOWN    it calmed down; after pump_cooldown_ns --> NONE
-
-A threshold once passed is left at half its value. Not a number never passes a threshold.
+Spoofing and news have two thresholds each (entered at one, left at a lower one) and a shortest stay, so that a score that
+wavers does not flicker. Not a number never starts or holds anything.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from core.enums import Pump, Regime
 from core.jit import kernel
+from core.regime.pump import update_pump
 
-_NONE, _PREPUMP, _PUMPING = int(Pump.NONE), int(Pump.PREPUMP), int(Pump.PUMPING)
-_BLOWOFF, _DUMP, _COOLDOWN = int(Pump.BLOWOFF), int(Pump.DUMP), int(Pump.COOLDOWN)
-_R_NORMAL, _R_PUMP, _R_NEWS = int(Regime.NORMAL), int(Regime.PUMP), int(Regime.NEWS_DRIVEN)
-_R_COOLDOWN, _R_COOLDOWN_DONE = int(Regime.COOLDOWN), int(Regime.COOLDOWN_DONE)
 
-LEAVE = 0.5  # hysteresis: a threshold is left at this share of it
-PRE = 0.5  # PREPUMP at this share of the PUMPING thresholds
+class Rule(IntEnum):
+    """What can be true of a symbol; bit numbers of the conditions."""
+
+    PUMP_RUNS = 0  # PUMPING, BLOWOFF or DUMP
+    SPOOFED = 1  # SpoofingScore over spoof_enter, or MANIPULATED and still over spoof_leave or within the shortest stay
+    NEWS_HIGH = 2  # the same for NewsImpactScore
+    PUMP_RESTS = 3  # pump state COOLDOWN
+    REST_OVER = 4  # the regime was COOLDOWN, or COOLDOWN_DONE for less than cooldown_done_s
+    ALWAYS = 5
+
+
+RULES: tuple[tuple[Rule, Regime], ...] = (
+    (Rule.PUMP_RUNS, Regime.PUMP),
+    (Rule.SPOOFED, Regime.MANIPULATED),
+    (Rule.NEWS_HIGH, Regime.NEWS_DRIVEN),
+    (Rule.PUMP_RESTS, Regime.COOLDOWN),
+    (Rule.REST_OVER, Regime.COOLDOWN_DONE),
+    (Rule.ALWAYS, Regime.NORMAL),
+)
+_BIT = tuple(1 << rule for rule, _ in RULES)
+_REGIME = tuple(int(regime) for _, regime in RULES)
+_ROWS = len(RULES)
+
+_PUMPING, _BLOWOFF, _DUMP, _RESTING = int(Pump.PUMPING), int(Pump.BLOWOFF), int(Pump.DUMP), int(Pump.COOLDOWN)
+_MANIPULATED, _NEWS = int(Regime.MANIPULATED), int(Regime.NEWS_DRIVEN)
+_COOLDOWN, _COOLDOWN_DONE, _NORMAL = int(Regime.COOLDOWN), int(Regime.COOLDOWN_DONE), int(Regime.NORMAL)
+B_PUMP_RUNS, B_SPOOFED, B_NEWS_HIGH = 1 << Rule.PUMP_RUNS, 1 << Rule.SPOOFED, 1 << Rule.NEWS_HIGH
+B_PUMP_RESTS, B_REST_OVER, B_ALWAYS = 1 << Rule.PUMP_RESTS, 1 << Rule.REST_OVER, 1 << Rule.ALWAYS
 
 
 @kernel
-def next_pump(pump, age_ns, change_pct, surge, atr_bps, fall_pct, params):  # type: ignore[no-untyped-def]
-    """The pump state after `pump`, held for age_ns (Pump).
+def _held(score, is_in, age_ns, enter, leave, dwell_ns):  # type: ignore[no-untyped-def]
+    """Hysteresis of one score: over `enter`, or in already and over `leave` or not long enough in."""
+    return score >= enter or is_in and (score >= leave or age_ns < dwell_ns)
 
-    change_pct: change over the pump window; surge: volume over its own average; atr_bps: 1 s micro-ATR;
-    fall_pct: fall of the mid from the top of the pump (>= 0). Any of them may be nan (unknown).
-    """
+
+@kernel
+def next_regime(regime, pump, spoof, news, age_ns, params):  # type: ignore[no-untyped-def]
+    """The symbol regime (Regime) after `regime`, held for age_ns. spoof, news: scores 0..100, nan = not known."""
     par = params[0]
-    change, needed = par.pump_change_pct, par.pump_surge
-    if age_ns < par.pump_dwell_ns and pump != _NONE and pump != _PREPUMP:
-        return pump
-    rising = change_pct >= change and surge >= needed
-    falling = change_pct <= -change and surge >= needed
-    exploding = atr_bps >= par.explosion_bps
-    calm = not (abs(change_pct) >= LEAVE * change) and not (atr_bps >= LEAVE * par.explosion_bps)
-    if pump == _NONE or pump == _PREPUMP:
-        if falling:
-            return _DUMP
-        if rising or exploding:
-            return _PUMPING
-        if change_pct >= PRE * change and surge >= PRE * needed:
-            return _PREPUMP
-        if pump == _PREPUMP and change_pct >= PRE * LEAVE * change:
-            return _PREPUMP
-        return _NONE
-    if pump == _PUMPING or pump == _BLOWOFF:
-        if fall_pct >= par.pump_dump_pct:
-            return _DUMP
-        if change_pct >= par.pump_blowoff_pct:
-            return _BLOWOFF
-        return _COOLDOWN if calm else pump
-    if pump == _DUMP:
-        return _COOLDOWN if calm else pump
-    if falling:
-        return _DUMP
-    if rising or exploding:
-        return _PUMPING
-    return _NONE if age_ns >= par.pump_cooldown_ns else _COOLDOWN
-
-
-@kernel
-def next_regime(regime, pump, news, age_ns, params):  # type: ignore[no-untyped-def]
-    """The symbol regime (Regime) from the pump state; news != 0: a new listing still makes the price.
-
-    MANIPULATED needs the spoofing score and other news their feed: both join when those features exist.
-    """
+    found = B_ALWAYS
     if pump == _PUMPING or pump == _BLOWOFF or pump == _DUMP:
-        return _R_PUMP
-    if news != 0:
-        return _R_NEWS
-    if pump == _COOLDOWN:
-        return _R_COOLDOWN
-    if regime == _R_COOLDOWN:
-        return _R_COOLDOWN_DONE
-    if regime == _R_COOLDOWN_DONE and age_ns < params[0].pump_cooldown_ns:
-        return _R_COOLDOWN_DONE
-    return _R_NORMAL
+        found |= B_PUMP_RUNS
+    if _held(spoof, regime == _MANIPULATED, age_ns, par.spoof_enter, par.spoof_leave, par.regime_dwell_ns):
+        found |= B_SPOOFED
+    if _held(news, regime == _NEWS, age_ns, par.news_enter, par.news_leave, par.regime_dwell_ns):
+        found |= B_NEWS_HIGH
+    if pump == _RESTING:
+        found |= B_PUMP_RESTS
+    if regime == _COOLDOWN or regime == _COOLDOWN_DONE and age_ns < par.cooldown_done_ns:
+        found |= B_REST_OVER
+    for at in range(_ROWS):
+        if found & _BIT[at]:
+            return _REGIME[at]
+    return _NORMAL
 
 
 @kernel
-def update_regime(trade, slot, mid, change_pct, surge, atr_bps, news, now_ns, params):  # type: ignore[no-untyped-def]
-    """Move pump state and regime of the slot; returns 1 when the pump state changed, 2 the regime, 3 both, 0 none.
+def update_regime(trade, slot, feature, move, thinning, spoof, now_ns, params):  # type: ignore[no-untyped-def]
+    """Move pump state and regime of the slot; returns (row of the pump table that fired or -1, 1 when the regime changed).
 
-    mid in ticks (nan allowed: the top of the pump is then left alone).
+    feature, move: its FEATURES and MOVES rows; thinning (share of the usual depth), spoof (0..100): nan = not known.
     """
     row = trade[slot]
-    changed = 0
-    top = row.pump_top
-    fall_pct = 0.0
-    if mid > 0.0:
-        if not (top >= mid):
-            top = mid
-            row.pump_top = mid
-        fall_pct = (top - mid) / top * 100.0
-    pump = next_pump(row.pump, now_ns - row.pump_ns, change_pct, surge, atr_bps, fall_pct, params)
-    if pump == _NONE or pump == _PREPUMP:
-        row.pump_top = 0.0
-    if pump != row.pump:
-        row.pump = pump
-        row.pump_ns = now_ns
-        changed = 1
-    regime = next_regime(row.regime, pump, news, now_ns - row.regime_ns, params)
-    if regime != row.regime:
-        row.regime = regime
-        row.regime_ns = now_ns
-        changed |= 2
-    return changed
+    fired = update_pump(row, feature.mid, feature.change_1m_pct, feature.volume_surge, move, thinning, now_ns, params)
+    regime = next_regime(row.regime, row.pump, spoof, move.news_impact, now_ns - row.regime_ns, params)
+    if regime == row.regime:
+        return fired, 0
+    row.regime = regime
+    row.regime_ns = now_ns
+    return fired, 1

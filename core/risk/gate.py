@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from core.constants import DAY_NS, EPOCH_WEEKDAY, HOUR_NS
 from core.enums import Gate
 
-DAY_NS = 86_400_000_000_000
-HOUR_NS = 3_600_000_000_000
-EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday, Monday = 0
 PCT = 100
 
 

@@ -1,10 +1,9 @@
-"""FinalScalpScore, first form: additive terms over smoothed signals, the same code for both sides with a sign.
+"""FinalScalpScore (requirement A11): additive terms over smoothed signals, one code path with a sign for both sides.
 
-    score(side) = sum over signals of weight x max(0, side x signal)  +  weight x volatility  -  penalties,  in [0, 100]
+    score(side) = sum of weight x max(0, side x signal)  +  sum of weight x quality  -  sum of penalty x share,  in [0, 100]
 
-Signals are in [-1, 1], volatility in [0, 1], each saturating smoothly; every one is smoothed with the time constant
-score_tau_ns, so that one flickering quote cannot arm a symbol. Contributions stay in `terms` for the pages and records.
-The weights of `thresholds.toml` add up to 100.
+What each term measures stands in `terms.py`, the formulas and a worked example in README.md. A signal that is not known
+is nan and gives no points; its contribution stays nan, so that pages show it as unknown.
 """
 
 from __future__ import annotations
@@ -13,67 +12,115 @@ import math
 
 from core.enums import Pump
 from core.jit import kernel
+from core.score.terms import N_PENALTIES, N_SIDED, N_SIGNALS, N_TERMS, TERM_NAMES
 
-TERM_NAMES = ("imbalance", "flow", "microprice", "streak", "volatility", "pump_penalty", "spread_penalty")
-N_TERMS = len(TERM_NAMES)
-N_SIGNALS = 5  # the first five terms have a smoothed signal
-SIGNAL_FLOW = 1
-SIGNAL_VOLATILITY = 4
+SIGNAL_WALLS = TERM_NAMES.index("walls")
+SIGNAL_CVD_SLOPE = TERM_NAMES.index("cvd_slope")
 LONG, SHORT = 0, 1  # second index of `terms`
 
 _PUMPING, _BLOWOFF = int(Pump.PUMPING), int(Pump.BLOWOFF)
-
-IMBALANCE_FULL = 0.5  # a blended imbalance of this and more counts in full
-FLOW_FULL = 0.5  # as does this share of one-sided aggressive volume
-STREAK_HALF = 2.0  # trades of one side in a row that give half the signal
-RATE_HALF = 0.1  # trades per second at which the flow counts half
-HORIZON_S = 60.0  # the volatility term asks whether this many seconds can carry the smallest profitable move
+_NAN = math.nan
 
 
 @kernel
 def clip1(x):  # type: ignore[no-untyped-def]
-    """x within [-1, 1]; nan gives 0 (unknown speaks for no side)."""
-    if math.isnan(x):
-        return 0.0
-    return min(max(x, -1.0), 1.0)
+    """x within [-1, 1]; nan stays nan."""
+    if x > 1.0:
+        return 1.0
+    if x < -1.0:
+        return -1.0
+    return x
 
 
 @kernel
-def volatility_signal(atr_bps, min_move_bps, explosion_bps):  # type: ignore[no-untyped-def]
-    """How well the market moves for a scalp, [0, 1]: too quiet and exploding are both bad; nan gives 0.
+def known_mean(a, b):  # type: ignore[no-untyped-def]
+    """Mean of those of the two that are known; nan when neither is."""
+    if math.isnan(a):
+        return b
+    if math.isnan(b):
+        return a
+    return 0.5 * (a + b)
 
-    m = atr x sqrt(HORIZON) / MinMove rises the signal as m / (m + 1/2); it fades as 1 / (1 + (atr / explosion)^2).
-    """
-    if not (atr_bps > 0.0) or not (min_move_bps > 0.0):
-        return 0.0
-    reach = atr_bps * math.sqrt(HORIZON_S) / min_move_bps
+
+@kernel
+def one_sidedness(delta, volume, full):  # type: ignore[no-untyped-def]
+    """Signed share of one-sided volume, counted in full from `full`; no trades speak for no side (0), unknown is nan."""
+    if volume > 0.0:
+        return clip1(delta / volume / full)
+    return 0.0 * (delta + volume)
+
+
+@kernel
+def fee_quality(atr_bps, min_move_bps, horizon_s):  # type: ignore[no-untyped-def]
+    """Can `horizon_s` seconds of movement pay for the smallest profitable move? In [0, 1): m / (m + 1/2) with
+    m = ATR x sqrt(horizon) / MinMove, the diffusive reach of one-second ranges. nan in, nan out."""
+    if min_move_bps <= 0.0:
+        return 1.0
+    reach = atr_bps * math.sqrt(horizon_s) / min_move_bps
+    return reach / (reach + 0.5)
+
+
+@kernel
+def calm_quality(atr_bps, explosion_bps):  # type: ignore[no-untyped-def]
+    """How far from an explosion, (0, 1]: 1 / (1 + (ATR / explosion)^2). nan in, nan out."""
     heat = atr_bps / explosion_bps
-    return reach / (reach + 0.5) / (1.0 + heat * heat)
+    return 1.0 / (1.0 + heat * heat)
 
 
 @kernel
-def raw_signals(raw, imbalance_top, imbalance_zone, delta, volume, rate, micro_offset, streak, volatility):  # type: ignore[no-untyped-def]
-    """Features turned into signals, into raw[0:N_SIGNALS].
+def raw_signals(raw, inputs, params):  # type: ignore[no-untyped-def]
+    """INPUTS (shape (1,)) turned into signals raw[0:N_SIGNALS], in the order of `terms.TERMS`; nan = not known."""
+    x = inputs[0]
+    par = params[0]
+    raw[0] = clip1(x.imbalance_top / par.imbalance_full)
+    raw[1] = clip1(known_mean(x.imbalance_levels, x.imbalance_zone) / par.imbalance_full)
+    raw[2] = clip1(x.micro_offset)
+    raw[3] = clip1(x.ofi / (par.ofi_full * x.depth)) if x.depth > 0.0 else _NAN
+    raw[4] = (x.support - x.resistance) / 100.0
+    raw[5] = (x.absorb_bid - x.absorb_ask) / 100.0
+    raw[6] = one_sidedness(x.delta_fast, x.volume_fast, par.flow_full)
+    slow = one_sidedness(x.delta_slow, x.volume_slow, par.flow_full)
+    raw[7] = slow * (x.rate_slow / (x.rate_slow + par.rate_half))
+    raw[8] = x.streak / (abs(x.streak) + par.streak_half)
+    raw[9] = x.vpin * slow
+    raw[10] = calm_quality(x.atr_bps, par.explosion_bps)
+    raw[11] = fee_quality(x.atr_bps, x.min_move_bps, par.horizon_s)
+    raw[12] = x.liq_safety / 100.0
 
-    imbalance_*: -1..1; delta, volume: signed and total aggressive value of one window; rate: trades per second;
-    micro_offset: (microprice - mid) / half spread; streak: signed run of trades; volatility: [0, 1].
+
+@kernel
+def spread_share(spread_bps, widest_bps):  # type: ignore[no-untyped-def]
+    """0 up to half of the widest spread allowed, 1 at it; nan in, nan out."""
+    return min(max((spread_bps - 0.5 * widest_bps) / (0.5 * widest_bps), 0.0 * spread_bps), 1.0)
+
+
+@kernel
+def penalty_shares(shares, inputs, pump, widest_bps, side):  # type: ignore[no-untyped-def]
+    """How much of each penalty applies to a side (+1.0, -1.0), into shares[0:N_PENALTIES]; nan = not known.
+
+    Spoofing counts in full for the side whose own walls are fake, half without a lean, not at all for the other.
     """
-    raw[0] = clip1((0.4 * imbalance_top + 0.6 * imbalance_zone) / IMBALANCE_FULL)
-    flow = 0.0
-    if volume > 0.0 and rate > 0.0:
-        flow = clip1(delta / volume / FLOW_FULL) * (rate / (rate + RATE_HALF))
-    raw[1] = flow
-    raw[2] = clip1(micro_offset)
-    raw[3] = clip1(streak / (abs(streak) + STREAK_HALF))
-    raw[4] = volatility
+    x = inputs[0]
+    shares[0] = 0.0
+    if side > 0.0:
+        if pump == _PUMPING:
+            shares[0] = 1.0
+        elif pump == _BLOWOFF:
+            shares[0] = 2.0
+    lean = 0.0 if math.isnan(x.spoof_lean) else clip1(x.spoof_lean)
+    shares[1] = x.spoof / 100.0 * 0.5 * (1.0 + side * lean)
+    shares[2] = x.layering / 100.0
+    shares[3] = x.news / 100.0
+    shares[4] = spread_share(x.spread_bps, widest_bps)
 
 
 @kernel
-def update_score(trade, slot, signals, terms, raw, spread_bps, now_ns, params):  # type: ignore[no-untyped-def]
+def update_score(trade, slot, signals, terms, raw, shares, inputs, now_ns, params):  # type: ignore[no-untyped-def]
     """Take the signals raw[0:N_SIGNALS] in and set both scores of the slot.
 
-    signals: f8[cap, N_SIGNALS] smoothed; terms: f8[cap, 2, N_TERMS] contributions in score points. Two events of one
-    instant weigh nothing twice: the smoothing weight is dt / (dt + tau).
+    signals: f8[cap, N_SIGNALS] smoothed; terms: f8[cap, 2, N_TERMS] contributions in score points, nan = not known;
+    raw, shares: scratch. The smoothing weight is dt / (dt + tau): two events of one instant weigh nothing twice. A signal
+    that becomes known starts at its value.
     """
     row = trade[slot]
     par = params[0]
@@ -81,29 +128,26 @@ def update_score(trade, slot, signals, terms, raw, spread_bps, now_ns, params): 
     weight = 1.0 if row.score_ns == 0 else dt / (dt + par.score_tau_ns)
     row.score_ns = now_ns
     for k in range(N_SIGNALS):
-        signals[slot, k] += weight * (raw[k] - signals[slot, k])
-    row.flow = signals[slot, SIGNAL_FLOW]
+        old = signals[slot, k]
+        signals[slot, k] = raw[k] if math.isnan(old) else old + weight * (raw[k] - old)
+    flow = signals[slot, SIGNAL_CVD_SLOPE]
+    row.flow = 0.0 if math.isnan(flow) else flow
     widest = par.max_spread_bps[row.category]
-    spread_share = 0.0
-    if spread_bps > 0.5 * widest:
-        spread_share = min((spread_bps - 0.5 * widest) / (0.5 * widest), 1.0)
-    pump_share = 0.0
-    if row.pump == _PUMPING:
-        pump_share = 1.0
-    elif row.pump == _BLOWOFF:
-        pump_share = 2.0
     for k in range(2):
         side = 1.0 - 2.0 * k
-        terms[slot, k, 0] = par.w_imbalance * max(0.0, side * signals[slot, 0])
-        terms[slot, k, 1] = par.w_flow * max(0.0, side * signals[slot, 1])
-        terms[slot, k, 2] = par.w_microprice * max(0.0, side * signals[slot, 2])
-        terms[slot, k, 3] = par.w_streak * max(0.0, side * signals[slot, 3])
-        terms[slot, k, 4] = par.w_volatility * signals[slot, 4]
-        terms[slot, k, 5] = -par.penalty_pump * pump_share if k == LONG else 0.0
-        terms[slot, k, 6] = -par.penalty_spread * spread_share
         total = 0.0
-        for term in range(N_TERMS):
-            total += terms[slot, k, term]
+        for term in range(N_SIGNALS):
+            signal = side * signals[slot, term] if term < N_SIDED else signals[slot, term]
+            points = par.weights[term] * (0.0 if signal <= 0.0 else signal)
+            terms[slot, k, term] = points
+            if points > 0.0:
+                total += points
+        penalty_shares(shares, inputs, row.pump, widest, side)
+        for term in range(N_PENALTIES):
+            points = 0.0 - par.penalties[term] * shares[term]
+            terms[slot, k, N_SIGNALS + term] = points
+            if points < 0.0:
+                total += points
         total = min(max(total, 0.0), 100.0)
         if k == LONG:
             row.score_long = total
@@ -119,5 +163,8 @@ def reset_score(trade, slot, signals, terms):  # type: ignore[no-untyped-def]
     row.score_long = 0.0
     row.score_short = 0.0
     row.flow = 0.0
-    signals[slot, :] = 0.0
-    terms[slot, :, :] = 0.0
+    for k in range(N_SIGNALS):
+        signals[slot, k] = _NAN
+    for k in range(N_TERMS):
+        terms[slot, 0, k] = _NAN
+        terms[slot, 1, k] = _NAN

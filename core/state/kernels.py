@@ -1,4 +1,4 @@
-"""What is true of a symbol (`conditions`), which gate is shut (`local_gate`), and which row of the table fires."""
+"""What is true of a symbol (`conditions`), which row of the table fires, what a report means, and the entry plan."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from core.enums import (
     ControlBits,
     DataState,
     FeedState,
-    Gate,
     GlobalRegime,
     OrderRole,
     Regime,
     ReportKind,
     State,
 )
+from core.features.costs import min_move_bps as least_move_bps
+from core.features.costs import stop_distance_bps
 from core.jit import kernel
 from core.state.machine import CANCEL_MASK, EXIT_MASK, ROW_BIT, When
+from core.state.zone import zone_lost
 
 # plain integers: numba would type an enum member as a type of its own and compile twice
 _DATA_OK = int(DataState.OK)
@@ -24,17 +26,8 @@ _FEED_CONNECTED = int(FeedState.CONNECTED)
 _PAUSE, _KILL, _DEGRADED = int(ControlBits.PAUSE), int(ControlBits.KILL), int(ControlBits.DEGRADED)
 _GLOBAL_NORMAL = int(GlobalRegime.GLOBAL_NORMAL)
 _NORMAL, _COOLDOWN_DONE, _REGIME_COOLDOWN = int(Regime.NORMAL), int(Regime.COOLDOWN_DONE), int(Regime.COOLDOWN)
-_BLACKLISTED = 2  # SYMBOL.flags
-
-G_NONE, G_DATA, G_WARMUP, G_FEED = int(Gate.NONE), int(Gate.DATA), int(Gate.WARMUP), int(Gate.FEED)
-G_DEGRADED, G_PAUSED, G_KILLED = int(Gate.DEGRADED), int(Gate.PAUSED), int(Gate.KILLED)
-G_GLOBAL, G_REGIME, G_SPREAD = int(Gate.GLOBAL_REGIME), int(Gate.REGIME), int(Gate.SPREAD)
-G_SCORE_WATCH, G_SCORE_ARM, G_FLOW = int(Gate.SCORE_WATCH), int(Gate.SCORE_ARM), int(Gate.FLOW)
-G_COOLDOWN, G_ATTEMPTS, G_BLACKLIST = int(Gate.COOLDOWN), int(Gate.ATTEMPTS), int(Gate.BLACKLIST)
-G_IN_POSITION, G_DUPLICATE, G_MIN_MOVE = int(Gate.IN_POSITION), int(Gate.DUPLICATE), int(Gate.MIN_MOVE)
-
-_S_FLAT, _S_ORDER_PLACED, _S_COOLDOWN = int(State.FLAT), int(State.ORDER_PLACED), int(State.COOLDOWN)
-_S_IN_POSITION, _S_MANAGING, _S_BLOCKED = int(State.IN_POSITION), int(State.MANAGING), int(State.BLOCKED_REGIME)
+_S_FLAT, _S_ORDER_PLACED = int(State.FLAT), int(State.ORDER_PLACED)
+_S_IN_POSITION, _S_MANAGING = int(State.IN_POSITION), int(State.MANAGING)
 
 B_DELISTED, B_LEFT, B_KILLED = 1 << When.DELISTED, 1 << When.LEFT, 1 << When.KILLED
 B_ENTRIES_OFF, B_REGIME_BAD, B_REGIME_GOOD = 1 << When.ENTRIES_OFF, 1 << When.REGIME_BAD, 1 << When.REGIME_GOOD
@@ -47,6 +40,7 @@ B_SIGNAL_EXPIRED, B_READY, B_COOLDOWN_OVER = 1 << When.SIGNAL_EXPIRED, 1 << When
 B_SETTLED, B_WORKING_OVER, B_TIME_UP = 1 << When.SETTLED, 1 << When.WORKING_OVER, 1 << When.TIME_UP
 B_STILL_OPEN, B_STILL_WORKING = 1 << When.STILL_OPEN, 1 << When.STILL_WORKING
 B_REJECTED, B_ENDED_LONG, B_ENDED_SHORT = 1 << When.REJECTED, 1 << When.ENDED_LONG, 1 << When.ENDED_SHORT
+B_ZONE_LOST = 1 << When.ZONE_LOST
 B_ENDED, B_OPENED, B_CLOSED_TAKE_PROFIT = 1 << When.ENDED, 1 << When.OPENED, 1 << When.CLOSED_TAKE_PROFIT
 B_CLOSED_STOP, B_CLOSED_EXIT = 1 << When.CLOSED_STOP, 1 << When.CLOSED_EXIT
 
@@ -72,63 +66,14 @@ def exit_under_way(trade, slot, now_ns, params):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def local_gate(trade, slot, symbol_flags, spread_bps, warm, min_move_bps, feed, bits, global_regime, now_ns, params):  # type: ignore[no-untyped-def]
-    """The first gate that keeps the symbol from an entry now (Gate), 0 = none. Part of the risk check that is local to
-    the symbol; the portfolio's part is execution's. spread_bps, min_move_bps: nan = not known, which shuts the gate."""
+def conditions(trade, slot, ready, may_signal, agrees, feed, bits, global_regime, now_ns, params):  # type: ignore[no-untyped-def]
+    """Bits (`When`) of what is true of the symbol now, report conditions excepted.
+
+    ready: no gate is shut; may_signal: none of those that keep a signal from starting; agrees: walls, flow and news let
+    the side of interest arm.
+    """
     row = trade[slot]
     par = params[0]
-    category = row.category
-    if row.data_state != _DATA_OK or row.leaving != 0:
-        return G_DATA
-    if warm == 0:
-        return G_WARMUP
-    if feed != _FEED_CONNECTED:
-        return G_FEED
-    if bits & _DEGRADED:
-        return G_DEGRADED
-    if bits & _PAUSE:
-        return G_PAUSED
-    if bits & _KILL:
-        return G_KILLED
-    if global_regime != _GLOBAL_NORMAL:
-        return G_GLOBAL
-    if row.regime != _NORMAL and row.regime != _COOLDOWN_DONE:
-        return G_REGIME
-    if not (0.0 < spread_bps <= par.max_spread_bps[category]):  # a crossed book has a spread below 0
-        return G_SPREAD
-    best = max(row.score_long, row.score_short)
-    score = best
-    if row.side > 0:
-        score = row.score_long
-    elif row.side < 0:
-        score = row.score_short
-    if row.position_lots != 0:
-        return G_IN_POSITION
-    if row.working != 0 or row.pending != 0:
-        return G_DUPLICATE
-    if row.state == _S_COOLDOWN:
-        return G_COOLDOWN
-    if not (score >= par.watch[category] - par.hysteresis):
-        return G_SCORE_WATCH
-    if not (score >= par.arm[category] - par.hysteresis):
-        return G_SCORE_ARM
-    if not (row.flow * row.side > 0.0):
-        return G_FLOW
-    if row.attempts >= par.max_attempts:
-        return G_ATTEMPTS
-    if symbol_flags & _BLACKLISTED:
-        return G_BLACKLIST
-    if not (min_move_bps <= par.target_r * par.stop_max_bps):
-        return G_MIN_MOVE
-    return G_NONE
-
-
-@kernel
-def conditions(trade, slot, gate, warm, feed, bits, global_regime, now_ns, params):  # type: ignore[no-untyped-def]
-    """Bits (`When`) of what is true of the symbol now, report conditions excepted."""
-    row = trade[slot]
-    par = params[0]
-    category = row.category
     open_lots = row.position_lots
     open_or_working = open_lots != 0 or row.working != 0
     bad_regime = row.regime != _NORMAL and row.regime != _COOLDOWN_DONE
@@ -147,29 +92,27 @@ def conditions(trade, slot, gate, warm, feed, bits, global_regime, now_ns, param
             found |= B_REGIME_BAD
     elif not open_or_working and row.pending == 0:
         found |= B_REGIME_GOOD if now_ns >= row.cooldown_until_ns else B_REGIME_GOOD_RESTING
-    if row.data_state != _DATA_OK or warm == 0:
+    if row.data_state != _DATA_OK or row.warm == 0:
         found |= B_DATA_BAD
     if global_regime != _GLOBAL_NORMAL:
         found |= B_GLOBAL_BAD
-    # a symbol may signal when nothing from DATA to SPREAD is shut; order matters only against its own earlier life
-    may_signal = (gate == G_NONE or gate > G_SPREAD) and row.leaving == 0
     if may_signal and state == _S_FLAT and not open_or_working and row.pending == 0:
-        over = par.watch[category]
-        if row.score_long >= over and row.score_long >= row.score_short:
+        if row.score_long >= row.watch and row.score_long >= row.score_short:
             found |= B_LONG_OVER_WATCH
-        elif row.score_short >= over:
+        elif row.score_short >= row.watch:
             found |= B_SHORT_OVER_WATCH
-    side = row.side
-    score = row.score_long if side > 0 else row.score_short
-    if score >= par.arm[category] and row.flow * side > 0.0:
+    score = row.score_long if row.side > 0 else row.score_short
+    if score >= row.arm and agrees:
         found |= B_OVER_ARM
-    if not (score >= par.arm[category] - par.hysteresis):
+    if not (score >= row.arm - par.hysteresis):
         found |= B_UNDER_ARM
-    if not (score >= par.watch[category] - par.hysteresis):
+    if not (score >= row.watch - par.hysteresis):
         found |= B_UNDER_WATCH
     if row.signal_ns != 0 and now_ns - row.signal_ns >= par.signal_ttl_ns:
         found |= B_SIGNAL_EXPIRED
-    if gate == G_NONE:
+    if row.zone_ideal_ticks != 0 and zone_lost(trade, slot, params):
+        found |= B_ZONE_LOST
+    if ready:
         found |= B_READY
     if now_ns >= row.cooldown_until_ns:
         found |= B_COOLDOWN_OVER
@@ -269,7 +212,7 @@ def take_report(trade, slot, reports, i, now_ns, params):  # type: ignore[no-unt
 
 @kernel
 def plan_entry(side, bid_ticks, ask_ticks, atr_bps, round_trip_fee_bps, plan, params):  # type: ignore[no-untyped-def]
-    """Price, stop, target and zone of an entry into plan[0:5] (ticks). Returns 1, or 0 when there is no sane plan.
+    """Price, stop and target of an entry into plan[0:3] (ticks). Returns 1, or 0 when there is no sane plan.
 
     The entry rests on its own side of the book. Stop distance = stop_atr x ATR within [stop_min, stop_max];
     target = max(target_r x stop, MinMoveForProfit), MinMove = fees x (1 + buffer) + spread. Both rounded up to ticks.
@@ -278,13 +221,11 @@ def plan_entry(side, bid_ticks, ask_ticks, atr_bps, round_trip_fee_bps, plan, pa
     price = bid_ticks if side > 0 else ask_ticks
     if price <= 0 or ask_ticks <= bid_ticks or math.isnan(atr_bps):
         return 0
-    stop_bps = min(max(par.stop_atr * atr_bps, par.stop_min_bps), par.stop_max_bps)
-    spread_bps = (ask_ticks - bid_ticks) / price * 1e4
-    min_move_bps = round_trip_fee_bps * (1.0 + par.fee_buffer) + spread_bps
-    target_bps = max(par.target_r * stop_bps, min_move_bps)
+    stop_bps = stop_distance_bps(atr_bps, params)
+    least_bps = least_move_bps(round_trip_fee_bps, (ask_ticks - bid_ticks) / price * 1e4, params)
+    target_bps = max(par.target_r * stop_bps, least_bps)
     stop_distance = max(int(math.ceil(price * stop_bps * 1e-4)), 1)
     target_distance = max(int(math.ceil(price * target_bps * 1e-4)), 1)
-    half_zone = max(int(math.floor(price * par.zone_width_bps * 0.5e-4)), 1)
     stop = price - side * stop_distance
     target = price + side * target_distance
     if stop <= 0 or target <= 0:
@@ -292,6 +233,4 @@ def plan_entry(side, bid_ticks, ask_ticks, atr_bps, round_trip_fee_bps, plan, pa
     plan[0] = price
     plan[1] = stop
     plan[2] = target
-    plan[3] = price - half_zone
-    plan[4] = price + half_zone
     return 1

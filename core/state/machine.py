@@ -35,7 +35,7 @@ class When(IntEnum):
     GLOBAL_BAD = 8  # GLOBAL_RISK_OFF or GLOBAL_PANIC
     LONG_OVER_WATCH = 9  # long score the better one, over watch, and the symbol may signal
     SHORT_OVER_WATCH = 10
-    OVER_ARM = 11  # score of the side of interest over arm, and the flow agrees
+    OVER_ARM = 11  # score of the side of interest over arm, walls and flow agree, no fresh bad news
     UNDER_ARM = 12  # it fell under arm - hysteresis
     UNDER_WATCH = 13  # it fell under watch - hysteresis
     SIGNAL_EXPIRED = 14  # the signal is older than its time to live
@@ -46,14 +46,15 @@ class When(IntEnum):
     TIME_UP = 19  # position older than max_hold
     STILL_OPEN = 20  # position open and no exit under way
     STILL_WORKING = 21  # entry working and no cancel under way
-    REJECTED = 22  # report: entry refused
-    ENDED_LONG = 23  # report: entry ended unfilled, long, and the signal has attempts left
-    ENDED_SHORT = 24
-    ENDED = 25  # report: entry ended unfilled, the signal is used up
-    OPENED = 26  # report: a position now exists
-    CLOSED_TAKE_PROFIT = 27  # report: position closed by its target
-    CLOSED_STOP = 28  # report: position closed by its stop (or liquidated)
-    CLOSED_EXIT = 29  # report: position closed by an exit we asked for
+    ZONE_LOST = 22  # price too far from the entry zone, or the zone followed it too often
+    REJECTED = 23  # report: entry refused
+    ENDED_LONG = 24  # report: entry ended unfilled, long, and the signal has attempts left
+    ENDED_SHORT = 25
+    ENDED = 26  # report: entry ended unfilled, the signal is used up
+    OPENED = 27  # report: a position now exists
+    CLOSED_TAKE_PROFIT = 28  # report: position closed by its target
+    CLOSED_STOP = 29  # report: position closed by its stop (or liquidated)
+    CLOSED_EXIT = 30  # report: position closed by an exit we asked for
 
 
 FIRST_REPORT = When.REJECTED
@@ -88,6 +89,7 @@ _WATCHING_OR_ARMED = (
     (_W.DATA_BAD, _S.FLAT, _C.DATA_BROKEN, _A.NONE),
     (_W.GLOBAL_BAD, _S.FLAT, _C.GLOBAL, _A.NONE),
     (_W.SIGNAL_EXPIRED, _S.COOLDOWN, _C.EXPIRED, _A.START_COOLDOWN),
+    (_W.ZONE_LOST, _S.COOLDOWN, _C.ZONE_LOST, _A.START_COOLDOWN),
     (_W.UNDER_WATCH, _S.FLAT, _C.SCORE_UNDER_WATCH, _A.NONE),
 )
 _OPEN = (
@@ -134,6 +136,7 @@ TABLE: tuple[Row, ...] = (
     Row(_S.ORDER_PLACED, _W.GLOBAL_BAD, _S.ORDER_PLACED, _C.GLOBAL, _A.CANCEL),
     Row(_S.ORDER_PLACED, _W.ENTRIES_OFF, _S.ORDER_PLACED, _C.CONTROL, _A.CANCEL),
     Row(_S.ORDER_PLACED, _W.SIGNAL_EXPIRED, _S.ORDER_PLACED, _C.EXPIRED, _A.CANCEL),
+    Row(_S.ORDER_PLACED, _W.ZONE_LOST, _S.ORDER_PLACED, _C.ZONE_LOST, _A.CANCEL),
     Row(_S.ORDER_PLACED, _W.UNDER_WATCH, _S.ORDER_PLACED, _C.SCORE_UNDER_WATCH, _A.CANCEL),
     *(Row(_S.IN_POSITION, *rest) for rest in _OPEN),
     *_open_exits(_S.IN_POSITION),
@@ -158,7 +161,8 @@ TABLE: tuple[Row, ...] = (
 
 # conditions that would ask again what is already asked: hidden while a cancel or an exit is under way
 CANCEL_REASONS = (
-    _W.KILLED, _W.DELISTED, _W.DATA_BAD, _W.GLOBAL_BAD, _W.ENTRIES_OFF, _W.SIGNAL_EXPIRED, _W.UNDER_WATCH,
+    _W.KILLED, _W.DELISTED, _W.DATA_BAD, _W.GLOBAL_BAD, _W.ENTRIES_OFF, _W.SIGNAL_EXPIRED, _W.ZONE_LOST,
+    _W.UNDER_WATCH,
 )
 EXIT_REASONS = (_W.KILLED, _W.DELISTED, _W.TIME_UP)
 

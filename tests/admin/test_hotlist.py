@@ -31,7 +31,8 @@ def test_values_survive_their_scale() -> None:
     rows["last_ticks"] = [1, 2**31, 2**32 + 5, 2**40 + 123]
     rows["spread_bps"] = [1.2345, np.nan, 1e300, -np.inf]
     rows["score_long_e2"] = [6120, 0, 10_000, 1]
-    scores = ("spoof", "news", "volatility", "wall_support", "wall_resistance", "score_long", "score_short")
+    scores = ("spoof", "news", "volatility", "wall_support", "wall_resistance", "score_long", "score_short",
+              "watch", "arm")  # fmt: skip
     for at, name in enumerate(scores):
         rows[f"{name}_e2"][1] = 100 + at
     rows["state"], rows["regime"], rows["pump"], rows["gate"] = State.ARMED_LONG, Regime.PUMP, Pump.BLOWOFF, Gate.FLOW
@@ -42,8 +43,8 @@ def test_values_survive_their_scale() -> None:
     assert planes[2].tolist() == [123, hotlist.UNKNOWN, hotlist.LIMIT, -hotlist.LIMIT]
     place = {column["name"]: column["first"] for column in hotlist.columns_json()}
     assert planes[place["long"]].tolist() == [6120, 105, 10_000, 1]
-    shown = ("spoof", "news", "volatility", "support", "resistance", "long", "short")
-    assert [planes[place[name], 1] for name in shown] == [100, 101, 102, 103, 104, 105, 106]
+    shown = ("spoof", "news", "volatility", "support", "resistance", "long", "short", "watch", "arm")
+    assert [planes[place[name], 1] for name in shown] == list(range(100, 109))
     codes = planes[place["codes"]].view(np.uint32)
     assert [int(codes[0] >> shift & 255) for shift in (0, 8, 16, 24)] == [
         State.ARMED_LONG,

@@ -24,7 +24,7 @@ def test_defaults_have_kernel_units() -> None:
     assert row["crossed_ns"] == 200_000_000
     assert row["signal_ttl_ns"] == 45_000_000_000
     assert row["margin_per_trade_e8"] == 25 * 10**8 and row["leverage_e2"] == 500
-    assert list(row["watch"]) == [55.0, 58.0, 62.0] and list(row["arm"]) == [68.0, 70.0, 74.0]
+    assert list(row["watch"]) == [44.0, 47.0, 52.0] and list(row["arm"]) == [56.0, 59.0, 64.0]
     assert not row["reserved"].any()
 
 
@@ -32,18 +32,20 @@ def test_every_setting_travels() -> None:
     settings = msgspec.convert(
         {
             "trading": {"orders": {"latency_ms": 0.3}, "exits": {"stop_min_bps": 90.0, "break_even": False}},
-            "thresholds": {"windows": {"cooldown_s": 0.0}, "pump": {"change_pct": 1.5}},
+            "thresholds": {"signal": {"cooldown_s": 0.0}, "pump": {"dump_pct": 1.5}},
         },
         Settings,
     )
     row = params_row(settings, 2)[0]
     assert row["latency_ns"] == 300_000
     assert row["stop_min_bps"] == 90.0 and row["stop_max_bps"] == 90.0  # never an empty range
-    assert row["break_even"] == 0 and row["cooldown_ns"] == 0 and row["pump_change_pct"] == 1.5
+    assert row["break_even"] == 0 and row["cooldown_ns"] == 0 and row["pump_dump_pct"] == 1.5
 
 
 @pytest.mark.parametrize("name", [f.name for f in PARAMS.fields if f.name != "reserved"])
 def test_no_field_is_forgotten(name: str) -> None:
     """A field `params_row` does not set would be zero in every configuration."""
-    settings = msgspec.convert({"trading": {"exits": {"break_even": True}}}, Settings)
+    settings = msgspec.convert(
+        {"trading": {"exits": {"break_even": True}}, "skip": {"enabled": True, "volatility_index": 20.0}}, Settings
+    )
     assert np.all(params_row(settings, 1)[0][name] != 0)

@@ -15,68 +15,14 @@ from core.state.machine import CANCEL_REASONS, EXIT_REASONS, Action, When
 from tests.reference.book import NaiveBook
 from tests.reference.desk import Instrument, Market, PaperDesk
 from tests.reference.features import NaiveFeatures
+from tests.reference.moves import NaiveMoves
+from tests.reference.regime import NaivePump
 from tests.reference.score import NaiveScore, signals, volatility
 from tests.reference.state import move
 from tests.reference.tape import Trade
 
 GOOD = (Regime.NORMAL, Regime.COOLDOWN_DONE)
 BAD = (Regime.PUMP, Regime.MANIPULATED, Regime.NEWS_DRIVEN)
-
-
-class NaivePump:
-    """The pump detector in plain words."""
-
-    def __init__(self, p: dict[str, Any]) -> None:
-        self.p, self.state, self.since, self.top = p, Pump.NONE, 0, 0.0
-        self.regime, self.regime_since = Regime.NORMAL, 0
-
-    def take(self, now: int, mid: float, change: float, surge: float, atr: float) -> None:
-        p, fall = self.p, 0.0
-        if mid > 0:
-            self.top = max(self.top, mid)
-            fall = (self.top - mid) / self.top * 100
-        after = self._next(now - self.since, change, surge, atr, fall, p)
-        if after in (Pump.NONE, Pump.PREPUMP):
-            self.top = 0.0
-        if after is not self.state:
-            self.state, self.since = after, now
-        if self.state in (Pump.PUMPING, Pump.BLOWOFF, Pump.DUMP):
-            regime = Regime.PUMP
-        elif self.state is Pump.COOLDOWN:
-            regime = Regime.COOLDOWN
-        elif self.regime is Regime.COOLDOWN or (
-            self.regime is Regime.COOLDOWN_DONE and now - self.regime_since < p["pump_cooldown_ns"]
-        ):
-            regime = Regime.COOLDOWN_DONE
-        else:
-            regime = Regime.NORMAL
-        if regime is not self.regime:
-            self.regime, self.regime_since = regime, now
-
-    def _next(self, age: int, change: float, surge: float, atr: float, fall: float, p: dict[str, Any]) -> Pump:
-        quiet = self.state in (Pump.NONE, Pump.PREPUMP)
-        if not quiet and age < p["pump_dwell_ns"]:
-            return self.state
-        up = change >= p["pump_change_pct"] and surge >= p["pump_surge"]
-        down = change <= -p["pump_change_pct"] and surge >= p["pump_surge"]
-        wild = atr >= p["explosion_bps"]
-        calm = not abs(change) >= p["pump_change_pct"] / 2 and not atr >= p["explosion_bps"] / 2
-        if quiet or self.state is Pump.COOLDOWN:
-            if down:
-                return Pump.DUMP
-            if up or wild:
-                return Pump.PUMPING
-            if not quiet:
-                return Pump.NONE if age >= p["pump_cooldown_ns"] else Pump.COOLDOWN
-            if change >= p["pump_change_pct"] / 2 and surge >= p["pump_surge"] / 2:
-                return Pump.PREPUMP
-            return Pump.PREPUMP if self.state is Pump.PREPUMP and change >= p["pump_change_pct"] / 4 else Pump.NONE
-        if self.state is not Pump.DUMP:
-            if fall >= p["pump_dump_pct"]:
-                return Pump.DUMP
-            if change >= p["pump_blowoff_pct"]:
-                return Pump.BLOWOFF
-        return Pump.COOLDOWN if calm else self.state
 
 
 class NaiveSymbol:
@@ -87,6 +33,7 @@ class NaiveSymbol:
         self.book = NaiveBook(64)
         self.features = NaiveFeatures(s["tick_size"], s["lot_size"], now)
         self.features.warmup_ns = self.p["warmup_ns"]
+        self.moves = NaiveMoves(self.features, s, self.p)
         weights = {k: self.p["w_" + k] for k in ("imbalance", "flow", "microprice", "streak", "volatility")}
         self.score = NaiveScore(
             weights | {"pump": self.p["penalty_pump"], "spread": self.p["penalty_spread"]}, self.p["score_tau_ns"]
@@ -126,6 +73,7 @@ class NaiveSymbol:
         if self.data is DataState.BROKEN:
             return False
         self.features.on_book(ts, self.book, snapshot)
+        self.moves.at(ts)
         return True
 
     def check_crossed(self, ts: int) -> None:
@@ -141,12 +89,12 @@ class NaiveSymbol:
 
     # decisions
     def decide(self, ts: int, seq: int, out: list[dict]) -> None:
-        f = self.features.features()
+        f = self.features.features() | self.moves.values()
         mid = f["mid"]
         warm = f["warm"] == 1.0 and mid > 0 and f["atr_1s_bps"] >= 0
-        self.pump.take(ts, mid, f["change_1m_pct"], f["volume_surge"], f["atr_1s_bps"])
+        self.pump.take(ts, f)
         fees = 2 * self.s["taker_fee_e8"] / 1e4
-        min_move = fees * (1 + self.p["fee_buffer"]) + f["spread_bps"]
+        min_move = f["min_move_bps"]
         widest = self.p["max_spread_bps"][self.s["category"]]
         if warm and self.data is DataState.OK:
             self.score.take(ts, signals(f, volatility(f["atr_1s_bps"], min_move, self.p["explosion_bps"])))
@@ -389,6 +337,7 @@ class NaiveEngine:
             mine: list[dict] = []
             if is_timer:
                 symbol.features.at(ts)
+                symbol.moves.at(ts)
                 if symbol.crossed_ns is not None:
                     symbol.check_crossed(ts)
             symbol.decide(ts, seq, mine)
@@ -412,6 +361,7 @@ class NaiveEngine:
         elif kind == "trades":
             trades = payload
             symbol.features.on_trades(ts, trades)
+            symbol.moves.on_trades(ts, trades)
         symbol.decide(ts, seq, out)
         symbol.match(ts, seq, trades, changed, out)
         symbol.account(out)

@@ -20,12 +20,13 @@ class NaiveFeatures:
         self.tick_size, self.lot_size = tick_size, lot_size
         self.fast, self.slow, self.change_s, self.vol_s, self.vol_min = 10, 100, 60, 60, 5
         self.baseline_s, self.baseline_min, self.levels, self.warmup_ns = 300, 20, 10, 5 * SECOND
-        self.atr_n, self.atr_min = 14, 3
+        self.atr_n, self.atr_min, self.provisional = 14, 3, 8
         self.start_ns = self.now_ns = ts_ns
         self.book: NaiveBook | None = None
         self.top: tuple[int, int, int, int] | None = None
         self.since_ns = 0
         self.mids: list[tuple[int, int]] = [(ts_ns // SECOND, 0)]  # (second, mid x 2; 0 = unknown), on every change
+        self.quotes: list[tuple[int, int]] = [(ts_ns // BUCKET, 0)]  # (bucket, mid x 2), likewise
         self.ofi: list[tuple[int, int]] = []  # (bucket, lots)
         self.trades: list[tuple[int, int, Trade]] = []  # (bucket, second, trade)
         self.liquidations: list[tuple[int, Trade]] = []
@@ -60,6 +61,7 @@ class NaiveFeatures:
 
     def _mid(self, mid2: int) -> None:
         self.mids.append((self.now_ns // SECOND, mid2))
+        self.quotes.append((self.now_ns // BUCKET, mid2))
 
     def on_trades(self, ts_ns: int, trades: list[Trade]) -> None:
         self.at(ts_ns)
@@ -118,9 +120,32 @@ class NaiveFeatures:
             return math.nan
         return math.sqrt(sum(squares) / len(squares) * 60) * 1e4
 
-    def _change(self, mid2: int) -> float:
+    def _provisional(self) -> float:
+        """Mean true range of the mid over closed buckets of the slow window in bps of the last mid; nan = too few."""
+        newest, first = self.now_ns // BUCKET, self.start_ns // BUCKET
+        ranges = []
+        for b in range(max(newest - self.slow + 1, first), newest):
+            lo, hi = (bisect_left(self.quotes, (b + k,)) for k in (0, 1))
+            piece = [mid2 for _, mid2 in self.quotes[max(lo - 1, 0) : hi]]
+            if piece and piece[-1]:
+                known = [mid2 for k, mid2 in enumerate(piece) if all(piece[k:])]
+                ranges.append(max(known) - min(known))
+        closed = [mid2 for _, mid2 in self.quotes[: bisect_left(self.quotes, (newest,))] if mid2]
+        last = closed[-1] if closed else 0
+        return sum(ranges) / len(ranges) / last * 1e4 if len(ranges) >= self.provisional and last else math.nan
+
+    def _atrs(self) -> dict[str, float]:
+        fast, slow = (c.atr_bps(self.atr_n, self.atr_min) for c in (self.candles_1s, self.candles_3s))
+        estimate, provisional = self._provisional(), 0.0
+        if math.isnan(slow):
+            slow, provisional = estimate * math.sqrt(30), 1.0
+        if math.isnan(fast):
+            fast, provisional = estimate * math.sqrt(10), 2.0 if estimate >= 0 else math.nan
+        return {"atr_1s_bps": fast, "atr_3s_bps": slow, "atr_provisional": provisional}
+
+    def change(self, mid2: int, change_s: int) -> float:
         second, first = self.now_ns // SECOND, self.start_ns // SECOND
-        s = max(second - 1 - self.change_s, first)
+        s = max(second - 1 - change_s, first)
         reference = 0
         while s < second and not reference:
             reference = self._carried_mid(s)
@@ -152,6 +177,7 @@ class NaiveFeatures:
         book, mid2 = self.book, self.mids[-1][1]
         lot_value = mid2 / 2 * self.tick_size * self.lot_size
         mark, index = self.ticker.get(6, 0) / 1e10, self.ticker.get(7, 0) / 1e10
+        atrs = self._atrs()
         micro, mid = (book.microprice(), book.mid()) if book else (nan, nan)
         return {
             "mid": mid,
@@ -171,10 +197,10 @@ class NaiveFeatures:
             "streak": self._streak(),
             "trades_per_s": len(near) / (fast_buckets / 10),
             "trades_per_s_10s": len(far) / (slow_buckets / 10),
-            "atr_1s_bps": self.candles_1s.atr_bps(self.atr_n, self.atr_min),
-            "atr_3s_bps": self.candles_3s.atr_bps(self.atr_n, self.atr_min),
+            "atr_1s_bps": atrs["atr_1s_bps"],
+            "atr_3s_bps": atrs["atr_3s_bps"],
             "realised_vol_bps": self._volatility(),
-            "change_1m_pct": self._change(mid2),
+            "change_1m_pct": self.change(mid2, self.change_s),
             "volume_surge": self._surge(far, slow_buckets),
             "last": self.trades[-1][2].price if self.trades else nan,
             "mark": mark if 6 in self.ticker else nan,
@@ -185,4 +211,5 @@ class NaiveFeatures:
             "liq_long_10s": self._value(liquidated, 1),
             "liq_short_10s": self._value(liquidated, -1),
             "warm": float(book is not None and self.now_ns - self.since_ns >= self.warmup_ns),
+            "atr_provisional": atrs["atr_provisional"],
         }

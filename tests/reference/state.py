@@ -36,6 +36,8 @@ def _signal_dies(true: Set[When]) -> Move:
         return State.FLAT, Cause.GLOBAL, Action.NONE
     if When.SIGNAL_EXPIRED in true:
         return State.COOLDOWN, Cause.EXPIRED, Action.START_COOLDOWN
+    if When.ZONE_LOST in true:
+        return State.COOLDOWN, Cause.ZONE_LOST, Action.START_COOLDOWN
     if When.UNDER_WATCH in true:
         return State.FLAT, Cause.SCORE_UNDER_WATCH, Action.NONE
     return None
@@ -69,7 +71,7 @@ def _order_placed(true: Set[When]) -> Move:
     for when, cause in (
         (When.KILLED, Cause.KILL), (When.DELISTED, Cause.DELISTED), (When.DATA_BAD, Cause.DATA_BROKEN),
         (When.GLOBAL_BAD, Cause.GLOBAL), (When.ENTRIES_OFF, Cause.CONTROL), (When.SIGNAL_EXPIRED, Cause.EXPIRED),
-        (When.UNDER_WATCH, Cause.SCORE_UNDER_WATCH),
+        (When.ZONE_LOST, Cause.ZONE_LOST), (When.UNDER_WATCH, Cause.SCORE_UNDER_WATCH),
     ):  # fmt: skip
         if when in true:
             return State.ORDER_PLACED, cause, Action.CANCEL

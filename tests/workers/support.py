@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from config.schema import Limits, Safety, Score, Settings, Thresholds, Trading, Windows
+from config.schema import Limits, Safety, Score, Settings, Signal, Thresholds, Trading, Windows
 from core.engine.digest import combine
 from core.enums import FeedState
 from core.records import EVENT, SYMBOL, SYMBOL_ROW
@@ -24,7 +24,8 @@ EAGER = Settings(
     safety=Safety(limits=Limits(daily_loss_pct=5.0, max_heat_pct=50.0, max_unrealised_loss_pct=50.0)),
     thresholds=Thresholds(
         score=Score(watch=(20.0, 20.0, 20.0), arm=(30.0, 30.0, 30.0), max_spread_bps=(50.0, 50.0, 50.0)),
-        windows=Windows(warmup_s=1.0, cooldown_s=1.0),
+        windows=Windows(warmup_s=1.0),
+        signal=Signal(cooldown_s=1.0, rest_s=1.0),
     ),
 )
 

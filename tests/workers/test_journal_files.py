@@ -9,8 +9,9 @@ import random
 import pytest
 
 from core.journal import EXECUTION, JournalError, scan
+from shm.journal_reader import read_frames, read_scan, segments
 from workers import journal_files
-from workers.journal_files import DurableLog, SegmentWriter, read_frames, read_scan, recover, segments, write_all
+from workers.journal_files import DurableLog, SegmentWriter, recover, write_all
 
 
 def writer(folder, **changes) -> SegmentWriter:

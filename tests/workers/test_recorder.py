@@ -15,13 +15,13 @@ from config.schema import Settings, System
 from core.enums import Cause, Gate, LogKind, OrderRole, Pump, Severity, State
 from core.records import CELL_WORDS
 from gateway.raw_tap import RawTap
+from shm.journal_reader import read_frames, segments
 from shm.topology import Plant
 from tests.core.engine.streams import symbol_record
 from tests.workers.support import make_plant
 from workers import event_files, journal_files
 from workers.event_files import EventFiles
 from workers.event_lines import LINES, NO_INSTRUMENT, STREAMS, Instrument, iso, line
-from workers.journal_files import read_frames, segments
 from workers.recorder import Recorder
 
 T0 = 1_763_683_081_123_456_789  # 2025-11-20T23:58:01.123456Z

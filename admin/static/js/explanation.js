@@ -33,7 +33,7 @@ export function paintChecks(body, checks, gates) {
   fillTable(body, checks, cells(4), (tr, g, k) => {
     const [name, value, limit, verdict] = tr.children;
     setText(name, lower(g.name));
-    name.title = gates?.[g.name] ?? "";
+    tr.title = g.words || gates?.[g.name] || "";
     setText(value, plain(g.value));
     setText(limit, plain(g.limit));
     setText(verdict, g.ok ? "✓ passes" : "✗ stops");
@@ -55,7 +55,7 @@ export function paintTerms(body, e, sum) {
   fillTable(body, terms, make, (tr, t) => {
     const [name, short, bar, long] = tr.children;
     setText(name, t.name.replaceAll("_", " "));
-    name.title = t.weight === undefined || t.weight === null ? "" : `weight ${plain(t.weight)}`;
+    tr.title = [t.meaning, t.weight === undefined || t.weight === null ? "" : `weight ${plain(t.weight)}`].filter(Boolean).join(" · ");
     for (const [cell, value, part] of [[short, t.short, 0], [long, t.long, 1]]) {
       setText(cell, value === null || value === undefined ? DASH : Math.abs(value) < 0.05 ? "·" : signed(value, 1));
       setClass(cell, value < 0 ? "down" : value ? "" : "dim");

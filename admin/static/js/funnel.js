@@ -4,6 +4,7 @@ import { age, count, lower } from "./format.js";
 import { get } from "./net.js";
 
 const REFRESH_MS = 3000;
+const BLOCKERS = 25;
 const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
 
 export class Funnel {
@@ -65,7 +66,7 @@ export class Funnel {
       tr.children[0].append(button, el("span", "dim"));
       return tr;
     };
-    fillTable($("blockers-body"), f.top_blockers, blockers, (tr, b) => {
+    fillTable($("blockers-body"), f.top_blockers.slice(0, BLOCKERS), blockers, (tr, b) => {
       const [who, share] = tr.children;
       setText(who.firstChild, b.symbol);
       setText(who.lastChild, ` ${lower(b.gate)}`);

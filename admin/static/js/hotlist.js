@@ -279,7 +279,8 @@ export class HotList {
     const gate = t.word("gate", t.byte("codes", id, 3));
     const state = lower(t.word("state", t.byte("codes", id, 0)));
     const scores = `L ${fixed(t.value("long", id), 0)} · S ${fixed(t.value("short", id), 0)}`;
-    const reason = gate === "NONE" ? "nothing blocks it" : `blocked by ${lower(gate)}: ${this.gates[gate] ?? lower(gate)}`;
+    const figures = this.figures(gate, id);
+    const reason = gate === "NONE" ? "nothing blocks it" : `blocked by ${lower(gate)}: ${this.gates[gate] ?? lower(gate)}${figures && ` (${figures})`}`;
     setText($("reader"), `${t.symbols.get(id).name} · ${state} · ${scores} · ${reason}`);
     setClass($("reader"), "reader");
   }
@@ -287,6 +288,17 @@ export class HotList {
   scroll(top) {
     this.view.scrollTop = top;
     this.top = this.view.scrollTop;
+  }
+
+  /** The figures behind a gate, as far as the table knows them. */
+  figures(gate, id) {
+    const t = this.table;
+    const best = () => fixed(Math.max(t.value("long", id), t.value("short", id)), 1);
+    return {
+      SCORE_WATCH: () => `${best()} of ${fixed(t.value("watch", id), 1)}`, SCORE_ARM: () => `${best()} of ${fixed(t.value("arm", id), 1)}`,
+      REGIME: () => lower(t.word("regime", t.byte("codes", id, 1))), DATA: () => lower(t.word("data_state", t.byte("marks", id, 1))),
+      SPREAD: () => `${fixed(t.value("spread", id), 2)} bps`, NEWS: () => `impact ${fixed(t.value("news", id), 0)}`,
+    }[gate]?.() ?? "";
   }
 
   choose(id) {

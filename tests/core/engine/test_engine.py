@@ -541,6 +541,7 @@ def test_bad_regime_manages_the_position_out() -> None:
     rig.go()
     assert rig.trade["regime"] == Regime.NORMAL
     rig.state.params[0]["explosion_bps"] = 1.0
+    rig.stream.now_ns += 100 * MS
     rig.stream.timer()
     rig.go()
     assert rig.trade["regime"] == Regime.PUMP

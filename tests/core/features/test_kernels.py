@@ -17,6 +17,7 @@ from core.enums import EventKind
 from core.features import kernels as K
 from core.features.records import FEATURE_NAMES, FEATURES
 from core.jit import KERNELS
+from core.params import params_row
 from tests.core.streams import (
     DERIVED_TAPE,
     REAL_TAPE,
@@ -35,7 +36,7 @@ from tests.shared_data import recording
 
 SECOND = 1_000_000_000
 SLOT = 1
-INTEGERS = ("streak", "last", "warm")
+INTEGERS = ("streak", "last", "warm", "atr_provisional")
 
 
 class Pair:
@@ -275,9 +276,15 @@ def test_new_windows_are_as_if_they_had_always_been() -> None:
     pair = Pair(market.now_ns)
     for event in market.events(2_500):
         pair.feed(event)
-    K.configure(
-        pair.state, 2 * SECOND, 20 * SECOND, 30 * SECOND, 40 * SECOND, 100 * SECOND, 5, 60 * SECOND
-    )  # fmt: skip
+    params = params_row(Settings(), 1)
+    for name, seconds in (
+        ("flow_fast", 2), ("flow_slow", 20), ("volatility_window", 40), ("baseline", 100),
+        ("warmup", 60),
+    ):  # fmt: skip
+        params[f"{name}_ns"] = seconds * SECOND
+    params["pump_windows_ns"] = 30 * SECOND
+    params["imbalance_levels"] = 5
+    K.configure(pair.state, params)
     t = pair.twin
     t.fast, t.slow, t.change_s, t.vol_s, t.baseline_s, t.levels, t.warmup_ns = 20, 200, 30, 40, 100, 5, 60 * SECOND
     for event in market.events(200):
@@ -290,7 +297,12 @@ def test_new_windows_are_as_if_they_had_always_been() -> None:
 
 def test_windows_beyond_the_rings_are_cut_to_them() -> None:
     state = K.new_features(1)
-    K.configure(state, 0, 10**12, 10**13, 10**13, 10**13, 0, 0)
+    params = params_row(Settings(), 1)
+    params["flow_fast_ns"] = params["imbalance_levels"] = 0
+    for name in ("flow_slow", "volatility_window", "baseline"):
+        params[f"{name}_ns"] = 10**13
+    params["pump_windows_ns"] = 10**13
+    K.configure(state, params)
     cfg = state.config[0]
     assert (cfg.fast_buckets, cfg.slow_buckets) == (1, K.N_BUCKETS - 1)
     assert cfg.slow_s + cfg.baseline_s == K.N_SECONDS - 1
@@ -298,16 +310,47 @@ def test_windows_beyond_the_rings_are_cut_to_them() -> None:
 
 
 def test_default_windows_are_those_of_the_settings() -> None:
-    windows = Settings().thresholds.windows
     state = K.new_features(1)
-    lengths = (windows.flow_fast_s, windows.flow_slow_s, Settings().thresholds.pump.window_s)
-    fast_ns, slow_ns, change_ns = (int(s * SECOND) for s in lengths)
-    K.configure(
-        state, fast_ns, slow_ns, change_ns, K.DEFAULT_VOLATILITY_NS, K.DEFAULT_BASELINE_NS, windows.imbalance_levels,
-        int(windows.warmup_s * SECOND),
-    )  # fmt: skip
-    wanted = K.DEFAULT_CONFIG | {"warmup_ns": int(windows.warmup_s * SECOND)}  # an unconfigured state waits longer
+    K.configure(state, params_row(Settings(), 1))
+    wanted = K.DEFAULT_CONFIG | {"warmup_ns": int(Settings().thresholds.windows.warmup_s * SECOND)}  # unconfigured: longer
     assert {name: state.config[0][name] for name in K.DEFAULT_CONFIG} == wanted
+
+
+def test_a_micro_atr_is_estimated_from_the_mid_until_there_are_candles() -> None:
+    """The example of README.md: the mid jumps between 10000 and 10002 ticks every 100 ms."""
+    t0 = 1_000_000 * SECOND
+    pair = Pair(t0)
+    for i in range(12):  # every 100 ms the quote moves by two ticks
+        assert math.isnan(pair.values()["atr_1s_bps"]) == (i < 9), "eight closed buckets are needed"
+        at = 2 * (i % 2)
+        pair.feed(
+            Event(EventKind.BOOK_SNAPSHOT, "X", t0 + i * SECOND // 10, bids=[(9_999 + at, 9)], asks=[(10_001 + at, 9)])
+        )
+        pair.check()
+    v = pair.values()
+    assert v["atr_1s_bps"] == pytest.approx(10 / 11 * 2.0 / 10_000 * 1e4 * math.sqrt(10))  # 10 of 11 buckets moved
+    assert v["atr_3s_bps"] == pytest.approx(v["atr_1s_bps"] * math.sqrt(3)) and v["atr_provisional"] == 2.0
+    assert v["warm"] == 0.0, "the state was not configured: five seconds"
+    for second in range(1, 12):
+        pair.feed(Event(EventKind.TRADES, "X", t0 + second * SECOND, trades=[Trade(10_000 + second % 2, 1, 1)]))
+        pair.check()
+        candles_of_3s = (1_000_000 + second) // 3 - 1_000_001 // 3
+        assert pair.values()["atr_provisional"] == (2.0 if second < 5 else 1.0 if candles_of_3s < 4 else 0.0)
+    assert pair.values()["atr_1s_bps"] == pytest.approx(1e4 / 10_000, rel=1e-3)
+
+
+def test_a_symbol_is_warm_a_second_after_its_first_book() -> None:
+    """Start-up: with the default settings nothing but the warm-up time keeps a symbol from its first decision."""
+    t0 = 1_000_000 * SECOND + 123_456_789
+    pair = Pair(t0)
+    K.configure(pair.state, params_row(Settings(), 1))
+    pair.feed(Event(EventKind.BOOK_SNAPSHOT, "X", t0, bids=[(9_999, 9)], asks=[(10_001, 9)]))
+    due = t0 // (SECOND // 10) + 1
+    for timer in range(due, due + 11):
+        K.on_timer(pair.state, pair.candles, SLOT, timer * (SECOND // 10))
+        v = pair.values()
+        assert (v["warm"] == 1.0 and v["atr_1s_bps"] >= 0.0) == (timer * (SECOND // 10) >= t0 + SECOND)
+    assert v["warm"] == 1.0 and v["atr_provisional"] == 2.0
 
 
 def test_a_slot_listed_again_remembers_nothing() -> None:
