@@ -175,7 +175,8 @@ def killed(page: Page, plant: Plant, way: str) -> float:
     page.wait(lambda: page.driver.title.startswith("■ KILLED"), "and the title")
     page.wait(lambda: "seen 6/6" in page.text("#kill-acks"), "all processes have seen it")
     page.wait(lambda: "FLAT" in page.text("#kill-acks"), "nothing is open any more")
-    page.wait(lambda: all("✓" in cell for cell in page.texts("#processes-body tr:not(.outside) td:last-child")), "each one is ticked")
+    seen = "#processes-body tr:not(.outside) td:last-child"
+    page.wait(lambda: all("✓" in cell for cell in page.texts(seen)), "each one is ticked")
     page.wait(lambda: page.shown("positions-none"), "no position on the page")
     asked = plant.control.get("kill_ns")
     ms = {name: (plant.cnc(*row).kill_seen_ns - asked) / 1e6 for name, row in rows_of(plant).items()}
