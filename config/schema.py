@@ -240,6 +240,7 @@ class GlobalRules(Section, frozen=True):
     shock_bps: tuple[Positive, Positive] = (100.0, 300.0)  # their move over the minute
     correlation: Share = 0.8  # RISK_OFF when symbols move with BTC this much ...
     breadth: Share = 0.8  # ... and this share of them falls
+    together_bps: NonNegative = 30.0  # ... the median of them by this much in the minute
     leave_share: Share = 0.6  # a threshold is left at this share of it
     calm_s: NonNegative = 30.0  # and only after so long under it
     dwell_s: NonNegative = 5.0  # shortest stay
@@ -301,6 +302,15 @@ class Symbols(Section, frozen=True):
     depth: tuple[int, int, int] = (50, 50, 50)  # order-book topic for PRIME, NORMAL, WILD
     blacklist: tuple[str, ...] = ()
     overrides: dict[str, SymbolOverride] = field(default_factory=dict)
+
+
+# --- profiles/profiles.json: not a setting, see config/profiles.py ------------------------------------------------------
+class Profile(Struct, frozen=True, kw_only=True):
+    raise_points: Annotated[float, Meta(ge=0, le=100)] = 0.0  # added to `watch` and `arm`
+    size: Annotated[float, Meta(ge=0.01, le=1)] = 1.0  # share of the normal size
+    blacklisted: bool = False
+    trades: Count = 0  # behind it
+    win_rate: Annotated[float, Meta(ge=0, le=1)] | None = None
 
 
 # --- system.toml -----------------------------------------------------------------------------------------------------

@@ -226,7 +226,7 @@ class LogKind(IntEnum):
     NEWS = 9  # a = NewsType, b = 1 taken 0 weaker than the flag in force, x = impact, y = half-life s
     WALL = 10  # a = WallFate, b = side, c = price ticks, d, e, f = lots: peak, eaten, cancelled; x = size, y = age s
     REGIME = 11  # a = from, b = to
-    GLOBAL_REGIME = 12
+    GLOBAL_REGIME = 12  # a = from, b = to, c = rule of core/regime/global_regime.py, text = its name
     DATA_STATE = 13  # a = DataState, b = DataReason, c = gap size
     FEED = 14  # a = FeedState, b = connection
     RESYNC = 15

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from config.schema import Settings
-from core.constants import BPS_PER_PCT, E8_PER_BPS, E8_PER_PCT, NS_PER_MS, NS_PER_S, TIMER_NS
-from core.records import CELL_BYTES, _record
+from config.schema import Profile, Settings
+from core.constants import BPS_PER_PCT, E8_PER_BPS, E8_PER_PCT, NS_PER_MS, NS_PER_S, SIZE_FULL, TIMER_NS
+from core.records import CELL_BYTES, PROFILE, _record
 from core.score.terms import PENALTY_KEYS, WEIGHT_KEYS
 
 PARAMS = _record(
@@ -108,23 +108,6 @@ PARAMS = _record(
     ("pump_leave_share", "f8", "1", "a threshold is left at this share of it"),
     ("pump_blowoff_x", "f8", "x", "BLOWOFF at so many times the change"),
     ("pump_dump_pct", "f8", "%", "DUMP at this fall from the top"),
-    ("explosion_bps", "f8", "bps", "ExplosionFlag at this 1 s ATR"),
-    ("explosion_leave_share", "f8", "1", "until it is under this share of it"),
-    ("volatility_half_bps", "f8", "bps", "VolatilityScore 50 at this volatility of one minute"),
-    ("vpin_buckets_per_day", "f8", "1", "a volume bucket is the 24 h turnover divided by this"),
-    ("liq_floor_share", "f8", "1", "liquidations are compared with at least this share of the usual volume"),
-    ("maintenance_e8", "(3,)i8", "1e-8", "maintenance margin rate where the tier is not known, per category"),
-    ("liq_sigmas", "f8", "1", "one-minute volatilities to the liquidation"),
-    ("listing_impact", "f8", "0..100", "NewsImpactScore of a new listing"),
-    ("news_enter", "f8", "0..100", "NEWS_DRIVEN from this impact on"),
-    ("news_leave", "f8", "0..100", "down to this one"),
-    ("spoof_enter", "f8", "0..100", "MANIPULATED from this spoofing score on"),
-    ("spoof_leave", "f8", "0..100", "down to this one"),
-    ("global_volatility_bps", "(2,)f8", "bps", "BTC or ETH volatility of one minute: RISK_OFF, PANIC"),
-    ("global_shock_bps", "(2,)f8", "bps", "their move of one minute: RISK_OFF, PANIC"),
-    ("global_correlation", "f8", "1", "RISK_OFF over this mean correlation with BTC"),
-    ("global_breadth", "f8", "1", "while this share of the symbols falls"),
-    ("global_leave_share", "f8", "1", "a threshold is left at this share of it"),
     ("depth_average_s", "i8", "s", "averages of depth and level size reach this far back"),
     ("zone_ticks", "i8", "ticks", "near depth zone, from the touch of its side"),
     ("zone_bps", "f8", "bps", "wider depth zone, from the touch of its side"),
@@ -143,7 +126,25 @@ PARAMS = _record(
     ("spoof_life_s", "f8", "s", "a pulled wall that stood this long counts half"),
     ("spoof_keep", "f8", "1", "part of the evidence left after 100 ms (from walls.half_life_s)"),
     ("iceberg_refills", "i8", "1", "refills from which a level is called an iceberg"),
-    ("reserved", "(16,)u1", "", "zero"),
+    ("explosion_bps", "f8", "bps", "ExplosionFlag at this 1 s ATR"),
+    ("explosion_leave_share", "f8", "1", "until it is under this share of it"),
+    ("volatility_half_bps", "f8", "bps", "VolatilityScore 50 at this volatility of one minute"),
+    ("vpin_buckets_per_day", "f8", "1", "a volume bucket is the 24 h turnover divided by this"),
+    ("liq_floor_share", "f8", "1", "liquidations are compared with at least this share of the usual volume"),
+    ("maintenance_e8", "(3,)i8", "1e-8", "maintenance margin rate where the tier is not known, per category"),
+    ("liq_sigmas", "f8", "1", "one-minute volatilities to the liquidation"),
+    ("listing_impact", "f8", "0..100", "NewsImpactScore of a new listing"),
+    ("news_enter", "f8", "0..100", "NEWS_DRIVEN from this impact on"),
+    ("news_leave", "f8", "0..100", "down to this one"),
+    ("spoof_enter", "f8", "0..100", "MANIPULATED from this spoofing score on"),
+    ("spoof_leave", "f8", "0..100", "down to this one"),
+    ("global_volatility_bps", "(2,)f8", "bps", "BTC or ETH volatility of one minute: RISK_OFF, PANIC"),
+    ("global_shock_bps", "(2,)f8", "bps", "their move of one minute: RISK_OFF, PANIC"),
+    ("global_correlation", "f8", "1", "RISK_OFF over this mean correlation with BTC"),
+    ("global_breadth", "f8", "1", "while this share of the symbols falls"),
+    ("global_together_bps", "f8", "bps", "and the median symbol fell this much"),
+    ("global_leave_share", "f8", "1", "a threshold is left at this share of it"),
+    ("reserved", "(8,)u1", "", "zero"),
 )
 PARAMS_CELLS = PARAMS.size // CELL_BYTES
 assert PARAMS.size % CELL_BYTES == 0 and PARAMS.size <= 1536
@@ -254,23 +255,6 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
         "pump_leave_share": pump.leave_share,
         "pump_blowoff_x": pump.blowoff_x,
         "pump_dump_pct": pump.dump_pct,
-        "explosion_bps": volatility.explosion_bps,
-        "explosion_leave_share": volatility.explosion_leave_share,
-        "volatility_half_bps": volatility.half_bps,
-        "vpin_buckets_per_day": flow.vpin_buckets_per_day,
-        "liq_floor_share": flow.liq_floor_share,
-        "maintenance_e8": [_ns(rate_pct, E8_PER_PCT) for rate_pct in leverage.maintenance_pct],
-        "liq_sigmas": leverage.sigmas,
-        "listing_impact": news.listing_impact,
-        "news_enter": max(regime.news_enter, regime.news_leave),
-        "news_leave": regime.news_leave,
-        "spoof_enter": max(regime.spoof_enter, regime.spoof_leave),
-        "spoof_leave": regime.spoof_leave,
-        "global_volatility_bps": market.volatility_bps,
-        "global_shock_bps": market.shock_bps,
-        "global_correlation": market.correlation,
-        "global_breadth": market.breadth,
-        "global_leave_share": market.leave_share,
         "depth_average_s": _ns(depth.average_s, 1),
         "zone_ticks": depth.zone_ticks,
         "zone_bps": depth.zone_bps,
@@ -289,7 +273,37 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
         "spoof_life_s": walls.spoof_life_s,
         "spoof_keep": 0.5 ** (TIMER_NS / NS_PER_S / walls.half_life_s),
         "iceberg_refills": walls.iceberg_refills,
+        "explosion_bps": volatility.explosion_bps,
+        "explosion_leave_share": volatility.explosion_leave_share,
+        "volatility_half_bps": volatility.half_bps,
+        "vpin_buckets_per_day": flow.vpin_buckets_per_day,
+        "liq_floor_share": flow.liq_floor_share,
+        "maintenance_e8": [_ns(rate_pct, E8_PER_PCT) for rate_pct in leverage.maintenance_pct],
+        "liq_sigmas": leverage.sigmas,
+        "listing_impact": news.listing_impact,
+        "news_enter": max(regime.news_enter, regime.news_leave),
+        "news_leave": regime.news_leave,
+        "spoof_enter": max(regime.spoof_enter, regime.spoof_leave),
+        "spoof_leave": regime.spoof_leave,
+        "global_volatility_bps": market.volatility_bps,
+        "global_shock_bps": market.shock_bps,
+        "global_correlation": market.correlation,
+        "global_breadth": market.breadth,
+        "global_together_bps": market.together_bps,
+        "global_leave_share": market.leave_share,
     }
     for name, value in values.items():
         row[name] = value
+    return row
+
+
+def profile_row(profile: Profile, version: int) -> np.ndarray:
+    """A symbol profile as a PROFILE array of shape (1,), in force from config `version` on."""
+    row = np.zeros(1, PROFILE.dtype)
+    row["version"] = version
+    row["raise_e2"] = _ns(profile.raise_points, 100)
+    row["size_e4"] = _ns(profile.size, SIZE_FULL)
+    row["blacklisted"] = int(profile.blacklisted)
+    row["trades"] = profile.trades
+    row["win_rate_e4"] = -1 if profile.win_rate is None else _ns(profile.win_rate, 10_000)
     return row

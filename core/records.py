@@ -11,7 +11,7 @@ Transport is in cells of 64 bytes (one cache line). A market event is one EVENT 
                        [TICKER 128 B]                  TICKER
                        [KLINE 64 B] ...                KLINE: n_bids = number of candles
                        [SYMBOL 256 B]                  LISTING
-                       [PARAMS]  [GLOBAL]  [NEWS]      CONFIG, GLOBAL, NEWS
+                       [PARAMS]  [GLOBAL]  [NEWS] ...  CONFIG, GLOBAL, NEWS, PROFILE
 
 Prices are ticks and quantities lots (int64) everywhere; what is off the tick grid (mark, index) is fixed-point 1e-10
 quote units (`_e10`). Times are ns since the Unix epoch (`_ns`) except `mono_..._ns`, which are CLOCK_MONOTONIC.
@@ -154,6 +154,16 @@ SYMBOL = _record(
     ("maintenance_e8", "i8", "1e-8", "maintenance margin rate of the lowest risk tier, 0 = not known"),
     ("reserved", "(64,)u1", "", "zero"),
 )
+PROFILE = _record(
+    "PROFILE", 64, "what a symbol's own history does to its entries; payload of PROFILE events",
+    ("version", "i8", "1", "config version that brought it; 0 = none"),
+    ("raise_e2", "i8", "1e-2", "added to both score thresholds"),
+    ("size_e4", "i8", "1e-4", "share of the normal size"),
+    ("blacklisted", "i8", "bool", "no entries"),
+    ("trades", "i8", "1", "trades behind it"),
+    ("win_rate_e4", "i8", "1e-4", "share of them won; -1 = not known"),
+    ("reserved", "(2,)i8", "", "zero"),
+)
 NEWS = _record(
     "NEWS", 64, "a news item about a symbol; payload of NEWS events",
     ("type", "i8", "NewsType", "what it is about"),
@@ -171,8 +181,8 @@ GLOBAL = _record(
     ("btc_return_bps", "f8", "bps", "BTC return over the shock window"),
     ("eth_return_bps", "f8", "bps", "ETH return over the shock window"),
     ("correlation", "f8", "1", "mean correlation of the universe with BTC (nan until known)"),
-    ("breadth", "f8", "1", "share of symbols falling"),
-    ("reserved", "i8", "", "zero"),
+    ("breadth", "f8", "1", "share of symbols that fell over the minute"),
+    ("median_bps", "f8", "bps", "median move of all symbols over the minute"),
 )
 MESSAGE = _record(
     "MESSAGE", 128, "shard to execution, over the intent ring",
@@ -183,7 +193,7 @@ MESSAGE = _record(
     ("decision_id", "i8", "1", "decision record behind it, 0 = none"),
     ("order_id", "i8", "1", "order concerned (FILL, DONE, CANCEL, EXIT), 0 = none yet"),
     ("price_ticks", "i8", "ticks", "ENTER: zone ideal; FILL: fill price; MARK: mid x 2 (ticks of the half-tick grid)"),
-    ("qty_lots", "i8", "lots", "FILL: filled quantity"),
+    ("qty_lots", "i8", "lots", "FILL: filled quantity; ENTER: 1e-4 of the normal size, 0 = all of it"),
     ("stop_ticks", "i8", "ticks", "ENTER: stop price"),
     ("target_ticks", "i8", "ticks", "ENTER: take-profit price"),
     ("zone_min_ticks", "i8", "ticks", "ENTER: entry zone"),
@@ -339,7 +349,7 @@ ACCOUNT_ROW = _record(
     ("reserved", "i8", "", "zero"),
 )
 RECORDS: tuple[Record, ...] = (
-    EVENT, LEVEL, TRADE, TICKER, KLINE, SYMBOL, NEWS, GLOBAL, MESSAGE, REPORT, LOG, SYMBOL_ROW, POSITION_ROW,
+    EVENT, LEVEL, TRADE, TICKER, KLINE, SYMBOL, NEWS, PROFILE, GLOBAL, MESSAGE, REPORT, LOG, SYMBOL_ROW, POSITION_ROW,
     ACCOUNT_ROW,
 )
 

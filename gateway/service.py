@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from config.load import ConfigError
+from config.paths import DataPaths
+from config.profiles import changed_profiles, load_profiles
 from config.reload import check_hot
-from config.schema import Settings
+from config.schema import Profile, Settings
 from core.enums import ControlBits, DataReason, DataState, EventKind, FeedState, LogKind, Severity
-from core.params import params_row
+from core.params import params_row, profile_row
 from core.records import SYMBOL
-from core.regime.global_regime import LEADERS, GlobalRegimeTracker
+from core.regime.global_regime import LEADERS, RULE_NAMES, GlobalRegimeTracker
 from gateway import routing
 from gateway.bybit.book_sync import SYNC_COUNT_NAMES
 from gateway.bybit.decode import Decoded
@@ -64,6 +67,8 @@ class GatewayService:
         self.log = plant.log_writer(self._log_clock)
         self.symbols = SymbolIndex(MAX_SYMBOLS)
         self.feed_state = FeedState.DOWN
+        self._profiles_file = DataPaths(Path(spec.data_dir), spec.mode).profiles_file
+        self.profiles = load_profiles(self._profiles_file)
         self.config_version = plant.control.get("config_version")
         self.on_resync: Callable[[int, int, int], None] = lambda symbol, depth, what: None
         self.publisher = Publisher(
@@ -109,6 +114,9 @@ class GatewayService:
             self.symbols.add(record)
             self._board.write(symbol, record)
             self.publisher.listing(record)
+            profile = self.profiles.get(self.universe.name(symbol))
+            if profile is not None:
+                self._publish_profile(symbol, profile)
         self.counters.set("symbols", int(np.count_nonzero(self.publisher.routes.active)))
 
     def apply(self, changes: Changes) -> None:
@@ -140,6 +148,7 @@ class GatewayService:
         self.feed_state = state
         self.plant.control.set("feed_state", int(state))
         self.publisher.broadcast(EventKind.FEED, u=int(state))
+        self._tracker.set_feed(self.publisher.last_ts_ns, state)
         severity = Severity.INFO if state == FeedState.CONNECTED else Severity.WARNING
         self.emit(LogKind.FEED, -1, severity, a=int(state), text=text or state.name)
 
@@ -188,13 +197,24 @@ class GatewayService:
         try:
             settings = self._reload_settings()
             changed = check_hot(self.settings, settings)
+            profiles = load_profiles(self._profiles_file)
         except ConfigError as error:
             reason = str(error)
             self.plant.cnc().errors.record("ConfigError", reason)
             self.emit(LogKind.CONFIG, -1, Severity.ERROR, reason, a=self.config_version, b=0)
             return
         self.settings = settings
-        self._publish_config(settings, ", ".join(sorted(changed)) or "no change")
+        told = changed_profiles(self.profiles, profiles)
+        self.profiles = profiles
+        self._publish_config(settings, ", ".join([*sorted(changed), *(f"profile {name}" for name in told)]) or "no change")
+        for name, profile in told.items():
+            symbol = self.universe.ids.get(name)
+            if symbol is not None and self.publisher.routes.active[symbol]:
+                self._publish_profile(symbol, profile)
+
+    def _publish_profile(self, symbol: int, profile: Profile) -> None:
+        row = profile_row(profile, self.config_version)
+        self.publisher.to_symbol(EventKind.PROFILE, symbol, u=self.config_version, payload=row)
 
     def _publish_config(self, settings: Settings, text: str = "start") -> None:
         self.config_version += 1
@@ -226,7 +246,8 @@ class GatewayService:
         if regime != self._regime:
             before, self._regime = self._regime, regime
             severity = Severity.INFO if regime == 0 else Severity.WARNING
-            self.emit(LogKind.GLOBAL_REGIME, -1, severity, a=max(before, 0), b=regime)
+            self.emit(LogKind.GLOBAL_REGIME, -1, severity, a=max(before, 0), b=regime,
+                      c=self._tracker.rule, text=RULE_NAMES[self._tracker.rule])
 
     # --- what went wrong --------------------------------------------------------------------------------------------
     def _on_action(self, symbol: int, depth: int, what: int, value: int) -> None:

@@ -18,10 +18,14 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
-from config.schema import Settings
+from config.load import ConfigError
+from config.paths import DataPaths
+from config.profiles import load_profiles
+from config.schema import Profile, Settings
 from core.decision import FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
 from core.engine.board import fill_detail, fill_rows
@@ -46,12 +50,13 @@ from core.engine.engine import (
 )
 from core.engine.state import C_N_SLOTS, mark_all_broken, new_state
 from core.enums import DataReason, DataState, EventKind, LogKind, MessageKind, ReportKind, Severity
+from core.explain import naming_of
 from core.histogram import hist_record
 from core.jit import kernel
 from core.orders.broker import ANSWERED, INTENTS
 from core.orders.wire import Message, read_messages, write_messages
-from core.params import PARAMS, params_row
-from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, REPORT, SYMBOL, SYMBOL_ROW
+from core.params import PARAMS, params_row, profile_row
+from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, PROFILE, REPORT, SYMBOL, SYMBOL_ROW
 from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
 from shm.decisions import DecisionWriter
@@ -361,16 +366,30 @@ class Shard:
                         size=PARAMS.size)
         self._own_event(EventKind.FEED, seq, ts_ns, u=self.control.get("feed_state"))
         self._own_event(EventKind.CONTROL, seq, ts_ns, u=int(self.control.bits()))
+        profiles = self._profiles()
         table: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL.dtype)
         self.plant.symbols().read_all(table)
         mine = table[(table["name_hash"] != 0) & (table["shard"] == self.index) & (table["status"] == 1)]
         for row in np.sort(mine, order="id"):
             self._own_event(EventKind.LISTING, seq, ts_ns, symbol=int(row["id"]), payload=np.array([row], SYMBOL.dtype),
                             size=SYMBOL.size)
+            profile = profiles.get(naming_of(row).name)
+            if profile is not None:
+                self._own_event(EventKind.PROFILE, seq, ts_ns, symbol=int(row["id"]),
+                                payload=profile_row(profile, self.control.get("config_version")), size=PROFILE.size)
         mark_all_broken(self.state, int(DataReason.LAPPED), ts_ns, seq, 1)
         self._ask_resync()
         self.log.emit(LogKind.PROCESS, severity=Severity.WARNING, ts_ns=ts_ns, a=len(mine),
                       text=f"shard {self.index} restarted: {len(mine)} symbols")
+
+    def _profiles(self) -> dict[str, Profile]:
+        """Symbol profiles of the data folder; a file that became bad meanwhile stops no shard: it trades without them."""
+        spec = self.plant.spec
+        try:
+            return load_profiles(DataPaths(Path(spec.data_dir), spec.mode).profiles_file)
+        except ConfigError as error:
+            self.cnc.errors.record(error)
+            return {}
 
     def _own_event(
         self, kind: EventKind, seq: int, ts_ns: int, *, u: int = 0, symbol: int = -1, payload: np.ndarray | None = None,

@@ -19,13 +19,12 @@ from core.features.moves_records import MOVE_NAMES
 from core.features.records import FEATURE_NAMES
 from core.features.walls_records import WALLS
 from core.jit import kernel
-from core.score.terms import N_TERMS
 from core.tape.kernels import TAPE_LENGTH
 
 LIQUIDATION_SHOWN_NS = 10 * NS_PER_S
 FLAG_NEWS, FLAG_LIQUIDATIONS = 4, 8
 DETAIL_SERIES = (CANDLE_1S, CANDLE_5S, CANDLE_15S)  # DETAIL_INTERVALS_S as indices of the candle store
-N_FEATURES, N_MOVES, N_WALLS = len(FEATURE_NAMES), len(MOVE_NAMES), len(WALLS.fields)
+N_FEATURES, N_WALLS, N_MOVES = len(FEATURE_NAMES), len(WALLS.fields), len(MOVE_NAMES)
 
 
 @kernel
@@ -174,16 +173,4 @@ def fill_detail(state, symbol_id, dst, k):  # type: ignore[no-untyped-def]
         row.trade_ts_ns[i] = trade.ts_exch_ns
         row.trade_side[i] = trade.side
     fill_features(state, slot, row.features)
-    return 1
-
-
-@kernel
-def fill_terms(state, symbol_id, dst):  # type: ignore[no-untyped-def]
-    """Score contributions of a symbol into dst f8[2, N_TERMS] (long, short; see score.TERM_NAMES). Returns 1 or 0."""
-    slot = slot_of_symbol(state.slot_of, state.trade, symbol_id)
-    if slot < 0:
-        return 0
-    for side in range(2):
-        for term in range(N_TERMS):
-            dst[side, term] = state.terms[slot, side, term]
     return 1

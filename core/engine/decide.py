@@ -227,9 +227,8 @@ def update_regime_stage(state, slot, now_ns, seq, logs, n_logs):  # type: ignore
     feature = state.features.row[slot]
     move = state.moves.row[slot]
     pump, regime = row.pump, row.regime
-    fired, changed = update_regime(
-        state.trade, slot, feature, move, state.walls.row[slot].thinning, state.walls.row[slot].spoof, now_ns, state.params
-    )
+    walls = state.walls.row[slot]
+    fired, changed = update_regime(state.trade, slot, feature, move, walls.thinning, walls.spoof, now_ns, state.params)
     if fired < 0 and changed == 0:
         return n_logs
     symbol_id = np.int64(state.symbols[slot].id)

@@ -54,7 +54,7 @@ from core.engine.state import (
     EngineState,
     mark_dirty,
 )
-from core.engine.system import desk_flags, room, sweep, take_listing, take_params
+from core.engine.system import desk_flags, room, sweep, take_listing, take_params, take_profile
 from core.enums import DataReason, EventKind
 from core.jit import kernel
 from core.records import LEVEL, LEVELS_PER_CELL, TRADE, TRADES_PER_CELL
@@ -88,6 +88,7 @@ _LIQUIDATION, _TIMER, _LISTING = int(EventKind.LIQUIDATION), int(EventKind.TIMER
 _DELISTING, _SYMBOL_DATA, _SHED = int(EventKind.DELISTING), int(EventKind.SYMBOL_DATA), int(EventKind.SHED)
 _FEED, _CONFIG, _GLOBAL = int(EventKind.FEED), int(EventKind.CONFIG), int(EventKind.GLOBAL)
 _CONTROL, _END, _NEWS = int(EventKind.CONTROL), int(EventKind.END), int(EventKind.NEWS)
+_PROFILE = int(EventKind.PROFILE)
 _R_SHED = np.int64(DataReason.SHED)
 _CHANGED = np.int64(MATCH_BOOK_CHANGED)
 ZERO = np.int64(0)
@@ -124,6 +125,8 @@ def step(state, kind, slot, cells, levels, trades, at, out, n_out, logs, n_logs)
         quarantine_book(state, slot, _R_SHED, ZERO)
     elif kind == _DELISTING:
         state.trade[slot].leaving = 1
+    elif kind == _PROFILE:
+        take_profile(state, slot, cells, at + 1)
     elif kind == _NEWS:
         n_logs = take_news(state, slot, cells, at + 1, ts_ns, seq, logs, n_logs)
     # BBO and KLINE change nothing: the book and our own candles know it
@@ -242,7 +245,8 @@ def run_cells(state, cells, levels, trades, start, n_cells, reports, n_reports, 
             blocked = NO_ROOM
             break
 
-        if kind < 16 or kind == _SYMBOL_DATA or kind == _SHED or kind == _DELISTING or kind == _NEWS:
+        of_symbol = kind == _SYMBOL_DATA or kind == _SHED or kind == _DELISTING or kind == _NEWS or kind == _PROFILE
+        if kind < 16 or of_symbol:
             slot = slot_of_symbol(state.slot_of, state.trade, symbol_id)
             if slot < 0 or kind == 0 or kind > _BBO and kind < 16:
                 control[C_UNKNOWN] += 1

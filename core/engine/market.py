@@ -126,9 +126,9 @@ def take_book(state, slot, levels, first, n_bids, n_asks, is_snapshot, ts_ns, se
         if row.data_state == _BROKEN:
             return ZERO, n_logs
     on_book(state.features, state.book, state.candles, slot, ts_ns, np.int64(is_snapshot))
-    moves_on_book(state.moves, state.features, slot, ts_ns, state.symbols, state.params)
     fresh = np.int64(is_snapshot or code & OVERFLOW != 0)
     walls_book(state.walls, state.book, slot, levels, first, n_bids, n_asks, fresh, ts_ns, state.params)
+    moves_on_book(state.moves, state.features, slot, ts_ns, state.symbols, state.params)
     return ONE, tell_fates(state, slot, ts_ns, seq, logs, n_logs)
 
 

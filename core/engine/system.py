@@ -6,7 +6,7 @@ import numpy as np
 
 from core.book import kernels as book_kernels
 from core.candles import kernels as candle_kernels
-from core.constants import MAX_BATCH_ROWS, MAX_IDS, MAX_OUTSTANDING
+from core.constants import MAX_BATCH_ROWS, MAX_IDS, MAX_OUTSTANDING, SIZE_FULL
 from core.engine.decide import decide, mark_position, send
 from core.engine.digest import TAG_FEATURES, fold
 from core.engine.market import check_crossed, tell_fates
@@ -51,9 +51,19 @@ def take_params(state, cells, first):  # type: ignore[no-untyped-def]
     for c in range(PARAMS_CELLS):
         for w in range(CELL_WORDS):
             state.params_words[c * CELL_WORDS + w] = cells[first + c, w]
+    configure_walls(state.walls, state.params, state.control[C_N_SLOTS])
     configure(state.features, state.params)
     configure_moves(state.moves, state.features, state.params)
-    configure_walls(state.walls, state.params, state.control[C_N_SLOTS])
+
+
+@kernel
+def take_profile(state, slot, cells, first):  # type: ignore[no-untyped-def]
+    """PROFILE in cells[first]: effects of the slot's symbol profile from this event on (they outlive a relisting)."""
+    row = state.trade[slot]
+    row.profile_version = cells[first, 0]
+    row.profile_raise = cells[first, 1] / 100.0
+    row.profile_size = cells[first, 2] / SIZE_FULL
+    row.profile_blacklisted = cells[first, 3]
 
 
 @kernel

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from core.constants import SIZE_FULL
 from core.enums import Gate, LogKind, MessageKind, OrderRole, ReportKind, Severity
 from core.orders.router import ExecutionRouter, Order
 from core.orders.wire import Message, Report
@@ -114,8 +115,10 @@ class Broker:
         if stop > 0 and side * (price - stop) <= 0:  # a stop on the wrong side would not protect
             return self._refuse(message, Verdict(Gate.DATA, float(stop), float(price)))
         equity = account.equity_e8
+        share = message.qty_lots or SIZE_FULL  # the symbol profile may make it smaller
+        margin = policy.margin_of(instrument) * share // SIZE_FULL
         lots = size_lots(
-            instrument.grid, side, price, stop, policy.margin_of(instrument), policy.leverage_of(instrument),
+            instrument.grid, side, price, stop, margin, policy.leverage_of(instrument),
             policy.risk_cap_e8(equity), fee, instrument.max_qty_lots,
         )
         facts = self.facts(message.ts_event_ns, controls, instrument, message, lots)

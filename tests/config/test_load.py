@@ -110,7 +110,7 @@ def test_reload_takes_hot_and_refuses_cold(tmp_path: Path) -> None:
     hot = tmp_path / "hot.toml"
     hot.write_text("[thresholds.score]\narm = [75.0, 75.0, 75.0]\n")
     new = load([hot], local=None).settings
-    assert check_hot(old, new) == {"thresholds.score.arm": ((68.0, 70.0, 74.0), (75.0, 75.0, 75.0))}
+    assert check_hot(old, new) == {"thresholds.score.arm": ((56.0, 59.0, 64.0), (75.0, 75.0, 75.0))}
     cold = tmp_path / "cold.toml"
     cold.write_text("[system.admin]\nport = 1\n[thresholds.score]\nhysteresis = 4.0\n")
     with pytest.raises(ConfigError, match=r"system\.admin\.port` needs a restart"):

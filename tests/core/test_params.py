@@ -11,7 +11,7 @@ from core.params import PARAMS, PARAMS_CELLS, params_row
 
 
 def test_size_fits_whole_cells() -> None:
-    assert PARAMS.size == PARAMS.dtype.itemsize == PARAMS_CELLS * 64 <= 1024
+    assert PARAMS.size == PARAMS.dtype.itemsize == PARAMS_CELLS * 64 <= 1536
 
 
 def test_defaults_have_kernel_units() -> None:

@@ -17,9 +17,11 @@ from tests.reference.desk import Instrument, Market, PaperDesk
 from tests.reference.features import NaiveFeatures
 from tests.reference.moves import NaiveMoves
 from tests.reference.regime import NaivePump
-from tests.reference.score import NaiveScore, signals, volatility
+from tests.reference.score import NaiveScore
 from tests.reference.state import move
 from tests.reference.tape import Trade
+from tests.reference.wall_plug import KernelWalls
+from tests.reference.zone import NaiveZone
 
 GOOD = (Regime.NORMAL, Regime.COOLDOWN_DONE)
 BAD = (Regime.PUMP, Regime.MANIPULATED, Regime.NEWS_DRIVEN)
@@ -34,10 +36,8 @@ class NaiveSymbol:
         self.features = NaiveFeatures(s["tick_size"], s["lot_size"], now)
         self.features.warmup_ns = self.p["warmup_ns"]
         self.moves = NaiveMoves(self.features, s, self.p)
-        weights = {k: self.p["w_" + k] for k in ("imbalance", "flow", "microprice", "streak", "volatility")}
-        self.score = NaiveScore(
-            weights | {"pump": self.p["penalty_pump"], "spread": self.p["penalty_spread"]}, self.p["score_tau_ns"]
-        )
+        self.walls = KernelWalls(s, self.p, 64)
+        self.score = NaiveScore(self.p)
         self.pump = NaivePump(self.p)
         e8 = 10**8
         self.desk = PaperDesk(
@@ -58,22 +58,27 @@ class NaiveSymbol:
         self.exit_ns: int | None = None
         self.lots, self.opened_ns, self.mark_ns = 0, 0, 0
         self.leaving, self.active = False, True
+        self.zone: NaiveZone | None = None
+        self.nudges = 0
 
     # market data
     def take_book(self, ts: int, bids: list, asks: list, snapshot: bool) -> bool:
         if snapshot:
             self.book.snapshot(bids, asks)
+            self.walls.apply(bids, asks, True)
             self.data, self.crossed_ns = DataState.OK, None
         elif self.data in (DataState.WARMUP, DataState.BROKEN):
             return False
         else:
             self.book.delta(bids, asks)
+            self.walls.apply(bids, asks, False)
             self.data = DataState.OK
         self.check_crossed(ts)
         if self.data is DataState.BROKEN:
             return False
         self.features.on_book(ts, self.book, snapshot)
         self.moves.at(ts)
+        self.walls.on_book(ts, len(bids), len(asks), snapshot)
         return True
 
     def check_crossed(self, ts: int) -> None:
@@ -85,75 +90,127 @@ class NaiveSymbol:
         if ts - self.crossed_ns >= self.p["crossed_ns"]:
             self.data, self.crossed_ns = DataState.BROKEN, None
             self.features.on_broken()
+            self.walls.broken()
             self.score.reset()
 
     # decisions
     def decide(self, ts: int, seq: int, out: list[dict]) -> None:
-        f = self.features.features() | self.moves.values()
-        mid = f["mid"]
+        f = self.features.features() | self.moves.values() | self.walls.values()
+        mid, c = f["mid"], self.s["category"]
         warm = f["warm"] == 1.0 and mid > 0 and f["atr_1s_bps"] >= 0
-        self.pump.take(ts, f)
-        fees = 2 * self.s["taker_fee_e8"] / 1e4
-        min_move = f["min_move_bps"]
-        widest = self.p["max_spread_bps"][self.s["category"]]
+        self.pump.take(ts, f, f["thinning"], f["spoof"])
+        self.watch, self.arm = self.p["watch"][c], self.p["arm"][c]
+        x, widest = self._inputs(f), self.p["max_spread_bps"][c]
         if warm and self.data is DataState.OK:
-            self.score.take(ts, signals(f, volatility(f["atr_1s_bps"], min_move, self.p["explosion_bps"])))
+            self.score.take(ts, x)
         else:
             self.score.reset()
         level = {Pump.PUMPING: 1, Pump.BLOWOFF: 2}.get(self.pump.state, 0)
-        self.scores = {side: self.score.score(side, level, f["spread_bps"], widest) for side in (1, -1)}
-        self.flow = self.score.smooth.get("flow", 0.0)
+        known = bool(self.score.smooth)
+        self.scores = {side: self.score.score(side, level, x, widest) if known else 0.0 for side in (1, -1)}
+        self.flow = self.score.flow()
+        walls = self.score.smooth.get("walls")
+        self.against = {side: -100 * side * walls if walls is not None else math.nan for side in (1, 0, -1)}
         for _ in range(5):
+            self._follow_zone(x, ts)
             plan = None
-            self.gate = self._gate(f, warm, min_move, widest)
+            self.gate, setup = self._gate(x, ts, warm)
             if self.gate is Gate.NONE and self.state in (State.ARMED_LONG, State.ARMED_SHORT):
-                plan = self._plan(f, fees)
-            found = move(self.state, self._true(ts, warm))
+                plan = self._plan(f, 2 * self.s["taker_fee_e8"] / 1e4)
+            agrees = not (x["news"] >= self.p["news_veto"] or self.against[self.side] > self.p["walls_against"])
+            agrees = agrees and self.flow * self.side > 0
+            found = move(self.state, self._true(ts, warm, setup, agrees))
             if found is None:
                 return
             self.go(*found, ts, seq, out, plan)
 
-    def _gate(self, f: dict[str, float], warm: bool, min_move: float, widest: float) -> Gate:
-        o, p, c = self.owner, self.p, self.s["category"]
+    def _inputs(self, f: dict[str, float]) -> dict[str, float]:
+        half_spread = 0.5 * f["spread_bps"] * f["mid"] * 1e-4
+        return {
+            "imbalance_top": f["imbalance_top"], "imbalance_levels": f["imbalance_n"],
+            "imbalance_zone": f["imbalance_bps"],
+            "micro_offset": (f["microprice"] - f["mid"]) / half_spread if half_spread > 0 else math.nan,
+            "ofi": f["ofi_10s"], "depth": (f["depth_bid_usdt"] + f["depth_ask_usdt"]) / 2,
+            "support": f["wall_support"], "resistance": f["wall_resistance"],
+            "absorb_bid": max(f["absorb_bid"], f["iceberg_bid"]), "absorb_ask": max(f["absorb_ask"], f["iceberg_ask"]),
+            "delta_fast": f["delta_1s"], "volume_fast": f["buy_1s"] + f["sell_1s"], "delta_slow": f["delta_10s"],
+            "volume_slow": f["buy_10s"] + f["sell_10s"], "rate_slow": f["trades_per_s_10s"], "streak": f["streak"],
+            "vpin": f["vpin"], "atr_bps": f["atr_1s_bps"], "min_move_bps": f["min_move_bps"],
+            "spread_bps": f["spread_bps"], "liq_safety": f["liq_safety"], "spoof": f["spoof"],
+            "spoof_lean": f["spoof_lean"], "layering": f["layering"], "news": f["news_impact"],
+            "explosion": f["explosion"], "wall_bid_bps": f["wall_bid_bps"], "wall_ask_bps": f["wall_ask_bps"],
+        }  # fmt: skip
+
+    def _follow_zone(self, x: dict[str, float], ts: int) -> None:
+        armed = self.state in (State.ARMED_LONG, State.ARMED_SHORT)
+        (bid, _), (ask, _) = self.book.best(0), self.book.best(1)
+        if not (armed or self.state is State.ORDER_PLACED) or not bid or not ask or self.data is not DataState.OK:
+            return
+        wall = x["wall_bid_bps"] if self.side > 0 else x["wall_ask_bps"]
+        if self.zone is not None:
+            if not self.zone.follow(bid if self.side > 0 else ask, ts) or not armed:
+                return
+            self.nudges += 1
+            if self.nudges > self.p["zone_nudges"]:
+                return
+        self.zone = NaiveZone(self.side, bid, ask, wall, x["spread_bps"], x["atr_bps"], self.p)
+
+    def _gate(self, x: dict[str, float], ts: int, warm: bool) -> tuple[Gate, bool]:
+        """(first gate that is shut, whether it keeps a signal from starting)."""
+        o, p = self.owner, self.p
         score = max(self.scores.values()) if self.side == 0 else self.scores[self.side]
-        checks = (
+        setup = (
             (Gate.DATA, self.data is not DataState.OK or self.leaving), (Gate.WARMUP, not warm),
             (Gate.FEED, o.feed != 2), (Gate.DEGRADED, o.bits & 4), (Gate.PAUSED, o.bits & 1), (Gate.KILLED, o.bits & 2),
             (Gate.GLOBAL_REGIME, o.global_regime != 0), (Gate.REGIME, self.pump.regime not in GOOD),
-            (Gate.SPREAD, not 0 < f["spread_bps"] <= widest), (Gate.IN_POSITION, self.lots),
-            (Gate.DUPLICATE, self.working or self.pending), (Gate.COOLDOWN, self.state is State.COOLDOWN),
-            (Gate.SCORE_WATCH, score < p["watch"][c] - p["hysteresis"]),
-            (Gate.SCORE_ARM, score < p["arm"][c] - p["hysteresis"]), (Gate.FLOW, not self.flow * self.side > 0),
-            (Gate.ATTEMPTS, self.attempts >= p["max_attempts"]),
-            (Gate.MIN_MOVE, not min_move <= p["target_r"] * p["stop_max_bps"]),
+            (Gate.SPREAD, not 0 < x["spread_bps"] <= p["max_spread_bps"][self.s["category"]]),
         )  # fmt: skip
-        return next((gate for gate, shut in checks if shut), Gate.NONE)
+        watching = self.state.name.startswith(("WATCHING", "ARMED")) or self.state is State.ORDER_PLACED
+        armed = self.state.name.startswith("ARMED") or self.state is State.ORDER_PLACED
+        days, hours = ts // (86_400 * 10**9), ts // (3600 * 10**9) % 24
+        skips = bool(p["skip_enabled"])
+        signal = (
+            (Gate.IN_POSITION, self.lots), (Gate.DUPLICATE, self.working or self.pending),
+            (Gate.COOLDOWN, self.state is State.COOLDOWN),
+            (Gate.SCORE_WATCH, score < self.watch - (p["hysteresis"] if watching else 0)),
+            (Gate.SCORE_ARM, score < self.arm - (p["hysteresis"] if armed else 0)),
+            (Gate.NEWS, x["news"] >= p["news_veto"]), (Gate.EXPLOSION, x["explosion"] > 0),
+            (Gate.LIQ_SAFETY, x["liq_safety"] < p["liq_safety_min"]),
+            (Gate.WALLS, self.against[self.side] > p["walls_against"]), (Gate.FLOW, not self.flow * self.side > 0),
+            (Gate.ATTEMPTS, self.attempts >= p["max_attempts"]), (Gate.BLACKLIST, self.s["flags"] & 2),
+            (Gate.MIN_MOVE, not x["min_move_bps"] <= p["target_r"] * p["stop_max_bps"]),
+            (Gate.ZONE, self.zone is not None and self.zone.out_ns is not None),
+            (Gate.SKIP_DAY, skips and not p["skip_days"] >> (days + 3) % 7 & 1),
+            (Gate.SKIP_HOURS, skips and not p["skip_from_hour"] <= hours < p["skip_to_hour"]),
+            (Gate.SKIP_VOLATILITY, skips and p["skip_volatility"] > p["skip_volatility_max"]),
+        )  # fmt: skip
+        first = next((gate for gate, shut in (*setup, *signal) if shut), Gate.NONE)
+        return first, any(gate is first for gate, _ in setup)
 
     def _plan(self, f: dict[str, float], fees: float) -> tuple[int, ...]:
+        assert self.zone is not None
         (bid, _), (ask, _) = self.book.best(0), self.book.best(1)
         p, price = self.p, bid if self.side > 0 else ask
         stop_bps = min(max(p["stop_atr"] * f["atr_1s_bps"], p["stop_min_bps"]), p["stop_max_bps"])
         target_bps = max(
             p["target_r"] * stop_bps, fees * (1 + p["fee_buffer"]) + (ask - bid) / price * 1e4
         )
-        zone = max(math.floor(price * p["zone_width_bps"] / 2 * 1e-4), 1)
         return (
             price, price - self.side * max(math.ceil(price * stop_bps * 1e-4), 1),
-            price + self.side * max(math.ceil(price * target_bps * 1e-4), 1), price - zone, price + zone,
+            price + self.side * max(math.ceil(price * target_bps * 1e-4), 1), self.zone.low, self.zone.high,
         )  # fmt: skip
 
-    def _true(self, ts: int, warm: bool) -> set[When]:
-        p, o, c = self.p, self.owner, self.s["category"]
+    def _true(self, ts: int, warm: bool, setup: bool, agrees: bool) -> set[When]:
+        p, o = self.p, self.owner
         idle = not self.lots and not self.working
         settled = idle and not self.pending
         regime = self.pump.regime
-        signal_ok = (self.gate is Gate.NONE or self.gate > Gate.SPREAD) and not self.leaving
-        can_start = signal_ok and self.state is State.FLAT and settled
+        can_start = not setup and self.state is State.FLAT and settled
         long, short = self.scores[1], self.scores[-1]
         score = long if self.side > 0 else short
         exiting = self.exit_ns is not None and (self.pending or ts - self.exit_ns < p["exit_retry_ns"])
         cancelling = self.cancel_ns is not None and (self.pending or ts - self.cancel_ns < p["exit_retry_ns"])
-        over = can_start and long >= p["watch"][c] and long >= short
+        over = can_start and long >= self.watch and long >= short
         facts = {
             When.DELISTED: self.leaving,
             When.LEFT: self.leaving and settled,
@@ -165,11 +222,14 @@ class NaiveSymbol:
             When.DATA_BAD: self.data is not DataState.OK or not warm,
             When.GLOBAL_BAD: o.global_regime != 0,
             When.LONG_OVER_WATCH: over,
-            When.SHORT_OVER_WATCH: can_start and not over and short >= p["watch"][c],
-            When.OVER_ARM: score >= p["arm"][c] and self.flow * self.side > 0,
-            When.UNDER_ARM: score < p["arm"][c] - p["hysteresis"],
-            When.UNDER_WATCH: score < p["watch"][c] - p["hysteresis"],
+            When.SHORT_OVER_WATCH: can_start and not over and short >= self.watch,
+            When.OVER_ARM: score >= self.arm and agrees,
+            When.UNDER_ARM: score < self.arm - p["hysteresis"],
+            When.UNDER_WATCH: score < self.watch - p["hysteresis"],
             When.SIGNAL_EXPIRED: self.signal_ns is not None and ts - self.signal_ns >= p["signal_ttl_ns"],
+            When.ZONE_LOST: self.zone is not None and (
+                self.zone.distance_bps > p["zone_distance_bps"] or self.nudges > p["zone_nudges"]
+            ),
             When.READY: self.gate is Gate.NONE,
             When.COOLDOWN_OVER: ts >= self.rest_until,
             When.SETTLED: settled,
@@ -190,18 +250,18 @@ class NaiveSymbol:
         plan: tuple[int, ...] | None = None,
     ) -> None:
         self.owner.moves.append((self.s["name"], self.state, to, cause, ts))
-        self.state = to
+        self.state, tried = to, self.attempts > 0 and self.order != 0
         if to in (State.FLAT, State.COOLDOWN):
-            self.side, self.signal_ns, self.attempts = 0, None, 0
+            self.side, self.signal_ns, self.attempts, self.zone, self.nudges = 0, None, 0, None, 0
         message = {
             "seq": seq, "ts_event_ns": ts, "symbol": self.s["id"], "side": self.side, "reason": int(cause),
             "decision_id": self.decision, "order_id": self.order,
         }  # fmt: skip
         if action is Action.START_SIGNAL:
             self.side = 1 if to is State.WATCHING_LONG else -1
-            self.signal_ns, self.attempts = ts, 0
+            self.signal_ns, self.attempts, self.zone, self.nudges = ts, 0, None, 0
         elif action is Action.START_COOLDOWN:
-            self.rest_until = ts + self.p["cooldown_ns"]
+            self.rest_until = ts + self.p["cooldown_ns" if tried else "rest_ns"]
         elif action is Action.ENTER:
             assert plan is not None
             self.attempts += 1
@@ -209,7 +269,7 @@ class NaiveSymbol:
             self.decision, self.order = seq, 0
             names = ("price_ticks", "stop_ticks", "target_ticks", "zone_min_ticks", "zone_max_ticks")
             out.append(
-                message | {"kind": MessageKind.ENTER, "decision_id": seq, "order_id": 0}
+                message | {"qty_lots": 10_000} | {"kind": MessageKind.ENTER, "decision_id": seq, "order_id": 0}
                 | dict(zip(names, plan, strict=True))
             )
         elif action is Action.CANCEL and self.working and self.cancel_ns is None:
@@ -340,6 +400,7 @@ class NaiveEngine:
                 symbol.moves.at(ts)
                 if symbol.crossed_ns is not None:
                     symbol.check_crossed(ts)
+                symbol.walls.at(ts)
             symbol.decide(ts, seq, mine)
             symbol.match(ts, seq, [], False, mine)
             if is_timer:
@@ -362,6 +423,7 @@ class NaiveEngine:
             trades = payload
             symbol.features.on_trades(ts, trades)
             symbol.moves.on_trades(ts, trades)
+            symbol.walls.on_trades(ts, trades)
         symbol.decide(ts, seq, out)
         symbol.match(ts, seq, trades, changed, out)
         symbol.account(out)

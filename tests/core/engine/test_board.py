@@ -7,11 +7,10 @@ import numpy as np
 from core.book.kernels import book_digest
 from core.candles.kernels import INTERVALS_S, KEPT
 from core.detail import DETAIL, DETAIL_INTERVALS_S
-from core.engine.board import fill_detail, fill_rows, fill_terms
+from core.engine.board import fill_detail, fill_rows
 from core.engine.state import C_DIRTY
 from core.features.registry import ALL_FEATURE_NAMES
 from core.records import SYMBOL_ROW
-from core.score.kernels import N_TERMS
 from tests.core.engine.plant import Plant
 from tests.core.engine.streams import Market
 
@@ -71,5 +70,3 @@ def test_detail() -> None:
     for at, name in enumerate(ALL_FEATURE_NAMES):
         table = next(table for table in tables if name in (table.dtype.names or ()))
         np.testing.assert_equal(row["features"][at], table[4][name])
-    terms = np.zeros((2, N_TERMS))
-    assert fill_terms(state, 4, terms) == 1 and (terms == state.terms[4]).all() and fill_terms(state, 70, terms) == 0

@@ -128,6 +128,7 @@ def test_engine_equals_its_twin(seed: int) -> None:
     fields = {
         "max_hold_ns": 6_000_000_000, "cooldown_ns": 3_000_000_000, "stop_min_bps": 1.0, "stop_max_bps": 3.0,
         "fee_buffer": -1.0, "target_r": 1.0, "warmup_ns": 1_000_000_000,
+        "pump_thinning": -1.0, "spoof_enter": 101.0,  # walls have a twin of their own
     }  # fmt: skip
     market = Market(4, seed, **fields)
     stream = market.run(14, 60)
