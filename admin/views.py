@@ -23,7 +23,7 @@ from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from config.kill_file import read_kill
 from config.paths import ROOT, DataPaths
 from core.detail import DETAIL, DETAIL_INTERVALS_S
-from core.enums import Category, DataState, FeedState, Gate, LogKind, Pump, Regime, State
+from core.enums import Category, DataState, FeedState, Gate, LogKind, Pump, Regime, State, WallFate
 from core.features.registry import ALL_FEATURE_NAMES
 from core.records import ACCOUNT_ROW, GLOBAL, POSITION_ROW, SYMBOL_ROW
 from shm.control import SOURCES
@@ -222,6 +222,7 @@ class Views:
                 "candles": {str(seconds): _candles(row, series) for series, seconds in enumerate(DETAIL_INTERVALS_S)},
                 "trades": [(row["trade_ts_ns"][:trades] // 1_000_000).tolist(),
                            *(row[f"trade_{name}"][:trades].tolist() for name in ("ticks", "lots", "side"))],
+                "walls": {name: self._walls(row, side) for side, name in enumerate(("bids", "asks"))},
                 "features": features,
             }
 
@@ -242,6 +243,16 @@ class Views:
         snapshot = self.snapshot()
         with self._lock:
             return self._funnel.answer(snapshot.symbols, time.monotonic_ns())
+
+    @staticmethod
+    def _walls(row: np.void, side: int) -> list[dict]:
+        """Standing walls of one side, nearest the touch first."""
+        return [
+            {"ticks": int(row["wall_ticks"][side, k]), "lots": int(row["wall_lots"][side, k]),
+             "x": round(float(row["wall_x"][side, k]), 2), "age_s": round(float(row["wall_age_s"][side, k]), 2),
+             "fate": WallFate(int(row["wall_fate"][side, k])).name}
+            for k in range(int(row["n_walls"][side]))
+        ]
 
     # --- names and descriptions
     def names(self) -> Names:

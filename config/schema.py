@@ -258,14 +258,16 @@ class Walls(Section, frozen=True):
     leave_x: Positive = 4.0
     min_usdt: NonNegative = 1000.0
     reach_bps: Positive = 50.0
-    full_x: Positive = 25.0
+    full_x: Positive = 24.0
     near_bps: Positive = 10.0
     age_s: Positive = 2.0
     match_ms: Annotated[float, Meta(ge=20, le=5000)] = 300.0
     absorb_share_pct: Annotated[float, Meta(gt=0, le=100)] = 20.0
     move_bps: Positive = 5.0
-    move_size_pct: Percent = 20.0
-    spoof_verdict: Annotated[float, Meta(gt=0, le=1)] = 0.4
+    move_size_pct: Percent = 10.0
+    spoof_verdict: Annotated[float, Meta(gt=0, le=1)] = 0.65
+    spoof_approach_bps: Positive = 2.0
+    spoof_stay_s: Positive = 0.5
     spoof_life_s: Positive = 30.0
     half_life_s: Positive = 20.0
     iceberg_refills: PositiveCount = 3

@@ -12,7 +12,10 @@ DETAIL_INTERVALS_S = (1, 5, 15)
 _SERIES = len(DETAIL_INTERVALS_S)
 DETAIL_TRADES = 50
 DETAIL_WISHES = 4
-_DETAIL_BYTES = 8 * (7 + _SERIES + 4 * DETAIL_LEVELS + 7 * _SERIES * DETAIL_CANDLES + 4 * DETAIL_TRADES + N_ALL_FEATURES)
+DETAIL_WALLS = 4  # a side
+_DETAIL_BYTES = 8 * (
+    7 + _SERIES + 4 * DETAIL_LEVELS + 7 * _SERIES * DETAIL_CANDLES + 4 * DETAIL_TRADES + 2 + 10 * DETAIL_WALLS + N_ALL_FEATURES
+)
 DETAIL = _record(
     "DETAIL", _DETAIL_BYTES, "all a page shows of one symbol; board row = number of the wish in detail_symbol_N",
     ("symbol", "i8", "id", "symbol, -1 = none"),
@@ -38,5 +41,11 @@ DETAIL = _record(
     ("trade_lots", f"({DETAIL_TRADES},)i8", "lots", "trades: quantity"),
     ("trade_ts_ns", f"({DETAIL_TRADES},)i8", "ns", "trades: match time"),
     ("trade_side", f"({DETAIL_TRADES},)i8", "sign", "trades: aggressor +1 buy, -1 sell"),
+    ("n_walls", "(2,)i8", "1", "walls filled, bids and asks, nearest the touch first"),
+    ("wall_ticks", f"(2, {DETAIL_WALLS})i8", "ticks", "walls: price"),
+    ("wall_lots", f"(2, {DETAIL_WALLS})i8", "lots", "walls: shown now"),
+    ("wall_fate", f"(2, {DETAIL_WALLS})i8", "WallFate", "walls: STANDING, ABSORBING or ICEBERG"),
+    ("wall_x", f"(2, {DETAIL_WALLS})f8", "x", "walls: size in average levels"),
+    ("wall_age_s", f"(2, {DETAIL_WALLS})f8", "s", "walls: age"),
     ("features", f"({N_ALL_FEATURES},)f8", "by name", "see core/features/registry.py; nan = not known yet"),
 )

@@ -16,7 +16,7 @@ from core.records import CELL_BYTES, PROFILE, _record
 from core.score.terms import PENALTY_KEYS, WEIGHT_KEYS
 
 PARAMS = _record(
-    "PARAMS", 1280, "every tunable of the kernels; payload of CONFIG events",
+    "PARAMS", 1344, "every tunable of the kernels; payload of CONFIG events",
     ("config_version", "i8", "1", "version of the configuration, from 1"),
     ("latency_ns", "i8", "ns", "decision to exchange; also the time a report needs back"),
     ("maker_deadline_ns", "i8", "ns", "an unfilled maker entry turns taker after this"),
@@ -123,6 +123,8 @@ PARAMS = _record(
     ("wall_move_bps", "f8", "bps", "a wall that reappears this near has moved ..."),
     ("wall_move_size", "f8", "1", "... when its size differs by at most this share"),
     ("spoof_verdict", "f8", "1", "evidence from which a pulled wall is called SPOOFING"),
+    ("spoof_approach_bps", "f8", "bps", "the price must have come this much nearer to a pulled wall to count fully"),
+    ("spoof_stay_s", "f8", "s", "a pulled wall that stood shorter counts less"),
     ("spoof_life_s", "f8", "s", "a pulled wall that stood this long counts half"),
     ("spoof_keep", "f8", "1", "part of the evidence left after 100 ms (from walls.half_life_s)"),
     ("iceberg_refills", "i8", "1", "refills from which a level is called an iceberg"),
@@ -144,7 +146,7 @@ PARAMS = _record(
     ("global_breadth", "f8", "1", "while this share of the symbols falls"),
     ("global_together_bps", "f8", "bps", "and the median symbol fell this much"),
     ("global_leave_share", "f8", "1", "a threshold is left at this share of it"),
-    ("reserved", "(8,)u1", "", "zero"),
+    ("reserved", "(56,)u1", "", "zero"),
 )
 PARAMS_CELLS = PARAMS.size // CELL_BYTES
 assert PARAMS.size % CELL_BYTES == 0 and PARAMS.size <= 1536
@@ -270,6 +272,8 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
         "wall_move_bps": walls.move_bps,
         "wall_move_size": walls.move_size_pct / 100.0,
         "spoof_verdict": walls.spoof_verdict,
+        "spoof_approach_bps": walls.spoof_approach_bps,
+        "spoof_stay_s": walls.spoof_stay_s,
         "spoof_life_s": walls.spoof_life_s,
         "spoof_keep": 0.5 ** (TIMER_NS / NS_PER_S / walls.half_life_s),
         "iceberg_refills": walls.iceberg_refills,

@@ -25,6 +25,7 @@ from core.enums import (
     Regime,
     Severity,
     State,
+    WallFate,
 )
 
 LINE_VERSION = 1
@@ -90,6 +91,11 @@ def _flag(value: Any, instrument: Instrument) -> Any:
 
 
 _C = Column
+_WALL_COLUMNS = (
+    _C("a", "fate", _named(WallFate)), _C("b", "side", _side), _C("c", "price", _price), _C("d", "peak_qty", _quantity),
+    _C("e", "eaten_qty", _quantity), _C("f", "cancelled_qty", _quantity), _C("x", "size_x", _plain),
+    _C("y", "age_s", _plain),
+)
 LINES: dict[LogKind, tuple[str, str, tuple[Column, ...]]] = {
     # kind: (stream, event name, columns)
     LogKind.STATE: ("signals", "state.changed", (
@@ -117,9 +123,9 @@ LINES: dict[LogKind, tuple[str, str, tuple[Column, ...]]] = {
     LogKind.REGIME: ("market", "regime.changed", (_C("a", "from", _named(Regime)), _C("b", "to", _named(Regime)))),
     LogKind.GLOBAL_REGIME: ("market", "regime.global", (
         _C("a", "from", _named(GlobalRegime)), _C("b", "to", _named(GlobalRegime)))),
-    LogKind.SPOOF: ("market", "spoof", ()),
+    LogKind.SPOOF: ("market", "spoof", _WALL_COLUMNS),
     LogKind.NEWS: ("market", "news", ()),
-    LogKind.WALL: ("market", "wall", ()),
+    LogKind.WALL: ("market", "wall", _WALL_COLUMNS),
     LogKind.LIQUIDATION: ("market", "liquidation", ()),
     LogKind.LISTING: ("market", "listing", ()),
     LogKind.DATA_STATE: ("market", "data.state", (

@@ -12,17 +12,19 @@ import numpy as np
 from core.book.kernels import ASKS, BIDS, best
 from core.candles.kernels import CANDLE_1S, CANDLE_5S, CANDLE_15S, KEPT
 from core.constants import NS_PER_S
-from core.detail import DETAIL_CANDLES, DETAIL_LEVELS, DETAIL_TRADES
+from core.detail import DETAIL_CANDLES, DETAIL_LEVELS, DETAIL_TRADES, DETAIL_WALLS
 from core.engine.market import slot_of_symbol
 from core.engine.state import C_DIRTY, C_N_SLOTS, C_ROW_CURSOR
 from core.features.moves_records import MOVE_NAMES
 from core.features.records import FEATURE_NAMES
+from core.features.walls import WATCHED
 from core.features.walls_records import WALLS
 from core.jit import kernel
 from core.tape.kernels import TAPE_LENGTH
 
 LIQUIDATION_SHOWN_NS = 10 * NS_PER_S
-FLAG_NEWS, FLAG_LIQUIDATIONS = 4, 8
+FLAG_WALL, FLAG_SPOOF, FLAG_NEWS, FLAG_LIQUIDATIONS = 1, 2, 4, 8
+SPOOF_SHOWN = 50.0  # SpoofingScore from which a symbol is marked: about one fresh case
 DETAIL_SERIES = (CANDLE_1S, CANDLE_5S, CANDLE_15S)  # DETAIL_INTERVALS_S as indices of the candle store
 N_FEATURES, N_WALLS, N_MOVES = len(FEATURE_NAMES), len(WALLS.fields), len(MOVE_NAMES)
 
@@ -53,12 +55,16 @@ def _fill_row(state, slot, dst, k):  # type: ignore[no-untyped-def]
         flags |= FLAG_NEWS
     if trade.liquidation_ns != 0 and trade.ts_recv_ns - trade.liquidation_ns < LIQUIDATION_SHOWN_NS:
         flags |= FLAG_LIQUIDATIONS
+    walls = state.walls.row[slot]
+    if walls.wall_bid_x > 0.0 or walls.wall_ask_x > 0.0:
+        flags |= FLAG_WALL
+    if walls.spoof >= SPOOF_SHOWN:
+        flags |= FLAG_SPOOF
     row.flags = flags
     row.score_long_e2 = _e2(trade.score_long)
     row.score_short_e2 = _e2(trade.score_short)
     row.watch_e2 = _e2(trade.watch)
     row.arm_e2 = _e2(trade.arm)
-    walls = state.walls.row[slot]
     row.spoof_e2 = _e2(walls.spoof)
     row.wall_support_e2 = _e2(walls.wall_support)
     row.wall_resistance_e2 = _e2(walls.wall_resistance)
@@ -128,8 +134,38 @@ def fill_features(state, slot, dst):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _fill_walls(state, slot, row):  # type: ignore[no-untyped-def]
+    """The standing walls nearest the touch, at most DETAIL_WALLS a side."""
+    walls = state.walls
+    average = walls.track[slot].average_lots
+    for side in range(2):
+        sign = 2 * side - 1
+        n = 0
+        last = -0x7FFF_FFFF_FFFF_FFFF
+        for _ in range(DETAIL_WALLS):
+            found = -1
+            for k in range(WATCHED):
+                w = walls.watch[slot, side, k]
+                if w.wall == 0 or w.ended_ns != 0 or sign * walls.price[slot, side, k] <= last:
+                    continue
+                if found < 0 or sign * walls.price[slot, side, k] < sign * walls.price[slot, side, found]:
+                    found = k
+            if found < 0:
+                break
+            w = walls.watch[slot, side, found]
+            last = sign * walls.price[slot, side, found]
+            row.wall_ticks[side, n] = walls.price[slot, side, found]
+            row.wall_lots[side, n] = w.lots
+            row.wall_fate[side, n] = w.fate
+            row.wall_x[side, n] = np.float64(w.lots) / average
+            row.wall_age_s[side, n] = max(state.trade[slot].ts_recv_ns - w.since_ns, 0) / 1e9
+            n += 1
+        row.n_walls[side] = n
+
+
+@kernel
 def fill_detail(state, symbol_id, dst, k):  # type: ignore[no-untyped-def]
-    """DETAIL of a symbol into dst[k]: ladder, candles, trades, features. Returns 1, or 0 when it is not here."""
+    """DETAIL of a symbol into dst[k]: ladder, walls, candles, trades, features. Returns 1, or 0 when it is not here."""
     slot = slot_of_symbol(state.slot_of, state.trade, symbol_id)
     if slot < 0:
         return 0
@@ -172,5 +208,6 @@ def fill_detail(state, symbol_id, dst, k):  # type: ignore[no-untyped-def]
         row.trade_lots[i] = trade.qty_lots
         row.trade_ts_ns[i] = trade.ts_exch_ns
         row.trade_side[i] = trade.side
+    _fill_walls(state, slot, row)
     fill_features(state, slot, row.features)
     return 1

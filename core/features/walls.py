@@ -158,6 +158,10 @@ def _begin_wall(state, slot, side, k, price_ticks, ts_ns, par):  # type: ignore[
     w.since_ns = ts_ns
     w.born_ns = ts_ns
     w.ended_ns = 0
+    w.credit_old = 0
+    w.credit_new = 0
+    w.pending_old = 0
+    w.pending_new = 0
     w.traded_lots = 0
     w.eaten_lots = 0
     w.cancelled_lots = 0
@@ -237,9 +241,13 @@ def _touch(state, slot, side, price_ticks, after, is_beyond, ts_ns, par):  # typ
 
 @kernel
 def _moved_to(state, slot, side, k, par):  # type: ignore[no-untyped-def]
-    """The wall that wall k has become: born when it ended, as big, near; -1 = none. Each wall follows one other."""
+    """The wall that wall k has become: born when it ended, as big, near; -1 = none. Each wall follows one other, and a
+    flicker (shorter than `walls.spoof_stay_s`) has not moved.
+    """
     prices, watch = state.price[slot, side], state.watch[slot, side]
     w = watch[k]
+    if (w.ended_ns - w.born_ns) / 1e9 < par.spoof_stay_s:
+        return -1
     for j in range(WATCHED):
         other = watch[j]
         if (
@@ -254,15 +262,18 @@ def _moved_to(state, slot, side, k, par):  # type: ignore[no-untyped-def]
 
 @kernel
 def spoof_evidence(w, par):  # type: ignore[no-untyped-def]
-    """0..1: how much a pulled wall looks like spoofing: its size, how far the price had come towards it, how short it
-    stood. A wall the price did not come nearer to counts 0.3.
+    """0..1: how much a pulled wall looks like spoofing: how far it stood out, how far the price had come towards it,
+    and how long it stood: not a flicker, not an order that rested for minutes. See WALLS.md.
     """
-    size = min(w.size_x / par.wall_full_x, 1.0)
+    size = 1.0
+    if par.wall_full_x > par.wall_x:
+        size = min(max((w.size_x - par.wall_x) / (par.wall_full_x - par.wall_x), 0.0), 1.0)
     approach = 0.0
     if w.born_bps > 0.0 and w.end_bps >= 0.0:
-        approach = min(max(2.0 * (1.0 - w.end_bps / w.born_bps), 0.0), 1.0)
+        approach = min(max((w.born_bps - w.end_bps) / max(0.5 * w.born_bps, par.spoof_approach_bps), 0.0), 1.0)
     age_s = max(w.ended_ns - w.since_ns, 0) / 1e9
-    return size * (0.3 + 0.7 * approach) * (par.spoof_life_s / (par.spoof_life_s + age_s))
+    stay = min(age_s / par.spoof_stay_s, 1.0)
+    return size * approach * stay * (par.spoof_life_s / (par.spoof_life_s + age_s))
 
 
 @kernel
@@ -531,7 +542,6 @@ def walls_trades(state, book, slot, trades, first, n, ts_ns, params):  # type: i
             k = _claim(state, slot, side, price, shown, _LEVEL, ts_ns)
             if k < 0:
                 continue
-            state.watch[slot, side, k].epoch = ts_ns // par.wall_match_ns
         refills = state.watch[slot, side, k].refills
         eaten = take_trade(state.watch[slot, side, k], lots, ts_ns, par.wall_match_ns)
         _after_eaten(state, slot, side, np.int64(k), eaten, refills, ts_ns, par)

@@ -58,6 +58,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "pump": {"size_pct": 6.0, "prepump_s": 2.5, "pump_s": 7.0, "blowoff_s": 2.5, "dump_s": 6.0, "give_back": 0.65},
     "spoof": {"side": "bid", "distance_bps": 8.0, "size": 25.0, "times": 3, "wait_s": 4.0},
     "absorbed_wall": {"side": "ask", "distance_bps": 5.0, "size": 40.0, "timeout_s": 15.0},
+    "layered_wall": {"side": "bid", "distance_bps": 8.0, "size": 25.0, "times": 5, "wait_s": 1.0, "step_bps": 1.5},
+    "iceberg": {"side": "ask", "distance_bps": 4.0, "clip": 4.0, "clips": 10, "timeout_s": 25.0},
     "news_listing": {"drift_pct": 4.0, "seconds": 8.0},
     "btc_shock": {"size_pct": -2.0, "seconds": 5.0, "bounce": 0.3},
     "gap": {"count": 1},
@@ -118,6 +120,7 @@ class ScenarioEngine:
         self._turn = 0  # how many "auto" symbols have been given out
         self._makers: dict[str, Callable[[Any, dict[str, Any], int, str], Script]] = {
             "pump": self._pump, "spoof": self._spoof, "absorbed_wall": self._absorbed_wall,
+            "layered_wall": self._layered_wall, "iceberg": self._iceberg,
             "news_listing": self._news_listing, "btc_shock": self._btc_shock,
         }
 
@@ -228,19 +231,63 @@ class ScenarioEngine:
         happening = self._truth.begin("absorbed_wall", symbol, now_ms, side=p["side"], ticks=ticks, lots=lots, eaten=0)
         if build_wall(self._x.market, row, side, ticks, lots, now_ms):
             happening.phase("PLACED", now_ms)
-            speed = max(1.5, distance / 2.0) * 0.01  # ticks per step: at the wall after two seconds
             end_ms = now_ms + int(p["timeout_s"] * 1000)
-            beyond = ticks - side * (s.half_spread + 3.0)
             touched = False
             while now_ms < end_ms and s.wall_lots > 0:
-                if side * (s.fair - beyond) > 0:
-                    s.fair -= side * speed
+                _press(s, side, ticks, distance)
                 if not touched and s.wall_lots < lots:
                     touched = True
                     happening.phase("ABSORBING", now_ms)
                 now_ms = yield
             happening.details["eaten"] = lots - int(s.wall_lots)
             happening.phase("GONE" if s.wall_lots == 0 else "TIMEOUT", now_ms)
+            pull_wall(self._x.market, row, now_ms)
+        happening.end_ms = now_ms
+
+    def _layered_wall(self, row: int, p: dict[str, Any], now_ms: int, symbol: str) -> Script:
+        """A big order that never stands still: every so often it is cancelled and placed a few ticks away at once."""
+        s = self._x.market.symbols[row]
+        side = 1 if p["side"] == "bid" else -1
+        happening = self._truth.begin("layered_wall", symbol, now_ms, side=p["side"], times=int(p["times"]), moved=0)
+        lots = max(10, int(p["size"] * s.level_lots))
+        step = max(1, int(s.fair * p["step_bps"] / 1e4))
+        ticks = int(s.best_bid if side > 0 else s.best_ask) - side * max(5, int(s.fair * p["distance_bps"] / 1e4))
+        for turn in range(int(p["times"]) + 1):
+            if turn:
+                pull_wall(self._x.market, row, now_ms)
+                ticks += step if turn % 2 else -step
+            if not build_wall(self._x.market, row, side, ticks, lots, now_ms):
+                break
+            happening.phase("MOVED" if turn else "PLACED", now_ms, ticks=ticks, lots=lots)
+            happening.details["moved"] = turn
+            end_ms = now_ms + int(p["wait_s"] * 1000)
+            while now_ms < end_ms:
+                now_ms = yield
+        pull_wall(self._x.market, row, now_ms)
+        happening.phase("PULLED", now_ms, ticks=ticks)
+        happening.end_ms = now_ms
+
+    def _iceberg(self, row: int, p: dict[str, Any], now_ms: int, symbol: str) -> Script:
+        """A large order that shows a small part of itself, and shows it again whenever takers have eaten most of it."""
+        s = self._x.market.symbols[row]
+        side = 1 if p["side"] == "bid" else -1
+        distance = max(3, int(s.fair * p["distance_bps"] / 1e4))
+        ticks = int(s.best_bid if side > 0 else s.best_ask) - side * distance
+        clip = max(8, int(p["clip"] * s.level_lots))
+        happening = self._truth.begin("iceberg", symbol, now_ms, side=p["side"], ticks=ticks, clip_lots=clip, refills=0)
+        if build_wall(self._x.market, row, side, ticks, clip, now_ms):
+            happening.phase("PLACED", now_ms)
+            end_ms = now_ms + int(p["timeout_s"] * 1000)
+            while now_ms < end_ms:
+                _press(s, side, ticks, distance)
+                if 3 * s.wall_lots <= clip:
+                    if happening.details["refills"] == int(p["clips"]):
+                        break
+                    if not build_wall(self._x.market, row, side, ticks, clip, now_ms):
+                        break
+                    happening.details["refills"] += 1
+                    happening.phase("REFILLED", now_ms)
+                now_ms = yield
             pull_wall(self._x.market, row, now_ms)
         happening.end_ms = now_ms
 
@@ -283,3 +330,7 @@ class ScenarioEngine:
         s.buy_boost = s.sell_boost = s.depth_factor = s.churn = 1.0
 
 
+def _press(s: Any, side: int, ticks: int, distance: int) -> None:
+    """Lean the fair price of a symbol against an order at `ticks` of `side`: two seconds to get there, then beyond it."""
+    if side * (s.fair - (ticks - side * (s.half_spread + 3.0))) > 0:
+        s.fair -= side * max(1.5, distance / 2.0) * 0.01
