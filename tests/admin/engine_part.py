@@ -13,7 +13,7 @@ import numpy as np
 
 from admin.plant_stats import OUTSIDE
 from core.detail import DETAIL, DETAIL_CANDLES, DETAIL_INTERVALS_S
-from core.enums import Category, Cause, DataState, Gate, LogKind, Pump, Regime, Severity, State
+from core.enums import Category, Cause, DataState, Gate, LogKind, Pump, Regime, Severity, State, WallFate
 from core.features.registry import N_ALL_FEATURES
 from core.records import ACCOUNT_ROW, GLOBAL, POSITION_ROW, SYMBOL, SYMBOL_ROW
 from shm.control import ProcessState, cnc_turn
@@ -33,6 +33,11 @@ NAMES = (
     "AVAXUSDT",
     "WIFUSDT",
     "SUIUSDT",
+)
+# Of each side: ticks from the last price, lots, size x average, age in s, fate.
+WALLS = (
+    ((-5, 91_000, 12.4, 38.2, WallFate.STANDING), (-11, 40_500, 6.1, 7.5, WallFate.SPOOFING)),
+    ((8, 90_000, 11.8, 4.0, WallFate.ABSORBING),),
 )
 PRICES = (101_234.5, 3_911.22, 241.15, 1.4321, 0.32101, 0.0201234, 18.442, 41.107, 3.1204, 3.6577)
 
@@ -283,13 +288,19 @@ class EnginePart:
         row["bid_ticks"], row["ask_ticks"] = last - 1 - levels, last + 1 + levels
         row["bid_lots"] = np.rint(self.random.lognormal(8, 0.8, 25))
         row["ask_lots"] = np.rint(self.random.lognormal(8, 0.8, 25))
-        row["ask_lots"][7] = 90_000
         for series, seconds in enumerate(DETAIL_INTERVALS_S):
             self._fill_candles(row, series, seconds * 10**9, self.history[symbol], now)
         row["trade_ticks"] = last + self.random.integers(-3, 4, 50)
         row["trade_lots"] = np.rint(self.random.lognormal(5, 1.5, 50))
         row["trade_ts_ns"] = now - np.arange(50) * 130_000_000
         row["trade_side"] = self.random.choice([-1, 1], 50)
+        for side, walls in enumerate(WALLS):
+            row["n_walls"][side] = len(walls)
+            for k, (offset, lots, x, age_s, fate) in enumerate(walls):
+                row["wall_ticks"][side, k], row["wall_lots"][side, k], row["wall_fate"][side, k] = last + offset, lots, fate
+                row["wall_x"][side, k], row["wall_age_s"][side, k] = x, age_s
+                at = abs(offset) - 1
+                row["ask_lots" if side else "bid_lots"][at] = lots
         row["features"] = self.random.normal(0, 10, N_ALL_FEATURES)
         row["features"][3] = np.nan
         self.plant.detail().write(place, self.detail)

@@ -15,17 +15,6 @@ TERMS = ("imbalance_top", "imbalance_zone", "microprice", "ofi", "walls", "absor
 GATES = ("DATA", "WARMUP", "FEED", "DEGRADED", "PAUSED", "KILLED", "GLOBAL_REGIME", "REGIME", "SPREAD", "COOLDOWN",
          "SCORE_WATCH", "SCORE_ARM", "WALLS", "FLOW", "MIN_MOVE")  # fmt: skip
 THRESHOLDS = {"spread_bps": ("<=", 3.0), "imbalance_n": (">=", 0.2), "delta_10s": (">", 0.0), "atr_1s_bps": (">=", 1.5)}
-WALLS = {
-    "bids": [{"offset": -4, "lots": 91_000, "x": 12.4, "age_s": 38.2, "fate": "STANDING"},
-             {"offset": -11, "lots": 40_500, "x": 6.1, "age_s": 7.5, "fate": "SPOOFING"}],
-    "asks": [{"offset": 8, "lots": 90_000, "x": 11.8, "age_s": 4.0, "fate": "ABSORBING"}],
-}  # fmt: skip
-
-
-def walls_at(last_ticks: int) -> dict:
-    """`WALLS` around a price, as the push channel sends them."""
-    return {side: [{"ticks": last_ticks + w["offset"], **{k: w[k] for k in ("lots", "x", "age_s", "fate")}} for w in rows]
-            for side, rows in WALLS.items()}  # fmt: skip
 
 
 def explanation(symbol: str, number: int = 4711, gate: str = "FLOW") -> dict:

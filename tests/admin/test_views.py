@@ -153,6 +153,12 @@ def test_detail_is_only_what_was_wished_for(admin: AdminServer, engine: EnginePa
     assert list(detail["candles"]) == ["1", "5", "15"] and len(detail["trades"][3]) == 50
     assert all(len(series) == 7 and len(series[0]) == 60 for series in detail["candles"].values())
     assert np.unique(np.diff(detail["candles"]["15"][0])).tolist() == [15_000]
+    last = detail["bids"][0][0] + 1
+    assert [(w["ticks"] - last, w["lots"], w["fate"]) for w in detail["walls"]["bids"]] == [
+        (-5, 91_000, "STANDING"),
+        (-11, 40_500, "SPOOFING"),
+    ]
+    assert [(w["x"], w["age_s"]) for w in detail["walls"]["asks"]] == [(11.8, 4.0)]
     assert detail["bids"][0][0] < detail["asks"][0][0] and "spread_bps" in detail["features"]
     json.dumps(detail, allow_nan=False)
     admin.views.set_detail(2, -1)

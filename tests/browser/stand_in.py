@@ -70,7 +70,7 @@ class Running:
 
 def serve_made_decisions(server: AdminServer) -> None:
     """Explanations, decisions and the funnel are made up: pages are tested here, not where these come from."""
-    app, views = server.app, server.views
+    app = server.app
 
     def put(rule: str, view: Callable[..., Response]) -> None:
         endpoint = next((r.endpoint for r in app.url_map.iter_rules() if r.rule.split("<")[0] == rule.split("<")[0]), None)
@@ -94,16 +94,9 @@ def serve_made_decisions(server: AdminServer) -> None:
         result |= {"explain": made_decisions.explanation(symbol), "decisions": made_decisions.decisions(symbol)}
         return answer(result)
 
-    detail = views.detail
-
-    def with_walls(number: int) -> dict | None:
-        found = detail(number)
-        return found and found | {"walls": made_decisions.walls_at(found["bids"][0][0] + 1)}
-
     put("/api/explain/<wanted>", explain)
     put("/api/symbol/<symbol>", symbol)
     put("/api/funnel", lambda: answer(made_decisions.funnel()))
-    views.detail = with_walls  # type: ignore[method-assign]
 
 
 def browser_of(profile: Path) -> webdriver.Chrome:
