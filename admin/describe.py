@@ -20,7 +20,9 @@ from core.enums import (
     OrderRole,
     Pump,
     Regime,
+    SignalPhase,
     State,
+    WallFate,
 )
 
 
@@ -76,8 +78,18 @@ def _usdt(e8: int) -> str:
 
 
 def _signal(r: np.ndarray, info: SymbolInfo | None) -> str:
-    return (f"{_side(int(r['a']))} @ {_price(info, int(r['b']))} · stop {_price(info, int(r['c']))} · target "
-            f"{_price(info, int(r['d']))} · score {int(r['e']) / 100:.0f}")
+    phase = words(name_of(SignalPhase, int(r["f"])))
+    why = f": {words(name_of(Gate, int(r['y'])))}" if r["f"] == SignalPhase.FAILED and r["y"] else ""
+    plan = (f" @ {_price(info, int(r['b']))} · stop {_price(info, int(r['c']))} · target {_price(info, int(r['d']))}"
+            if r["b"] else "")
+    return f"{phase}{why} · {_side(int(r['a']))}{plan} · score {int(r['e']) / 100:.0f}"
+
+
+def _wall(r: np.ndarray, info: SymbolInfo | None) -> str:
+    side = "bid" if r["b"] > 0 else "ask"
+    return (f"{side} wall {words(name_of(WallFate, int(r['a'])))} @ {_price(info, int(r['c']))} · {float(r['x']):.1f}× average · "
+            f"stood {float(r['y']):.1f} s · {_quantity(info, int(r['d']))} shown, {_quantity(info, int(r['e']))} eaten, "
+            f"{_quantity(info, int(r['f']))} cancelled")
 
 
 def _order(r: np.ndarray, info: SymbolInfo | None) -> str:
@@ -117,6 +129,8 @@ _TELL: dict[int, Callable[[np.ndarray, SymbolInfo | None], str]] = {
     LogKind.SHED: _shed,
     LogKind.LISTING: lambda r, info: "listed" if r["a"] else "delisted",
     LogKind.RESYNC: lambda r, info: "book subscribed again for a snapshot",
+    LogKind.WALL: _wall,
+    LogKind.SPOOF: _wall,
     LogKind.PUMP: _change(Pump),
     LogKind.REGIME: _change(Regime),
     LogKind.GLOBAL_REGIME: _change(GlobalRegime),
@@ -140,7 +154,9 @@ def sentence(record: np.ndarray, info: SymbolInfo | None) -> str:
     return told or own or words(name_of(LogKind, kind))
 
 
-_EMPTY_SAYS_NOTHING = frozenset((LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION))
+_EMPTY_SAYS_NOTHING = frozenset(
+    (LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION, LogKind.WALL, LogKind.SPOOF)
+)
 
 
 def _filled(record: np.ndarray) -> bool:

@@ -23,7 +23,18 @@ from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from config.kill_file import read_kill
 from config.paths import ROOT, DataPaths
 from core.detail import DETAIL, DETAIL_INTERVALS_S
-from core.enums import Category, DataState, FeedState, Gate, LogKind, Pump, Regime, State, WallFate
+from core.enums import (
+    Category,
+    DataState,
+    FeedState,
+    Gate,
+    GlobalRegime,
+    LogKind,
+    Pump,
+    Regime,
+    State,
+    WallFate,
+)
 from core.features.registry import ALL_FEATURE_NAMES
 from core.records import ACCOUNT_ROW, GLOBAL, POSITION_ROW, SYMBOL_ROW
 from shm.control import SOURCES
@@ -36,7 +47,7 @@ STORAGE_NS = 10_000_000_000
 PRESSURE_STAGES = ("recv_to_shard", "recv_to_publish", "decode")
 ENUMS: tuple[tuple[str, type[IntEnum]], ...] = (
     ("state", State), ("regime", Regime), ("pump", Pump), ("gate", Gate), ("category", Category),
-    ("data_state", DataState),
+    ("data_state", DataState), ("feed_state", FeedState), ("global_regime", GlobalRegime),
 )
 _FLOATS = [name for name in SYMBOL_ROW.dtype.names or () if SYMBOL_ROW.dtype[name] == np.float64
            and name not in ("tick_size", "lot_size")]

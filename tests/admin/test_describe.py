@@ -8,14 +8,26 @@ import pytest
 from admin.describe import sentence
 from admin.events import EventHistory, Names, in_order, tell
 from admin.snapshot import SymbolInfo, fixed, symbol_info
-from core.enums import Cause, ControlBits, DataReason, DataState, FeedState, Gate, LogKind, Pump, State
+from core.enums import (
+    Cause,
+    ControlBits,
+    DataReason,
+    DataState,
+    FeedState,
+    Gate,
+    LogKind,
+    Pump,
+    SignalPhase,
+    State,
+    WallFate,
+)
 from core.records import LOG
 from tests.admin.engine_part import symbol_record
 
 BTC = SymbolInfo(0, "BTCUSDT", 0, 0, 5, 1, 1, 3)
 
 
-def record(kind: int, text: bytes = b"", **fields: int) -> np.ndarray:
+def record(kind: int, text: bytes = b"", **fields: float) -> np.ndarray:
     row = np.zeros(1, LOG.dtype)[0]
     row["kind"], row["symbol"] = kind, 0
     for name, value in fields.items():
@@ -44,8 +56,17 @@ def record(kind: int, text: bytes = b"", **fields: int) -> np.ndarray:
         (record(LogKind.FILL, b"BUY 0.001 @ 101234.5"), "BUY 0.001 @ 101234.5"),
         (record(LogKind.LISTING, b"BTCUSDT", a=1), "listed · BTCUSDT"),
         (
-            record(LogKind.SIGNAL, a=1, b=2001, c=1990, d=2020, e=7150),
-            "long @ 1000.5 · stop 995.0 · target 1010.0 · score 72",
+            record(LogKind.SIGNAL, a=1, b=2001, c=1990, d=2020, e=7150, f=SignalPhase.EXECUTING),
+            "executing · long @ 1000.5 · stop 995.0 · target 1010.0 · score 72",
+        ),
+        (record(LogKind.SIGNAL, a=-1, e=6600), "ready · short · score 66"),
+        (
+            record(LogKind.SIGNAL, a=-1, e=6600, f=SignalPhase.FAILED, y=float(Gate.MAX_POSITIONS)),
+            "failed: max positions · short · score 66",
+        ),
+        (
+            record(LogKind.SPOOF, a=WallFate.SPOOFING, b=1, c=2001, d=9000, f=9000, x=12.44, y=3.21),
+            "bid wall spoofing @ 1000.5 · 12.4× average · stood 3.2 s · 9.000 shown, 0.000 eaten, 9.000 cancelled",
         ),
         (
             record(LogKind.ORDER, a=9, b=-1, c=2001, d=25, e=2010, f=1990),
@@ -155,3 +176,9 @@ def test_lines_of_several_processes_become_one_story() -> None:
     for batches in ((rows[execution], rows[~execution]), (rows[~execution], rows[execution])):
         assert in_order(np.concatenate(batches))["seq"].tolist() == list(range(len(rows)))
     assert len(in_order(rows[:0])) == 0
+
+
+def test_a_change_of_state_names_where_it_led() -> None:
+    names = Names({0: BTC}, {})
+    assert tell(1, record(LogKind.STATE, a=State.WATCHING_LONG, b=State.ARMED_LONG), names)["to"] == "ARMED_LONG"
+    assert "to" not in tell(1, record(LogKind.PUMP, a=0, b=1), names)

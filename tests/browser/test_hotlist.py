@@ -132,7 +132,7 @@ def test_the_funnel_names_gates_and_blockers(page: webdriver.Chrome) -> None:
     rows = dict(zip(texts(page, "#funnel-body td:first-child"), texts(page, "#funnel-body td:last-child"), strict=True))
     assert rows["flow"] == "5900 · 47%" and rows["score arm"] == "3120 · 25%"
     words = texts(page, "#why-words")[0]
-    assert "12.5k evaluations, 14 accepted" in words and GATE_REASONS[Gate.FLOW] in words
+    assert "12.5k looks" in words and "14 entries" in words and GATE_REASONS[Gate.FLOW] in words
     page.find_elements(By.CSS_SELECTOR, "#blockers-body .sym")[1].click()
     wait(page, lambda: texts(page, "#drawer-title") == ["ETHUSDT"])
     page.find_element(By.ID, "drawer-close").click()

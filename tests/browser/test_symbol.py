@@ -55,8 +55,8 @@ def test_why_in_words_against_thresholds(at_symbol: webdriver.Chrome) -> None:
     assert "ETHUSDT looked like a long with 71.3 points" in texts(page, "#why-text")[0]
     assert texts(page, "#verdict") == ["✗ FLOW"]
     checks = texts(page, "#checks-body tr")
-    assert checks[0].startswith("flow") and "✗ stops" in checks[0]  # shut gates come first here
-    assert sum("✓ passes" in row for row in checks) == len(checks) - 1
+    assert checks[0].startswith("flow") and "✗ shut" in checks[0]  # shut gates come first here
+    assert sum("✓ open" in row for row in checks) == len(checks) - 1
     assert "arm 70" in texts(page, "#terms-sum")[0]
     limits = [text for text in texts(page, "#features .limit") if text]
     assert len(limits) >= 3 and all(text[0] in "✓✗" for text in limits)  # told by a sign, not by colour alone
@@ -86,7 +86,7 @@ def test_explain_page(page: webdriver.Chrome, running: Running) -> None:
     wait(page, lambda: texts(page, "#checks-body tr") and texts(page, "#features .value"))
     assert texts(page, "#title") == ["XRPUSDT · decision 4711-XRPUSDT"] and texts(page, "#verdict") == ["✗ FLOW"]
     checks = texts(page, "#checks-body tr")
-    assert checks[0].startswith("data") and next(k for k, row in enumerate(checks) if "✗ stops" in row) == 13
+    assert checks[0].startswith("data") and next(k for k, row in enumerate(checks) if "✗ shut" in row) == 13
     assert len(texts(page, "#terms-body tr")) == 15 and "watch 58" in texts(page, "#terms-sum")[0]
     facts = texts(page, "#facts div")
     assert "statewatching long → armed long" in facts and "configv3" in facts

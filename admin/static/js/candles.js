@@ -6,11 +6,12 @@ const SLOTS = 60;
 const RIGHT = 68;
 const LEFT = 8;
 const FONT = "10px ui-monospace, monospace";
-/** Marks of events on the time axis: letter, colour, what it means. */
-export const MARKERS = {
-  SIGNAL: ["◆", "info", "signal"], FILL: ["●", "text", "fill"], RISK: ["○", "dim", "refused"], PUMP: ["P", "violet", "pump state"],
-  SPOOF: ["S", "warn", "spoof"], WALL: ["W", "cyan", "wall"], NEWS: ["N", "warn", "news"], LIQUIDATION: ["L", "down", "liquidation"],
+/** Marks of events on the time axis by kind, and of changes of state by the state they led to: sign and colour. */
+const MARKERS = {
+  SIGNAL: ["◆", "info"], FILL: ["●", "text"], RISK: ["○", "dim"], PUMP: ["P", "violet"], SPOOF: ["S", "warn"], WALL: ["W", "cyan"],
+  NEWS: ["N", "warn"], LIQUIDATION: ["L", "down"], ARMED_LONG: ["△", "up"], ARMED_SHORT: ["▽", "down"], EXITED: ["✕", "info"],
 };
+const markerOf = (e) => MARKERS[e.to ?? e.kind];
 
 export class Candles {
   constructor(canvas) {
@@ -27,7 +28,7 @@ export class Candles {
     if (place !== this.hover) { this.hover = place; this.repaint(); }
   }
 
-  /** `series`: [start ms, open, high, low, close, volume, delta]; `marks`: [ticks, name, colour]; `events` of the symbol. */
+  /** `series`: [start ms, open, high, low, close, volume, delta]; `marks`: {lines: [ticks, name, colour], zone: [ticks, ticks]}. */
   paint(series, seconds, symbol, marks, events) {
     this.repaint = () => this.paint(series, seconds, symbol, marks, events);
     const [c, w, h] = sized(this.canvas);
@@ -41,7 +42,7 @@ export class Candles {
     let hi = Math.max(...high);
     let lo = Math.min(...low);
     const span = Math.max(1, hi - lo);
-    for (const [tick] of marks) if (Math.abs(tick - close.at(-1)) < 3 * span) { hi = Math.max(hi, tick); lo = Math.min(lo, tick); }
+    for (const [tick] of marks.lines) if (Math.abs(tick - close.at(-1)) < 3 * span) { hi = Math.max(hi, tick); lo = Math.min(lo, tick); }
     const pad = Math.max(1, (hi - lo) * 0.05);
     const y = (tick) => top + (split - top - 6) * (1 - (tick - lo + pad) / (hi - lo + 2 * pad));
     const step = (w - RIGHT - LEFT) / SLOTS;
@@ -51,6 +52,7 @@ export class Candles {
     c.textBaseline = "middle";
     this.grid(c, w, y, lo, hi, symbol);
     const chosen = start.findIndex((_, k) => slot(k) === this.hover);
+    this.zone(c, w, y, marks.zone, lo - pad, hi + pad);
     if (chosen >= 0) { c.fillStyle = "#ffffff10"; c.fillRect(at(chosen) - step / 2, top - 12, step, h - top - 2); }
     start.forEach((_, k) => this.candle(c, at(k), step, y, [open[k], high[k], low[k], close[k]]));
     this.bars(c, w, delta, split, lower, at, step);
@@ -58,7 +60,7 @@ export class Candles {
     c.fillStyle = color("faint");
     c.textAlign = "center";
     for (let k = start.length - 1; k >= 0; k -= w < 500 ? 20 : 15) c.fillText(clock(start[k]), Math.max(28, at(k) - (k === start.length - 1 ? 20 : 0)), h - 6);
-    this.prices(c, w, y, marks, lo - pad, hi + pad);
+    this.prices(c, w, y, marks.lines, lo - pad, hi + pad);
     this.markers(c, events, start, seconds, at, top);
     const last = close.at(-1);
     c.fillStyle = color("info");
@@ -68,7 +70,7 @@ export class Candles {
     c.fillText(price(symbol, last), w - RIGHT + 4, y(last));
     const k = chosen >= 0 ? chosen : start.length - 1;
     const coins = (lots) => `${lots < 0 ? "−" : lots > 0 ? "+" : ""}${compact(quantity(symbol, Math.abs(lots)), symbol.qty_exp)}`;
-    const told = events.filter((e) => MARKERS[e.kind] && Math.floor(e.ts / 1000 / seconds) === Math.floor(start[k] / 1000 / seconds));
+    const told = events.filter((e) => markerOf(e) && Math.floor(e.ts / 1000 / seconds) === Math.floor(start[k] / 1000 / seconds));
     c.fillStyle = color("dim");
     c.fillText(`${clock(start[k])}  O ${price(symbol, open[k])}  H ${price(symbol, high[k])}  L ${price(symbol, low[k])}  C ${price(symbol, close[k])}`, LEFT, 8);
     c.fillText(`V ${compact(quantity(symbol, volume[k]), symbol.qty_exp)}  Δ ${coins(delta[k])}  CVD ${coins(cvd[k])}${told.length ? `  ${told[0].kind.toLowerCase()}: ${told[0].text}` : ""}`, LEFT, 20);
@@ -141,8 +143,20 @@ export class Candles {
     c.fillText(name, w - RIGHT + 4, y);
   }
 
-  prices(c, w, y, marks, lo, hi) {
-    for (const [tick, name, tint] of marks) {
+  /** The entry zone of a plan as a band. */
+  zone(c, w, y, zone, lo, hi) {
+    if (!zone || zone[1] < lo || zone[0] > hi) return;
+    const [bottom, top] = [y(Math.max(lo, zone[0])), y(Math.min(hi, zone[1]))];
+    c.fillStyle = "#4fd6e31f";
+    c.fillRect(4, top, w - RIGHT - 4, Math.max(2, bottom - top));
+    c.fillStyle = color("cyan");
+    c.textAlign = "right";
+    c.fillText("zone", w - RIGHT - 4, top - 5);
+    c.textAlign = "left";
+  }
+
+  prices(c, w, y, lines, lo, hi) {
+    for (const [tick, name, tint] of lines) {
       if (tick < lo || tick > hi) continue;
       c.strokeStyle = c.fillStyle = tint;
       c.setLineDash([4, 3]);
@@ -160,13 +174,13 @@ export class Candles {
     c.textAlign = "center";
     const taken = new Map();
     for (const e of events) {
-      const marker = MARKERS[e.kind];
+      const marker = markerOf(e);
       const k = marker ? start.findIndex((ms) => e.ts >= ms && e.ts < ms + seconds * 1000) : -1;
-      if (k < 0 || taken.get(k)?.has(e.kind)) continue;
+      if (k < 0 || taken.get(k)?.has(marker)) continue;
       if (!taken.has(k)) taken.set(k, new Set());
       c.fillStyle = color(marker[1]);
       c.fillText(marker[0], at(k), top + 4 + 10 * taken.get(k).size);
-      taken.get(k).add(e.kind);
+      taken.get(k).add(marker);
     }
   }
 }

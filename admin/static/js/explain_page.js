@@ -50,7 +50,7 @@ function paint() {
   });
   paintWords($("why-text"), e, described?.gates);
   paintPlan($("plan"), e.plan);
-  paintChecks($("checks-body"), e.gates ?? [], described?.gates);
+  paintChecks($("checks-body"), e.gates ?? [], described);
   paintTerms($("terms-body"), e, $("terms-sum"));
   const groups = new Map((described?.features ?? []).map((f) => [f.name, f.group]));
   if (!described) return; // groups and instrument come with the first message

@@ -12,6 +12,16 @@ export function plain(value) {
   return size >= 1e4 ? `${value < 0 ? "−" : ""}${compact(size, 2)}` : fixed(value, size >= 100 ? 1 : size >= 1 ? 2 : 4);
 }
 
+/** Gates whose value is a code or yes and no; all others are numbers. */
+const KINDS = { DATA: "data_state", FEED: "feed_state", REGIME: "regime", GLOBAL_REGIME: "global_regime" };
+const YES_NO = new Set(["WARMUP", "DEGRADED", "PAUSED", "KILLED", "DUPLICATE", "EXPLOSION", "BLACKLIST"]);
+
+function gateValue(name, value, enums) {
+  const word = typeof value === "number" ? enums?.[KINDS[name]]?.[value] : undefined;
+  if (word) return lower(word.replace("GLOBAL_", ""));
+  return YES_NO.has(name) && (value === 0 || value === 1) ? plain(value === 1) : plain(value);
+}
+
 /** What the tag says: ACCEPTED, or the gate that refused; `live` means that nothing was decided yet. */
 export function paintVerdict(tag, e) {
   const accepted = e?.verdict === "accepted";
@@ -27,16 +37,17 @@ export function paintWords(node, e, gates) {
   lines.forEach((line, k) => { setText(node.children[k], line); setClass(node.children[k], k ? "" : "lead"); });
 }
 
-export function paintChecks(body, checks, gates) {
+/** `told`: what HELLO said of gates and enums, null before it came. */
+export function paintChecks(body, checks, told) {
   const first = checks.findIndex((g) => !g.ok);
   const inOrder = first > 0; // the explain page lists them as they were evaluated, the symbol view shut ones first
   fillTable(body, checks, cells(4), (tr, g, k) => {
     const [name, value, limit, verdict] = tr.children;
     setText(name, lower(g.name));
-    tr.title = g.words || gates?.[g.name] || "";
-    setText(value, plain(g.value));
-    setText(limit, plain(g.limit));
-    setText(verdict, g.ok ? "✓ passes" : "✗ stops");
+    tr.title = g.words || told?.gates[g.name] || "";
+    setText(value, gateValue(g.name, g.value, told?.enums));
+    setText(limit, gateValue(g.name, g.limit, told?.enums));
+    setText(verdict, g.ok ? "✓ open" : "✗ shut");
     setClass(verdict, g.ok ? "up" : "down");
     setClass(tr, k === first ? "first-stop" : inOrder && k > first ? "after" : "");
   });
@@ -70,9 +81,11 @@ export function paintTerms(body, e, sum) {
 
 export function paintPlan(node, plan) {
   node.hidden = !plan;
-  if (plan) setText(node, `plan: entry ${plain2(plan.entry)} in ${plain2(plan.zone_min)} … ${plain2(plan.zone_max)} · stop ${plain2(plan.stop)} · target ${plain2(plan.target)}`);
+  if (!plan) return;
+  const exact = (value) => (value === null || value === undefined ? DASH : String(value)); // prices are texts: as they are
+  const zone = plan.zone_min ? ` · zone ${exact(plan.zone_min)} … ${exact(plan.zone_max)}` : "";
+  setText(node, `plan: entry ${exact(plan.entry)}${zone} · stop ${exact(plan.stop)} · target ${exact(plan.target)}`);
 }
-const plain2 = (value) => (value === null || value === undefined ? DASH : String(value)); // prices are exact texts: as they are
 
 /** Rows of recent decisions; each leads to its explanation. */
 export function paintDecisions(decisions, clock) {

@@ -16,7 +16,7 @@ export function featureText(value, unit, symbol) {
   return fixed(value, DIGITS[unit] ?? (size === 0 || size >= 100 ? 0 : size >= 1 ? 2 : 6));
 }
 
-const shownUnit = (unit) => (["1", "0/1", "bool", "ticks", "-1..1", "sign", "trades", "0..1", "0..100"].includes(unit) ? "" : unit);
+const shownUnit = (unit) => (["bps", "%", "x", "1/s", "s", "USDT", "coin"].includes(unit) ? unit : "");
 const SIGN = { ">=": "≥", "<=": "≤", "==": "=", "!=": "≠" };
 
 export const limitText = (threshold, unit, symbol) => `${SIGN[threshold.op] ?? threshold.op} ${featureText(threshold.value, unit, symbol)}`;

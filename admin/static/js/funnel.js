@@ -5,6 +5,7 @@ import { get } from "./net.js";
 
 const REFRESH_MS = 3000;
 const BLOCKERS = 25;
+const QUIET = "SCORE_WATCH";
 const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)}%`;
 
 export class Funnel {
@@ -31,7 +32,8 @@ export class Funnel {
 
   paint(f) {
     this.told = f;
-    setText($("why-window"), f.window_s === 3600 ? "last hour" : `last ${age(f.window_s * 1000)}`);
+    const covered = Math.min(f.window_s, f.covered_s ?? f.window_s);
+    setText($("why-window"), covered >= 3600 ? "last hour" : `last ${age(covered * 1000)} of the hour`);
     setText($("why-age"), age(performance.now() - this.takenAt));
     setText($("why-words"), this.words(f));
     const rows = f.gates.filter((g) => g.blocked); // a gate that stops nobody only makes the list longer
@@ -66,7 +68,9 @@ export class Funnel {
       tr.children[0].append(button, el("span", "dim"));
       return tr;
     };
-    fillTable($("blockers-body"), f.top_blockers.slice(0, BLOCKERS), blockers, (tr, b) => {
+    const loud = f.top_blockers.filter((b) => b.gate !== QUIET); // a market without a signal is no blocker worth a look
+    const top = [...loud, ...f.top_blockers.filter((b) => b.gate === QUIET)].slice(0, BLOCKERS);
+    fillTable($("blockers-body"), top, blockers, (tr, b) => {
       const [who, share] = tr.children;
       setText(who.firstChild, b.symbol);
       setText(who.lastChild, ` ${lower(b.gate)}`);
@@ -78,8 +82,11 @@ export class Funnel {
 
   words(f) {
     if (!f.evaluations) return "No evaluation has passed the first gate yet.";
-    const worst = f.gates.reduce((a, b) => (b.blocked > (a?.blocked ?? 0) ? b : a), null);
-    const head = `${count(f.evaluations)} evaluations, ${count(f.accepted)} accepted.`;
-    return worst ? `${head} Most are stopped by ${lower(worst.name)} (${percent(worst.blocked / f.evaluations)}): ${this.gates[worst.name] ?? ""}.` : head;
+    const watched = f.gates.find((g) => g.name === QUIET)?.passed;
+    const armed = f.gates.find((g) => g.name === "SCORE_ARM")?.passed;
+    const steps = [`${count(f.evaluations)} looks`, watched === undefined ? "" : `${count(watched)} with a score to watch`,
+      armed === undefined ? "" : `${count(armed)} with a score to arm`, `${count(f.accepted)} entries`].filter(Boolean).join(" → ");
+    const worst = f.gates.filter((g) => g.name !== QUIET).reduce((a, b) => (b.blocked > (a?.blocked ?? 0) ? b : a), null);
+    return worst ? `${steps}. Without a score to watch nothing is blocked; else mostly ${lower(worst.name)}: ${this.gates[worst.name] ?? lower(worst.name)}.` : `${steps}.`;
   }
 }

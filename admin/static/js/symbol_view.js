@@ -22,6 +22,7 @@ export class SymbolView {
     this.candles = new Candles($("candles"));
     this.known = []; // features as HELLO describes them
     this.gates = {};
+    this.told = null;
     this.forget();
     for (const button of $("intervals").children) button.addEventListener("click", () => this.setInterval(Number(button.dataset.seconds)));
     new ResizeObserver(() => this.paintDetail()).observe($("symbol-view"));
@@ -33,6 +34,7 @@ export class SymbolView {
   }
 
   describe(hello) {
+    this.told = hello;
     this.known = hello.features;
     this.gates = hello.gates;
     if (this.rest) this.paintExplanation();
@@ -168,7 +170,7 @@ export class SymbolView {
     }
     paintPlan($("plan"), e?.plan);
     const checks = e?.gates ?? [];
-    paintChecks($("checks-body"), [...checks.filter((g) => !g.ok), ...checks.filter((g) => g.ok)], this.gates);
+    paintChecks($("checks-body"), [...checks.filter((g) => !g.ok), ...checks.filter((g) => g.ok)], this.told);
     setText($("checks-note"), checks.length ? `${checks.filter((g) => !g.ok).length} of ${checks.length} shut` : "");
     paintTerms($("terms-body"), e ?? {}, $("terms-sum"));
     paintDecisions(decisions, clock);
@@ -190,7 +192,7 @@ export class SymbolView {
     if (!this.open) return;
     const symbol = this.table.symbols.get(this.id);
     const marks = this.marks(symbol);
-    paintLadder($("ladder"), this.detail, symbol, marks);
+    paintLadder($("ladder"), this.detail, symbol, marks.lines);
     this.candles.paint(this.detail?.candles[this.seconds], this.seconds, symbol, marks, this.events);
     paintWalls(this.detail, symbol);
     if (!this.detail) return;
@@ -206,13 +208,18 @@ export class SymbolView {
     this.paintFeatures();
   }
 
-  /** Entry, stop and target of an open position, in ticks. */
+  /** Entry, stop and target in ticks: of the open position, else of the latest decision's plan, with its entry zone. */
   marks(symbol) {
     const p = this.position;
-    if (!p) return [];
+    const state = this.table.planes.length ? this.table.word("state", this.table.byte("codes", this.id, 0)) : "";
+    const plan = !p && /^(ARMED|ORDER_PLACED)/.test(state) ? this.rest?.explain?.plan : null; // else it is nobody's plan any more
     const ticks = (v) => Math.round((Number(v) * 10 ** symbol.price_exp) / symbol.tick_mant);
-    return [[p.entry_price, "entry", color("info")], [p.stop_price, "stop", color("down")], [p.target_price, "target", color("up")]]
-      .filter(([v]) => v !== null).map(([v, name, tint]) => [ticks(v), name, tint]);
+    const known = (v) => v !== null && v !== undefined;
+    const [entry, stop, target] = p ? [p.entry_price, p.stop_price, p.target_price] : [plan?.entry, plan?.stop, plan?.target];
+    const lines = [[entry, "entry", color("info")], [stop, "stop", color("down")], [target, "target", color("up")]]
+      .filter(([v]) => known(v)).map(([v, name, tint]) => [ticks(v), p ? name : `planned ${name}`, tint]);
+    const zone = known(plan?.zone_min) && known(plan?.zone_max) ? [ticks(plan.zone_min), ticks(plan.zone_max)].sort((a, b) => a - b) : null;
+    return { lines, zone };
   }
 }
 
