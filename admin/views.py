@@ -73,6 +73,7 @@ class Views:
         self._symbol_versions: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
         self._position_versions: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
         self._rows: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL_ROW.dtype)
+        self._categories: np.ndarray = np.zeros(MAX_SYMBOLS, np.uint8)
         self._seen_events: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
         self._seen_ms: np.ndarray = np.full(MAX_SYMBOLS, -1, np.int64)
         self._positions: np.ndarray = np.zeros(MAX_SYMBOLS, POSITION_ROW.dtype)
@@ -162,6 +163,7 @@ class Views:
             if int(record["name"][0]):
                 symbols[row] = symbol_info(record)
                 self._listed[row] = int(record["status"]) == 1
+                self._categories[row] = int(record["category"])
         self._symbols = symbols
         self.symbols_version += 1
 
@@ -174,6 +176,7 @@ class Views:
         self._seen_events[:count][moved] = rows["events"][moved]
         for name in _FLOATS:  # a row nobody has written yet knows nothing
             rows[name][rows["events"] == 0] = math.nan
+        rows["category"] = np.where(rows["events"] == 0, self._categories[:count], rows["category"])
 
     def _look_at_positions(self) -> None:
         board = self._plant.positions()

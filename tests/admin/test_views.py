@@ -12,7 +12,7 @@ import numpy as np
 from admin import hotlist, metrics, present
 from admin.plant_stats import Timeline, figures
 from admin.server import AdminServer
-from core.enums import DataState, GlobalRegime, LogKind, State
+from core.enums import Category, DataState, GlobalRegime, LogKind, State
 from core.histogram import hist_record, new_histogram
 from shm.control import ProcessState
 from shm.topology import Plant
@@ -37,6 +37,7 @@ def test_unwritten_rows_are_unknown_not_zero(admin: AdminServer, engine: EngineP
     snapshot = admin.views.refresh()
     assert admin.views.symbols_version == before + 1 and snapshot.by_name("NEWUSDT").id == 20
     row = snapshot.rows[snapshot.place(20)]
+    assert row["category"] == Category.NORMAL  # what is known of the instrument is told
     assert math.isnan(row["spread_bps"]) and present.age_ms(snapshot, snapshot.place(20)) is None
     planes = hotlist.to_planes(snapshot.rows, snapshot.seen_ms)
     assert planes[2, -1] == hotlist.UNKNOWN and planes[-1, -1] == -1

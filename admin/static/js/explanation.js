@@ -45,8 +45,9 @@ export function paintChecks(body, checks, told) {
     const [name, value, limit, verdict] = tr.children;
     setText(name, lower(g.name));
     tr.title = g.words || told?.gates[g.name] || "";
-    setText(value, gateValue(g.name, g.value, told?.enums));
-    setText(limit, gateValue(g.name, g.limit, told?.enums));
+    const [is, wanted] = [g.value, g.limit].map((v) => gateValue(g.name, v, told?.enums));
+    setText(value, is);
+    setText(limit, g.ok && is === wanted ? "·" : wanted);
     setText(verdict, g.ok ? "✓ open" : "✗ shut");
     setClass(verdict, g.ok ? "up" : "down");
     setClass(tr, k === first ? "first-stop" : inOrder && k > first ? "after" : "");

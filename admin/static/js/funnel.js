@@ -81,7 +81,7 @@ export class Funnel {
   }
 
   words(f) {
-    if (!f.evaluations) return "No evaluation has passed the first gate yet.";
+    if (!f.evaluations) return "No symbol has been looked at yet.";
     const watched = f.gates.find((g) => g.name === QUIET)?.passed;
     const armed = f.gates.find((g) => g.name === "SCORE_ARM")?.passed;
     const steps = [`${count(f.evaluations)} looks`, watched === undefined ? "" : `${count(watched)} with a score to watch`,
