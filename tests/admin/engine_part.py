@@ -97,6 +97,7 @@ class EnginePart:
         self.seq = 0
         self.share = 1.0  # share of symbols that move in one tick
         self._stop = threading.Event()
+        self._logging = threading.Lock()
         self._thread: threading.Thread | None = None
         for number in range(symbols):
             name = NAMES[number] if number < len(NAMES) else f"T{number:03d}USDT"
@@ -120,8 +121,10 @@ class EnginePart:
         self.write_account()
 
     def log(self, role: str, kind: LogKind, **fields: Any) -> None:
+        """A log line; also from the test's own thread while the part runs: a ring has one writer at a time."""
         index = fields.pop("index", 0)
-        self.logs[(role, index)].emit(kind, **fields)
+        with self._logging:
+            self.logs[(role, index)].emit(kind, **fields)
 
     def beat(self) -> None:
         """One loop turn of every process it plays."""

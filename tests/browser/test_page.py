@@ -70,19 +70,6 @@ def test_filter_sort_open_and_close(page: webdriver.Chrome, running: Running) ->
     wait(page, lambda: 1 not in running.server.plant.control.detail_symbols)
 
 
-def test_order_is_frozen_under_the_pointer(page: webdriver.Chrome) -> None:
-    ActionChains(page).move_to_element(page.find_element(By.ID, "grid-view")).perform()
-    wait(page, lambda: page.find_element(By.ID, "hot-frozen").is_displayed())
-    symbols = "#grid-view .row:not([hidden]) .c-symbol"
-    before, prices = texts(page, symbols), texts(page, "#grid-view .row .c-last")
-    wait(page, lambda: texts(page, "#grid-view .row .c-last") != prices)
-    frames = page.execute_script("return performance.now()")
-    wait(page, lambda: page.execute_script("return performance.now()") > frames + 1500)
-    assert texts(page, symbols) == before
-    ActionChains(page).move_to_element(page.find_element(By.ID, "events-title")).perform()
-    wait(page, lambda: texts(page, symbols) != before)
-
-
 def test_kill_by_holding_the_mouse(page: webdriver.Chrome, running: Running) -> None:
     control = running.server.plant.control
     button = page.find_element(By.ID, "kill")
