@@ -14,6 +14,7 @@ import msgspec
 
 from admin.files import JsonLines, sync_folder, write_atomic
 from config.kill_file import clear_kill, read_kill
+from config.news_file import NewsItem, append_news
 from config.paths import DataPaths
 from shm.control import ControlBlock
 
@@ -42,6 +43,7 @@ class Controls:
                  exposure: Callable[[], tuple[int, int]]) -> None:
         self._words = words
         self._kill_file = paths.kill_file
+        self._news_file = paths.news_file
         self._audit = JsonLines(paths.audit_file)
         self._wake = wake
         self._acks = acks
@@ -65,6 +67,18 @@ class Controls:
         self._wake()
         warning = self.audit("pause" if on else "resume", actor, address)
         return {"paused": on, "warnings": [warning] if warning else []}
+
+    def news(self, item: NewsItem, actor: str, address: str) -> dict:
+        """Note a news item; the gateway takes it within a second."""
+        warnings = []
+        try:
+            append_news(self._news_file, item)
+        except OSError as error:
+            warnings.append(f"{self._news_file} not written ({error}): the news is not noted")
+        warning = self.audit("news", actor, address, symbol=item.symbol, type=item.type, impact=item.impact)
+        if warning:
+            warnings.append(warning)
+        return {"symbol": item.symbol, "type": item.type, "warnings": warnings}
 
     def kill(self, reason: str, actor: str, address: str) -> dict:
         """Latch the kill and report which process has seen it, after how many milliseconds.

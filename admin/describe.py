@@ -24,6 +24,7 @@ from core.enums import (
     State,
     WallFate,
 )
+from core.explain import gate_words
 
 
 def words(name: str) -> str:
@@ -77,12 +78,22 @@ def _usdt(e8: int) -> str:
     return f"{e8 / 1e8:+.4f} USDT".replace("-", "−")
 
 
+_PHASES: dict[int, str] = {
+    SignalPhase.READY: "ENTRY READY", SignalPhase.EXECUTING: "EXECUTING", SignalPhase.EXECUTED: "EXECUTED",
+    SignalPhase.FAILED: "EXECUTE FAILED", SignalPhase.COOLDOWN_ACTIVE: "cooldown active",
+    SignalPhase.MAX_ATTEMPTS: "max attempts reached", SignalPhase.ZONE_MOVED: "entry zone follows the price",
+}
+
+
 def _signal(r: np.ndarray, info: SymbolInfo | None) -> str:
-    phase = words(name_of(SignalPhase, int(r["f"])))
-    why = f": {words(name_of(Gate, int(r['y'])))}" if r["f"] == SignalPhase.FAILED and r["y"] else ""
-    plan = (f" @ {_price(info, int(r['b']))} · stop {_price(info, int(r['c']))} · target {_price(info, int(r['d']))}"
-            if r["b"] else "")
-    return f"{phase}{why} · {_side(int(r['a']))}{plan} · score {int(r['e']) / 100:.0f}"
+    phase = _PHASES.get(int(r["f"]), name_of(SignalPhase, int(r["f"])))
+    told = f"{phase} · {_side(int(r['a']))} · score {int(r['e']) / 100:.0f}"
+    if r["b"]:
+        told += (f" @ {_price(info, int(r['b']))} · stop {_price(info, int(r['c']))} · target "
+                 f"{_price(info, int(r['d']))} · attempt {float(r['x']):.0f}")
+    if int(r["f"]) == SignalPhase.FAILED:
+        told += f" · {gate_words(Gate(int(r['y'])))}" if int(r["y"]) in Gate._value2member_map_ else ""
+    return told
 
 
 def _wall(r: np.ndarray, info: SymbolInfo | None) -> str:

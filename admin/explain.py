@@ -6,6 +6,7 @@ from the recorder's files when somebody asks. Answers are made by `core/explain.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +33,8 @@ CENTS = 100.0  # of the _e2 columns
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
-def stored(folder: Path) -> Iterator[dict[str, Any]]:
-    """Decision dicts of a `decisions` folder, newest day, segment and block first; damaged blocks are skipped."""
+def stored_lines(folder: Path) -> Iterator[bytes]:
+    """JSON of the decisions of a `decisions` folder, newest day, segment and block first; damaged blocks are skipped."""
     for day in sorted((path for path in folder.glob("*") if path.is_dir()), reverse=True):
         for path in reversed(segments(day, PREFIX)):
             try:
@@ -41,36 +42,40 @@ def stored(folder: Path) -> Iterator[dict[str, Any]]:
             except (JournalError, OSError):
                 continue
             for block in reversed(found.blocks):
-                frames = list(block_frames(data, block, decompress))
-                yield from (msgspec.json.decode(frame.data) for frame in reversed(frames))
+                yield from (frame.data for frame in reversed(list(block_frames(data, block, decompress))))
 
 
 def find_stored(folder: Path, wanted: str) -> dict[str, Any] | None:
     """The newest stored decision of an id (`<seq>-<symbol>`) or a symbol; None when there is none."""
     key = "id" if "-" in wanted else "symbol"
-    return next((d for d in stored(folder) if d[key] == wanted), None)
+    needle = f'"{key}":"{wanted}"'.encode()
+    return next((msgspec.json.decode(line) for line in stored_lines(folder) if needle in line), None)
 
 
 # --- the running plant ------------------------------------------------------------------------------------------------
 class Decisions:
-    """The newest decision records of every symbol. Call `drain` regularly, with the lock of the views held."""
+    """The newest decision records of every symbol. Call `drain` regularly; safe to read from several threads."""
 
     def __init__(self, plant: Plant, folder: Path) -> None:
         self._readers = plant.decision_readers(SLOT_ADMIN)
         self._folder = folder
+        self._lock = threading.Lock()
         self._newest: dict[int, deque[np.ndarray]] = {}
 
     def drain(self) -> None:
         """Take what is in the rings."""
-        for reader in self._readers:
-            while len(records := reader.read()):
-                for record in records:
-                    self._newest.setdefault(int(record["symbol"]), deque(maxlen=KEEP)).append(record.copy())
+        with self._lock:
+            for reader in self._readers:
+                while len(records := reader.read()):
+                    for record in records:
+                        self._newest.setdefault(int(record["symbol"]), deque(maxlen=KEEP)).append(record.copy())
 
     def of_symbol(self, info: SymbolInfo) -> list[dict[str, Any]]:
         """Its newest decisions, newest first."""
         naming = Naming(info.name, info.tick_mant, info.price_exp)
-        return [plain(record, naming) for record in reversed(self._newest.get(info.id, ()))]
+        with self._lock:
+            records = list(self._newest.get(info.id, ()))
+        return [plain(record, naming) for record in reversed(records)]
 
     def find(self, wanted: str, info: SymbolInfo | None) -> dict[str, Any] | None:
         """A decision by id (`<seq>-<symbol>`); `info`: the symbol the id names, when it is listed."""

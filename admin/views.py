@@ -240,24 +240,6 @@ class Views:
                 "features": features,
             }
 
-    # --- why and why not
-    def explain(self, wanted: str) -> dict | None:
-        """/api/explain: by decision id or symbol; None = neither is known."""
-        snapshot = self.snapshot()
-        with self._lock:
-            return explain(self._decisions, snapshot, wanted)
-
-    def decisions(self, info: SymbolInfo) -> list[dict]:
-        """The newest decisions of a symbol, newest first."""
-        with self._lock:
-            return listed(self._decisions, info)
-
-    def funnel(self) -> dict:
-        """/api/funnel: looks of the last hour per gate."""
-        snapshot = self.snapshot()
-        with self._lock:
-            return self._funnel.answer(snapshot.symbols, time.monotonic_ns())
-
     @staticmethod
     def _walls(row: np.void, side: int) -> list[dict]:
         """Standing walls of one side, nearest the touch first."""
@@ -267,6 +249,21 @@ class Views:
              "fate": WallFate(int(row["wall_fate"][side, k])).name}
             for k in range(int(row["n_walls"][side]))
         ]
+
+    # --- why and why not
+    def explain(self, wanted: str) -> dict | None:
+        """/api/explain: by decision id or symbol; None = neither is known."""
+        return explain(self._decisions, self.snapshot(), wanted)
+
+    def decisions(self, info: SymbolInfo) -> list[dict]:
+        """The newest decisions of a symbol, newest first."""
+        return listed(self._decisions, info)
+
+    def funnel(self) -> dict:
+        """/api/funnel: looks of the last hour per gate."""
+        snapshot = self.snapshot()
+        with self._lock:
+            return self._funnel.answer(snapshot.symbols, time.monotonic_ns())
 
     # --- names and descriptions
     def names(self) -> Names:

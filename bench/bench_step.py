@@ -17,15 +17,22 @@ import numpy as np
 
 from bench.harness import Bench
 from config.schema import Settings
+from core.engine.decide import decide
 from core.engine.digest import combine
-from core.engine.engine import NO_ROOM, P_BLOCKED, P_EVENTS, P_LOGS, P_OUT, P_WORDS, run_batch
-from core.engine.state import new_state
+from core.engine.engine import NO_ROOM, P_BLOCKED, P_EVENTS, P_LOGS, P_OUT, P_WORDS, run_batch, step_system
+from core.engine.market import slot_of_symbol, take_book, take_trades
+from core.engine.state import C_DECISIONS, new_state
+from core.enums import EventKind
+from core.jit import kernel
 from core.params import params_row
-from core.records import LOG, MESSAGE, REPORT
+from core.records import LEVEL, LEVELS_PER_CELL, LOG, MESSAGE, REPORT, TRADE, TRADES_PER_CELL
+from tests.core.engine.plant import event_starts
 from tests.core.engine.streams import Market, Stream
 from tests.shared_data import SHARED
 
-BATCH_CELLS = 8192
+ZERO = np.int64(0)
+_LISTING, _CONFIG, _FEED = int(EventKind.LISTING), int(EventKind.CONFIG), int(EventKind.FEED)
+_TRADES, _SNAPSHOT, _TIMER = int(EventKind.TRADES), int(EventKind.BOOK_SNAPSHOT), int(EventKind.TIMER)
 
 
 class Runner:
@@ -72,6 +79,66 @@ def stream_of(symbols: int, events: int) -> Stream:
     return stream
 
 
+@kernel
+def walk(state, cells, levels, trades, n_cells, stages, out, logs):
+    """The first `stages` of the pipeline over all events of symbols; listings and settings always, TIMERs never.
+
+    0: only the walk; 1: market data, microstructure, features; 2: regime, score, zone, gates, state machine, records.
+    """
+    at = ZERO
+    while at < n_cells:
+        word = cells[at, 6]
+        symbol_id, kind = (word << 32) >> 32, (word >> 32) & 0xFF
+        seq, ts_ns, first = cells[at, 0], cells[at, 2], at + 1
+        n_bids, n_asks = cells[at, 7] & 0xFFFF, (cells[at, 7] >> 16) & 0xFFFF
+        if kind in (_LISTING, _CONFIG, _FEED):
+            step_system(state, kind, symbol_id, cells, trades, at, out, ZERO, logs, ZERO)
+        elif kind < 16 and stages > 0:
+            slot = slot_of_symbol(state.slot_of, state.trade, symbol_id)
+            if kind == _TRADES:
+                take_trades(state, slot, trades, first * TRADES_PER_CELL, n_bids, ts_ns, seq, logs, ZERO)
+            else:
+                take_book(
+                    state, slot, levels, first * LEVELS_PER_CELL, n_bids, n_asks, kind == _SNAPSHOT, ts_ns, seq, logs, ZERO
+                )
+            if stages > 1:
+                decide(state, slot, kind == _TIMER, ts_ns, seq, ZERO, out, ZERO, logs, ZERO)
+                state.control[C_DECISIONS] = 0
+        at += max((word >> 48) & 0xFFFF, 1)
+
+
+def shares(bench: Bench, runner: Runner, per_event: float) -> None:
+    """Print what the stages of `runner`'s events cost; TIMERs are what is left of the whole."""
+    flat = runner.cells.reshape(-1)
+    levels, trades = flat.view(LEVEL.dtype), flat.view(TRADE.dtype)
+    kinds = (runner.cells[event_starts(runner.cells)[:-1], 6] >> 32) & 0xFF
+    own = float(np.count_nonzero(kinds < 16)) / len(kinds)
+    spent: list[float] = []
+    for stages in (0, 0, 1, 2):
+        runner.prepare()
+        begin = time.process_time_ns()
+        walk(runner.state, runner.cells, levels, trades, np.int64(len(runner.cells)), np.int64(stages), runner.out, runner.logs)
+        spent.append((time.process_time_ns() - begin) / len(kinds))
+    market, decisions = spent[2] - spent[1], spent[3] - spent[2]
+    bench.figure("share of market data and features", 100 * market / per_event, "%")
+    bench.figure("share of regime, score, gates, states", 100 * decisions / per_event, "%")
+    bench.figure("share of desk, messages, TIMER sweeps", 100 * (per_event - market - decisions) / per_event, "%")
+    bench.figure("market data and features", market / own, "ns/event")
+    bench.figure("regime, score, gates, states", decisions / own, "ns/event", "<= 300")
+
+
+def state_bytes(cap: int) -> int:
+    """Memory of an engine for `cap` symbols, bytes; views of the same memory counted once."""
+    parts, total = list(new_state(cap, 128)), 0
+    while parts:
+        part = parts.pop()
+        if isinstance(part, tuple):
+            parts += list(part)
+        elif part.base is None:
+            total += part.nbytes
+    return total
+
+
 def twin_ns(stream: Stream) -> float:
     """ns per event of the naive twin."""
     shard = import_module("tests.core.engine.test_twin").NaiveShard(stream.cells(), params_row(Settings(), 1)[0])
@@ -104,6 +171,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             samples.append((time.process_time_ns() - begin) / runner.events)
         per_event[symbols] = sorted(samples)[1]
         bench.figure(f"{symbols} symbols", per_event[symbols], "ns/event", "<= 3000")
+        if symbols == sizes[-1]:
+            shares(bench, runner, per_event[symbols])
+    bench.figure("memory per symbol", (state_bytes(200) - state_bytes(100)) / 100 / 1024, "KiB")
     bench.ratio(f"growth 10 -> {sizes[-1]} symbols", per_event[sizes[-1]], per_event[10], "<= 1.3")
 
     if (SHARED / "recordings").exists():

@@ -50,6 +50,11 @@ class DataPaths:
         return self.run_dir / "admin.json"
 
     @property
+    def news_file(self) -> Path:
+        """News items for the gateway, one JSON object per line (config/news_file.py)."""
+        return self.run_dir / "news.jsonl"
+
+    @property
     def mode_dir(self) -> Path:
         return self.data_dir / self.mode.lower()
 

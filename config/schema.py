@@ -155,6 +155,7 @@ class Signal(Section, frozen=True):
     liq_safety_min: Percent = 30.0
     record_every_s: Positive = 1.0
     record_gap_ms: NonNegative = 100.0
+    exit_retry_s: Positive = 5.0
 
 
 class Zone(Section, frozen=True):

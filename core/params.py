@@ -178,7 +178,7 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
         "cooldown_ns": _ns(signal.cooldown_s, NS_PER_S),
         "signal_ttl_ns": _ns(signal.ttl_s, NS_PER_S),
         "max_hold_ns": _ns(trading.exits.max_hold_s, NS_PER_S),
-        "exit_retry_ns": 5 * NS_PER_S,  # several round trips of the slowest order path
+        "exit_retry_ns": _ns(signal.exit_retry_s, NS_PER_S),
         "max_attempts": signal.attempts,
         "flow_fast_ns": _ns(windows.flow_fast_s, NS_PER_S),
         "flow_slow_ns": _ns(windows.flow_slow_s, NS_PER_S),

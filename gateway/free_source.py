@@ -7,12 +7,15 @@ second: sessions, TIMERs while no data comes, back-pressure each 100 ms, silent 
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from config.paths import DataPaths
 from config.schema import Feed, Settings
 from core.enums import DataReason, DataState, EventKind, FeedState, LogKind, Severity
 from gateway import routing
@@ -23,6 +26,7 @@ from gateway.bybit.messages import Control
 from gateway.bybit.session import ConnectBudget, Session, Timing
 from gateway.bybit.universe import Instrument, Selector, Universe, UniverseError
 from gateway.connection import Connection, Stage, WallClock
+from gateway.news import CONN_LOCAL, NewsFile, NewsSource, frames_of
 from gateway.raw_tap import RawTap
 from gateway.rest import PublicRest, RestError
 from gateway.service import GatewayService, known_symbols
@@ -69,6 +73,8 @@ class FreeSource:
         self._rng = random.Random(spec.seed)
         self._budget = ConnectBudget(self._feed.connect_budget, time.monotonic_ns())
         self._conns = 0
+        self._tier_cursor, self._tiers_refused = "", False
+        self._news: list[NewsSource] = [NewsFile(DataPaths(Path(spec.data_dir), spec.mode).news_file)]
         self.subscriptions = Subscriptions(self._new_connection)
         universe = Universe(settings.symbols, settings.trading.fees, Selector.parse(spec.symbols), spec.shards)
         universe.adopt(known_symbols(plant))
@@ -231,6 +237,7 @@ class FreeSource:
             self._next_ns["second"] = mono_ns + NS_PER_S
             self._check_silence()
             self.service.reset_refusal_budget()
+            self._take_news()
             self._publish_counters()
         if mono_ns >= self._next_ns["refresh"] or self._refresh_now:
             self._next_ns["refresh"] = mono_ns + int(self._feed.instruments_refresh_s * NS_PER_S)
@@ -239,6 +246,23 @@ class FreeSource:
                 self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
         if publisher.publish():
             self._progress.published(publisher.seq, mono_ns)
+
+    def _take_news(self) -> None:
+        """Once a second: items of the news sources, as frames like those of a socket."""
+        for source in self._news:
+            items, refused = source.poll()
+            for why in refused:
+                self.service.emit(LogKind.ERROR, -1, Severity.WARNING, f"news: {why}")
+            listed = [name for name, symbol in self.universe.ids.items() if self.service.publisher.routes.active[symbol]]
+            for item in items:
+                frames = frames_of(item, self.service.settings.thresholds.news, listed, self._clock.now_ns())
+                if not frames:
+                    text = f"news: {item.symbol} is not traded here, or too old"
+                    self.service.emit(LogKind.ERROR, -1, Severity.WARNING, text)
+                    continue
+                self._stage.begin()
+                self._stage.pending.extend(frames)
+                self._stage.flush(CONN_LOCAL)
 
     async def _refresh(self) -> None:
         """Ask for the instruments again; a failure changes nothing."""
@@ -256,6 +280,22 @@ class FreeSource:
             for symbol in changes.regridded:
                 self._resubscribe(symbol)
             self._subscribe(changes.listed)
+        await self._take_tiers()
+
+    async def _take_tiers(self) -> None:
+        """One page of the risk limits per refresh, round and round: they change seldom, and the start must not wait."""
+        try:
+            ask = functools.partial(self._rest.tiers, self._tier_cursor)
+            tiers, self._tier_cursor = await asyncio.get_running_loop().run_in_executor(None, ask)
+        except RestError as error:
+            self._tier_cursor = ""
+            if not self._tiers_refused:  # told once: the settings' rate serves meanwhile
+                self._tiers_refused = True
+                self.service.emit(LogKind.ERROR, -1, Severity.WARNING, str(error))
+            return
+        self._tiers_refused = False
+        changed = [s for s in self.universe.take_tiers(tiers) if self.service.publisher.routes.active[s]]
+        self.service.list_symbols(changed)
 
     def _check_feed(self, mono_ns: int) -> None:
         connections = self.subscriptions.connections

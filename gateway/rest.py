@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.bybit.universe import Instrument, UniverseError, paginate, parse_answer, parse_turnover
+from gateway.bybit.universe import Instrument, UniverseError, paginate, parse_answer, parse_tiers, parse_turnover
 
 TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 64 << 20
@@ -69,6 +69,17 @@ class PublicRest:
             raise RestError(f"{self.base}: instruments-info: {error}") from None
         return instruments, refused
 
+    def tiers(self, cursor: str) -> tuple[dict[str, int], str]:
+        """One page (some fifteen symbols) of the risk limits: maintenance margin rates (1e-8) by symbol, and the cursor of
+        the next page, "" behind the last. Raises RestError."""
+        answer = self.get("/v5/market/risk-limit", "category=linear" + (f"&cursor={_safe(cursor)}" if cursor else ""))
+        try:
+            tiers = parse_tiers(answer)
+        except UniverseError as error:
+            self.errors += 1
+            raise RestError(f"{self.base}: risk-limit: {error}") from None
+        return tiers, str(answer["result"].get("nextPageCursor") or "") if tiers else ""
+
     def turnover(self) -> dict[str, float]:
         """24 h turnover by symbol. Raises RestError."""
         try:
@@ -78,6 +89,9 @@ class PublicRest:
             raise RestError(f"{self.base}: tickers: {error}") from None
 
     def _page(self, query: str, cursor: str) -> Mapping[str, Any]:
-        # the cursor is percent-encoded text already: quoting it again would change it; only what no URL may hold is
-        safe = urllib.parse.quote(cursor, safe="%=&-_.~+:/,;@!$'()*")
-        return self.get("/v5/market/instruments-info", query + (f"&cursor={safe}" if cursor else ""))
+        return self.get("/v5/market/instruments-info", query + (f"&cursor={_safe(cursor)}" if cursor else ""))
+
+
+def _safe(cursor: str) -> str:
+    """The cursor is percent-encoded text already: quoting it again would change it; only what no URL may hold is."""
+    return urllib.parse.quote(cursor, safe="%=&-_.~+:/,;@!$'()*")

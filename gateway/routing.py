@@ -44,6 +44,7 @@ DONE, AT_TIMER, FULL = 0, 1, 2
 # as np.int64 and not int: a plain int passed to another kernel is a literal to numba, and compiles that kernel once more
 _SNAPSHOT, _DELTA, _BBO = np.int64(EventKind.BOOK_SNAPSHOT), np.int64(EventKind.BOOK_DELTA), np.int64(EventKind.BBO)
 _TICKER, _TRADES = np.int64(EventKind.TICKER), np.int64(EventKind.TRADES)
+_NEWS = np.int64(EventKind.NEWS)
 _TIMER, _SYMBOL_DATA = np.int64(EventKind.TIMER), np.int64(EventKind.SYMBOL_DATA)
 _OK, _BROKEN, _STALE = np.int64(DataState.OK), np.int64(DataState.BROKEN), np.int64(DataState.STALE)
 _R_NONE, _R_SNAPSHOT = np.int64(DataReason.NONE), np.int64(DataReason.SNAPSHOT)
@@ -243,7 +244,7 @@ def route_one(cells, at, length, sync, routes, ts_ns, mono_ns):
     if cells[at, 1] > 0:
         clock[K_SKEW_MIN] = min(clock[K_SKEW_MIN], ts_ns - cells[at, 1])
         clock[K_SKEW_COUNT] += 1
-    if routes.shedding[symbol] == 1:
+    if routes.shedding[symbol] == 1 and kind != _NEWS:
         routes.shed[symbol] += 1
         routes.counts[C_SHED] += 1
         return

@@ -11,7 +11,7 @@ from tests.core.engine.plant import Plant
 from tests.core.engine.streams import Market, Stream
 from tests.core.engine.tapes import DERIVED, REAL, tape_stream
 
-EAGER = {"arm": (60.0, 60.0, 60.0), "watch": (50.0, 50.0, 50.0)}  # the real 42 s are too quiet for the default arm
+EAGER = {"arm": (40.0, 40.0, 40.0), "watch": (30.0, 30.0, 30.0)}  # the real 42 s are too quiet for the default arm
 
 
 def outcome(stream: Stream, shards: int, seed: int, batch: int, levels: int = 512, slots: int = 4) -> tuple[Any, ...]:
@@ -31,7 +31,7 @@ def test_recorded_market(tape: Any, params: dict[str, Any], frames: int | None, 
     stream = tape_stream(tape, max_frames=frames, **params)
     first = outcome(stream, 1, 0, 10_000)
     assert first[1] >= orders
-    for shards, seed, batch in ((1, 1, 37), (2, 2, 500), (2, 3, 11)):
+    for shards, seed, batch in ((1, 1, 37), (2, 2, 500), (2, 3, 11), (4, 4, 700), (8, 5, 2000)):
         assert outcome(stream, shards, seed, batch) == first
 
 

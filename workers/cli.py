@@ -259,6 +259,32 @@ def kill(data_dir: Path | None, reason: str) -> None:
 
 @cli.command()
 @data_dir_option
+@click.argument("symbol")
+@click.argument("kind", metavar="TYPE")
+@click.option("--impact", type=float, help="0 to 100; 0 takes a flag of this type down  [default: news.impact]")
+@click.option("--half-life", type=float, metavar="S", help="the impact halves in this time  [default: news.half_life_s]")
+@click.option("--ttl", type=float, metavar="S", help="and is gone after this  [default: news.ttl_s]")
+@click.option("--text", default="", help="headline, for the log")
+def news(
+    data_dir: Path | None, symbol: str, kind: str, impact: float | None, half_life: float | None, ttl: float | None,
+    text: str,
+) -> None:
+    """Flag news about SYMBOL (or ALL): LISTING, DELISTING, PARTNERSHIP, UNLOCK, HACK, REGULATION, MACRO or OTHER."""
+    from config.news_file import NewsError, NewsItem, append_news
+    from core.enums import NewsType
+
+    types = tuple(each.name for each in NewsType if each != NewsType.NONE)
+    try:
+        item = NewsItem(symbol.upper(), kind.upper(), impact, half_life, ttl, text).check(types)
+    except NewsError as error:
+        raise Fault(EXIT_USAGE, str(error)) from None
+    path = DataPaths(data_dir_of(data_dir), "SIM").news_file
+    append_news(path, item)
+    click.echo(f"{item.symbol} {item.type} noted in {path}; a running gateway takes it within a second")
+
+
+@cli.command()
+@data_dir_option
 def reload(data_dir: Path | None) -> None:
     """Take the hot settings of the config files into the running system."""
     _control(data_dir, "reload")

@@ -24,6 +24,7 @@ from core.enums import (
     Pump,
     Regime,
     Severity,
+    SignalPhase,
     State,
     WallFate,
 )
@@ -52,12 +53,14 @@ def _plain(value: Any, instrument: Instrument) -> Any:
     return value
 
 
+def name_or_number(enum: type[IntEnum], value: int) -> Any:
+    """Name of a member, or the number itself where there is none."""
+    return enum(value).name if value in enum._value2member_map_ else value
+
+
 def _named(enum: type[IntEnum]) -> Callable[[Any, Instrument], Any]:
     def form(value: Any, instrument: Instrument) -> Any:
-        try:
-            return enum(value).name
-        except ValueError:
-            return value
+        return name_or_number(enum, value)
 
     return form
 
@@ -90,6 +93,10 @@ def _flag(value: Any, instrument: Instrument) -> Any:
     return bool(value)
 
 
+def _gate(value: Any, instrument: Instrument) -> Any:
+    return name_or_number(Gate, int(value))
+
+
 _C = Column
 _WALL_COLUMNS = (
     _C("a", "fate", _named(WallFate)), _C("b", "side", _side), _C("c", "price", _price), _C("d", "peak_qty", _quantity),
@@ -103,7 +110,8 @@ LINES: dict[LogKind, tuple[str, str, tuple[Column, ...]]] = {
         _C("d", "score_long", _score), _C("e", "score_short", _score), _C("f", "price", _price))),
     LogKind.SIGNAL: ("signals", "signal.entry", (
         _C("a", "side", _side), _C("b", "price", _price), _C("c", "stop", _price), _C("d", "target", _price),
-        _C("e", "score", _score))),
+        _C("e", "score", _score), _C("f", "phase", _named(SignalPhase)), _C("x", "attempts", _plain),
+        _C("y", "refused_by", _gate))),
     LogKind.ORDER: ("orders", "order", (
         _C("a", "order_id", _plain), _C("b", "side", _side), _C("c", "price", _price), _C("d", "qty", _quantity),
         _C("e", "stop", _price), _C("f", "target", _price))),

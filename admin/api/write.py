@@ -9,6 +9,10 @@ from flask import Blueprint, Response, g, request
 from admin.auth import SESSION_SECONDS, Auth, LoginLimit
 from admin.controls import Controls, NotFlat
 from admin.web import Address, ApiError, answer, body, current, text_of
+from config.news_file import NewsError, NewsItem
+from core.enums import NewsType
+
+NEWS_TYPES = tuple(kind.name for kind in NewsType if kind != NewsType.NONE)
 
 
 def write_routes(auth: Auth, controls: Controls, where: Address, limit: LoginLimit,
@@ -67,6 +71,19 @@ def write_routes(auth: Auth, controls: Controls, where: Address, limit: LoginLim
         if not isinstance(on, bool):
             raise ApiError(400, "'on' must be true or false", 'send {"on": true}')
         return answer(controls.pause(on, current().actor, from_address()))
+
+    @api.post("/news")
+    def news() -> Response:
+        content = body()
+        unknown = set(content) - {"symbol", "type", "impact", "half_life_s", "ttl_s", "text"}
+        if unknown:
+            raise ApiError(400, f"unknown: {', '.join(sorted(unknown))}",
+                           "send symbol, type, impact, half_life_s, ttl_s, text")
+        try:
+            item = NewsItem(**{"symbol": "", "type": ""} | content).check(NEWS_TYPES)
+        except NewsError as error:
+            raise ApiError(400, str(error), 'send {"symbol": "BTCUSDT", "type": "HACK"}') from None
+        return answer(controls.news(item, current().actor, from_address()))
 
     @api.post("/admin/kill")
     def kill() -> Response:

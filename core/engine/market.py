@@ -129,7 +129,9 @@ def take_book(state, slot, levels, first, n_bids, n_asks, is_snapshot, ts_ns, se
     fresh = np.int64(is_snapshot or code & OVERFLOW != 0)
     walls_book(state.walls, state.book, slot, levels, first, n_bids, n_asks, fresh, ts_ns, state.params)
     moves_on_book(state.moves, state.features, slot, ts_ns, state.symbols, state.params)
-    return ONE, tell_fates(state, slot, ts_ns, seq, logs, n_logs)
+    if state.walls.said_n[0] > 0:
+        n_logs = tell_fates(state, slot, ts_ns, seq, logs, n_logs)
+    return ONE, n_logs
 
 
 @kernel
@@ -159,7 +161,9 @@ def take_trades(state, slot, trades, first, n, ts_ns, seq, logs, n_logs):  # typ
     if last > 0:
         state.trade[slot].last_ticks = last
     walls_trades(state.walls, state.book, slot, trades, first, n, ts_ns, state.params)
-    return tell_fates(state, slot, ts_ns, seq, logs, n_logs)
+    if state.walls.said_n[0] > 0:
+        n_logs = tell_fates(state, slot, ts_ns, seq, logs, n_logs)
+    return n_logs
 
 
 @kernel

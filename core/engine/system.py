@@ -172,7 +172,8 @@ def sweep(state, is_timer, trades, ts_ns, seq, mono_ns, out, n_out, logs, n_logs
                 if row.crossed_ns != 0:
                     n_logs = check_crossed(state, slot, ts_ns, seq, logs, n_logs)
                 walls_timer(state.walls, state.book, slot, ts_ns, state.params)
-                n_logs = tell_fates(state, slot, ts_ns, seq, logs, n_logs)
+                if state.walls.said_n[0] > 0:
+                    n_logs = tell_fates(state, slot, ts_ns, seq, logs, n_logs)
                 if row.touched != 0:
                     row.touched = 0
                     digest = fold(row.digest, np.int64(TAG_FEATURES))

@@ -35,6 +35,7 @@ SAID = 32  # verdicts of one event: each of the 2 x 12 watched levels can say on
 IDLE_NS = 10 * SECOND_NS  # a level that was left alone so long is watched afresh when trades hit it again
 DECAY_NS = 100_000_000  # scores decay in steps of a TIMER
 MAX_DECAY_STEPS = 10_000
+NO_EVIDENCE = 1e-12  # faded to nothing
 SAID_FATE, SAID_SIDE, SAID_PRICE, SAID_PEAK, SAID_EATEN, SAID_CANCELLED = range(6)
 
 # numpy scalars: a plain int handed to a kernel is a literal type and would compile it again
@@ -208,9 +209,10 @@ def _after_eaten(state, slot, side, k, eaten, refills, ts_ns, par):  # type: ign
 
 
 @kernel
-def _touch(state, slot, side, price_ticks, after, is_beyond, ts_ns, par):  # type: ignore[no-untyped-def]
-    """The book shows `after` lots at a price. is_beyond: the level left the visible book (no one pulled it)."""
-    k = _find(state.price[slot, side], price_ticks)
+def _touch(state, slot, side, k, price_ticks, after, is_beyond, ts_ns, par):  # type: ignore[no-untyped-def]
+    """The book shows `after` lots at a price watched in place k (-1: not watched). is_beyond: the level left the
+    visible book, nobody pulled it.
+    """
     now = state.track[slot]
     if k < 0:
         if _is_wall(now, price_ticks, after, par):
@@ -405,22 +407,40 @@ def _refresh(state, slot, ts_ns, par):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _faded(evidence):  # type: ignore[no-untyped-def]
+    return evidence if evidence > NO_EVIDENCE else 0.0
+
+
+@kernel
+def _is_at_rest(now):  # type: ignore[no-untyped-def]
+    """No wall and no evidence: time alone changes nothing."""
+    total = 0.0
+    for side in range(2):
+        total += now.walls[side] + now.spoof[side] + now.absorb[side] + now.iceberg[side] + now.layer[side]
+    return total == 0.0
+
+
+@kernel
 def _decay(now, ts_ns, par):  # type: ignore[no-untyped-def]
-    """Let the evidence fade up to `ts_ns`, in whole steps of 100 ms."""
+    """Let the evidence fade up to `ts_ns`, in whole steps of 100 ms. Returns False when time alone changes nothing."""
+    rests = _is_at_rest(now)
     if now.decayed_ns == 0:
         now.decayed_ns = ts_ns
     steps = min((ts_ns - now.decayed_ns) // DECAY_NS, np.int64(MAX_DECAY_STEPS))
     if steps <= 0:
-        return
+        return not rests
     now.decayed_ns += ((ts_ns - now.decayed_ns) // DECAY_NS) * DECAY_NS
+    if rests:
+        return False
     keep = 1.0
     for _ in range(steps):
         keep *= par.spoof_keep
     for side in range(2):
-        now.spoof[side] *= keep
-        now.absorb[side] *= keep
-        now.iceberg[side] *= keep
-        now.layer[side] *= keep
+        now.spoof[side] = _faded(now.spoof[side] * keep)
+        now.absorb[side] = _faded(now.absorb[side] * keep)
+        now.iceberg[side] = _faded(now.iceberg[side] * keep)
+        now.layer[side] = _faded(now.layer[side] * keep)
+    return True
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
@@ -503,21 +523,21 @@ def walls_book(state, book, slot, levels, first, n_bids, n_asks, is_fresh, ts_ns
             count = book.count[slot, side]
             worst = sign * book.price[slot, side, count - 1] if count > 0 else np.int64(-0x7FFF_FFFF_FFFF_FFFF)
             needed = par.wall_x * now.average_lots
-            watched = now.watched[side]
+            prices = state.price[slot, side]
             for i in range(at, at + n):
                 before = book.before[i - first]
                 price, after = levels[i].price_ticks, levels[i].qty_lots
                 if before < 0 or before == after:
                     continue
                 add_level(zone, sign, price, after - before)
-                if watched > 0 or after >= needed:
-                    _touch(
-                        state, slot, np.int64(side), price, after, after == 0 and sign * price > worst, ts_ns, par
-                    )
-                    watched = now.watched[side]
+                k = _find(prices, price)
+                if k >= 0 or after >= needed:
+                    beyond = after == 0 and sign * price > worst
+                    _touch(state, slot, np.int64(side), k, price, after, beyond, ts_ns, par)
             at += n
             move_edges(state.zone, book, slot, np.int64(side), params)
-    _judge(state, slot, ts_ns, par)
+    if now.walls[0] + now.walls[1] > 0:
+        _judge(state, slot, ts_ns, par)
     _refresh(state, slot, ts_ns, par)
 
 
@@ -554,16 +574,17 @@ def walls_timer(state, book, slot, ts_ns, params):  # type: ignore[no-untyped-de
     now, par = state.track[slot], params[0]
     if par.wall_match_ns <= 0:
         return
-    _decay(now, ts_ns, par)
+    changes = _decay(now, ts_ns, par)
     second = ts_ns // SECOND_NS
     if second > now.second:
+        changes = True
         lots, levels, value = np.int64(0), np.int64(0), np.int64(0)
         if now.mid2 > 0:
             for side in range(2):
                 lots += state.zone[slot, side].lots
                 levels += book.count[slot, side]
                 value += state.zone[slot, side].bps_value
-                for k in range(WATCHED):
+                for k in range(WATCHED if now.walls[side] > 0 else 0):
                     w = state.watch[slot, side, k]
                     if w.wall != 0 and w.ended_ns == 0:
                         lots -= w.lots
@@ -573,6 +594,6 @@ def walls_timer(state, book, slot, ts_ns, params):  # type: ignore[no-untyped-de
         )
         if now.believed != 0:
             _look_over(state, book, slot, ts_ns, par)
-    if now.believed != 0:
+    if changes and now.believed != 0:
         _judge(state, slot, ts_ns, par)
         _refresh(state, slot, ts_ns, par)

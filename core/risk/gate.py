@@ -29,6 +29,8 @@ class Limits:
     skip_weekdays: tuple[int, ...]
     skip_from_hour: int
     skip_to_hour: int
+    volatility_index: float  # 0 = not known
+    volatility_index_max: float
     intent_ttl_ns: int
 
 
@@ -99,13 +101,28 @@ def unrealised_loss_pct(f: Facts) -> float:
     return PCT * -f.unrealised_e8 / max(f.balance_e8, 1)
 
 
+def weekday(f: Facts) -> int:
+    """Of the event time, UTC; Monday = 0."""
+    return (f.ts_ns // DAY_NS + EPOCH_WEEKDAY) % 7
+
+
+def hour(f: Facts) -> int:
+    """Of the event time, UTC."""
+    return f.ts_ns % DAY_NS // HOUR_NS
+
+
+def on_trading_day(f: Facts, limits: Limits) -> bool:
+    return not limits.skip_enabled or weekday(f) in limits.skip_weekdays
+
+
 def in_session(f: Facts, limits: Limits) -> bool:
-    """Inside the trading hours (UTC, event time)."""
-    if not limits.skip_enabled:
-        return True
-    weekday = (f.ts_ns // DAY_NS + EPOCH_WEEKDAY) % 7
-    hour = f.ts_ns % DAY_NS // HOUR_NS
-    return weekday in limits.skip_weekdays and limits.skip_from_hour <= hour < limits.skip_to_hour
+    """Inside the trading hours."""
+    return not limits.skip_enabled or limits.skip_from_hour <= hour(f) < limits.skip_to_hour
+
+
+def calm_world(f: Facts, limits: Limits) -> bool:
+    """The external volatility index is not over its limit (0 = not known)."""
+    return not limits.skip_enabled or not limits.volatility_index > limits.volatility_index_max
 
 
 def _flag(name: str) -> Callable[[Facts, Limits], bool]:
@@ -127,8 +144,10 @@ CHECKS: tuple[Check, ...] = (
     Check(Gate.BLACKLIST, lambda f, li: f.trading and not f.blacklisted, _none,
           "the symbol is blacklisted or not trading"),
     Check(Gate.DATA, _flag("quarantined"), _none, "the book of the symbol is not believed"),
-    Check(Gate.SKIP_HOURS, in_session, lambda f, li: (f.ts_ns % DAY_NS // HOUR_NS, li.skip_to_hour),
-          "outside the trading hours"),
+    Check(Gate.SKIP_DAY, on_trading_day, lambda f, li: (weekday(f), 0), "no trading day"),
+    Check(Gate.SKIP_HOURS, in_session, lambda f, li: (hour(f), li.skip_to_hour), "outside the trading hours"),
+    Check(Gate.SKIP_VOLATILITY, calm_world, lambda f, li: (li.volatility_index, li.volatility_index_max),
+          "the external volatility index is over its limit"),
     Check(Gate.IN_POSITION, lambda f, li: not f.in_position and not f.order_working, _none,
           "one position or entry per symbol"),
     Check(Gate.MAX_POSITIONS, lambda f, li: f.positions < li.max_positions,
@@ -163,7 +182,8 @@ def check(facts: Facts, limits: Limits) -> Verdict:
 
 def risk_off(facts: Facts, limits: Limits) -> Gate:
     """What keeps *every* symbol from entering now (for the account board): a check that needs no order."""
-    general = {Gate.KILLED, Gate.PAUSED, Gate.FEED, Gate.DEGRADED, Gate.SKIP_HOURS, Gate.MAX_POSITIONS,
+    general = {Gate.KILLED, Gate.PAUSED, Gate.FEED, Gate.DEGRADED, Gate.SKIP_DAY, Gate.SKIP_HOURS,
+               Gate.SKIP_VOLATILITY, Gate.MAX_POSITIONS,
                Gate.DAILY_LOSS, Gate.MODE}
     for row in CHECKS:
         if row.gate in general and not row.passes(facts, limits):

@@ -118,6 +118,8 @@ def policy(settings: Settings) -> Policy:
             skip_weekdays=skip.weekdays,
             skip_from_hour=skip.from_hour_utc,
             skip_to_hour=skip.to_hour_utc,
+            volatility_index=skip.volatility_index,
+            volatility_index_max=skip.volatility_index_max,
             intent_ttl_ns=INTENT_TTL_NS,
         ),
         blacklist=frozenset(settings.symbols.blacklist),

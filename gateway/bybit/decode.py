@@ -18,12 +18,12 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from core.enums import EventKind
-from core.records import CELL_BYTES, CELL_WORDS, TICKER
+from core.enums import EventKind, NewsType
+from core.records import CELL_BYTES, CELL_WORDS, NEWS, TICKER
 from core.units import NS_PER_MS, OffGrid, UnitsError, parse_fixed, parse_time_ms, parse_units
 from gateway.bybit.decode_kernels import MESSAGE_CELLS_MAX
 from gateway.bybit.field_kernels import STAT_EXP_AMOUNT, STAT_EXP_CHANGE, STAT_EXP_PRICE, STAT_EXP_RATE
-from gateway.bybit.messages import Book, Candle, Control, Envelope, Liquidation, Ticker, Trade
+from gateway.bybit.messages import Book, Candle, Control, Envelope, Liquidation, News, Ticker, Trade
 from gateway.bybit.symbol_index import SymbolGrid, SymbolIndex
 from gateway.bybit.topics import Topic, TopicKind, parse_topic
 
@@ -76,6 +76,9 @@ _trades = msgspec.json.Decoder(list[Trade])
 _liquidations = msgspec.json.Decoder(list[Liquidation])
 _candles = msgspec.json.Decoder(list[Candle])
 _ticker = msgspec.json.Decoder(Ticker)
+_news = msgspec.json.Decoder(News)
+_NEWS_TYPES = {kind.name: int(kind) for kind in NewsType}
+_TEXT_BYTES = NEWS.dtype["text"].itemsize
 
 
 class _Event(NamedTuple):
@@ -257,10 +260,21 @@ def _read_ticker(envelope: Envelope, data: msgspec.Raw, topic: Topic, grid: Symb
     return _Event(EventKind.TICKER, words, 1, xseq=found.get("cs", 0))
 
 
+def _read_news(_envelope: Envelope, data: msgspec.Raw, _topic: Topic, _grid: SymbolGrid) -> _Event:
+    item = _news.decode(data)
+    kind = _NEWS_TYPES.get(item.type)
+    if kind is None:
+        raise FrameError(f"news of type {item.type!r}")
+    text = item.text.encode()[:_TEXT_BYTES].decode("utf-8", "ignore").encode().ljust(_TEXT_BYTES, b"\0")
+    words = [kind, item.impact_e2, item.happened_ns, item.half_life_ns, item.ttl_ns, *struct.unpack("<3q", text)]
+    return _Event(EventKind.NEWS, words, 1, u=kind, xseq=item.impact_e2)
+
+
 _READERS = {
     TopicKind.BOOK: _read_book,
     TopicKind.TRADES: _read_trades,
     TopicKind.LIQUIDATION: _read_liquidations,
     TopicKind.KLINE: _read_candles,
     TopicKind.TICKER: _read_ticker,
+    TopicKind.NEWS: _read_news,
 }

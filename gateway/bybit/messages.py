@@ -121,3 +121,14 @@ class Control(Struct, gc=False, rename={"ret_code": "retCode", "trade_msg": "ret
     @property
     def text(self) -> str:
         return self.ret_msg or self.trade_msg or ""
+
+
+class News(Struct, gc=False):
+    """scalper.news.*: an item about the symbol of the topic, as gateway/news.py writes it."""
+
+    type: str
+    impact_e2: Annotated[int, Meta(ge=0, le=10_000)]
+    happened_ns: Sequence
+    half_life_ns: Sequence
+    ttl_ns: Sequence
+    text: str = ""

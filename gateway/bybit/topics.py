@@ -24,6 +24,7 @@ class TopicKind(IntEnum):
     TICKER = EventKind.TICKER
     KLINE = EventKind.KLINE
     LIQUIDATION = EventKind.LIQUIDATION
+    NEWS = EventKind.NEWS  # our own frames (gateway/news.py), never an exchange's
     IGNORED = 100
 
 
@@ -44,6 +45,7 @@ _PLAIN = {
     "tickers": TopicKind.TICKER,
     "allLiquidation": TopicKind.LIQUIDATION,
 }
+_NEWS_PREFIX = "scalper.news."
 _IGNORED_PREFIXES = ("orderbook.rpi.", "orderbook.full.", "priceLimit.", "insurance.", "adlAlert.")
 _IGNORED_FAMILIES = frozenset(
     ("system.status", "order", "execution", "position", "wallet", "greeks", "dcp.future")
@@ -62,9 +64,16 @@ def parse_topic(text: str) -> Topic:
     kind = _PLAIN.get(family)
     if kind is not None:
         return Topic(kind, symbol) if dot and symbol and "." not in symbol else _UNKNOWN
+    if text.startswith(_NEWS_PREFIX):
+        name = text[len(_NEWS_PREFIX) :]
+        return Topic(TopicKind.NEWS, name) if name and "." not in name else _UNKNOWN
     if text in _IGNORED_FAMILIES or text.startswith(_IGNORED_PREFIXES):
         return _IGNORED
     return _UNKNOWN
+
+
+def news_topic(symbol: str) -> str:
+    return _NEWS_PREFIX + symbol
 
 
 def orderbook(depth: int, symbol: str) -> str:

@@ -187,6 +187,29 @@ def parse_turnover(answer: Mapping[str, Any]) -> dict[str, float]:
     return turnover
 
 
+def parse_tiers(answer: Mapping[str, Any]) -> dict[str, int]:
+    """Maintenance margin rate (1e-8) of the lowest risk tier by symbol, from a risk-limit answer; malformed rows are left
+    out. Raises UniverseError.
+
+    Rate = maintenance / initial margin / largest leverage: the two margins come in percent or as fractions, and their
+    quotient is the same either way.
+    """
+    tiers = {}
+    for item in answer_list(answer):
+        try:
+            if int(item["isLowestRisk"]) != 1 or not isinstance(item["symbol"], str):
+                continue
+            (part, part_digits), (whole, whole_digits), (most, most_digits) = (
+                parse_decimal(item[name]) for name in ("maintenanceMargin", "initialMargin", "maxLeverage")
+            )
+            rate_e8 = 10**8 * part * 10 ** (whole_digits + most_digits) // (whole * most * 10**part_digits)
+        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            continue
+        if 0 < rate_e8 < 10**8:
+            tiers[item["symbol"]] = rate_e8
+    return tiers
+
+
 @dataclass(frozen=True)
 class Selector:
     """Which symbols a run wants: all, the busiest `count`, or `names`."""
@@ -367,6 +390,16 @@ class Universe:
         if override is not None and override.category is not None:
             return int(Category[override.category])
         return int(Category.PRIME if name in self.symbols.prime else category)
+
+    def take_tiers(self, tiers: Mapping[str, int]) -> list[int]:
+        """Maintenance margin rates (parse_tiers) into the records; the ids whose record changed, ascending."""
+        changed = []
+        for name, rate_e8 in tiers.items():
+            symbol = self.ids.get(name)
+            if symbol is not None and self.records[symbol]["maintenance_e8"] != rate_e8:
+                self.records[symbol]["maintenance_e8"] = rate_e8
+                changed.append(symbol)
+        return sorted(changed)
 
     def _fill(self, symbol: int, instrument: Instrument) -> None:
         """The part of the record that the exchange decides."""

@@ -27,6 +27,9 @@ REST_TICKER_FIELDS = (
 )
 
 
+RISK_SYMBOLS = 15  # of a page of risk limits
+
+
 class ApiError(Exception):
     """A business refusal: HTTP 200 with this retCode and retMsg."""
 
@@ -71,6 +74,25 @@ def instruments_info(rows: list[dict[str, Any]], params: Params) -> dict[str, An
     return {"category": "linear", "list": page, "nextPageCursor": cursor}
 
 
+def risk_limit(rows: list[dict[str, Any]], params: Params) -> dict[str, Any]:
+    """Two tiers per symbol, fifteen symbols a page: initial margin 1 / leverage, maintenance half of it."""
+    check_category(params)
+    chosen = sorted(rows, key=lambda row: row["symbol"])
+    first = cursor_position(params.get("cursor") or "")
+    page = chosen[first:first + RISK_SYMBOLS]
+    items = []
+    for row in page:
+        leverage = float(row["leverageFilter"]["maxLeverage"])
+        for tier in (1, 2):
+            items.append({
+                "id": tier, "symbol": row["symbol"], "riskLimitValue": str(200_000 * tier),
+                "maintenanceMargin": f"{50 * tier / leverage:g}", "initialMargin": f"{100 * tier / leverage:g}",
+                "isLowestRisk": int(tier == 1), "maxLeverage": f"{leverage / tier:.2f}", "mmDeduction": "",
+            })  # fmt: skip
+    end = first + len(page)
+    return {"category": "linear", "list": items, "nextPageCursor": f"page_token%3D{end}%26" if end < len(chosen) else ""}
+
+
 def cursor_position(cursor: str) -> int:
     """Position in a cursor, whether the client sent it back decoded or encoded once more."""
     text = cursor.replace("%3D", "=").replace("%26", "&")
@@ -100,6 +122,9 @@ class MarketAnswers:
 
     def instruments(self, params: Params) -> dict[str, Any]:
         return instruments_info([instrument.answer for instrument in self._x.instruments], params)
+
+    def risk_limit(self, params: Params) -> dict[str, Any]:
+        return risk_limit([instrument.answer for instrument in self._x.instruments], params)
 
     def orderbook(self, params: Params) -> dict[str, Any]:
         """The best `limit` levels of the 1000-level stream: what it last pushed, or the book now if nobody listens."""

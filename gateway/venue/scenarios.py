@@ -56,6 +56,7 @@ DEMO = Timeline(
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     "pump": {"size_pct": 6.0, "prepump_s": 2.5, "pump_s": 7.0, "blowoff_s": 2.5, "dump_s": 6.0, "give_back": 0.65},
+    "dump": {"size_pct": -5.0, "dump_s": 5.0, "calm_s": 3.0, "bounce": 0.2},
     "spoof": {"side": "bid", "distance_bps": 8.0, "size": 25.0, "times": 3, "wait_s": 4.0},
     "absorbed_wall": {"side": "ask", "distance_bps": 5.0, "size": 40.0, "timeout_s": 15.0},
     "layered_wall": {"side": "bid", "distance_bps": 8.0, "size": 25.0, "times": 5, "wait_s": 1.0, "step_bps": 1.5},
@@ -119,7 +120,7 @@ class ScenarioEngine:
         self._running: list[Script] = []
         self._turn = 0  # how many "auto" symbols have been given out
         self._makers: dict[str, Callable[[Any, dict[str, Any], int, str], Script]] = {
-            "pump": self._pump, "spoof": self._spoof, "absorbed_wall": self._absorbed_wall,
+            "pump": self._pump, "dump": self._dump, "spoof": self._spoof, "absorbed_wall": self._absorbed_wall,
             "layered_wall": self._layered_wall, "iceberg": self._iceberg,
             "news_listing": self._news_listing, "btc_shock": self._btc_shock,
         }
@@ -193,6 +194,24 @@ class ScenarioEngine:
         self._calm(row)
         happening.end_ms = now_ms
         happening.details["end_ticks"] = int(s.last_ticks)
+
+    def _dump(self, row: int, p: dict[str, Any], now_ms: int, symbol: str) -> Script:
+        """A sudden fall out of nothing, heavy selling into a thin book; a small part comes back."""
+        s = self._x.market.symbols[row]
+        happening = self._truth.begin("dump", symbol, now_ms, size_pct=p["size_pct"], start_ticks=int(s.last_ticks))
+        fall = math.log(1 + p["size_pct"] / 100)
+        phases = (
+            ("DUMP", p["dump_s"], fall, 1.0, 14.0, 0.5, 3.0),
+            ("BOUNCE", p["calm_s"], -p["bounce"] * fall, 4.0, 2.0, 0.8, 1.5),
+        )
+        for name, seconds, move, buys, sells, depth, churn in phases:
+            happening.phase(name, now_ms, ticks=int(s.last_ticks))
+            s.drift, s.buy_boost, s.sell_boost, s.depth_factor, s.churn = move / seconds, buys, sells, depth, churn
+            end_ms = now_ms + int(seconds * 1000)
+            while now_ms < end_ms:
+                now_ms = yield
+        self._calm(row)
+        happening.end_ms = now_ms
 
     def _spoof(self, row: int, p: dict[str, Any], now_ms: int, symbol: str) -> Script:
         """A big order near the touch that is pulled whenever the price comes close, several times."""

@@ -27,6 +27,7 @@ class SyntheticFeed:
         market = MarketAnswers(self.exchange)
         return {
             "instruments-info": market.instruments, "orderbook": market.orderbook, "tickers": market.tickers,
+            "risk-limit": market.risk_limit,
             "kline": market.kline, "recent-trade": market.recent_trade,
         }
 

@@ -18,7 +18,14 @@ from gateway.venue.errors import VenueError
 from gateway.venue.hub import Hub
 from gateway.venue.instruments import Instrument, instrument_of, load_answer, tape_instrument
 from gateway.venue.rest import Answer
-from gateway.venue.rest_answers import REST_TICKER_FIELDS, ApiError, check_category, instruments_info, number
+from gateway.venue.rest_answers import (
+    REST_TICKER_FIELDS,
+    ApiError,
+    check_category,
+    instruments_info,
+    number,
+    risk_limit,
+)
 from gateway.venue.session import ws_frame
 from gateway.venue.streams import parse_topic
 from gateway.venue.tape_state import TapeState
@@ -158,7 +165,8 @@ class TapeFeed:
     def answers(self) -> Mapping[str, Answer]:
         rows = [instrument.answer for instrument in self.instruments]
         return {
-            "instruments-info": lambda params: instruments_info(rows, params), "orderbook": self._orderbook,
+            "instruments-info": lambda params: instruments_info(rows, params),
+            "risk-limit": lambda params: risk_limit(rows, params), "orderbook": self._orderbook,
             "tickers": self._tickers, "kline": self._kline, "recent-trade": self._recent_trade,
         }
 

@@ -102,3 +102,15 @@ def test_kill_of_others_is_shown_and_cleared(admin: AdminServer, browser: Browse
     assert admin.views.snapshot().control["kill_sources"] == ["guardian"]
     browser.post("/api/admin/kill/clear", {"confirm": "CLEAR KILL SIM", "reason": "looked at it", "adopt": True})
     assert not admin.plant.control.bits() & ControlBits.KILL
+
+
+def test_news_are_noted_for_the_gateway(admin: AdminServer, browser: Browser) -> None:
+    sent = {"symbol": "BTCUSDT", "type": "HACK", "impact": 80, "ttl_s": 60, "text": "bridge"}
+    answer = browser.post("/api/news", sent).json["result"]
+    assert answer == {"symbol": "BTCUSDT", "type": "HACK", "warnings": []}
+    line = json.loads(admin.paths.news_file.read_text())
+    assert line.pop("time_ns") > 0 and line == sent
+    assert '"evt":"admin.news"' in admin.paths.audit_file.read_text()
+    for bad in ({"symbol": "BTCUSDT", "type": "RUMOUR"}, {"symbol": "x", "type": "HACK"}, sent | {"price": 1}):
+        assert browser.post("/api/news", bad).status_code == 400
+    assert len(admin.paths.news_file.read_text().splitlines()) == 1

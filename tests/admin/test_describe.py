@@ -56,14 +56,10 @@ def record(kind: int, text: bytes = b"", **fields: float) -> np.ndarray:
         (record(LogKind.FILL, b"BUY 0.001 @ 101234.5"), "BUY 0.001 @ 101234.5"),
         (record(LogKind.LISTING, b"BTCUSDT", a=1), "listed · BTCUSDT"),
         (
-            record(LogKind.SIGNAL, a=1, b=2001, c=1990, d=2020, e=7150, f=SignalPhase.EXECUTING),
-            "executing · long @ 1000.5 · stop 995.0 · target 1010.0 · score 72",
+            record(LogKind.SIGNAL, a=1, b=2001, c=1990, d=2020, e=7150, f=1, x=1),
+            "EXECUTING · long · score 72 @ 1000.5 · stop 995.0 · target 1010.0 · attempt 1",
         ),
-        (record(LogKind.SIGNAL, a=-1, e=6600), "ready · short · score 66"),
-        (
-            record(LogKind.SIGNAL, a=-1, e=6600, f=SignalPhase.FAILED, y=float(Gate.MAX_POSITIONS)),
-            "failed: max positions · short · score 66",
-        ),
+        (record(LogKind.SIGNAL, a=-1, e=6600), "ENTRY READY · short · score 66"),
         (
             record(LogKind.SPOOF, a=WallFate.SPOOFING, b=1, c=2001, d=9000, f=9000, x=12.44, y=3.21),
             "bid wall spoofing @ 1000.5 · 12.4× average · stood 3.2 s · 9.000 shown, 0.000 eaten, 9.000 cancelled",

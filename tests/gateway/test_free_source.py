@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,12 +15,14 @@ import pytest
 from picows import WSMsgType
 
 from config.load import ConfigError
+from config.news_file import NewsItem, append_news
 from config.schema import Degraded, Feed, Safety, Settings, Symbols
 from core.enums import ControlBits, DataReason, DataState, EventKind, FeedState
 from core.records import CELL_WORDS, EVENT
 from gateway.backpressure import ShedLevel, Verdict
 from gateway.bybit.universe import Instrument
 from gateway.free_source import FreeSource
+from gateway.news import NewsFile
 from gateway.rest import RestError
 from shm.agent import Beat, StopFlag
 from shm.topology import SLOT_RECORDER, SLOT_SHARD, Plant, RunSpec
@@ -47,6 +50,7 @@ class FakeRest:
     def __init__(self, names: list[str]) -> None:
         self.list = [instrument(name) for name in names]
         self.failures = 0
+        self.rates_e8: dict[str, int] | None = {}
 
     def instruments(self) -> tuple[list[Instrument], list[str]]:
         self.calls += 1
@@ -57,6 +61,11 @@ class FakeRest:
 
     def turnover(self) -> dict[str, float]:
         return {}
+
+    def tiers(self, cursor: str) -> tuple[dict[str, int], str]:
+        if self.rates_e8 is None:
+            raise RestError("no such path")
+        return (self.rates_e8, "next") if not cursor else ({}, "")
 
 
 class Rig:
@@ -393,6 +402,27 @@ def test_control_bits_and_configuration_become_events() -> None:
     serve(test, reload=reload)
 
 
+def test_symbol_profiles_become_events_at_a_reload(tmp_path: Path) -> None:
+    async def test(rig: Rig) -> None:
+        control, service, path = rig.plant.control, rig.source.service, tmp_path / "profiles.json"
+        service._profiles_file = path
+        await rig.ok(0)
+        assert rig.count(EventKind.PROFILE, 0) == 0
+        path.write_text('{"symbols": {"AUSDT": {"size": 0.5}, "NOTLISTED": {"size": 0.5}}}')
+        control.request_config("cli")
+        await until(lambda: control.get("config_version") == 2 and rig.count(EventKind.PROFILE, 0) == 1)
+        path.write_text("not json")
+        control.request_config("admin")
+        await until(lambda: any(b"profiles.json" in bytes(r["text"]) for r in rig.plant.log_readers(2)["gateway"].read()))
+        assert control.get("config_version") == 2 and service.profiles["AUSDT"].size == 0.5
+        path.unlink()
+        control.request_config("cli")
+        await until(lambda: rig.count(EventKind.PROFILE, 0) == 2)
+        assert service.profiles == {} and rig.count(EventKind.PROFILE, 1) == 0
+
+    serve(test)
+
+
 def test_shedding_breaks_wild_symbols_counts_and_recovers_them() -> None:
     async def test(rig: Rig) -> None:
         await rig.ok(0)
@@ -421,5 +451,37 @@ def test_shards_get_the_snapshots_they_ask_for() -> None:
         rig.plant.request_resync(0)
         await until(lambda: rig.states(0)[-1] == (DataState.OK, DataReason.SNAPSHOT) and len(rig.states(0)) == 3)
         assert rig.states(0)[1][0] == DataState.BROKEN and rig.venue.asked("unsubscribe", A) == 1
+
+    serve(test)
+
+
+def test_risk_tiers_come_one_page_per_refresh_and_reach_the_shards() -> None:
+    async def test(rig: Rig) -> None:
+        await rig.ok(0)
+        rig.rest.rates_e8 = {"BUSDT": 500_000, "XUSDT": 1}
+        await rig.source._refresh()
+        rig.source.service.publisher.publish()
+        await until(lambda: [e.symbol for e in rig.events() if e.kind is EventKind.LISTING][2:] == [1])
+        assert rig.plant.symbols().read(1)["maintenance_e8"][0] == 500_000
+        assert rig.source._tier_cursor == "next"
+        rig.rest.rates_e8 = None
+        for _ in range(3):
+            await rig.source._refresh()
+        assert rig.source._tier_cursor == "" and rig.source._tiers_refused
+
+    serve(test)
+
+
+def test_news_join_the_one_order_and_the_raw_journal(tmp_path: Path) -> None:
+    path = tmp_path / "news.jsonl"
+
+    async def test(rig: Rig) -> None:
+        await rig.ok(0)
+        rig.source._news = [NewsFile(path)]
+        append_news(path, NewsItem("BUSDT", "HACK", 90.0))
+        append_news(path, NewsItem("NOUSDT", "HACK"))
+        rig.source._take_news()
+        await until(lambda: [e.symbol for e in rig.events() if e.kind is EventKind.NEWS] == [1])
+        assert any(frame.startswith(b'{"topic": "scalper.news.BUSDT"') for frame in rig.raw_frames())
 
     serve(test)

@@ -95,3 +95,25 @@ def test_nobody_there_is_a_rest_error(exchange: Exchange) -> None:
         port = closed.server_address[1]
     with pytest.raises(RestError, match="instruments-info"):
         PublicRest(f"http://127.0.0.1:{port}", timeout_s=2.0).instruments()
+
+
+RISK = "/v5/market/risk-limit?category=linear"
+
+
+def tier(symbol: str, maintenance: str, initial: str, leverage: str, lowest: int = 1) -> dict[str, Any]:
+    return {"id": 1, "symbol": symbol, "maintenanceMargin": maintenance, "initialMargin": initial, "maxLeverage": leverage,
+            "isLowestRisk": lowest}  # fmt: skip
+
+
+def test_tiers_page_by_page_in_percent_and_as_fractions(exchange: Exchange) -> None:
+    cursor = "page_token%3D15%26"
+    bad = [tier("CUSDT", "x", "1", "10"), tier("DUSDT", "1", "0", "10"), {"symbol": "EUSDT"}]
+    exchange.answers = {
+        RISK: answer(page(tier("AUSDT", "0.5", "1", "100.00"), tier("AUSDT", "1", "2", "50", 0), *bad, cursor=cursor)),
+        f"{RISK}&cursor={cursor}": answer(page(tier("BUSDT", "0.02", "0.04", "25.00"), cursor="")),
+    }
+    client = rest(exchange)
+    assert client.tiers("") == ({"AUSDT": 500_000}, cursor)
+    assert client.tiers(cursor) == ({"BUSDT": 2_000_000}, "")
+    with pytest.raises(RestError, match="404"):
+        client.tiers("gone")

@@ -20,7 +20,7 @@ from tests.reference.regime import NaivePump
 from tests.reference.score import NaiveScore
 from tests.reference.state import move
 from tests.reference.tape import Trade
-from tests.reference.wall_plug import KernelWalls
+from tests.reference.walls import NaiveWalls
 from tests.reference.zone import NaiveZone
 
 GOOD = (Regime.NORMAL, Regime.COOLDOWN_DONE)
@@ -36,7 +36,7 @@ class NaiveSymbol:
         self.features = NaiveFeatures(s["tick_size"], s["lot_size"], now)
         self.features.warmup_ns = self.p["warmup_ns"]
         self.moves = NaiveMoves(self.features, s, self.p)
-        self.walls = KernelWalls(s, self.p, 64)
+        self.walls = NaiveWalls(self.p, s["tick_size"], s["lot_size"])
         self.score = NaiveScore(self.p)
         self.pump = NaivePump(self.p)
         e8 = 10**8
@@ -63,22 +63,21 @@ class NaiveSymbol:
 
     # market data
     def take_book(self, ts: int, bids: list, asks: list, snapshot: bool) -> bool:
+        prior = (dict(self.book.sides[0]), dict(self.book.sides[1]))
         if snapshot:
-            self.book.snapshot(bids, asks)
-            self.walls.apply(bids, asks, True)
+            code = self.book.snapshot(bids, asks)
             self.data, self.crossed_ns = DataState.OK, None
         elif self.data in (DataState.WARMUP, DataState.BROKEN):
             return False
         else:
-            self.book.delta(bids, asks)
-            self.walls.apply(bids, asks, False)
+            code = self.book.delta(bids, asks)
             self.data = DataState.OK
         self.check_crossed(ts)
         if self.data is DataState.BROKEN:
             return False
         self.features.on_book(ts, self.book, snapshot)
         self.moves.at(ts)
-        self.walls.on_book(ts, len(bids), len(asks), snapshot)
+        self.walls.on_book(ts, self.book, prior, (bids, asks), code, snapshot)
         return True
 
     def check_crossed(self, ts: int) -> None:
@@ -90,12 +89,12 @@ class NaiveSymbol:
         if ts - self.crossed_ns >= self.p["crossed_ns"]:
             self.data, self.crossed_ns = DataState.BROKEN, None
             self.features.on_broken()
-            self.walls.broken()
+            self.walls.on_broken()
             self.score.reset()
 
     # decisions
     def decide(self, ts: int, seq: int, out: list[dict]) -> None:
-        f = self.features.features() | self.moves.values() | self.walls.values()
+        f = self.features.features() | self.moves.values() | self.walls.values
         mid, c = f["mid"], self.s["category"]
         warm = f["warm"] == 1.0 and mid > 0 and f["atr_1s_bps"] >= 0
         self.pump.take(ts, f, f["thinning"], f["spoof"])
@@ -400,7 +399,7 @@ class NaiveEngine:
                 symbol.moves.at(ts)
                 if symbol.crossed_ns is not None:
                     symbol.check_crossed(ts)
-                symbol.walls.at(ts)
+                symbol.walls.on_timer(ts)
             symbol.decide(ts, seq, mine)
             symbol.match(ts, seq, [], False, mine)
             if is_timer:

@@ -17,12 +17,13 @@ from core.enums import (
     GlobalRegime,
     LogKind,
     MessageKind,
+    NewsType,
     OrderRole,
     Regime,
     ReportKind,
     State,
 )
-from core.records import GLOBAL
+from core.records import GLOBAL, NEWS
 from tests.core.engine.rig import Rig, accept, close_report, closed, enter, in_position
 from tests.core.engine.streams import symbol_record
 
@@ -252,3 +253,32 @@ def test_marks_come_once_a_second() -> None:
         rig.stream.timer()
     rig.go()
     assert len(rig.sent(MessageKind.MARK)) == 4
+
+
+def news_row(kind: NewsType, impact: float, half_life_s: int = 10, ttl_s: int = 60) -> np.ndarray:
+    row = np.zeros(1, NEWS.dtype)
+    row["type"], row["impact_e2"] = int(kind), round(impact * 100)
+    row["half_life_ns"], row["ttl_ns"] = half_life_s * S, ttl_s * S
+    return row
+
+
+def test_news_turns_the_regime_and_decays() -> None:
+    rig = Rig()
+    rig.warm()
+    rig.stream.event(EventKind.NEWS, 5, payload=news_row(NewsType.HACK, 80.0))
+    rig.go()
+    assert rig.trade["regime"] == Regime.NEWS_DRIVEN and rig.trade["gate"] == Gate.REGIME
+    assert rig.state.moves.row[0].news_type == NewsType.HACK
+    line = next(row for row in rig.rows if row["kind"] == LogKind.NEWS)
+    assert (line["a"], line["b"], line["x"], line["y"]) == (NewsType.HACK, 1, 80.0, 10.0)
+    rig.stream.event(EventKind.NEWS, 5, payload=news_row(NewsType.OTHER, 10.0))
+    for second in range(1, 21):
+        rig.stream.now_ns += S
+        rig.stream.timer()
+        rig.go()
+        assert rig.trade["regime"] == Regime.NEWS_DRIVEN, second
+    rig.stream.now_ns += S
+    rig.stream.timer()
+    rig.go()
+    assert rig.trade["regime"] == Regime.NORMAL, "under 20 after two half-lives"
+    assert [row["b"] for row in rig.rows if row["kind"] == LogKind.NEWS] == [1, 0]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from config.schema import Profile
 from core.engine import engine, state
 from core.engine.engine import (
     MIN_ROWS,
@@ -26,11 +27,13 @@ from core.enums import (
     ControlBits,
     EventKind,
     Gate,
+    GlobalRegime,
     MessageKind,
     ReportKind,
     State,
 )
-from core.records import LOG, MESSAGE
+from core.params import profile_row
+from core.records import GLOBAL, LOG, MESSAGE
 from tests.core.engine.plant import Plant
 from tests.core.engine.rig import Rig, accept
 from tests.core.engine.streams import Market, Stream
@@ -40,10 +43,25 @@ S = 1_000_000_000
 
 
 # --- invariances -----------------------------------------------------------------------------------------------------
+def say_global(stream: Stream, regime: GlobalRegime) -> None:
+    row = np.zeros(1, GLOBAL.dtype)
+    row["regime"] = regime
+    stream.event(EventKind.GLOBAL, payload=row)
+
+
 @pytest.fixture(scope="module")
 def market() -> Stream:
-    stream = Market(6, 7, max_hold_ns=10 * S, cooldown_ns=5 * S, stop_min_bps=1.0, stop_max_bps=3.0, fee_buffer=-1.0,
-                    target_r=1.0).run(60, 120)  # fmt: skip
+    """A minute of six symbols, with changes of the global regime and of a symbol profile in it."""
+    source = Market(6, 7, max_hold_ns=10 * S, cooldown_ns=5 * S, rest_ns=3 * S, stop_min_bps=1.0, stop_max_bps=3.0,
+                    fee_buffer=-1.0, target_r=1.0)  # fmt: skip
+    source.run(25, 120)
+    say_global(source.stream, GlobalRegime.GLOBAL_RISK_OFF)
+    source.run(3, 120)
+    say_global(source.stream, GlobalRegime.GLOBAL_PANIC)
+    source.run(2, 120)
+    say_global(source.stream, GlobalRegime.GLOBAL_NORMAL)
+    source.stream.event(EventKind.PROFILE, 2, profile_row(Profile(raise_points=4.0, size=0.5), 1))
+    stream = source.run(30, 120)
     stream.end()
     return stream
 
@@ -60,7 +78,7 @@ def reference_outcome(market: Stream) -> tuple[Any, ...]:
     return result
 
 
-@pytest.mark.parametrize(("shards", "batch", "seed"), [(1, 1, 0), (1, 13, 1), (2, 50, 2), (2, 3, 3), (4, 29, 4), (4, 500, 5)])
+@pytest.mark.parametrize(("shards", "batch", "seed"), [(1, 1, 0), (1, 13, 1), (2, 50, 2), (2, 3, 3), (4, 29, 4), (8, 61, 5)])
 def test_neither_batches_nor_shards_nor_reruns_matter(
     market: Stream, reference_outcome: tuple[Any, ...], shards: int, batch: int, seed: int
 ) -> None:

@@ -95,7 +95,7 @@ class MarketRun:
     def feature(self, symbol: str, name: str) -> float:
         """A feature now, from whichever table has it."""
         slot = self.slot_of[symbol]
-        tables = (self.state.features.row, self.state.walls.row)
+        tables = (self.state.features.row, self.state.walls.row, self.state.moves.row)
         assert len(tables) == len(TABLES)
         return float(next(t for t in tables if name in (t.dtype.names or ()))[slot][name])
 

@@ -16,7 +16,8 @@ MONDAY_10H = 4 * 86_400 * 10**9 + 10 * 3_600 * 10**9  # 1970-01-05 10:00 UTC
 
 LIMITS = Limits(
     max_positions=3, min_balance_e8=100 * E8, daily_loss_pct=3.0, max_heat_pct=5.0, max_unrealised_loss_pct=3.0,
-    skip_enabled=True, skip_weekdays=(0, 1, 2, 3, 4), skip_from_hour=9, skip_to_hour=18, intent_ttl_ns=2 * 10**9,
+    skip_enabled=True, skip_weekdays=(0, 1, 2, 3, 4), skip_from_hour=9, skip_to_hour=18, volatility_index=20.0,
+    volatility_index_max=30.0, intent_ttl_ns=2 * 10**9,
 )
 GOOD = Facts(
     ts_ns=MONDAY_10H, age_ns=0, killed=False, paused=False, degraded=False, feed_down=False, mode_allows=True,
@@ -37,7 +38,7 @@ BREAKS: list[tuple[dict, Gate]] = [
     ({"quarantined": True}, Gate.DATA),
     ({"ts_ns": MONDAY_10H + 8 * 3_600 * 10**9}, Gate.SKIP_HOURS),
     ({"ts_ns": MONDAY_10H - 2 * 3_600 * 10**9}, Gate.SKIP_HOURS),
-    ({"ts_ns": MONDAY_10H + 5 * 86_400 * 10**9}, Gate.SKIP_HOURS),
+    ({"ts_ns": MONDAY_10H + 5 * 86_400 * 10**9}, Gate.SKIP_DAY),
     ({"in_position": True}, Gate.IN_POSITION),
     ({"order_working": True}, Gate.IN_POSITION),
     ({"positions": 3}, Gate.MAX_POSITIONS),
@@ -67,6 +68,8 @@ def test_each_row_refuses_alone(change, gate):
 
 def test_every_check_is_covered():
     for number, row in enumerate(CHECKS):
+        if row.gate == Gate.SKIP_VOLATILITY:  # depends on the settings alone
+            continue
         fails = [change for change, _ in BREAKS if not row.passes(replace(GOOD, **change), LIMITS)]
         assert fails, f"check {number} ({row.sentence}) never fails in this table"
         assert row.passes(GOOD, LIMITS)
@@ -101,3 +104,10 @@ def test_limits_hold_whatever_the_numbers(balance, equity, risk):
 ])
 def test_risk_off_tells_what_concerns_every_symbol(change, gate):
     assert risk_off(replace(GOOD, **change), LIMITS) == gate
+
+
+def test_a_volatility_index_over_its_limit_stops_entries():
+    wild = replace(LIMITS, volatility_index=30.5)
+    assert check(GOOD, wild) == (Gate.SKIP_VOLATILITY, 30.5, 30.0) and risk_off(GOOD, wild) == Gate.SKIP_VOLATILITY
+    assert check(GOOD, replace(wild, skip_enabled=False)).allowed
+    assert check(GOOD, replace(wild, volatility_index=0.0)).allowed  # not known

@@ -241,3 +241,12 @@ def test_ids_never_move_and_active_symbols_are_those_of_the_last_answer(answers:
         assert all(subject.ids[name] == number for name, number in ids.items())
         ids = dict(subject.ids)
         assert subject.records["id"][: subject.count].tolist() == list(range(subject.count))
+
+
+def test_tiers_go_into_the_records_and_stay_over_a_refresh() -> None:
+    here = universe(shards=1)
+    instruments = [instrument("AUSDT"), instrument("BUSDT")]
+    here.start(instruments, {}, 1)
+    assert here.take_tiers({"BUSDT": 500_000, "NOUSDT": 1}) == [1] and here.take_tiers({"BUSDT": 500_000}) == []
+    here.refresh(instruments, 2)
+    assert here.records["maintenance_e8"][:2].tolist() == [0, 500_000]
