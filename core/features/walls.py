@@ -339,19 +339,18 @@ def _side_strength(state, slot, side, ts_ns, par):  # type: ignore[no-untyped-de
     """(score 0..100, place of the strongest wall or -1) of a side: see WALLS.md."""
     now = state.track[slot]
     doubt, strongest, most = 1.0, -1, -1.0
-    if now.walls[side] > 0:
-        trust = 1.0 / (1.0 + now.spoof[side])
-        for k in range(WATCHED):
-            w = state.watch[slot, side, k]
-            if w.wall == 0 or w.ended_ns != 0:
-                continue
-            size = min(np.float64(w.lots) / now.average_lots / par.wall_full_x, 1.0)
-            near = par.wall_near_bps / (par.wall_near_bps + _distance_bps(now, state.price[slot, side, k]))
-            age_s = max(ts_ns - w.since_ns, 0) / 1e9
-            strength = size * near * (age_s / (age_s + par.wall_age_s))
-            doubt *= 1.0 - trust * strength
-            if strength > most:
-                strongest, most = k, strength
+    trust = 1.0 / (1.0 + now.spoof[side])
+    for k in range(WATCHED):
+        w = state.watch[slot, side, k]
+        if w.wall == 0 or w.ended_ns != 0:
+            continue
+        size = min(np.float64(w.lots) / now.average_lots / par.wall_full_x, 1.0)
+        near = par.wall_near_bps / (par.wall_near_bps + _distance_bps(now, state.price[slot, side, k]))
+        age_s = max(ts_ns - w.since_ns, 0) / 1e9
+        strength = size * near * (age_s / (age_s + par.wall_age_s))
+        doubt *= 1.0 - trust * strength
+        if strength > most:
+            strongest, most = k, strength
     return 100.0 * (1.0 - doubt), strongest
 
 
@@ -375,10 +374,21 @@ def _forget_walls(out):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _no_walls(out):  # type: ignore[no-untyped-def]
+    """A book without walls: no distance, size 0."""
+    out.wall_bid_bps = math.nan
+    out.wall_bid_x = 0.0
+    out.wall_bid_age_s = 0.0
+    out.wall_ask_bps = math.nan
+    out.wall_ask_x = 0.0
+    out.wall_ask_age_s = 0.0
+    out.wall_support = 0.0
+    out.wall_resistance = 0.0
+
+
+@kernel
 def _wall_of(state, slot, side, k, ts_ns):  # type: ignore[no-untyped-def]
-    """(distance bps, size in average levels, age s) of a wall; of none (nan, 0, 0)."""
-    if k < 0:
-        return math.nan, 0.0, 0.0
+    """(distance bps, size in average levels, age s) of a wall."""
     now, w = state.track[slot], state.watch[slot, side, k]
     size = np.float64(w.lots) / now.average_lots
     return _distance_bps(now, state.price[slot, side, k]), size, max(ts_ns - w.since_ns, 0) / 1e9
@@ -392,10 +402,15 @@ def _refresh(state, slot, ts_ns, par):  # type: ignore[no-untyped-def]
     if now.mid2 == 0 or not now.average_lots > 0.0:
         _forget_walls(out)
         return
-    out.wall_support, bid = _side_strength(state, slot, BIDS, ts_ns, par)
-    out.wall_resistance, ask = _side_strength(state, slot, ASKS, ts_ns, par)
-    out.wall_bid_bps, out.wall_bid_x, out.wall_bid_age_s = _wall_of(state, slot, BIDS, bid, ts_ns)
-    out.wall_ask_bps, out.wall_ask_x, out.wall_ask_age_s = _wall_of(state, slot, ASKS, ask, ts_ns)
+    _no_walls(out)
+    if now.walls[BIDS] > 0:
+        out.wall_support, k = _side_strength(state, slot, BIDS, ts_ns, par)
+        if k >= 0:
+            out.wall_bid_bps, out.wall_bid_x, out.wall_bid_age_s = _wall_of(state, slot, BIDS, k, ts_ns)
+    if now.walls[ASKS] > 0:
+        out.wall_resistance, k = _side_strength(state, slot, ASKS, ts_ns, par)
+        if k >= 0:
+            out.wall_ask_bps, out.wall_ask_x, out.wall_ask_age_s = _wall_of(state, slot, ASKS, k, ts_ns)
     spoof = now.spoof[0] + now.spoof[1]
     out.spoof = _score(spoof)
     out.spoof_lean = (now.spoof[0] - now.spoof[1]) / spoof if spoof > 0.0 else 0.0

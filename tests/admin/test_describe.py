@@ -17,7 +17,6 @@ from core.enums import (
     Gate,
     LogKind,
     Pump,
-    SignalPhase,
     State,
     WallFate,
 )

@@ -202,6 +202,7 @@ def test_twin_on_generated_markets(seed: int, levels: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_twin_on_generated_markets_full() -> None:
     """At least 100,000 events of each kind."""
     for seed in range(100, 120):
@@ -209,6 +210,7 @@ def test_twin_on_generated_markets_full() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_no_drift_after_five_million_events() -> None:
     """The kernels alone; the sums are compared with fresh ones now and then, to the last bit."""
     market = Market(9)

@@ -144,6 +144,7 @@ def test_walls_of_the_venue_are_told_apart() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_two_hundred_spoofed_and_absorbed_walls() -> None:
     matrix = judge(FULL)
     assert matrix.rows["spoof"].total() >= 200 and matrix.rows["absorbed_wall"].total() >= 200
