@@ -29,6 +29,7 @@ READS = [
 PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT"]
 WRITES = {
     "/api/pause": {"on": True},
+    "/api/news": {"symbol": "BTCUSDT", "type": "HACK"},
     "/api/admin/kill": {"reason": "test"},
     "/api/admin/kill/clear": {},
     "/api/ws-ticket": {},
