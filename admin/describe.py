@@ -17,6 +17,7 @@ from core.enums import (
     Gate,
     GlobalRegime,
     LogKind,
+    NewsType,
     OrderRole,
     Pump,
     Regime,
@@ -103,6 +104,11 @@ def _wall(r: np.ndarray, info: SymbolInfo | None) -> str:
             f"{_quantity(info, int(r['f']))} cancelled")
 
 
+def _news(r: np.ndarray, info: SymbolInfo | None) -> str:
+    weaker = "" if r["b"] else " · weaker than the news in force"
+    return f"{words(name_of(NewsType, int(r['a'])))} · impact {float(r['x']):.0f} · half-life {float(r['y']):.0f} s{weaker}"
+
+
 def _order(r: np.ndarray, info: SymbolInfo | None) -> str:
     if free_text(r) == "DONE":  # e is then the cause
         return f"#{int(r['a'])} done · {_quantity(info, int(r['d']))} unfilled · {words(name_of(Cause, int(r['e'])))}"
@@ -140,6 +146,7 @@ _TELL: dict[int, Callable[[np.ndarray, SymbolInfo | None], str]] = {
     LogKind.SHED: _shed,
     LogKind.LISTING: lambda r, info: "listed" if r["a"] else "delisted",
     LogKind.RESYNC: lambda r, info: "book subscribed again for a snapshot",
+    LogKind.NEWS: _news,
     LogKind.WALL: _wall,
     LogKind.SPOOF: _wall,
     LogKind.PUMP: _change(Pump),

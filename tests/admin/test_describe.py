@@ -16,6 +16,7 @@ from core.enums import (
     FeedState,
     Gate,
     LogKind,
+    NewsType,
     Pump,
     State,
     WallFate,
@@ -59,6 +60,7 @@ def record(kind: int, text: bytes = b"", **fields: float) -> np.ndarray:
             "EXECUTING · long · score 72 @ 1000.5 · stop 995.0 · target 1010.0 · attempt 1",
         ),
         (record(LogKind.SIGNAL, a=-1, e=6600), "ENTRY READY · short · score 66"),
+        (record(LogKind.NEWS, a=NewsType.HACK, b=1, x=80.0, y=300.0), "hack · impact 80 · half-life 300 s"),
         (
             record(LogKind.SPOOF, a=WallFate.SPOOFING, b=1, c=2001, d=9000, f=9000, x=12.44, y=3.21),
             "bid wall spoofing @ 1000.5 · 12.4× average · stood 3.2 s · 9.000 shown, 0.000 eaten, 9.000 cancelled",
