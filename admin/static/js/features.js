@@ -8,6 +8,7 @@ const DIGITS = { bps: 2, "%": 3, x: 2, "1/s": 1, s: 0, trades: 0, "0..1": 3, "0.
 export function featureText(value, unit, symbol) {
   if (value === null || value === undefined) return DASH;
   if (unit === "0/1" || unit === "bool") return value ? "yes" : "no";
+  if (unit === "price") return fixed(value, symbol?.price_exp ?? 4);
   if (unit === "ticks") return symbol ? price(symbol, value) : fixed(value, 1);
   if (unit === "-1..1" || unit === "sign") return signed(value, 3);
   if (unit === "USDT" || unit === "coin") return `${value < 0 ? "−" : ""}${compact(Math.abs(value), Math.abs(value) < 10 ? 4 : 2)}`;
@@ -19,7 +20,12 @@ export function featureText(value, unit, symbol) {
 const shownUnit = (unit) => (["bps", "%", "x", "1/s", "s", "USDT", "coin"].includes(unit) ? unit : "");
 const SIGN = { ">=": "≥", "<=": "≤", "==": "=", "!=": "≠" };
 
-export const limitText = (threshold, unit, symbol) => `${SIGN[threshold.op] ?? threshold.op} ${featureText(threshold.value, unit, symbol)}`;
+const PRICES = new Set(["mark", "index"]); // in USDT, but off the tick grid: shown like prices
+
+function limitText(threshold, unit, symbol) {
+  const limit = featureText(threshold.value, unit, symbol);
+  return unit === "0/1" ? limit : `${SIGN[threshold.op] ?? threshold.op} ${limit}`;
+}
 
 export class Features {
   constructor(node, note = null) {
@@ -56,7 +62,7 @@ export class Features {
     for (const f of features) {
       const row = this.rowOf(f);
       const [, value, limit] = row.children;
-      const text = featureText(f.value, f.unit, symbol);
+      const text = featureText(f.value, PRICES.has(f.name) ? "price" : f.unit, symbol);
       const unit = shownUnit(f.unit);
       setText(value, unit && text !== DASH ? `${text} ${unit}` : text);
       if (f.value !== null && f.value !== undefined) known += 1;

@@ -84,9 +84,9 @@ export class Funnel {
     if (!f.evaluations) return "No symbol has been looked at yet.";
     const watched = f.gates.find((g) => g.name === QUIET)?.passed;
     const armed = f.gates.find((g) => g.name === "SCORE_ARM")?.passed;
-    const steps = [`${count(f.evaluations)} looks`, watched === undefined ? "" : `${count(watched)} with a score to watch`,
-      armed === undefined ? "" : `${count(armed)} with a score to arm`, `${count(f.accepted)} entries`].filter(Boolean).join(" → ");
+    const steps = [`${count(f.evaluations)} looks`, watched === undefined ? "" : `${count(watched)} over watch`,
+      armed === undefined ? "" : `${count(armed)} over arm`, `${count(f.accepted)} entries`].filter(Boolean).join(" → ");
     const worst = f.gates.filter((g) => g.name !== QUIET).reduce((a, b) => (b.blocked > (a?.blocked ?? 0) ? b : a), null);
-    return worst ? `${steps}. Without a score to watch nothing is blocked; else mostly ${lower(worst.name)}: ${this.gates[worst.name] ?? lower(worst.name)}.` : `${steps}.`;
+    return worst ? `${steps}. Apart from quiet markets mostly ${lower(worst.name)}: ${this.gates[worst.name] ?? lower(worst.name)}.` : `${steps}.`;
   }
 }

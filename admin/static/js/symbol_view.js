@@ -166,7 +166,8 @@ export class SymbolView {
     link.hidden = !e || e.live || !e.id;
     if (e && !link.hidden) {
       link.href = `/explain/${encodeURIComponent(e.id)}`;
-      setText(link, `${clock(e.ts)} · full explanation`);
+      const old = Math.max(0, this.frame.now() - e.ts); // nothing is evaluated while no score is over watch
+      setText(link, `${clock(e.ts)}${old > 5000 ? ` (${age(old)} ago)` : ""} · full explanation`);
     }
     paintPlan($("plan"), e?.plan);
     const checks = e?.gates ?? [];
