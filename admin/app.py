@@ -33,10 +33,24 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, lim
     def login_page() -> str:
         return render_template("login.html", mode=controls.mode, password=auth.has_password)
 
+    def page(template: str, **values: str) -> str:
+        return render_template(template, mode=controls.mode, csrf=auth.csrf(current()), kill_line=views.kill_line,
+                               clear_phrase=controls.clear_phrase, run_id=views.run_id, **values)
+
     @app.get("/")
-    def page() -> str:
-        return render_template("index.html", mode=controls.mode, csrf=auth.csrf(current()),
-                               clear_phrase=controls.clear_phrase, kill_line=views.kill_line, run_id=views.run_id)
+    def cockpit() -> str:
+        return page("index.html")
+
+    @app.get("/symbol/<symbol>")
+    def symbol_page(symbol: str) -> str | BaseResponse:
+        info = views.snapshot().by_name(symbol)
+        if info and info.name != symbol:  # other spellings have no address of their own
+            return redirect(f"/symbol/{info.name}")
+        return page("symbol.html", symbol=symbol[:24])
+
+    @app.get("/explain/<wanted>")
+    def explain_page(wanted: str) -> str:
+        return page("explain.html", id=wanted[:64])
 
     @app.get("/favicon.ico")
     def favicon() -> BaseResponse:

@@ -17,11 +17,13 @@ from core.enums import (
     Gate,
     GlobalRegime,
     LogKind,
+    NewsType,
     OrderRole,
     Pump,
     Regime,
     SignalPhase,
     State,
+    WallFate,
 )
 from core.explain import gate_words
 
@@ -95,6 +97,18 @@ def _signal(r: np.ndarray, info: SymbolInfo | None) -> str:
     return told
 
 
+def _wall(r: np.ndarray, info: SymbolInfo | None) -> str:
+    side = "bid" if r["b"] > 0 else "ask"
+    return (f"{side} wall {words(name_of(WallFate, int(r['a'])))} @ {_price(info, int(r['c']))} · {float(r['x']):.1f}× average · "
+            f"stood {float(r['y']):.1f} s · {_quantity(info, int(r['d']))} shown, {_quantity(info, int(r['e']))} eaten, "
+            f"{_quantity(info, int(r['f']))} cancelled")
+
+
+def _news(r: np.ndarray, info: SymbolInfo | None) -> str:
+    weaker = "" if r["b"] else " · weaker than the news in force"
+    return f"{words(name_of(NewsType, int(r['a'])))} · impact {float(r['x']):.0f} · half-life {float(r['y']):.0f} s{weaker}"
+
+
 def _order(r: np.ndarray, info: SymbolInfo | None) -> str:
     if free_text(r) == "DONE":  # e is then the cause
         return f"#{int(r['a'])} done · {_quantity(info, int(r['d']))} unfilled · {words(name_of(Cause, int(r['e'])))}"
@@ -132,6 +146,9 @@ _TELL: dict[int, Callable[[np.ndarray, SymbolInfo | None], str]] = {
     LogKind.SHED: _shed,
     LogKind.LISTING: lambda r, info: "listed" if r["a"] else "delisted",
     LogKind.RESYNC: lambda r, info: "book subscribed again for a snapshot",
+    LogKind.NEWS: _news,
+    LogKind.WALL: _wall,
+    LogKind.SPOOF: _wall,
     LogKind.PUMP: _change(Pump),
     LogKind.REGIME: _change(Regime),
     LogKind.GLOBAL_REGIME: _change(GlobalRegime),
@@ -155,7 +172,9 @@ def sentence(record: np.ndarray, info: SymbolInfo | None) -> str:
     return told or own or words(name_of(LogKind, kind))
 
 
-_EMPTY_SAYS_NOTHING = frozenset((LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION))
+_EMPTY_SAYS_NOTHING = frozenset(
+    (LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION, LogKind.WALL, LogKind.SPOOF)
+)
 
 
 def _filled(record: np.ndarray) -> bool:

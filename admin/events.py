@@ -91,9 +91,10 @@ class EventHistory:
 
 
 def tell(number: int, record: np.ndarray, names: Names) -> dict:
-    """One event for REST and push."""
+    """One event for REST and push; a change of state also names the state it led `to`, so that charts can mark it."""
     info = names.symbols.get(int(record["symbol"]))
+    to = name_of(State, int(record["b"])) if record["kind"] == LogKind.STATE else None
     return {"id": number, "ts": int(record["ts_ns"]) // 1_000_000, "kind": name_of(LogKind, int(record["kind"])),
             "severity": name_of(Severity, int(record["severity"])), "symbol": info.name if info else "",
             "process": names.processes.get(int(record["process"]), str(int(record["process"]))),
-            "seq": int(record["seq"]), "text": sentence(record, info)}
+            "seq": int(record["seq"]), "text": sentence(record, info), **({"to": to} if to else {})}

@@ -30,12 +30,19 @@ COLUMNS: tuple[Column, ...] = (
     Column("imbalance", 1, 1000, "1"),
     Column("trades", 1, 10, "1/s"),
     Column("spoof", 1, 100, "1"),
+    Column("news", 1, 100, "1"),
+    Column("volatility", 1, 100, "1"),
+    Column("support", 1, 100, "1"),
+    Column("resistance", 1, 100, "1"),
     Column("long", 1, 100, "1"),
     Column("short", 1, 100, "1"),
+    Column("watch", 1, 100, "1"),  # thresholds in force for the symbol
+    Column("arm", 1, 100, "1"),
     Column("codes", 1, 1, "bytes"),  # state | regime << 8 | pump << 16 | gate << 24
     Column("marks", 1, 1, "bytes"),  # category | data_state << 8 | flags << 16 | (side + 1) << 24
     Column("seen", 1, 1, "ms"),  # server milliseconds at which an event of the symbol was last noticed
 )
+_SCORES = ("spoof", "news", "volatility", "wall_support", "wall_resistance", "score_long", "score_short", "watch", "arm")
 N_PLANES = sum(column.planes for column in COLUMNS)
 
 
@@ -69,12 +76,11 @@ def to_planes(rows: np.ndarray, seen_ms: np.ndarray) -> np.ndarray:
     planes[4] = _scaled(rows["delta_10s"], 1)
     planes[5] = _scaled(rows["imbalance"], 1000)
     planes[6] = _scaled(rows["trades_per_s"], 10)
-    planes[7] = rows["spoof_e2"]
-    planes[8] = rows["score_long_e2"]
-    planes[9] = rows["score_short_e2"]
-    planes[10] = _bytes(rows["state"], rows["regime"], rows["pump"], rows["gate"])
-    planes[11] = _bytes(rows["category"], rows["data_state"], rows["flags"], (rows["side"] + 1).astype(np.uint8))
-    planes[12] = np.clip(seen_ms, -1, LIMIT)
+    for plane, name in enumerate(_SCORES, 7):
+        planes[plane] = rows[f"{name}_e2"]
+    planes[-3] = _bytes(rows["state"], rows["regime"], rows["pump"], rows["gate"])
+    planes[-2] = _bytes(rows["category"], rows["data_state"], rows["flags"], (rows["side"] + 1).astype(np.uint8))
+    planes[-1] = np.clip(seen_ms, -1, LIMIT)
     return planes
 
 

@@ -15,6 +15,8 @@ from shm.topology import SLOT_ADMIN, SLOT_RECORDER, SLOT_SHARD, SLOT_SUPERVISOR,
 
 WHOLE = "wire_to_intent"
 RECENT_SECONDS = 10
+OUTSIDE = ("supervisor", "venue")
+"""Processes that take no part in the control words: nobody waits for them to see a KILL."""
 SILENT_MS = 3000.0
 """A heartbeat older than this makes a running process count as not alive."""
 
@@ -37,7 +39,8 @@ def process_rows(plant: Plant, cpu: CpuMeter) -> list[dict]:
             "alive": cpu.exists(page.pid) and (not running or beat_ms is None or beat_ms < SILENT_MS),
             "cpu_pct": cpu.percent(page.pid), "beat_ms": round(beat_ms, 1) if beat_ms is not None else None,
             "loops": page.loops, "stall_max_ms": round(page.stall_max_ns / 1e6, 2), "restarts": page.restarts,
-            "kill_seen_ns": seen, "kill_ms": round(max(0, seen - kill_ns) / 1e6, 1) if seen and kill_ns else None,
+            "acks": role not in OUTSIDE, "kill_seen_ns": seen,
+            "kill_ms": round(max(0, seen - kill_ns) / 1e6, 1) if seen and kill_ns else None,
             "pause_seen": page.pause_seen, "progress_seq": page.progress_seq, "ready": page.ready,
             "errors": page.errors.total(), "last_error": page.last_error, "given_up": bool(page.supervisor_get("given_up")),
         })

@@ -8,7 +8,8 @@ from typing import SupportsFloat, SupportsInt
 import numpy as np
 
 from admin.snapshot import Snapshot, SymbolInfo
-from core.enums import Category, DataState, Gate, Mode, Pump, Regime, State
+from core.enums import Category, DataState, Gate, GlobalRegime, Mode, Pump, Regime, State
+from core.records import GLOBAL
 
 E8 = 1e8
 FLAG_NAMES = ((1, "wall"), (2, "spoof"), (4, "news"), (8, "liquidations"))
@@ -137,6 +138,21 @@ def positions(snapshot: Snapshot) -> list[dict]:
     rows = [row for row in snapshot.positions if int(row["side"]) and int(row["symbol"]) in snapshot.symbols]
     rows.sort(key=lambda row: int(row["opened_ns"]))
     return [position_row(snapshot.symbols[int(row["symbol"])], row, newest) for row in rows]
+
+
+_GLOBAL_INPUTS = tuple(field.name for field in GLOBAL.fields if field.type == "f8")
+
+
+def global_regime(row: np.ndarray | None, since: tuple[int, int]) -> dict:
+    """The verdict on the whole market with the measures behind it; regime None while the gateway has said nothing.
+
+    `row`: a GLOBAL record; `since`: regime and time (ms) of the last log line about it.
+    """
+    if row is None:
+        return {"regime": None, "since_ts": None, "inputs": {}}
+    regime = int(row["regime"])
+    return {"regime": name_of(GlobalRegime, regime), "since_ts": since[1] if since[0] == regime else None,
+            "inputs": {name: number(row[name], 3) for name in _GLOBAL_INPUTS}}
 
 
 def summary(snapshot: Snapshot) -> dict:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import msgspec
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, ws_create_server
 
-from admin import hotlist, present
+from admin import catalogue, hotlist, present
 from admin.auth import Auth
 from admin.snapshot import Snapshot
 from admin.views import Views
@@ -130,6 +130,8 @@ class PushServer:
         self._parts: dict[str, tuple[int, bytes]] = {}  # name -> (version, JSON frame)
         self._symbols_version = -1
         self._plant_at = -1e9
+        self._gates = {gate.name: reason for gate, reason in catalogue.GATE_REASONS.items()}
+        self._features = catalogue.features_json()
         self._details: dict[int, int] = {}  # symbol -> slot of the detail board
         self.sent_frames = 0
         self.sent_bytes = 0
@@ -174,7 +176,8 @@ class PushServer:
         weighty, _ = self.views.events.page(150, names, before=events[0]["id"] if events else None, least=Severity.INFO)
         snapshot = self.views.snapshot()
         hello = {"t": "hello", "v": 1, "hz": self.hz, "columns": hotlist.columns_json(), "unknown": hotlist.UNKNOWN,
-                 "enums": self.views.enums_json(), "run": self.views.run_json(),
+                 "enums": self.views.enums_json(), "run": self.views.run_json(), "gates": self._gates,
+                 "features": self._features,
                  "symbols": [info.as_json() for info in snapshot.symbols.values()],
                  "timeline": list(self.views.timeline.points), "events": [*reversed(weighty), *events]}
         client.send_json(hello)

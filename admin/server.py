@@ -103,7 +103,7 @@ class AdminServer:
     def _acks(self) -> list[dict]:
         meter = CpuMeter()
         meter.look([self.plant.cnc(*row).pid for row in self.plant.rows if self.plant.cnc(*row).pid])
-        return process_rows(self.plant, meter)
+        return [row for row in process_rows(self.plant, meter) if row["acks"]]
 
     def _exposure(self) -> tuple[int, int]:
         account = self.plant.account().read(0)[0]

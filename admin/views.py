@@ -15,16 +15,28 @@ from pathlib import Path
 
 import numpy as np
 
+from admin import present
 from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from config.kill_file import read_kill
 from config.paths import ROOT, DataPaths
-from core.detail import DETAIL
-from core.enums import Category, DataState, FeedState, Gate, GlobalRegime, LogKind, Pump, Regime, State, WallFate
+from core.detail import DETAIL, DETAIL_INTERVALS_S
+from core.enums import (
+    Category,
+    DataState,
+    FeedState,
+    Gate,
+    GlobalRegime,
+    LogKind,
+    Pump,
+    Regime,
+    State,
+    WallFate,
+)
 from core.features.registry import ALL_FEATURE_NAMES
-from core.records import ACCOUNT_ROW, POSITION_ROW, SYMBOL_ROW
+from core.records import ACCOUNT_ROW, GLOBAL, POSITION_ROW, SYMBOL_ROW
 from shm.control import SOURCES
 from shm.seqlock import RowBusy
 from shm.topology import MAX_SYMBOLS, SLOT_ADMIN, Plant
@@ -35,7 +47,7 @@ STORAGE_NS = 10_000_000_000
 PRESSURE_STAGES = ("recv_to_shard", "recv_to_publish", "decode")
 ENUMS: tuple[tuple[str, type[IntEnum]], ...] = (
     ("state", State), ("regime", Regime), ("pump", Pump), ("gate", Gate), ("category", Category),
-    ("data_state", DataState),
+    ("data_state", DataState), ("feed_state", FeedState), ("global_regime", GlobalRegime),
 )
 _FLOATS = [name for name in SYMBOL_ROW.dtype.names or () if SYMBOL_ROW.dtype[name] == np.float64
            and name not in ("tick_size", "lot_size")]
@@ -61,6 +73,7 @@ class Views:
         self._symbol_versions: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
         self._position_versions: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
         self._rows: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL_ROW.dtype)
+        self._categories: np.ndarray = np.zeros(MAX_SYMBOLS, np.uint8)
         self._seen_events: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
         self._seen_ms: np.ndarray = np.full(MAX_SYMBOLS, -1, np.int64)
         self._positions: np.ndarray = np.zeros(MAX_SYMBOLS, POSITION_ROW.dtype)
@@ -72,8 +85,9 @@ class Views:
         self._stages = StageMeter(plant)
         self._stats_ns = 0
         self._stage_rows: list[dict] = []
-        self._global = GlobalRegime.GLOBAL_NORMAL
-        self._global_ts = 0
+        self._global: np.ndarray = np.zeros(1, GLOBAL.dtype)
+        self._global_known = False
+        self._global_since = (-1, 0)  # verdict of the last log line about it, and its time in ms
         self._kill: dict | None = None
         self._storage: tuple[int, dict] = (0, {})
         self._latest: Snapshot | None = None
@@ -99,6 +113,7 @@ class Views:
             self._look_at_rows(ids, now_ms)
             self._look_at_positions()
             self._plant.account().read_all(self._account)
+            self._global_known = self._plant.global_regime().read_into(0, self._global) > 0 or self._global_known
             if now - self._stats_ns >= STATS_NS:
                 self._cpu.look([self._plant.cnc(*row).pid for row in self._plant.rows if self._plant.cnc(*row).pid])
                 self._kill = read_kill(self._paths.kill_file)
@@ -115,7 +130,7 @@ class Views:
                 wall, now, int(now_ms), self._symbols, ids, self._rows[ids].copy(), self._seen_ms[ids].copy(),
                 self._positions[used].copy(), self._account.copy(), control, processes, self._stage_rows, rings,
                 {name: values for name, values in counters.items() if values},
-                {"regime": self._global.name, "since_ts": self._global_ts},
+                present.global_regime(self._global[0] if self._global_known else None, self._global_since),
             )
             return self._latest
 
@@ -130,8 +145,7 @@ class Views:
         verdicts = np.flatnonzero(records["kind"] == LogKind.GLOBAL_REGIME)
         if len(verdicts):
             last = records[verdicts[-1]]
-            if int(last["b"]) in GlobalRegime.__members__.values():
-                self._global, self._global_ts = GlobalRegime(int(last["b"])), int(last["ts_ns"]) // 1_000_000
+            self._global_since = int(last["b"]), int(last["ts_ns"]) // 1_000_000
         self.events.append(records)
 
     def _look_at_symbols(self) -> None:
@@ -149,6 +163,7 @@ class Views:
             if int(record["name"][0]):
                 symbols[row] = symbol_info(record)
                 self._listed[row] = int(record["status"]) == 1
+                self._categories[row] = int(record["category"])
         self._symbols = symbols
         self.symbols_version += 1
 
@@ -161,6 +176,7 @@ class Views:
         self._seen_events[:count][moved] = rows["events"][moved]
         for name in _FLOATS:  # a row nobody has written yet knows nothing
             rows[name][rows["events"] == 0] = math.nan
+        rows["category"] = np.where(rows["events"] == 0, self._categories[:count], rows["category"])
 
     def _look_at_positions(self) -> None:
         board = self._plant.positions()
@@ -174,12 +190,13 @@ class Views:
         killed = control.kill_sources()
         paused = [source for source in SOURCES if words.get(f"pause_{source}")]
         gateway = next((row for row in processes if row["role"] == "gateway"), None)
-        seen = [row for row in processes if row["kill_seen_ns"]]
+        asked = [row for row in processes if row["acks"]]
+        seen = [row for row in asked if row["kill_seen_ns"]]
         return {
             "killed": bool(killed), "kill_sources": killed, "flat": bool(words["flat"]),
             "kill": {"time_ms": self._kill.get("time_ns", 0) // 1_000_000, "source": str(self._kill.get("source", "")),
                      "reason": str(self._kill.get("reason", ""))} if self._kill and killed else None,
-            "kill_seen": len(seen), "kill_of": len(processes),
+            "kill_seen": len(seen), "kill_of": len(asked),
             "kill_ms": max((row["kill_ms"] for row in seen if row["kill_ms"] is not None), default=None),
             "paused": bool(paused), "pause_sources": paused, "degraded": bool(words["degraded"]),
             "feed": FeedState(words["feed_state"]).name if words["feed_state"] in (0, 1, 2) else str(words["feed_state"]),
@@ -209,16 +226,14 @@ class Views:
             row = self._detail[0]
             if int(row["symbol"]) != symbol or not int(row["ts_recv_ns"]):
                 return None
-            bids, asks, candles, trades = (int(row[name]) for name in ("n_bids", "n_asks", "n_candles", "n_trades"))
+            bids, asks, trades = (int(row[name]) for name in ("n_bids", "n_asks", "n_trades"))
             features = {name: None if math.isnan(value) else round(value, 6)
                         for name, value in zip(ALL_FEATURE_NAMES, row["features"].tolist(), strict=True)}
             return {
                 "symbol": symbol, "seq": int(row["seq"]), "ts": int(row["ts_recv_ns"]) // 1_000_000,
                 "bids": [row["bid_ticks"][:bids].tolist(), row["bid_lots"][:bids].tolist()],
                 "asks": [row["ask_ticks"][:asks].tolist(), row["ask_lots"][:asks].tolist()],
-                "candles": [(row["candle_start_ns"][:candles] // 1_000_000).tolist(),
-                            *(row[f"candle_{name}"][:candles].tolist() for name in (
-                                "open_ticks", "high_ticks", "low_ticks", "close_ticks", "volume_lots", "delta_lots"))],
+                "candles": {str(seconds): _candles(row, series) for series, seconds in enumerate(DETAIL_INTERVALS_S)},
                 "trades": [(row["trade_ts_ns"][:trades] // 1_000_000).tolist(),
                            *(row[f"trade_{name}"][:trades].tolist() for name in ("ticks", "lots", "side"))],
                 "walls": {name: self._walls(row, side) for side, name in enumerate(("bids", "asks"))},
@@ -282,6 +297,14 @@ class Views:
                 result = _storage(self._paths)
                 self._storage = (now, result)
             return result
+
+
+def _candles(row: np.ndarray, series: int) -> list[list[int]]:
+    """[start ms, open, high, low, close, volume, delta], each a list with the oldest candle first."""
+    n = int(row["n_candles"][series])
+    return [(row["candle_start_ns"][series, :n] // 1_000_000).tolist(),
+            *(row[f"candle_{name}"][series, :n].tolist() for name in (
+                "open_ticks", "high_ticks", "low_ticks", "close_ticks", "volume_lots", "delta_lots"))]
 
 
 def _storage(paths: DataPaths) -> dict:

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 from admin.auth import Auth, Session
 
 MAX_BODY = 16 * 1024
+PAGES = frozenset({"cockpit", "symbol_page", "explain_page"})  # a stranger is sent to the login, not refused as by REST
 PUBLIC_ENDPOINTS = frozenset({"login_page", "write.login", "static", "healthz"})
 CODES = {400: 10001, 401: 10003, 403: 10005, 404: 10001, 405: 10001, 409: 90004, 413: 10001, 415: 10001, 429: 10006,
          500: 10016, 503: 90006}
@@ -140,7 +141,7 @@ def protect(app: Flask, auth: Auth, where: Address) -> None:
         if request.endpoint == "metrics" and _metrics_allowed(auth, where):
             return None
         if g.session is None:
-            if request.path == "/":
+            if request.endpoint in PAGES:
                 return Response("", 302, {"Location": "/login"})
             raise ApiError(401, "not logged in", "open the login link that launch.py printed")
         if request.method not in ("GET", "HEAD", "OPTIONS") and \

@@ -7,10 +7,15 @@ from core.records import _record
 
 DETAIL_LEVELS = 25
 DETAIL_CANDLES = 60
+DETAIL_INTERVALS_S = (1, 5, 15)
+"""Lengths of the candle series; the first index of the `candle_...` arrays."""
+_SERIES = len(DETAIL_INTERVALS_S)
 DETAIL_TRADES = 50
 DETAIL_WISHES = 4
 DETAIL_WALLS = 4  # a side
-_DETAIL_BYTES = 8 * (8 + 4 * DETAIL_LEVELS + 7 * DETAIL_CANDLES + 4 * DETAIL_TRADES + 2 + 10 * DETAIL_WALLS + N_ALL_FEATURES)
+_DETAIL_BYTES = 8 * (
+    7 + _SERIES + 4 * DETAIL_LEVELS + 7 * _SERIES * DETAIL_CANDLES + 4 * DETAIL_TRADES + 2 + 10 * DETAIL_WALLS + N_ALL_FEATURES
+)
 DETAIL = _record(
     "DETAIL", _DETAIL_BYTES, "all a page shows of one symbol; board row = number of the wish in detail_symbol_N",
     ("symbol", "i8", "id", "symbol, -1 = none"),
@@ -18,20 +23,20 @@ DETAIL = _record(
     ("ts_recv_ns", "i8", "ns", "receive time of the last event"),
     ("n_bids", "i8", "1", "bid levels filled"),
     ("n_asks", "i8", "1", "ask levels filled"),
-    ("n_candles", "i8", "1", "candles filled, oldest first"),
+    ("n_candles", f"({_SERIES},)i8", "1", "candles filled of each series, oldest first"),
     ("n_trades", "i8", "1", "trades filled, newest first"),
     ("reserved", "i8", "", "zero"),
     ("bid_ticks", f"({DETAIL_LEVELS},)i8", "ticks", "bid prices, best first"),
     ("bid_lots", f"({DETAIL_LEVELS},)i8", "lots", "bid quantities"),
     ("ask_ticks", f"({DETAIL_LEVELS},)i8", "ticks", "ask prices, best first"),
     ("ask_lots", f"({DETAIL_LEVELS},)i8", "lots", "ask quantities"),
-    ("candle_start_ns", f"({DETAIL_CANDLES},)i8", "ns", "candles: start"),
-    ("candle_open_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: open"),
-    ("candle_high_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: high"),
-    ("candle_low_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: low"),
-    ("candle_close_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: close"),
-    ("candle_volume_lots", f"({DETAIL_CANDLES},)i8", "lots", "candles: volume"),
-    ("candle_delta_lots", f"({DETAIL_CANDLES},)i8", "lots", "candles: aggressive buys minus sells"),
+    ("candle_start_ns", f"({_SERIES},{DETAIL_CANDLES})i8", "ns", "candles: start"),
+    ("candle_open_ticks", f"({_SERIES},{DETAIL_CANDLES})i8", "ticks", "candles: open"),
+    ("candle_high_ticks", f"({_SERIES},{DETAIL_CANDLES})i8", "ticks", "candles: high"),
+    ("candle_low_ticks", f"({_SERIES},{DETAIL_CANDLES})i8", "ticks", "candles: low"),
+    ("candle_close_ticks", f"({_SERIES},{DETAIL_CANDLES})i8", "ticks", "candles: close"),
+    ("candle_volume_lots", f"({_SERIES},{DETAIL_CANDLES})i8", "lots", "candles: volume"),
+    ("candle_delta_lots", f"({_SERIES},{DETAIL_CANDLES})i8", "lots", "candles: aggressive buys minus sells"),
     ("trade_ticks", f"({DETAIL_TRADES},)i8", "ticks", "trades: price"),
     ("trade_lots", f"({DETAIL_TRADES},)i8", "lots", "trades: quantity"),
     ("trade_ts_ns", f"({DETAIL_TRADES},)i8", "ns", "trades: match time"),

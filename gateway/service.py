@@ -241,6 +241,7 @@ class GatewayService:
                 self._tracker.feed(ts_ns, name, prices[symbol])
         verdict = self._tracker.verdict(ts_ns)
         self.publisher.broadcast(EventKind.GLOBAL, u=int(verdict["regime"][0]), payload=verdict)
+        self.plant.global_regime().write(0, verdict)
         regime = int(verdict["regime"][0])
         if regime != self._regime:
             before, self._regime = self._regime, regime

@@ -326,6 +326,16 @@ class CncPage:
     def restarts(self) -> int:
         return self.supervisor_get("restarts")
 
+    def note_start(self, pid: int) -> None:
+        """Supervisor, about itself and about the venue: neither takes part in control words, so neither says READY."""
+        self.words[N_PID] = pid
+        self.words[N_STARTED] = time.time_ns()
+        self.set_state(ProcessState.RUN)
+
+    def beat(self) -> None:
+        """Heartbeat of a process that takes no part in control words (all others: `cnc_turn`)."""
+        set_word(self.words, N_HEARTBEAT, time.monotonic_ns())
+
     def note_restart(self, restarts: int) -> None:
         """Supervisor: the process is being started again, for the `restarts`th time."""
         self.supervisor_set("restarts", restarts)

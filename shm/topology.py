@@ -5,7 +5,7 @@ destroys; all others `Plant.join(run_file, role, index)`.
 
     segment     holds
     control     control words, bells, process pages (words, errors), counter pages, resync words
-    boards      symbols, symbol_rows, positions, account, detail, funnel
+    boards      symbols, symbol_rows, positions, account, detail, global, funnel
     market-I    market ring of shard I (slot 0 the shard, 1 the recorder, 2 the admin, rest free)
     raw         raw frames, gateway to recorder (slot 1)
     orders      intent and report ring of every shard
@@ -26,7 +26,7 @@ import numpy as np
 
 from core.decision import DECISION_CELLS, FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
-from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
+from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
 from shm.atomics import LINE_WORDS, get_word, set_word
 from shm.broadcast import BroadcastRing
 from shm.control import CncPage, ControlBlock, ProcessState
@@ -175,6 +175,7 @@ def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
         ("positions", Board.bytes_needed(POSITION_ROW.dtype, MAX_SYMBOLS)),
         ("account", Board.bytes_needed(ACCOUNT_ROW.dtype, 1)),
         ("detail", Board.bytes_needed(DETAIL.dtype, DETAIL_WISHES)),
+        ("global", Board.bytes_needed(GLOBAL.dtype, 1)),
         ("funnel", Board.bytes_needed(FUNNEL.dtype, MAX_SYMBOLS)),
     ]
     orders: list[tuple[str, int]] = []
@@ -271,6 +272,7 @@ class Plant:
         Board.format(self._body("boards", "positions"), POSITION_ROW.dtype, MAX_SYMBOLS)
         Board.format(self._body("boards", "account"), ACCOUNT_ROW.dtype, 1)
         Board.format(self._body("boards", "detail"), DETAIL.dtype, DETAIL_WISHES)
+        Board.format(self._body("boards", "global"), GLOBAL.dtype, 1)
         Board.format(self._body("boards", "funnel"), FUNNEL.dtype, MAX_SYMBOLS)
         self.control.set("run_state", ProcessState.BOOT)
 
@@ -399,6 +401,10 @@ class Plant:
     def detail(self) -> Board:
         """DETAIL, one row per wish in `control.detail_symbols`; written by the shard that owns the wished symbol."""
         return self._board("detail", DETAIL.dtype)
+
+    def global_regime(self) -> Board:
+        """GLOBAL, one row: the verdict of the last GLOBAL event and its inputs; written by the gateway."""
+        return self._board("global", GLOBAL.dtype)
 
     def funnel(self) -> Board:
         """FUNNEL by symbol id; each row written by the shard that owns the symbol."""

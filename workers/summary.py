@@ -89,7 +89,7 @@ def status(plant: Plant) -> dict[str, Any]:
     now, control = time.monotonic_ns(), plant.control
     processes = []
     for name, cnc in plant.cncs().items():
-        if name == "supervisor" or not cnc.pid:
+        if not cnc.pid:
             continue
         processes.append({
             "name": name,

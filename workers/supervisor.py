@@ -168,6 +168,7 @@ class Supervisor:
                 f"shared memory: {error}.\n"
                 "   Free /dev/shm (containers: --shm-size=1g) or make the rings in system.toml smaller.",
             ) from None
+        self.plant.cnc().note_start(os.getpid())
         self.spec.save(self.paths.run_file)
         self.paths.admin_file.unlink(missing_ok=True)
 
@@ -194,6 +195,7 @@ class Supervisor:
         if not self._venue_port:
             count = venue.get("symbols", "?")
             self._say(f"embedded exchange: {count} symbols at {venue['rest']}, seed {self.options.seed}")
+        self.plant.cnc("venue").note_start(int(venue["pid"]))
         self._venue_port = int(venue["rest"].rsplit(":", 1)[1])
         self.spec.save(self.paths.run_file)
 
@@ -253,6 +255,7 @@ class Supervisor:
         deadline = time.monotonic() + self.options.duration_s if self.options.duration_s else None
         with LiveTable(self, enabled=not self.options.json and not self.options.verbose) as table:
             while not self._signals and not self._error:
+                self.plant.cnc().beat()
                 self._reap()
                 self._check_heartbeats()
                 self._check_config_files()

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from core.book.kernels import ASKS, BIDS, best
-from core.candles.kernels import CANDLE_1S, KEPT
+from core.candles.kernels import CANDLE_1S, CANDLE_5S, CANDLE_15S, KEPT
 from core.constants import NS_PER_S
 from core.detail import DETAIL_CANDLES, DETAIL_LEVELS, DETAIL_TRADES, DETAIL_WALLS
 from core.engine.market import slot_of_symbol
@@ -25,6 +25,7 @@ from core.tape.kernels import TAPE_LENGTH
 LIQUIDATION_SHOWN_NS = 10 * NS_PER_S
 FLAG_WALL, FLAG_SPOOF, FLAG_NEWS, FLAG_LIQUIDATIONS = 1, 2, 4, 8
 SPOOF_SHOWN = 50.0  # SpoofingScore from which a symbol is marked: about one fresh case
+DETAIL_SERIES = (CANDLE_1S, CANDLE_5S, CANDLE_15S)  # DETAIL_INTERVALS_S as indices of the candle store
 N_FEATURES, N_WALLS, N_MOVES = len(FEATURE_NAMES), len(WALLS.fields), len(MOVE_NAMES)
 
 
@@ -164,7 +165,7 @@ def _fill_walls(state, slot, row):  # type: ignore[no-untyped-def]
 
 @kernel
 def fill_detail(state, symbol_id, dst, k):  # type: ignore[no-untyped-def]
-    """DETAIL of a symbol into dst[k]: ladder, walls, 1 s candles, trades, features. Returns 1, or 0 when it is not here."""
+    """DETAIL of a symbol into dst[k]: ladder, walls, candles, trades, features. Returns 1, or 0 when it is not here."""
     slot = slot_of_symbol(state.slot_of, state.trade, symbol_id)
     if slot < 0:
         return 0
@@ -183,20 +184,21 @@ def fill_detail(state, symbol_id, dst, k):  # type: ignore[no-untyped-def]
         row.ask_ticks[i] = book.price[slot, 1, i]
         row.ask_lots[i] = book.qty[slot, 1, i]
     candles = state.candles
-    newest = candles.last[slot, CANDLE_1S]
-    n = 0
-    if newest >= 0:
-        n = min(newest - candles.first[slot, CANDLE_1S] + 1, np.int64(min(DETAIL_CANDLES, KEPT)))
-    row.n_candles = n
-    for i in range(n):
-        candle = candles.candle[slot, CANDLE_1S, (newest - n + 1 + i) & (KEPT - 1)]
-        row.candle_start_ns[i] = candle.start_ns
-        row.candle_open_ticks[i] = candle.open
-        row.candle_high_ticks[i] = candle.high
-        row.candle_low_ticks[i] = candle.low
-        row.candle_close_ticks[i] = candle.close
-        row.candle_volume_lots[i] = candle.buy_lots + candle.sell_lots
-        row.candle_delta_lots[i] = candle.buy_lots - candle.sell_lots
+    for series, interval in enumerate(DETAIL_SERIES):
+        newest = candles.last[slot, interval]
+        n = np.int64(0)
+        if newest >= 0:
+            n = min(newest - candles.first[slot, interval] + 1, np.int64(min(DETAIL_CANDLES, KEPT)))
+        row.n_candles[series] = n
+        for i in range(n):
+            candle = candles.candle[slot, interval, (newest - n + 1 + i) & (KEPT - 1)]
+            row.candle_start_ns[series, i] = candle.start_ns
+            row.candle_open_ticks[series, i] = candle.open
+            row.candle_high_ticks[series, i] = candle.high
+            row.candle_low_ticks[series, i] = candle.low
+            row.candle_close_ticks[series, i] = candle.close
+            row.candle_volume_lots[series, i] = candle.buy_lots + candle.sell_lots
+            row.candle_delta_lots[series, i] = candle.buy_lots - candle.sell_lots
     count = state.tape.count[slot]
     n = min(count, np.int64(min(DETAIL_TRADES, TAPE_LENGTH)))
     row.n_trades = n

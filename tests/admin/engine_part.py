@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -10,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from core.detail import DETAIL
-from core.enums import Category, Cause, DataState, Gate, LogKind, Pump, Regime, Severity, State
+from admin.plant_stats import OUTSIDE
+from core.detail import DETAIL, DETAIL_CANDLES, DETAIL_INTERVALS_S
+from core.enums import Category, Cause, DataState, Gate, LogKind, Pump, Regime, Severity, State, WallFate
 from core.features.registry import N_ALL_FEATURES
-from core.records import ACCOUNT_ROW, POSITION_ROW, SYMBOL, SYMBOL_ROW
+from core.records import ACCOUNT_ROW, GLOBAL, POSITION_ROW, SYMBOL, SYMBOL_ROW
 from shm.control import ProcessState, cnc_turn
 from shm.logs import LogWriter
 from shm.topology import Plant, RunSpec
@@ -31,6 +33,11 @@ NAMES = (
     "AVAXUSDT",
     "WIFUSDT",
     "SUIUSDT",
+)
+# Of each side: ticks from the last price, lots, size x average, age in s, fate.
+WALLS = (
+    ((-5, 91_000, 12.4, 38.2, WallFate.STANDING), (-11, 40_500, 6.1, 7.5, WallFate.SPOOFING)),
+    ((8, 90_000, 11.8, 4.0, WallFate.ABSORBING),),
 )
 PRICES = (101_234.5, 3_911.22, 241.15, 1.4321, 0.32101, 0.0201234, 18.442, 41.107, 3.1204, 3.6577)
 
@@ -78,16 +85,19 @@ class EnginePart:
         self.plant = plant
         self.random = np.random.default_rng(seed)
         self.n = symbols
-        self.roles = [row for row in plant.rows if row[0] not in ("admin", "venue")]
+        self.roles = [row for row in plant.rows if row[0] not in ("admin", *OUTSIDE)]
         self.logs = {row: LogWriter(plant.log(*row), plant.row(*row)) for row in plant.rows}
         self.rows = np.zeros(symbols, SYMBOL_ROW.dtype)
         self.position = np.zeros(1, POSITION_ROW.dtype)
         self.account = np.zeros(1, ACCOUNT_ROW.dtype)
         self.detail = np.zeros(1, DETAIL.dtype)
+        self.verdict = np.zeros(1, GLOBAL.dtype)
+        self.verdict["btc_vol_bps"], self.verdict["breadth"], self.verdict["correlation"] = 12.5, 0.42, np.nan
         self.infos = []
         self.seq = 0
         self.share = 1.0  # share of symbols that move in one tick
         self._stop = threading.Event()
+        self._logging = threading.Lock()
         self._thread: threading.Thread | None = None
         for number in range(symbols):
             name = NAMES[number] if number < len(NAMES) else f"T{number:03d}USDT"
@@ -99,23 +109,27 @@ class EnginePart:
             self.rows[number]["category"] = record[0]["category"]
             self.rows[number]["symbol"] = number
             self.rows[number]["tick_size"], self.rows[number]["lot_size"] = record[0]["tick_size"], 0.001
-        self.history = np.repeat(self.rows["last_ticks"][:, None], 60, axis=1)
+        self.history = np.repeat(self.rows["last_ticks"][:, None], DETAIL_CANDLES, axis=1)
         for row in self.roles:
             page = plant.cnc(*row)
             page.start()
             page.set_state(ProcessState.RUN)
+        plant.cnc("supervisor").note_start(os.getpid())
         plant.control.set("feed_state", 2)
         plant.control.set("run_state", ProcessState.RUN)
         self.open_position(0, +1)
         self.write_account()
 
     def log(self, role: str, kind: LogKind, **fields: Any) -> None:
+        """A log line; also from the test's own thread while the part runs: a ring has one writer at a time."""
         index = fields.pop("index", 0)
-        self.logs[(role, index)].emit(kind, **fields)
+        with self._logging:
+            self.logs[(role, index)].emit(kind, **fields)
 
     def beat(self) -> None:
         """One loop turn of every process it plays."""
         now = time.monotonic_ns()
+        self.plant.cnc("supervisor").beat()
         for row in self.roles:
             cnc_turn(
                 self.plant.control.words, self.plant.cnc(*row).words, now, int(self.random.integers(2_000, 400_000))
@@ -192,6 +206,7 @@ class EnginePart:
         self.plant.symbol_rows().write_rows(moving.astype(np.int64), len(moving), np.ascontiguousarray(rows[moving]))
         self._move_position(now)
         self.write_account()
+        self.plant.global_regime().write(0, self.verdict)
         self._measure()
         self._tell(moving)
         self._fill_details(now)
@@ -272,27 +287,39 @@ class EnginePart:
         levels = np.arange(25)
         row["symbol"], row["seq"], row["ts_recv_ns"] = symbol, self.seq, now
         row["n_bids"] = row["n_asks"] = 25
-        row["n_candles"], row["n_trades"] = 60, 50
+        row["n_candles"], row["n_trades"] = DETAIL_CANDLES, 50
         row["bid_ticks"], row["ask_ticks"] = last - 1 - levels, last + 1 + levels
         row["bid_lots"] = np.rint(self.random.lognormal(8, 0.8, 25))
         row["ask_lots"] = np.rint(self.random.lognormal(8, 0.8, 25))
-        row["ask_lots"][7] = 90_000
-        close = self.history[symbol]
-        row["candle_start_ns"] = now // 10**9 * 10**9 - (59 - np.arange(60)) * 10**9
-        row["candle_open_ticks"], row["candle_close_ticks"] = np.roll(close, 1), close
-        row["candle_open_ticks"][0] = close[0]
-        spread = np.rint(np.abs(self.random.normal(0, 2, 60))).astype(np.int64)
-        row["candle_high_ticks"] = np.maximum(row["candle_open_ticks"], close) + spread
-        row["candle_low_ticks"] = np.minimum(row["candle_open_ticks"], close) - spread
-        row["candle_delta_lots"] = np.sign(close - row["candle_open_ticks"]) * np.rint(
-            self.random.lognormal(5, 1, 60)
-        ).astype(np.int64)
+        for series, seconds in enumerate(DETAIL_INTERVALS_S):
+            self._fill_candles(row, series, seconds * 10**9, self.history[symbol], now)
         row["trade_ticks"] = last + self.random.integers(-3, 4, 50)
         row["trade_lots"] = np.rint(self.random.lognormal(5, 1.5, 50))
         row["trade_ts_ns"] = now - np.arange(50) * 130_000_000
         row["trade_side"] = self.random.choice([-1, 1], 50)
+        for side, walls in enumerate(WALLS):
+            row["n_walls"][side] = len(walls)
+            for k, (offset, lots, x, age_s, fate) in enumerate(walls):
+                row["wall_ticks"][side, k], row["wall_lots"][side, k], row["wall_fate"][side, k] = last + offset, lots, fate
+                row["wall_x"][side, k], row["wall_age_s"][side, k] = x, age_s
+                at = abs(offset) - 1
+                row["ask_lots" if side else "bid_lots"][at] = lots
         row["features"] = self.random.normal(0, 10, N_ALL_FEATURES)
+        row["features"][3] = np.nan
         self.plant.detail().write(place, self.detail)
+
+    def _fill_candles(self, row: Any, series: int, length_ns: int, close: np.ndarray, now: int) -> None:
+        n = len(close)
+        opened = np.roll(close, 1)
+        opened[0] = close[0]
+        spread = np.rint(np.abs(self.random.normal(0, 2, n))).astype(np.int64)
+        volume = np.rint(self.random.lognormal(5, 1, n)).astype(np.int64)
+        row["candle_start_ns"][series] = now // length_ns * length_ns - (n - 1 - np.arange(n)) * length_ns
+        row["candle_open_ticks"][series], row["candle_close_ticks"][series] = opened, close
+        row["candle_high_ticks"][series] = np.maximum(opened, close) + spread
+        row["candle_low_ticks"][series] = np.minimum(opened, close) - spread
+        row["candle_volume_lots"][series] = volume
+        row["candle_delta_lots"][series] = np.sign(close - opened) * (volume // 2)
 
     # --- in a thread
     def start(self, hz: float = 8.0) -> None:

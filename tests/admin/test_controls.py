@@ -19,7 +19,7 @@ def test_kill_reaches_every_process(admin: AdminServer, engine: EnginePart, brow
     assert admin.plant.control.bits() & ControlBits.KILL
     assert answer["already"] is False and answer["warnings"] == []
     rows = {row["name"]: row for row in answer["processes"]}
-    assert set(rows) == {"supervisor", "gateway", "execution", "recorder", "shard-0", "shard-1"}
+    assert set(rows) == {"gateway", "execution", "recorder", "shard-0", "shard-1"}
     assert all(row["seen"] and row["ms"] >= 0 for row in rows.values())
     latch = json.loads(admin.paths.kill_file.read_text())
     assert (latch["source"], latch["reason"]) == ("admin", "drill") and latch["time_ns"] > 0
@@ -55,7 +55,7 @@ def test_the_persons_reason_wins_over_the_latch_of_execution(
 def test_silent_processes_are_named(admin: AdminServer, browser: Browser) -> None:
     """Nobody beats here: the answer still comes, and says who has not seen it."""
     answer = browser.post("/api/admin/kill", {}).json["result"]
-    assert answer["seen"] == 0 and answer["of"] == 6
+    assert answer["seen"] == 0 and answer["of"] == 5
     assert all(row["ms"] is None for row in answer["processes"])
 
 
@@ -69,7 +69,7 @@ def test_kill_holds_on_a_broken_disk(
     monkeypatch.setattr("admin.files.JsonLines.append", full)
     engine.start()
     answer = browser.post("/api/admin/kill", {"reason": "disk"}).json["result"]
-    assert admin.plant.control.get("kill_admin") == 1 and answer["seen"] == 6
+    assert admin.plant.control.get("kill_admin") == 1 and answer["seen"] == 5
     assert len(answer["warnings"]) == 2 and "No space left" in answer["warnings"][0]
 
 

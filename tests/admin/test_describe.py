@@ -6,16 +6,28 @@ import numpy as np
 import pytest
 
 from admin.describe import sentence
-from admin.events import EventHistory, Names, tell
+from admin.events import EventHistory, Names, in_order, tell
 from admin.snapshot import SymbolInfo, fixed, symbol_info
-from core.enums import Cause, ControlBits, DataReason, DataState, FeedState, Gate, LogKind, Pump, State
+from core.enums import (
+    Cause,
+    ControlBits,
+    DataReason,
+    DataState,
+    FeedState,
+    Gate,
+    LogKind,
+    NewsType,
+    Pump,
+    State,
+    WallFate,
+)
 from core.records import LOG
 from tests.admin.engine_part import symbol_record
 
 BTC = SymbolInfo(0, "BTCUSDT", 0, 0, 5, 1, 1, 3)
 
 
-def record(kind: int, text: bytes = b"", **fields: int) -> np.ndarray:
+def record(kind: int, text: bytes = b"", **fields: float) -> np.ndarray:
     row = np.zeros(1, LOG.dtype)[0]
     row["kind"], row["symbol"] = kind, 0
     for name, value in fields.items():
@@ -46,6 +58,12 @@ def record(kind: int, text: bytes = b"", **fields: int) -> np.ndarray:
         (
             record(LogKind.SIGNAL, a=1, b=2001, c=1990, d=2020, e=7150, f=1, x=1),
             "EXECUTING · long · score 72 @ 1000.5 · stop 995.0 · target 1010.0 · attempt 1",
+        ),
+        (record(LogKind.SIGNAL, a=-1, e=6600), "ENTRY READY · short · score 66"),
+        (record(LogKind.NEWS, a=NewsType.HACK, b=1, x=80.0, y=300.0), "hack · impact 80 · half-life 300 s"),
+        (
+            record(LogKind.SPOOF, a=WallFate.SPOOFING, b=1, c=2001, d=9000, f=9000, x=12.44, y=3.21),
+            "bid wall spoofing @ 1000.5 · 12.4× average · stood 3.2 s · 9.000 shown, 0.000 eaten, 9.000 cancelled",
         ),
         (
             record(LogKind.ORDER, a=9, b=-1, c=2001, d=25, e=2010, f=1990),
@@ -131,3 +149,33 @@ def test_history_is_a_ring_with_stable_ids() -> None:
     page, cursor = history.page(4, names)
     assert ([e["id"] for e in page], cursor) == ([25, 24, 23, 22], 22)
     assert [e["id"] for e in history.page(100, names, before=cursor)[0]] == [21, 20, 19, 18, 17, 16]
+
+
+def test_lines_of_several_processes_become_one_story() -> None:
+    """By time; within one time the decision, then what execution did, then the states that follow from it."""
+    story = [
+        (1, LogKind.STATE, State.WATCHING_LONG, State.ARMED_LONG),
+        (2, LogKind.SIGNAL, 0, 0),
+        (2, LogKind.STATE, State.ARMED_LONG, State.ORDER_PLACED),
+        (2, LogKind.ORDER, 0, 0),
+        (2, LogKind.FILL, 0, 0),
+        (2, LogKind.POSITION, 0, 0),
+        (2, LogKind.STATE, State.ORDER_PLACED, State.IN_POSITION),
+        (2, LogKind.STATE, State.IN_POSITION, State.MANAGING),
+        (3, LogKind.PUMP, 0, 1),
+        (4, LogKind.STATE, State.COOLDOWN, State.FLAT),
+    ]
+    rows = np.zeros(len(story), LOG.dtype)
+    for row, (ts, kind, before, after) in zip(rows, story, strict=True):
+        row["ts_ns"], row["kind"], row["a"], row["b"] = ts, kind, before, after
+    rows["seq"] = np.arange(len(rows))
+    execution = np.isin(rows["kind"], (LogKind.ORDER, LogKind.FILL, LogKind.POSITION))
+    for batches in ((rows[execution], rows[~execution]), (rows[~execution], rows[execution])):
+        assert in_order(np.concatenate(batches))["seq"].tolist() == list(range(len(rows)))
+    assert len(in_order(rows[:0])) == 0
+
+
+def test_a_change_of_state_names_where_it_led() -> None:
+    names = Names({0: BTC}, {})
+    assert tell(1, record(LogKind.STATE, a=State.WATCHING_LONG, b=State.ARMED_LONG), names)["to"] == "ARMED_LONG"
+    assert "to" not in tell(1, record(LogKind.PUMP, a=0, b=1), names)

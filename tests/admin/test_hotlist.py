@@ -31,22 +31,29 @@ def test_values_survive_their_scale() -> None:
     rows["last_ticks"] = [1, 2**31, 2**32 + 5, 2**40 + 123]
     rows["spread_bps"] = [1.2345, np.nan, 1e300, -np.inf]
     rows["score_long_e2"] = [6120, 0, 10_000, 1]
+    scores = ("spoof", "news", "volatility", "wall_support", "wall_resistance", "score_long", "score_short",
+              "watch", "arm")  # fmt: skip
+    for at, name in enumerate(scores):
+        rows[f"{name}_e2"][1] = 100 + at
     rows["state"], rows["regime"], rows["pump"], rows["gate"] = State.ARMED_LONG, Regime.PUMP, Pump.BLOWOFF, Gate.FLOW
     rows["side"] = [-1, 0, 1, 1]
     planes = hotlist.to_planes(rows, np.array([-1, 0, 7, 2**40]))
     ticks = planes[1].astype(np.int64) * 2**32 + planes[0].view(np.uint32)
     assert ticks.tolist() == rows["last_ticks"].tolist()
     assert planes[2].tolist() == [123, hotlist.UNKNOWN, hotlist.LIMIT, -hotlist.LIMIT]
-    assert planes[8].tolist() == [6120, 0, 10_000, 1]
-    codes = planes[10].view(np.uint32)
+    place = {column["name"]: column["first"] for column in hotlist.columns_json()}
+    assert planes[place["long"]].tolist() == [6120, 105, 10_000, 1]
+    shown = ("spoof", "news", "volatility", "support", "resistance", "long", "short", "watch", "arm")
+    assert [planes[place[name], 1] for name in shown] == list(range(100, 109))
+    codes = planes[place["codes"]].view(np.uint32)
     assert [int(codes[0] >> shift & 255) for shift in (0, 8, 16, 24)] == [
         State.ARMED_LONG,
         Regime.PUMP,
         Pump.BLOWOFF,
         Gate.FLOW,
     ]
-    assert (planes[11].view(np.uint32) >> 24).tolist() == [0, 1, 2, 2]
-    assert planes[12].tolist() == [-1, 0, 7, hotlist.LIMIT]
+    assert (planes[place["marks"]].view(np.uint32) >> 24).tolist() == [0, 1, 2, 2]
+    assert planes[place["seen"]].tolist() == [-1, 0, 7, hotlist.LIMIT]
 
 
 def test_a_reader_of_snaps_and_deltas_holds_the_table() -> None:

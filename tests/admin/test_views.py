@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 
 from admin import hotlist, metrics, present
 from admin.plant_stats import Timeline, figures
 from admin.server import AdminServer
-from core.enums import DataState, GlobalRegime, LogKind, State
+from core.enums import Category, DataState, GlobalRegime, LogKind, State
 from core.histogram import hist_record, new_histogram
 from shm.control import ProcessState
-from tests.admin.engine_part import EnginePart, symbol_record
+from shm.topology import Plant
+from tests.admin.engine_part import EnginePart, make_plant, symbol_record
 
 
 def test_rows_follow_the_boards(admin: AdminServer, engine: EnginePart) -> None:
@@ -34,9 +37,10 @@ def test_unwritten_rows_are_unknown_not_zero(admin: AdminServer, engine: EngineP
     snapshot = admin.views.refresh()
     assert admin.views.symbols_version == before + 1 and snapshot.by_name("NEWUSDT").id == 20
     row = snapshot.rows[snapshot.place(20)]
+    assert row["category"] == Category.NORMAL  # what is known of the instrument is told
     assert math.isnan(row["spread_bps"]) and present.age_ms(snapshot, snapshot.place(20)) is None
     planes = hotlist.to_planes(snapshot.rows, snapshot.seen_ms)
-    assert planes[2, -1] == hotlist.UNKNOWN and planes[12, -1] == -1
+    assert planes[2, -1] == hotlist.UNKNOWN and planes[-1, -1] == -1
     json.dumps(present.hotlist(snapshot), allow_nan=False)
 
 
@@ -77,6 +81,11 @@ def test_dead_and_silent_processes_are_seen(admin: AdminServer, engine: EnginePa
     processes = {row["name"]: row for row in admin.views.refresh().processes}
     assert processes["shard-1"]["alive"] is False and processes["shard-0"]["alive"] is True
     assert "venue" not in processes  # never started
+    assert processes["supervisor"]["alive"] is True and not processes["supervisor"]["acks"]
+    engine.plant.cnc("venue").note_start(os.getpid())
+    venue = next(row for row in admin.views.refresh().processes if row["name"] == "venue")
+    assert venue["state"] == "RUN" and venue["beat_ms"] is None and not venue["acks"]
+    assert admin.views.refresh().control["kill_of"] == 5  # gateway, execution, recorder and two shards
     engine.plant.cnc("gateway").set_state(ProcessState.FAIL)
     health = present.health(admin.views.refresh())
     assert health["status"] == "FAIL" and health["failed"] == ["gateway", "shard-1"]
@@ -114,11 +123,25 @@ def test_timeline_tells_differences() -> None:
     assert (second["shed"], second["lost"], second["events"], second["lag_pct"]) == (5, 0, 0, 0.0)
 
 
-def test_global_regime_comes_from_the_log(admin: AdminServer, engine: EnginePart) -> None:
-    assert admin.views.refresh().global_regime["regime"] == "GLOBAL_NORMAL"
+def test_global_regime_comes_from_its_board(admin: AdminServer, engine: EnginePart) -> None:
+    told = admin.views.refresh().global_regime
+    assert told["regime"] == "GLOBAL_NORMAL" and told["since_ts"] is None
+    assert told["inputs"]["btc_vol_bps"] == 12.5 and told["inputs"]["correlation"] is None
     engine.log("gateway", LogKind.GLOBAL_REGIME, a=0, b=int(GlobalRegime.GLOBAL_PANIC))
-    engine.log("gateway", LogKind.PUMP, symbol=1, a=0, b=1)
-    assert admin.views.refresh().global_regime["regime"] == "GLOBAL_PANIC"
+    assert admin.views.refresh().global_regime["regime"] == "GLOBAL_NORMAL"  # a line may be lost; the board is the truth
+    engine.verdict["regime"] = int(GlobalRegime.GLOBAL_PANIC)
+    engine.plant.global_regime().write(0, engine.verdict)
+    told = admin.views.refresh().global_regime
+    assert told["regime"] == "GLOBAL_PANIC" and told["since_ts"] > 0
+
+
+def test_global_regime_is_unknown_before_the_gateway_speaks(tmp_path: Path) -> None:
+    plant = make_plant(tmp_path)
+    try:
+        views = AdminServer(Plant.join(tmp_path / "data" / "run" / "run.json", "admin"), environ={}).views
+        assert views.refresh().global_regime == {"regime": None, "since_ts": None, "inputs": {}}
+    finally:
+        plant.destroy()
 
 
 def test_detail_is_only_what_was_wished_for(admin: AdminServer, engine: EnginePart) -> None:
@@ -128,7 +151,15 @@ def test_detail_is_only_what_was_wished_for(admin: AdminServer, engine: EnginePa
     engine.tick()
     detail = admin.views.detail(1)
     assert detail["symbol"] == 1 and len(detail["bids"][0]) == len(detail["asks"][1]) == 25
-    assert len(detail["candles"]) == 7 and len(detail["candles"][0]) == 60 and len(detail["trades"][3]) == 50
+    assert list(detail["candles"]) == ["1", "5", "15"] and len(detail["trades"][3]) == 50
+    assert all(len(series) == 7 and len(series[0]) == 60 for series in detail["candles"].values())
+    assert np.unique(np.diff(detail["candles"]["15"][0])).tolist() == [15_000]
+    last = detail["bids"][0][0] + 1
+    assert [(w["ticks"] - last, w["lots"], w["fate"]) for w in detail["walls"]["bids"]] == [
+        (-5, 91_000, "STANDING"),
+        (-11, 40_500, "SPOOFING"),
+    ]
+    assert [(w["x"], w["age_s"]) for w in detail["walls"]["asks"]] == [(11.8, 4.0)]
     assert detail["bids"][0][0] < detail["asks"][0][0] and "spread_bps" in detail["features"]
     json.dumps(detail, allow_nan=False)
     admin.views.set_detail(2, -1)

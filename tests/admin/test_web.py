@@ -26,8 +26,10 @@ READS = [
     "/api/storage/status",
     "/api/session",
 ]
+PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT"]
 WRITES = {
     "/api/pause": {"on": True},
+    "/api/news": {"symbol": "BTCUSDT", "type": "HACK"},
     "/api/admin/kill": {"reason": "test"},
     "/api/admin/kill/clear": {},
     "/api/ws-ticket": {},
@@ -39,7 +41,7 @@ def test_every_route_is_known_to_this_matrix(admin: AdminServer) -> None:
     """A new route must be put into one of the lists, so that it is tested for default deny."""
     rules = {rule.rule.replace("<symbol>", "BTCUSDT").replace("<wanted>", "BTCUSDT") for rule in admin.app.url_map.iter_rules()}
     assert rules == set(READS) | set(WRITES) | {
-        "/",
+        *PAGES,
         "/login",
         "/healthz",
         "/metrics",
@@ -118,15 +120,27 @@ def test_public_routes(admin: AdminServer) -> None:
     stranger = Browser(admin, login=False)
     assert stranger.get("/healthz").data == b"ok\n"
     assert stranger.get("/login").status_code == 200
-    assert stranger.get("/static/js/main.js").status_code == 200
-    page = stranger.get("/")
-    assert (page.status_code, page.headers["Location"]) == (302, "/login")
+    assert stranger.get("/static/js/frame.js").status_code == 200
+    for path in PAGES:
+        page = stranger.get(path)
+        assert (page.status_code, page.headers["Location"]) == (302, "/login")
     for host in ("127.0.0.1:8787", "localhost:8787", "localhost"):
         assert stranger.get("/healthz", Host=host).status_code == 200
 
 
+def test_pages(browser: Browser) -> None:
+    """Nothing in a page is inline, whatever the address says; other spellings of a symbol lead to its own address."""
+    hostile = ("/symbol/%3Cscript%3Ealert(1)", "/explain/%22%3E%3Cimg%20onerror%3Dx%3E")
+    for path in (*PAGES, *hostile):
+        answer = browser.get(path)
+        assert answer.status_code == 200 and answer.mimetype == "text/html"
+        assert "style=" not in answer.text and "onerror=x>" not in answer.text and "<script>" not in answer.text
+        assert answer.text.count("<script") == 1 and 'id="kill"' in answer.text
+    assert browser.get("/symbol/btcusdt").headers["Location"] == "/symbol/BTCUSDT"
+
+
 def test_security_headers_are_on_every_answer(admin: AdminServer, browser: Browser) -> None:
-    for path in ("/", "/login", "/static/js/main.js", "/api/health", "/api/nothing", "/metrics"):
+    for path in ("/", "/login", "/static/js/frame.js", "/api/health", "/api/nothing", "/metrics"):
         headers = browser.get(path).headers
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy and "script-src 'self'" in policy and "unsafe" not in policy

@@ -1,4 +1,4 @@
-"""The page in Chromium against a real admin server: offline, moving, hostile text, KILL by mouse and by keyboard.
+"""The cockpit in Chromium against a real admin server: offline, moving, hostile text, KILL by mouse and by keyboard.
 
 A thread plays the engine's part on a real plant; the admin server runs in this process, so that its control words can be
 looked at directly.
@@ -6,131 +6,23 @@ looked at directly.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import shutil
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
-from admin.server import AdminServer
 from core.enums import ControlBits, LogKind
-from shm.topology import Plant
-from tests.admin.engine_part import EnginePart, make_plant
+from core.features.registry import ALL_FEATURE_NAMES
+from tests.admin.engine_part import EnginePart
+from tests.browser.stand_in import NEEDS_BROWSER, Running, complaints, requested, texts, wait
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, NEEDS_BROWSER]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-SWITCHES = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-proxy-server",
-    "--window-size=1440,900",
-)
 XSS = "<img src=x onerror=document.title=1>"
-
-if CHROMIUM is None or DRIVER is None:
-    pytest.skip(
-        "no chromium and chromedriver on this machine (Debian: apt-get install chromium chromium-driver)",
-        allow_module_level=True,
-    )
-
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
-from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-
-
-class Running:
-    """An admin server in a thread of this process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = AdminServer(Plant.join(folder / "data" / "run" / "run.json", "admin"), environ={})
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
-        self._thread.start()
-        assert self._ready.wait(30)
-
-    async def _main(self) -> None:
-        self.server.beat.start()
-        await self.server.start()
-        self.server.beat.running()
-        self._ready.set()
-        await self.server.serve()
-        await self.server.close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.where.port}/"
-
-    def stop(self) -> None:
-        self.server.beat.request_stop()
-        self._thread.join(10)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[EnginePart]:
-    plant = make_plant(tmp_path)
-    part = EnginePart(plant, symbols=120)
-    part.tick()
-    part.start()
-    yield part
-    part.stop()
-    plant.destroy()
-
-
-@pytest.fixture
-def running(engine: EnginePart, tmp_path: Path) -> Iterator[Running]:
-    one = Running(tmp_path)
-    yield one
-    one.stop()
-
-
-@pytest.fixture
-def page(running: Running, tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    """A browser that has followed the login link and shows moving rows."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for switch in (*SWITCHES, f"--user-data-dir={tmp_path / 'chromium'}"):
-        options.add_argument(switch)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
-        driver.get(f"{running.url}login#{running.server.auth.login_token}")
-        wait(driver, lambda: driver.find_elements(By.CSS_SELECTOR, "#grid-view .row:not([hidden])"))
-        yield driver
-    finally:
-        driver.quit()
-
-
-def wait(driver: webdriver.Chrome, true, seconds: float = 20):
-    return WebDriverWait(driver, seconds, poll_frequency=0.02).until(lambda _: true())
-
-
-def texts(driver: webdriver.Chrome, css: str) -> list[str]:
-    return driver.execute_script("return [...document.querySelectorAll(arguments[0])].map(n => n.textContent)", css)
-
-
-def requested(driver: webdriver.Chrome) -> list[str]:
-    """Every URL the browser asked for or opened a socket to."""
-    urls = []
-    for entry in driver.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            urls.append(message["params"]["request"]["url"])
-        elif message["method"] == "Network.webSocketCreated":
-            urls.append(message["params"]["url"])
-    return urls
 
 
 def test_loads_offline_and_moves(page: webdriver.Chrome, running: Running, engine: EnginePart) -> None:
@@ -146,7 +38,7 @@ def test_loads_offline_and_moves(page: webdriver.Chrome, running: Running, engin
     assert any(url.startswith("ws://127.0.0.1:") for url in urls)
     ours = (running.url, f"ws://127.0.0.1:{running.server.where.ws_port}/")
     assert [url for url in urls if not url.startswith((*ours, "data:", "about:", "chrome:"))] == []
-    assert [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert complaints(page) == []
 
 
 def test_text_from_the_wire_stays_text(page: webdriver.Chrome, engine: EnginePart) -> None:
@@ -166,7 +58,7 @@ def test_filter_sort_open_and_close(page: webdriver.Chrome, running: Running) ->
     box.send_keys(Keys.ESCAPE)
     page.find_element(By.TAG_NAME, "body").send_keys("j", Keys.ENTER)
     wait(page, lambda: texts(page, "#drawer-title") == ["ETHUSDT"])
-    wait(page, lambda: len(texts(page, "#tape li")) == 40 and len(texts(page, "#features dd")) == 14)
+    wait(page, lambda: len(texts(page, "#tape li")) == 40 and len(texts(page, "#features .value")) == len(ALL_FEATURE_NAMES))
     assert 1 in running.server.plant.control.detail_symbols
     painted = page.execute_script(
         "const c = document.getElementById('ladder');"
@@ -178,19 +70,6 @@ def test_filter_sort_open_and_close(page: webdriver.Chrome, running: Running) ->
     wait(page, lambda: 1 not in running.server.plant.control.detail_symbols)
 
 
-def test_order_is_frozen_under_the_pointer(page: webdriver.Chrome) -> None:
-    ActionChains(page).move_to_element(page.find_element(By.ID, "grid-view")).perform()
-    wait(page, lambda: page.find_element(By.ID, "hot-frozen").is_displayed())
-    symbols = "#grid-view .row:not([hidden]) .c-symbol"
-    before, prices = texts(page, symbols), texts(page, "#grid-view .row .c-last")
-    wait(page, lambda: texts(page, "#grid-view .row .c-last") != prices)
-    frames = page.execute_script("return performance.now()")
-    wait(page, lambda: page.execute_script("return performance.now()") > frames + 1500)
-    assert texts(page, symbols) == before
-    ActionChains(page).move_to_element(page.find_element(By.ID, "events-title")).perform()
-    wait(page, lambda: texts(page, symbols) != before)
-
-
 def test_kill_by_holding_the_mouse(page: webdriver.Chrome, running: Running) -> None:
     control = running.server.plant.control
     button = page.find_element(By.ID, "kill")
@@ -200,9 +79,9 @@ def test_kill_by_holding_the_mouse(page: webdriver.Chrome, running: Running) -> 
     ActionChains(page).click_and_hold(button).perform()
     wait(page, lambda: control.bits() & ControlBits.KILL)
     ActionChains(page).release().perform()
-    wait(page, lambda: "seen by 7/7" in texts(page, "#toast")[0])
+    wait(page, lambda: "seen by 6/6" in texts(page, "#toast")[0])
     wait(page, lambda: page.find_element(By.ID, "killbar").is_displayed())
-    wait(page, lambda: all("✓" in text for text in texts(page, "#processes-body td:last-child")))
+    wait(page, lambda: all("✓" in text for text in texts(page, "#processes-body tr:not(.outside) td:last-child")))
     assert json.loads(running.server.paths.kill_file.read_text())["source"] == "admin"
     assert control.get("kill_admin") == 1
 

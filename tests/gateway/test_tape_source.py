@@ -13,7 +13,7 @@ import pytest
 
 from config.schema import Settings
 from core.enums import DataReason, DataState, EventKind, FeedState
-from core.records import CELL_WORDS, EVENT, SYMBOL
+from core.records import CELL_WORDS, EVENT, GLOBAL, SYMBOL
 from gateway import market_data
 from gateway.bybit.universe import Instrument, Selector, Universe
 from gateway.service import GatewayService, known_symbols
@@ -129,6 +129,9 @@ def test_the_run_begins_and_ends_as_agreed(tmp_path: Path, runs: list[TapeRun]) 
         assert events[0].u == 1 and events[-1].kind == EventKind.END
         assert [e.ts_ns - T0 for e in events if e.kind == TIMER] == [100 * MS, 200 * MS]
         assert sum(e.kind == EventKind.GLOBAL for e in events) == 1
+    board = run.plant.global_regime()
+    assert board.changed_since().tolist() == [0] and board.read(0).dtype == GLOBAL.dtype
+    assert board.read(0).tobytes() in b"".join(cells.tobytes() for cells in run.cells[1])  # the payload of the event
     control = run.plant.control
     last = run.events(0)[-1].seq
     assert (control.get("end_seq"), control.get("published_seq")) == (last, last)

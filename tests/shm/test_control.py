@@ -121,3 +121,16 @@ def test_the_supervisor_marks_a_page_whose_process_vanished() -> None:
     page.set_state(ProcessState.HALT)
     page.note_exit(0)
     assert (page.state_name, page.supervisor_get("exits")) == ("HALT", 2)
+
+
+def test_processes_outside_the_control_words_are_noted_by_the_supervisor() -> None:
+    page = CncPage(zeros(CncPage.bytes_needed()), "venue")
+    page.note_start(4711)
+    assert (page.pid, page.state, page.ready, page.heartbeat_ns) == (4711, ProcessState.RUN, False, 0)
+    assert page.started_ns > 0
+    page.beat()
+    assert page.heartbeat_ns > 0 and page.loops == 0
+    page.note_exit(1)
+    assert page.state == ProcessState.FAIL
+    page.note_start(4712)
+    assert (page.pid, page.state) == (4712, ProcessState.RUN)

@@ -107,7 +107,7 @@ def test_data_flows_through_every_part(plant: Plant, tmp_path: Path) -> None:
     row["events"] = 3
     shard.symbol_rows().write(1023, row)
     assert admin.symbol_rows().changed_since().tolist() == [1023]
-    for board in (admin.symbols(), admin.positions(), admin.account(), admin.detail()):
+    for board in (admin.symbols(), admin.positions(), admin.account(), admin.detail(), admin.global_regime()):
         assert len(board.read(0)) == 1
     assert len(admin.detail().read(3)["features"][0]) == len(ALL_FEATURE_NAMES)
 

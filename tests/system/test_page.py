@@ -120,7 +120,7 @@ def looks_alive(page: Page) -> None:
     before = page.texts("#grid-view .row .c-last")
     page.wait(lambda: page.texts("#grid-view .row .c-last") != before, "prices move")
     page.wait(lambda: page.text("#fact-feed dd") == "CONNECTED", "the feed is told")
-    page.wait(lambda: len(page.texts("#processes-body tr")) == 6, "six processes")
+    page.wait(lambda: len(page.texts("#processes-body tr")) == 8, "six processes, the supervisor and the venue")
     page.wait(lambda: set(page.texts("#processes-body .tag")) == {"RUN"}, "all run")
     stages = ("decode", "recv to publish", "recv to shard", "step")
     page.wait(lambda: set(stages) <= set(page.texts("#latency-body td:first-child")), "the stages are measured")
@@ -175,7 +175,8 @@ def killed(page: Page, plant: Plant, way: str) -> float:
     page.wait(lambda: page.driver.title.startswith("■ KILLED"), "and the title")
     page.wait(lambda: "seen 6/6" in page.text("#kill-acks"), "all processes have seen it")
     page.wait(lambda: "FLAT" in page.text("#kill-acks"), "nothing is open any more")
-    page.wait(lambda: all("✓" in cell for cell in page.texts("#processes-body td:last-child")), "each one is ticked")
+    seen = "#processes-body tr:not(.outside) td:last-child"
+    page.wait(lambda: all("✓" in cell for cell in page.texts(seen)), "each one is ticked")
     page.wait(lambda: page.shown("positions-none"), "no position on the page")
     asked = plant.control.get("kill_ns")
     ms = {name: (plant.cnc(*row).kill_seen_ns - asked) / 1e6 for name, row in rows_of(plant).items()}

@@ -27,7 +27,7 @@ export function setClass(node, name) {
 export function fillTable(body, rows, makeRow, paintRow) {
   while (body.children.length > rows.length) body.lastElementChild.remove();
   while (body.children.length < rows.length) body.append(makeRow());
-  rows.forEach((row, k) => paintRow(body.children[k], row));
+  rows.forEach((row, k) => paintRow(body.children[k], row, k));
 }
 
 /** A maker of table rows with `n` cells. */
@@ -37,10 +37,19 @@ export const cells = (n) => () => {
   return row;
 };
 
+const sizes = new WeakMap(); // asking an element for its size while text is being written would lay the page out each time
+const sizeWatch = new ResizeObserver((entries) => {
+  for (const { target, contentRect } of entries) sizes.set(target, [contentRect.width, contentRect.height]);
+});
+
 /** Canvas context scaled to the device pixel ratio; returns [context, css width, css height]. */
 export function sized(canvas) {
   const ratio = devicePixelRatio || 1;
-  const { clientWidth: w, clientHeight: h } = canvas;
+  if (!sizes.has(canvas)) {
+    sizes.set(canvas, [canvas.clientWidth, canvas.clientHeight]);
+    sizeWatch.observe(canvas);
+  }
+  const [w, h] = sizes.get(canvas);
   if (canvas.width !== Math.round(w * ratio) || canvas.height !== Math.round(h * ratio)) {
     canvas.width = Math.round(w * ratio);
     canvas.height = Math.round(h * ratio);
@@ -49,6 +58,14 @@ export function sized(canvas) {
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, w, h);
   return [context, w, h];
+}
+
+/** A canvas that has nothing to show yet says so. */
+export function waiting(c, w, h, text) {
+  c.fillStyle = color("faint");
+  c.font = MONO;
+  c.textAlign = "center";
+  c.fillText(text, w / 2, h / 2);
 }
 
 const style = getComputedStyle(document.documentElement);

@@ -63,3 +63,6 @@ export function clock(ms, withMillis = false) {
 export const price = (symbol, ticks) => ((ticks * symbol.tick_mant) / 10 ** symbol.price_exp).toFixed(Math.max(0, symbol.price_exp));
 export const quantity = (symbol, lots) => (lots * symbol.lot_mant) / 10 ** symbol.qty_exp;
 export const lower = (name) => name.toLowerCase().replaceAll("_", " ");
+
+/** A size of at least 0 in few characters: 12.34M, 56.7k, 890, 1.234. */
+export const compact = (v, digits = 3) => (v >= 1e6 ? `${(v / 1e6).toFixed(2)}M` : v >= 1e4 ? `${(v / 1e3).toFixed(1)}k` : v.toFixed(v >= 1e3 ? 0 : Math.min(3, Math.max(0, digits))));

@@ -1,120 +1,13 @@
-// The table of all symbols: virtualised rows, filter, sort, frozen under the pointer; only changed cells are touched.
+// The table of all symbols: virtualised rows, filter, sort; the order stands still under the pointer and under the focus.
+import { COLUMNS, STALE_MS } from "./columns.js";
 import { $, el, setClass, setText } from "./dom.js";
-import { age, DASH, lower, price, short, signed } from "./format.js";
+import { parseFilter } from "./filter.js";
+import { fixed, lower } from "./format.js";
 
-const STALE_MS = 2000;
 const SPARE = 6;
+const ROW_HEIGHT = { wide: 21, touch: 30, card: 46 };
 const LIVE = new Set(["ORDER_PLACED", "IN_POSITION", "MANAGING"]);
-
-/** A text cell that repaints when `key` changes. */
-function text(key, show) {
-  return (cell, t, id) => {
-    const k = key(t, id);
-    if (cell.key === k) return;
-    cell.key = k;
-    const [words, className] = show(t, id, k);
-    setText(cell, words);
-    setClass(cell, `${cell.base} ${className ?? ""}`);
-  };
-}
-
-function number(name, format, toned = false) {
-  return text((t, id) => t.raw(name, id), (t, id) => {
-    const v = t.value(name, id);
-    return [v === null ? DASH : format(v), v === null || v === 0 ? "faint" : toned ? (v > 0 ? "up" : "down") : ""];
-  });
-}
-
-function paintLast(cell, t, id) {
-  const ticks = t.ticks(id);
-  if (cell.key === ticks && cell.of === id) return;
-  const move = cell.of === id && cell.key !== undefined ? (ticks > cell.key ? "tick-up" : "tick-down") : "";
-  cell.key = ticks;
-  cell.of = id;
-  setText(cell, ticks ? price(t.symbols.get(id), ticks) : DASH);
-  setClass(cell, `c-last ${move}`);
-}
-
-function paintImbalance(cell, t, id) {
-  const raw = t.raw("imbalance", id);
-  if (cell.key === raw) return;
-  cell.key = raw;
-  const v = t.value("imbalance", id) ?? 0;
-  const bar = cell.firstChild;
-  bar.style.transform = `scaleX(${v.toFixed(3)})`;
-  setClass(bar, v < 0 ? "neg" : "");
-  cell.title = `imbalance ${signed(v)}`;
-}
-
-function paintScore(cell, t, id) {
-  const key = t.raw("long", id) * 16384 + t.raw("short", id);
-  if (cell.key === key) return;
-  cell.key = key;
-  ["long", "short"].forEach((side, k) => {
-    const v = t.value(side, id) ?? 0;
-    const box = cell.children[k];
-    box.firstChild.style.transform = `scaleX(${Math.min(1, v / 100).toFixed(3)})`;
-    setText(box.lastChild, v ? v.toFixed(0) : "·");
-  });
-}
-
-function paintAge(cell, t, id) {
-  const ms = t.ageMs(id);
-  setText(cell, age(ms));
-  setClass(cell, ms !== null && ms > STALE_MS ? "c-age old" : "c-age");
-}
-
-const sideOf = (name) => (name.endsWith("_LONG") ? "long" : name.endsWith("_SHORT") ? "short" : "");
-
-// name, label, tooltip, place of the label, paint, sort value (null: not sortable)
-const COLUMNS = [
-  ["symbol", "Symbol", "", "left", text((t, id) => id, (t, id) => [t.symbols.get(id)?.name ?? `#${id}`, ""]), (t, id) => t.symbols.get(id)?.name ?? ""],
-  ["cat", "", "category: Prime, Normal, Wild", "mid", text((t, id) => t.byte("marks", id, 0), (t, id, k) => [t.word("category", k)[0], t.word("category", k)]), (t, id) => -t.byte("marks", id, 0)],
-  ["last", "Last", "last price", "", paintLast, (t, id) => t.ticks(id) * (t.symbols.get(id)?.tick_mant ?? 0) / 10 ** (t.symbols.get(id)?.price_exp ?? 0)],
-  ["spread", "Sprd", "spread, basis points", "", number("spread", (v) => (v < 100 ? v.toFixed(2) : v.toFixed(0))), (t, id) => t.value("spread", id)],
-  ["change", "1m %", "change over one minute", "", number("change", (v) => signed(v), true), (t, id) => t.value("change", id)],
-  ["delta", "Δ10s $", "signed aggressor value of ten seconds, USDT", "", number("delta", short, true), (t, id) => t.value("delta", id)],
-  ["imb", "Imbal", "book imbalance, −1 to 1", "mid", paintImbalance, (t, id) => t.value("imbalance", id)],
-  ["trades", "Tr/s", "trades per second", "", number("trades", (v) => (v < 100 ? v.toFixed(1) : v.toFixed(0))), (t, id) => t.value("trades", id)],
-  ["regime", "Regime", "symbol regime", "left", text((t, id) => t.byte("codes", id, 1), (t, id, k) => [k ? lower(t.word("regime", k)) : "normal", k ? "hot" : ""]), (t, id) => t.byte("codes", id, 1)],
-  ["pump", "Pump", "pump state", "left", text((t, id) => t.byte("codes", id, 2), (t, id, k) => [k ? lower(t.word("pump", k)) : "·", k ? "hot" : ""]), (t, id) => t.byte("codes", id, 2)],
-  ["spoof", "Spf", "SpoofingScore 0–100", "", number("spoof", (v) => (v ? v.toFixed(0) : "·")), (t, id) => t.value("spoof", id)],
-  ["score", "Long·Short", "FinalScalpScore long and short, 0–100", "mid", paintScore, (t, id) => Math.max(t.raw("long", id), t.raw("short", id))],
-  ["state", "State", "trade state", "left", text((t, id) => t.byte("codes", id, 0), (t, id, k) => {
-    const name = t.word("state", k);
-    return [lower(name), k ? `live ${sideOf(name)}` : ""];
-  }), (t, id) => t.byte("codes", id, 0)],
-  ["gate", "Blocked by", "the first gate that keeps it from trading", "left", text((t, id) => t.byte("codes", id, 3), (t, id, k) => [k ? lower(t.word("gate", k)) : "", ""]), (t, id) => t.byte("codes", id, 3)],
-  ["age", "Age", "since its last event", "", paintAge, (t, id) => -(t.ageMs(id) ?? 1e12)],
-];
-
-/** "btc armed score>60" -> predicate. Words match symbol, state, regime, pump, gate, category and flags. */
-export function parseFilter(line, t) {
-  const terms = line.trim().toLowerCase().split(/\s+/).filter(Boolean).map((term) => {
-    const match = /^([a-z]+)(<=|>=|<|>|=)(-?[\d.]+)$/.exec(term);
-    if (match) {
-      const [, name, sign, limit] = match;
-      const value = name === "score" ? (id) => Math.max(t.value("long", id), t.value("short", id))
-        : name === "age" ? (id) => (t.ageMs(id) ?? Infinity) / 1000
-          : t.columns[name] && t.columns[name].planes === 1 ? (id) => t.value(name, id) : null;
-      if (!value) return () => false;
-      const bound = Number(limit);
-      const compare = { "<": (v) => v < bound, ">": (v) => v > bound, "<=": (v) => v <= bound, ">=": (v) => v >= bound, "=": (v) => v === bound }[sign];
-      return (id) => { const v = value(id); return v !== null && compare(v); };
-    }
-    return (id) => {
-      const s = t.symbols.get(id);
-      const said = [s?.name, t.word("state", t.byte("codes", id, 0)), t.word("regime", t.byte("codes", id, 1)), t.word("pump", t.byte("codes", id, 2)),
-        t.word("gate", t.byte("codes", id, 3)), t.word("category", t.byte("marks", id, 0)), t.word("data_state", t.byte("marks", id, 1))];
-      const flags = t.byte("marks", id, 2);
-      if (flags & 1) said.push("wall");
-      if (flags & 2) said.push("spoof");
-      if (flags & 4) said.push("news");
-      return said.some((word) => word?.toLowerCase().includes(term));
-    };
-  });
-  return (id) => terms.every((term) => term(id));
-}
+const natural = (name) => name !== "symbol"; // names sort upwards first, numbers downwards
 
 export class HotList {
   constructor(table, onOpen) {
@@ -123,53 +16,123 @@ export class HotList {
     this.order = [];
     this.pool = [];
     this.sort = { column: null, down: true }; // null: by activity
+    this.exact = { category: "", state: "", regime: "" };
+    this.filterLine = "";
     this.pointerInside = false;
+    this.focusInside = false;
     this.held = false;
     this.chosen = -1;
+    this.pointed = -1;
+    this.gates = {};
     this.sortedAt = 0;
     this.version = -1;
     this.dirty = true;
+    this.top = 0; // scroll position and height of the view: kept, because asking for them lays the page out
+    this.height = 0;
     this.view = $("grid-view");
     this.space = $("grid-space");
-    this.filterLine = "";
     this.makeHead();
-    this.view.addEventListener("scroll", () => this.paint(), { passive: true });
+    this.watch();
+    this.measure();
+  }
+
+  /** Words of the server: reasons of gates, and the values the three lists can filter by. */
+  describe({ gates, enums }) {
+    this.gates = gates;
+    for (const name of Object.keys(this.exact)) {
+      const list = $(`filter-${name}`);
+      while (list.options.length > 1) list.lastElementChild.remove();
+      for (const value of enums[name]) {
+        const option = el("option", "", lower(value));
+        option.value = value;
+        list.append(option);
+      }
+      list.value = this.exact[name];
+    }
+  }
+
+  watch() {
+    this.view.addEventListener("scroll", () => { this.top = this.view.scrollTop; this.paint(); }, { passive: true });
     new ResizeObserver(() => { this.measure(); this.paint(); }).observe(this.view);
-    const rows = $("grid");
-    rows.addEventListener("pointerenter", (e) => { this.pointerInside = e.pointerType === "mouse"; this.showFrozen(); });
-    rows.addEventListener("pointerleave", () => { this.pointerInside = false; this.showFrozen(); });
+    const grid = $("grid");
+    grid.addEventListener("pointerenter", (e) => { this.pointerInside = e.pointerType === "mouse"; this.showFrozen(); });
+    grid.addEventListener("pointerleave", () => { this.pointerInside = false; this.point(-1); this.showFrozen(); });
+    grid.addEventListener("pointermove", (e) => this.point(e.target.closest(".view .row")?.symbolId ?? -1));
+    grid.addEventListener("focus", () => {
+      this.focusInside = grid.matches(":focus-visible");
+      if (this.focusInside && !this.order.includes(this.chosen) && this.order.length) this.choose(this.order[0]);
+      this.showFrozen();
+    });
+    grid.addEventListener("blur", () => { this.focusInside = false; this.showFrozen(); });
     this.view.addEventListener("click", (e) => {
       const row = e.target.closest(".row");
       if (row) { this.choose(row.symbolId); this.onOpen(row.symbolId); }
     });
-    const refilter = (e) => { if (e.target.value !== this.filterLine) { this.filterLine = e.target.value; this.arrange(true); } };
+    const refilter = (e) => this.setFilter(e.target.value);
     for (const kind of ["input", "change"]) $("filter").addEventListener(kind, refilter);
-    this.measure();
+    for (const name of Object.keys(this.exact)) $(`filter-${name}`).addEventListener("change", (e) => { this.exact[name] = e.target.value; this.filtered(); });
+    $("filter-clear").addEventListener("click", () => {
+      for (const name of Object.keys(this.exact)) $(`filter-${name}`).value = this.exact[name] = "";
+      this.setFilter("");
+      $("filter").focus();
+    });
+  }
+
+  setFilter(line) {
+    if ($("filter").value !== line) $("filter").value = line;
+    if (line === this.filterLine && line) return;
+    this.filterLine = line;
+    this.filtered();
+  }
+
+  filtered() {
+    $("filter-clear").hidden = !this.filterLine && !Object.values(this.exact).some(Boolean);
+    this.scroll(0);
+    this.arrange(true);
   }
 
   makeHead() {
-    for (const [name, label, tip, place, , sortValue] of COLUMNS) {
+    const list = $("sort");
+    list.append(el("option", "", "sort: activity"));
+    for (const { name, label, meaning, place } of COLUMNS) {
       const cell = el("div", `c-${name}`);
       cell.setAttribute("role", "columnheader");
-      const button = el("button", place, label);
+      const button = el("button", place ?? "", label);
       button.type = "button";
-      button.title = tip || label;
-      button.setAttribute("aria-label", `sort by ${tip || label}`);
-      button.addEventListener("click", () => {
-        this.sort = this.sort.column !== name ? { column: name, down: name !== "symbol", value: sortValue }
-          : this.sort.down === (name !== "symbol") ? { ...this.sort, down: !this.sort.down } : { column: null, down: true };
-        for (const other of $("grid-head").children) other.removeAttribute("aria-sort");
-        if (this.sort.column) cell.setAttribute("aria-sort", this.sort.down ? "descending" : "ascending");
-        this.arrange(true);
-      });
+      button.title = meaning ?? label;
+      button.setAttribute("aria-label", `sort by ${meaning ?? label}`);
+      button.addEventListener("click", () => this.sortBy(name));
       cell.append(button);
       $("grid-head").append(cell);
+      const option = el("option", "", `sort: ${label}`);
+      option.value = name;
+      list.append(option);
     }
+    list.addEventListener("change", () => this.sortBy(list.value, true));
+  }
+
+  /** Downwards, upwards, then by activity again; `fresh` starts anew. */
+  sortBy(name, fresh = false) {
+    const column = COLUMNS.find((c) => c.name === name);
+    const down = natural(name);
+    if (!column) this.sort = { column: null, down: true };
+    else if (fresh || this.sort.column !== name) this.sort = { column: name, down, value: column.value };
+    else this.sort = this.sort.down === down ? { ...this.sort, down: !down } : { column: null, down: true };
+    COLUMNS.forEach((c, k) => {
+      const cell = $("grid-head").children[k];
+      if (c.name !== this.sort.column) cell.removeAttribute("aria-sort");
+      else cell.setAttribute("aria-sort", this.sort.down ? "descending" : "ascending");
+    });
+    $("sort").value = this.sort.column ?? $("sort").options[0].value;
+    this.arrange(true);
   }
 
   measure() {
-    this.rowHeight = matchMedia("(max-width: 1000px)").matches ? 30 : 21;
-    const wanted = Math.ceil(this.view.clientHeight / this.rowHeight) + SPARE;
+    const width = document.documentElement.clientWidth;
+    this.rowHeight = width <= 600 ? ROW_HEIGHT.card : width <= 1000 ? ROW_HEIGHT.touch : ROW_HEIGHT.wide;
+    this.space.style.height = `${this.order.length * this.rowHeight}px`;
+    this.height = this.view.clientHeight;
+    const wanted = Math.ceil(this.height / this.rowHeight) + SPARE;
     while (this.pool.length < wanted) this.pool.push(this.makeRow());
     this.dirty = true;
   }
@@ -179,12 +142,12 @@ export class HotList {
     row.setAttribute("role", "row");
     row.symbolId = -1;
     row.hidden = true;
-    for (const [name] of COLUMNS) {
+    for (const { name, parts } of COLUMNS) {
       const cell = el("div", `c-${name}`);
       cell.base = `c-${name}`;
       cell.setAttribute("role", "gridcell");
-      if (name === "imb") cell.append(el("i"));
-      if (name === "score") {
+      if (parts === "bar") cell.append(el("i"));
+      if (parts === "pair") {
         for (let k = 0; k < 2; k += 1) {
           const box = el("b");
           box.append(el("i"), el("span"));
@@ -198,12 +161,15 @@ export class HotList {
   }
 
   get frozen() {
-    return this.pointerInside || this.held;
+    return this.pointerInside || this.focusInside || this.held;
   }
 
   showFrozen() {
+    const why = this.held ? "order frozen · f releases" : this.focusInside ? "order frozen · Esc releases" : "order frozen";
     $("hot-frozen").hidden = !this.frozen;
+    setText($("hot-frozen"), why);
     if (!this.frozen) this.arrange();
+    this.read();
   }
 
   hold() {
@@ -211,16 +177,16 @@ export class HotList {
     this.showFrozen();
   }
 
-  /** Recompute which rows are shown and in which order: at most once a second, never under the pointer. */
+  /** Recompute which rows are shown and in which order: at most once a second, never while the order is frozen. */
   arrange(force = false) {
     const now = performance.now();
     const t = this.table;
-    const rowsChanged = this.version !== t.version && (t.ids.length !== this.total);
+    const rowsChanged = this.version !== t.version && t.ids.length !== this.total;
     if (!force && !rowsChanged && (this.frozen || now - this.sortedAt < 1000)) return;
     this.sortedAt = now;
     this.version = t.version;
     this.total = t.ids.length;
-    const keep = parseFilter(this.filterLine, t);
+    const keep = parseFilter(this.filterLine, this.exact, t);
     const ids = t.ids.filter((id) => t.symbols.has(id) && keep(id));
     const { column, down, value } = this.sort;
     const key = new Map(ids.map((id) => [id, column ? value(t, id) : this.activity(id)]));
@@ -232,8 +198,8 @@ export class HotList {
       if (y === null) return -1;
       return x < y ? -sign : sign;
     });
+    if (ids.length !== this.order.length) this.space.style.height = `${ids.length * this.rowHeight}px`;
     this.order = ids;
-    this.space.style.height = `${ids.length * this.rowHeight}px`;
     $("grid").setAttribute("aria-rowcount", String(ids.length));
     setText($("hot-count"), ids.length === t.ids.length ? `${ids.length} symbols` : `${ids.length} of ${t.ids.length}`);
     this.dirty = true;
@@ -251,8 +217,9 @@ export class HotList {
   paint() {
     const t = this.table;
     if (!t.planes.length) return;
-    const first = Math.max(0, Math.floor(this.view.scrollTop / this.rowHeight) - SPARE / 2);
+    const first = Math.max(0, Math.floor(this.top / this.rowHeight) - SPARE / 2);
     const n = this.pool.length;
+    let active = null;
     for (let k = 0; k < n; k += 1) {
       const at = first + ((k - (first % n)) + n) % n;
       const row = this.pool[k];
@@ -264,15 +231,25 @@ export class HotList {
         row.style.transform = `translateY(${at * this.rowHeight}px)`;
         row.setAttribute("aria-rowindex", String(at + 1));
       }
-      if (row.symbolId !== id) row.symbolId = id;
+      if (row.symbolId !== id) {
+        row.symbolId = id;
+        row.id = `row-${id}`;
+      }
+      if (id === this.chosen) active = row.id;
       this.paintRow(row, id);
     }
     this.dirty = false;
+    if (this.active !== active) {
+      this.active = active;
+      if (active) $("grid").setAttribute("aria-activedescendant", active);
+      else $("grid").removeAttribute("aria-activedescendant");
+    }
+    this.read();
   }
 
   paintRow(row, id) {
     const t = this.table;
-    COLUMNS.forEach(([, , , , paint], k) => paint(row.children[k], t, id));
+    COLUMNS.forEach(({ paint }, k) => paint(row.children[k], t, id));
     const state = t.word("state", t.byte("codes", id, 0));
     const data = t.word("data_state", t.byte("marks", id, 1));
     const old = (t.ageMs(id) ?? 0) > STALE_MS;
@@ -284,18 +261,66 @@ export class HotList {
     }
   }
 
+  point(id) {
+    if (this.pointed === id) return;
+    this.pointed = id;
+    this.read();
+  }
+
+  /** The line under the list: why the pointed or focused symbol does not trade, in words. */
+  read() {
+    const t = this.table;
+    const id = this.pointed >= 0 ? this.pointed : this.focusInside ? this.chosen : -1;
+    if (id < 0 || !t.symbols.has(id)) {
+      setText($("reader"), "Point at a row, or walk the list with j and k, to read why it does not trade.");
+      setClass($("reader"), "reader dim");
+      return;
+    }
+    const gate = t.word("gate", t.byte("codes", id, 3));
+    const state = lower(t.word("state", t.byte("codes", id, 0)));
+    const scores = `L ${fixed(t.value("long", id), 0)} · S ${fixed(t.value("short", id), 0)}`;
+    const figures = this.figures(gate, id);
+    const reason = gate === "NONE" ? "nothing blocks it" : `blocked by ${lower(gate)}: ${this.gates[gate] ?? lower(gate)}${figures && ` (${figures})`}`;
+    setText($("reader"), `${t.symbols.get(id).name} · ${state} · ${scores} · ${reason}`);
+    setClass($("reader"), "reader");
+  }
+
+  scroll(top) {
+    this.view.scrollTop = top;
+    this.top = this.view.scrollTop;
+  }
+
+  /** The figures behind a gate, as far as the table knows them. */
+  figures(gate, id) {
+    const t = this.table;
+    const best = () => fixed(Math.max(t.value("long", id), t.value("short", id)), 1);
+    return {
+      SCORE_WATCH: () => `${best()} of ${fixed(t.value("watch", id), 1)}`, SCORE_ARM: () => `${best()} of ${fixed(t.value("arm", id), 1)}`,
+      REGIME: () => lower(t.word("regime", t.byte("codes", id, 1))), DATA: () => lower(t.word("data_state", t.byte("marks", id, 1))),
+      SPREAD: () => `${fixed(t.value("spread", id), 2)} bps`, NEWS: () => `impact ${fixed(t.value("news", id), 0)}`,
+    }[gate]?.() ?? "";
+  }
+
   choose(id) {
     this.chosen = id;
     this.paint();
   }
 
-  /** Move the chosen row by `step` and keep it in view. */
+  /** Move the chosen row by `step` (infinite: to an end), keep it in view, and give the list the focus. */
   move(step) {
-    const at = this.order.indexOf(this.chosen);
-    const next = Math.min(this.order.length - 1, Math.max(0, at < 0 ? 0 : at + step));
+    if (!this.order.length) return;
+    const at = this.order.indexOf(this.chosen); // before the focus, which chooses a row where none is
+    if (document.activeElement !== $("grid")) $("grid").focus({ preventScroll: true, focusVisible: true });
+    this.focusInside = true;
+    const next = Math.min(this.order.length - 1, Math.max(0, at < 0 && Number.isFinite(step) ? 0 : at + step));
     const top = next * this.rowHeight;
-    if (top < this.view.scrollTop) this.view.scrollTop = top;
-    if (top + this.rowHeight > this.view.scrollTop + this.view.clientHeight) this.view.scrollTop = top + this.rowHeight - this.view.clientHeight;
-    if (this.order[next] !== undefined) this.choose(this.order[next]);
+    if (top < this.top) this.scroll(top);
+    if (top + this.rowHeight > this.top + this.height) this.scroll(top + this.rowHeight - this.height);
+    this.choose(this.order[next]);
+    this.showFrozen();
+  }
+
+  page(direction) {
+    this.move(direction * Math.max(1, Math.floor(this.height / this.rowHeight) - 1));
   }
 }

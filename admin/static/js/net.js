@@ -19,10 +19,13 @@ export async function post(path, content = {}, timeoutMs = 8000) {
   return answer.result;
 }
 
+/** GET JSON; resolves to the result, rejects with {status, cause, fix}. */
 export async function get(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
-  return (await response.json()).result;
+  const response = await fetch(path).catch(() => null);
+  if (!response) throw { status: 0, cause: "the admin process does not answer", fix: "see whether it runs" };
+  const answer = await response.json().catch(() => ({ retMsg: `HTTP ${response.status}` }));
+  if (!response.ok) throw { status: response.status, cause: answer.retMsg, fix: answer.retExtInfo?.hint ?? "" };
+  return answer.result;
 }
 
 export class Push {

@@ -32,7 +32,7 @@ export function paintStrip(head) {
   const feed = silent ? `no beat ${age(c.feed_beat_ms)}` : c.feed === "CONNECTED" && c.degraded ? "DEGRADED" : c.ended ? "TAPE END" : c.feed;
   dotted("fact-feed", feed, silent || c.feed === "DOWN" ? "down" : c.feed !== "CONNECTED" || c.degraded ? "warn" : "up");
   const regime = head.global.regime ?? DASH;
-  fact("fact-regime", lower(regime.replace("GLOBAL_", "")).toUpperCase(), regime === "GLOBAL_NORMAL" ? "" : regime === "GLOBAL_PANIC" ? "down" : "warn");
+  fact("fact-regime", lower(regime.replace("GLOBAL_", "")).toUpperCase(), regime === "GLOBAL_NORMAL" ? "" : regime === "GLOBAL_PANIC" ? "down" : "warn", regimeInputs(head.global));
   const heat = $("fact-heat");
   const bar = heat.querySelector("i");
   bar.style.transform = `scaleX(${Math.min(1, a.heat_pct / maxHeat).toFixed(3)})`;
@@ -45,6 +45,12 @@ export function paintStrip(head) {
   fact("fact-positions", a.working_orders ? `${a.open_positions} +${a.working_orders} ord` : String(a.open_positions), "", `${a.orders} orders, ${a.fills} fills, ${a.rejects} refused`);
   const p99 = wire ? (wire.recent ?? wire).p99_us : null;
   fact("fact-wire", latency(p99), p99 > 5000 ? "warn" : "", wire?.recent ? "over the last ten seconds" : "since the start");
+}
+
+function regimeInputs(global) {
+  const lines = Object.entries(global.inputs).map(([name, value]) => `${name.replaceAll("_", " ")} ${fixed(value, 2)}`);
+  if (global.since_ts) lines.push(`since ${clock(global.since_ts)} UTC`);
+  return `global regime and its measures\n${lines.join("\n")}`;
 }
 
 export function paintClock(ms) {
@@ -67,9 +73,10 @@ export function paintProcesses(rows, killed) {
     setText(stall, p.stall_max_ms < 10 ? `${p.stall_max_ms.toFixed(1)}ms` : `${p.stall_max_ms.toFixed(0)}ms`);
     setText(restarts, String(p.restarts));
     setClass(restarts, p.restarts ? "warn" : "dim");
-    setText(kill, p.kill_seen_ns ? `✓ ${p.kill_ms === null ? "" : `${p.kill_ms.toFixed(1)}ms`}` : killed ? "waiting" : "·");
-    setClass(kill, p.kill_seen_ns ? "up" : killed ? "warn" : "dim");
-    tr.title = p.last_error ? `${p.errors} errors, last: ${p.last_error}` : `loops ${count(p.loops)}`;
+    setClass(tr, p.acks ? "" : "outside");
+    setText(kill, !p.acks ? DASH : p.kill_seen_ns ? `✓ ${p.kill_ms === null ? "" : `${p.kill_ms.toFixed(1)}ms`}` : killed ? "waiting" : "·");
+    setClass(kill, p.acks && p.kill_seen_ns ? "up" : p.acks && killed ? "warn" : "dim");
+    tr.title = !p.acks ? "takes no part in the control words" : p.last_error ? `${p.errors} errors, last: ${p.last_error}` : `loops ${count(p.loops)}`;
   });
 }
 
@@ -83,6 +90,31 @@ export function watchSpan(repaint) {
       repaint();
     });
   }
+}
+
+/** Tabs by arrow keys, as the pattern for tablists asks. */
+export function watchTabs() {
+  const tabs = [...document.querySelectorAll("[role=tab]")];
+  const choose = (tab) => {
+    for (const other of tabs) {
+      const on = other === tab;
+      other.setAttribute("aria-selected", String(on));
+      other.tabIndex = on ? 0 : -1;
+      $(other.getAttribute("aria-controls")).hidden = !on;
+    }
+  };
+  tabs.forEach((tab, k) => {
+    tab.addEventListener("click", () => choose(tab));
+    tab.addEventListener("keydown", (event) => {
+      const to = { ArrowRight: k + 1, ArrowLeft: k - 1, Home: 0, End: tabs.length - 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      event.stopPropagation();
+      const next = tabs[(to + tabs.length) % tabs.length];
+      choose(next);
+      next.focus();
+    });
+  });
 }
 
 // µs over which a latency is told as a warning and as bad; some stages wait by design.
@@ -119,8 +151,18 @@ export function paintRings(rings) {
     setClass(lost, r.lost ? "down" : "dim");
     tr.title = `${r.capacity} ${r.unit}, overtaken ${r.laps} times${r.gating ? ", holds its writer back" : ""}`;
   });
+}
+
+/** What the header says of the plant on every page. */
+export function paintPlantFacts({ processes, rings }) {
   const worst = rings.reduce((a, b) => (b.lag_pct > (a?.lag_pct ?? -1) ? b : a), null);
   const lost = rings.reduce((sum, r) => sum + r.lost, 0);
+  const verdict = $("plant-verdict");
+  if (verdict) {
+    const ill = processes.filter((p) => p.state === "FAIL" || (p.alive === false && p.state !== "HALT"));
+    setText(verdict, ill.length ? `✕ ${ill.map((p) => p.name).join(", ")}` : `✓ ${processes.length} running`);
+    setClass(verdict, `num ${ill.length ? "down" : "up"}`);
+  }
   fact("fact-rings", worst ? `${worst.lag_pct < 10 ? worst.lag_pct.toFixed(1) : worst.lag_pct.toFixed(0)}% · ${count(lost)}` : DASH,
     lost ? "down" : worst?.lag_pct > 20 ? "warn" : "", worst ? `worst: ${worst.ring} → ${worst.reader}` : "");
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from core.book.kernels import book_digest
-from core.detail import DETAIL
+from core.candles.kernels import INTERVALS_S, KEPT
+from core.detail import DETAIL, DETAIL_INTERVALS_S
 from core.engine.board import fill_detail, fill_rows
 from core.engine.state import C_DIRTY
 from core.features.registry import ALL_FEATURE_NAMES
@@ -54,8 +55,13 @@ def test_detail() -> None:
     assert row["symbol"] == 4 and n == min(int(state.book.count[4, 0]), 25)
     assert list(row["bid_ticks"][:n]) == list(state.book.price[4, 0, :n])
     assert list(row["ask_lots"][: row["n_asks"]]) == list(state.book.qty[4, 1, : row["n_asks"]])
-    starts = row["candle_start_ns"][: row["n_candles"]]
-    assert len(starts) >= 7 and (np.diff(starts) == 1_000_000_000).all()
+    for series, seconds in enumerate(DETAIL_INTERVALS_S):
+        n = int(row["n_candles"][series])
+        assert n >= (7, 2, 1)[series] and (np.diff(row["candle_start_ns"][series, :n]) == seconds * 10**9).all()
+        interval = INTERVALS_S.index(seconds)
+        newest = state.candles.candle[4, interval, state.candles.last[4, interval] % KEPT]
+        assert row["candle_close_ticks"][series, n - 1] == newest["close"]
+        assert row["candle_delta_lots"][series, n - 1] == newest["buy_lots"] - newest["sell_lots"]
     assert (row["candle_high_ticks"] >= row["candle_low_ticks"]).all()
     n = int(row["n_trades"])
     assert n > 10 and (np.diff(row["trade_ts_ns"][:n]) <= 0).all()  # newest first
