@@ -18,6 +18,7 @@ import numpy as np
 from bench.harness import Bench
 from config.schema import Settings
 from core.engine.decide import decide
+from core.engine.decision import take_decisions
 from core.engine.digest import combine
 from core.engine.engine import NO_ROOM, P_BLOCKED, P_EVENTS, P_LOGS, P_OUT, P_WORDS, run_batch, step_system
 from core.engine.market import slot_of_symbol, take_book, take_trades
@@ -64,6 +65,7 @@ class Runner:
             self.events += int(self.progress[P_EVENTS])
             self.messages += int(self.progress[P_OUT])
             self.rows += int(self.progress[P_LOGS])
+            take_decisions(self.state)
             if self.progress[P_BLOCKED] not in (0, NO_ROOM):
                 raise AssertionError("a free engine never waits")
 

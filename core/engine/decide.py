@@ -56,7 +56,7 @@ MAX_MOVES = 4  # transitions of one symbol at one event: FLAT, WATCHING, ARMED, 
 
 _OK = int(DataState.OK)
 _P_DUMP = int(Pump.DUMP)
-_FLAT, _WATCHING_LONG = int(State.FLAT), int(State.WATCHING_LONG)
+_FLAT, _WATCHING_LONG, _WATCHING_SHORT = int(State.FLAT), int(State.WATCHING_LONG), int(State.WATCHING_SHORT)
 _ARMED_LONG, _ARMED_SHORT, _COOLDOWN = int(State.ARMED_LONG), int(State.ARMED_SHORT), int(State.COOLDOWN)
 _START_SIGNAL, _ENTER, _CANCEL = int(Action.START_SIGNAL), int(Action.ENTER), int(Action.CANCEL)
 _EXIT, _START_COOLDOWN = int(Action.EXIT), int(Action.START_COOLDOWN)
@@ -351,9 +351,11 @@ def decide(state, slot, is_look, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
             gate, side = found_gate, row.side
             n_logs = tell_gate(state, slot, found_gate, now_ns, seq, logs, n_logs)
         row.gate = found_gate
+        watching = row.state == _WATCHING_LONG or row.state == _WATCHING_SHORT  # nobody else asks
+        agrees = watching and side_agrees(state, slot, now_ns)
         found = conditions(
-            trade, slot, shut == N_GATES, shut >= FIRST_SIGNAL_GATE, side_agrees(state, slot, now_ns), feed, bits,
-            global_regime, now_ns, state.params,
+            trade, slot, shut == N_GATES, shut >= FIRST_SIGNAL_GATE, agrees, feed, bits, global_regime, now_ns,
+            state.params,
         )
         at = find_row(state.rows, state.first, state.interest, row.state, found)
         if at < 0:
