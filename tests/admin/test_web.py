@@ -26,6 +26,7 @@ READS = [
 ]
 WRITES = {
     "/api/pause": {"on": True},
+    "/api/news": {"symbol": "BTCUSDT", "type": "HACK"},
     "/api/admin/kill": {"reason": "test"},
     "/api/admin/kill/clear": {},
     "/api/ws-ticket": {},
