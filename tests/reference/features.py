@@ -130,8 +130,8 @@ class NaiveFeatures:
             if piece and piece[-1]:
                 known = [mid2 for k, mid2 in enumerate(piece) if all(piece[k:])]
                 ranges.append(max(known) - min(known))
-        closed = [mid2 for _, mid2 in self.quotes[: bisect_left(self.quotes, (newest,))] if mid2]
-        last = closed[-1] if closed else 0
+        before = range(bisect_left(self.quotes, (newest,)) - 1, -1, -1)
+        last = next((self.quotes[k][1] for k in before if self.quotes[k][1]), 0)
         return sum(ranges) / len(ranges) / last * 1e4 if len(ranges) >= self.provisional and last else math.nan
 
     def _atrs(self) -> dict[str, float]:

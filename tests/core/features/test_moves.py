@@ -151,6 +151,7 @@ def test_generated_stream_equals_twin(seed: int, wild: bool) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("seed", [21, 22])
 def test_long_generated_stream_equals_twin(seed: int) -> None:
     run_market(seed, 400_000, 1_009)
