@@ -21,9 +21,12 @@ from core.sim.risk_tiers import maintenance_e8, tier_of
 
 
 class Leg(NamedTuple):
+    """`exposed`: the lots that are charged (maintenance rate, or closing fee)."""
+
     side: int
     lots: int
     entry_value_e8: int
+    exposed: int
 
 
 class Ratio(NamedTuple):
@@ -37,15 +40,17 @@ class Ratio(NamedTuple):
         return nearest_div(self.numerator, self.denominator)
 
 
-def leg_of(position: SimPosition) -> Leg:
-    return Leg(position.side, position.size, position.value_e8)
+def leg_of(position: SimPosition, exposed: int) -> Leg:
+    return Leg(position.side, position.size, position.value_e8, exposed)
 
 
 def _solve(
     instrument: MarginInstrument, legs: Sequence[Leg], buffer_e8: int, rates_e8: Sequence[int], deduction_e8: int
 ) -> Ratio | None:
     numerator = sum(leg.side * leg.entry_value_e8 for leg in legs) - buffer_e8 - deduction_e8
-    denominator = sum(leg.lots * (leg.side * E8 - rate) for leg, rate in zip(legs, rates_e8, strict=True))
+    denominator = sum(
+        leg.lots * leg.side * E8 - leg.exposed * rate for leg, rate in zip(legs, rates_e8, strict=True)
+    )
     if denominator == 0:
         return None
     sign = 1 if denominator > 0 else -1
@@ -55,7 +60,7 @@ def _solve(
 def liquidation_price_e8(instrument: MarginInstrument, legs: Sequence[Leg], buffer_e8: int, *, by_mark: bool) -> int:
     """Mark price at which the legs' maintenance margin has eaten the buffer, nearest 1e-8; 0 where there is none inside
     the symbol's price range (Bybit writes ""). `by_mark`: maintenance of the tier at that price; else of the entry."""
-    values = [leg.entry_value_e8 for leg in legs]
+    values = [ceil_div(leg.entry_value_e8 * leg.exposed, leg.lots) for leg in legs]
     if not by_mark:
         fixed = sum(maintenance_e8(instrument.tiers, value) for value in values)
         return _shown(instrument, _solve(instrument, legs, buffer_e8 - fixed, [0] * len(legs), 0))
@@ -65,7 +70,7 @@ def liquidation_price_e8(instrument: MarginInstrument, legs: Sequence[Leg], buff
         rates = [tier.mm_rate_e8 for tier in tiers]
         ratio = _solve(instrument, legs, buffer_e8, rates, sum(tier.mm_deduction_e8 for tier in tiers))
         price = _shown(instrument, ratio)
-        values = [value_at_e8(instrument, leg.lots, price) for leg in legs]
+        values = [value_at_e8(instrument, leg.exposed, price) for leg in legs]
         if price == 0 or [tier_of(instrument.tiers, value) for value in values] == tiers:
             break
     return price

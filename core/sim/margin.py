@@ -82,7 +82,7 @@ class MarginAccount(MarginBook):
             status=p.status,
             adl_rank=adl_rank(p),
             auto_add_margin=p.auto_add_margin,
-            is_reduce_only=False,
+            is_reduce_only=self.risk_value_e8(symbol) > value_allowed_e8(p.instrument.tiers, p.leverage_e2),
             created_ns=p.created_ns,
             updated_ns=p.updated_ns,
             opened_ns=p.opened_ns,
@@ -267,6 +267,8 @@ class MarginAccount(MarginBook):
     ) -> FillResult:
         """Book an execution: position, result, fee; what the order holds shrinks by the filled lots."""
         position = self.position(symbol, idx)
+        if self.closes_leg(symbol, idx, side) and qty_lots > position.size:
+            raise ValueError(f"{qty_lots} lots would turn hedge leg {idx} of {symbol} over; it holds {position.size}")
         self.extra_e8 -= position.extra_margin_e8
         booked, fees = position.fill(ts_ns, side * qty_lots, price_ticks, fee_rate_e8)
         self.extra_e8 += position.extra_margin_e8

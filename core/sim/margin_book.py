@@ -97,8 +97,8 @@ class MarginBook:
             unrealised_e8=self.unrealised_e8,
             initial_margin_e8=position_im + self.order_im_e8,
             maintenance_margin_e8=self.mm_e8,
-            im_rate_e8=ceil_div((position_im + self.order_im_e8) * E8, balance) if rated else 0,
-            mm_rate_e8=ceil_div(self.mm_e8 * E8, balance) if rated else 0,
+            im_rate_e8=(position_im + self.order_im_e8) * E8 // balance if rated else 0,
+            mm_rate_e8=self.mm_e8 * E8 // balance if rated else 0,
             order_im_e8=self.order_im_e8,
             position_im_e8=position_im,
             position_mm_e8=self.mm_e8,
@@ -134,21 +134,30 @@ class MarginBook:
     def close_fee_e8(self, p: SimPosition) -> int:
         return close_fee_e8(p.value_e8, p.side, p.leverage_e2, self.margin_fee_e8(p.instrument.symbol))
 
-    def mark_or_entry_e8(self, p: SimPosition, *, round_up: bool) -> int:
+    def mark_or_entry_e8(self, p: SimPosition, lots: int, *, round_up: bool) -> int:
+        """Value of some of the position's lots at the mark; at the entry price while no mark is known."""
         mark = self.marks_e10.get(p.instrument.symbol, 0)
-        return mark_value_e8(p.instrument, p.size, mark, round_up=round_up) if mark > 0 else p.value_e8
+        if mark > 0:
+            return mark_value_e8(p.instrument, lots, mark, round_up=round_up)
+        return ceil_div(p.value_e8 * lots, p.size)
 
-    def margin_base_e8(self, p: SimPosition) -> int:
-        """Value the maintenance margin is charged on."""
-        by_mark = self.spec.rule is MarginRule.MARK_2025
-        return self.mark_or_entry_e8(p, round_up=True) if by_mark else p.value_e8
+    def margin_value_e8(self, p: SimPosition, lots: int) -> int:
+        """Value of some of the position's lots at the price the rule charges maintenance margin on."""
+        if self.spec.rule is MarginRule.MARK_2025:
+            return self.mark_or_entry_e8(p, lots, round_up=True)
+        return ceil_div(p.value_e8 * lots, p.size)
+
+    def exposed_lots(self, p: SimPosition) -> int:
+        """Lots that need maintenance margin: in cross margin a hedge leg only for what the other leg does not offset."""
+        other = self.by_key.get((p.instrument.symbol, 3 - p.position_idx)) if self.cross and p.position_idx else None
+        return max(0, p.size - other.size) if other is not None else p.size
 
     def risk_value_e8(self, symbol: str) -> int:
         """Position plus order value of a symbol, the larger side: what chooses the risk tier shown and limits orders."""
         sides = {1: 0, -1: 0}
         for p in self.positions(symbol):
             if p.lots:
-                sides[p.side] += self.margin_base_e8(p)
+                sides[p.side] += self.margin_value_e8(p, p.size)
         holds = self.holds.get(symbol)
         if holds:
             for side in sides:
@@ -175,13 +184,13 @@ class MarginBook:
     def _refresh_position(self, p: SimPosition) -> None:
         unrealised = initial = maintenance = 0
         if p.lots:
-            base = self.margin_base_e8(p)
-            unrealised = p.side * (self.mark_or_entry_e8(p, round_up=p.side < 0) - p.value_e8)
+            unrealised = p.side * (self.mark_or_entry_e8(p, p.size, round_up=p.side < 0) - p.value_e8)
             fee = self.close_fee_e8(p)
-            im_base = base if self.cross else p.value_e8
+            im_base = self.margin_value_e8(p, p.size) if self.cross else p.value_e8
             tier_rate = tier_of(p.instrument.tiers, im_base).im_rate_e8
             initial = max(initial_margin_e8(im_base, p.leverage_e2), ceil_div(im_base * tier_rate, E8)) + fee
-            maintenance = maintenance_e8(p.instrument.tiers, base) + fee
+            exposed = self.margin_value_e8(p, self.exposed_lots(p))
+            maintenance = maintenance_e8(p.instrument.tiers, exposed) + fee
         self.unrealised_e8 += unrealised - p.unrealised_e8
         self.im_e8 += initial - p.im_e8
         self.mm_e8 += maintenance - p.mm_e8

@@ -14,7 +14,7 @@ from __future__ import annotations
 from core.sim.liquidation import Ratio, bankruptcy_ratio, bankruptcy_ticks, leg_of, liquidation_price_e8
 from core.sim.margin_book import MarginBook
 from core.sim.margin_types import Due, DueKind, MarginRule, PositionStatus
-from core.sim.money import E8, ceil_div, fee_up_e8
+from core.sim.money import E8, fee_up_e8
 from core.sim.positions import SimPosition
 from core.sim.risk_tiers import maintenance_e8, tier_index
 
@@ -65,7 +65,7 @@ def _step(book: MarginBook, p: SimPosition, working: tuple[str, ...]) -> Due:
 def _reduction_lots(book: MarginBook, p: SimPosition) -> int:
     """Lots to close, at the mark, to reach the highest lower tier that ends the liquidation; 0: there is none."""
     tiers = p.instrument.tiers
-    value = book.margin_base_e8(p)
+    value = book.margin_value_e8(p, p.size)
     for index in range(tier_index(tiers, value) - 1, -1, -1):
         left = p.size * tiers[index].limit_value_e8 // value
         if left > 0 and not _due_after(book, p, left):
@@ -74,11 +74,11 @@ def _reduction_lots(book: MarginBook, p: SimPosition) -> int:
 
 
 def _due_after(book: MarginBook, p: SimPosition, left: int) -> bool:
-    base = ceil_div(book.margin_base_e8(p) * left, p.size)
-    maintenance = maintenance_e8(p.instrument.tiers, base)
+    exposed = max(0, left - (p.size - book.exposed_lots(p)))
+    maintenance = maintenance_e8(p.instrument.tiers, book.margin_value_e8(p, exposed))
     if not book.cross:
         return maintenance >= (isolated_buffer_e8(book, p) + p.unrealised_e8) * left // p.size
-    closed = book.mark_or_entry_e8(p, round_up=True) * (p.size - left) // p.size
+    closed = book.mark_or_entry_e8(p, p.size - left, round_up=True)
     fee = int(fee_up_e8(closed, book.fee_rate_e8(p.instrument.symbol, maker=False)))
     close_fee = book.close_fee_e8(p) * left // p.size
     return book.margin_balance_e8 - fee <= book.mm_e8 - p.mm_e8 + maintenance + close_fee
@@ -91,7 +91,7 @@ def cross_due(book: MarginBook) -> bool:
 
 def isolated_due(book: MarginBook, p: SimPosition) -> bool:
     """The mark has eaten what carries the position, down to its maintenance margin."""
-    maintenance = maintenance_e8(p.instrument.tiers, book.margin_base_e8(p))
+    maintenance = maintenance_e8(p.instrument.tiers, book.margin_value_e8(p, p.size))
     return maintenance >= isolated_buffer_e8(book, p) + p.unrealised_e8
 
 
@@ -106,16 +106,17 @@ def liquidation_price(book: MarginBook, p: SimPosition) -> int:
     """Mark price (1e-8 USDT) at which the liquidation begins, all else unchanged; 0 outside the price range."""
     by_mark = book.spec.rule is MarginRule.MARK_2025
     if not book.cross:
-        return liquidation_price_e8(p.instrument, [leg_of(p)], isolated_buffer_e8(book, p), by_mark=by_mark)
+        return liquidation_price_e8(p.instrument, [leg_of(p, p.size)], isolated_buffer_e8(book, p), by_mark=by_mark)
     legs = [q for q in book.positions(p.instrument.symbol) if q.lots]
     others = book.margin_balance_e8 - book.mm_e8
     own = sum(q.mm_e8 - q.unrealised_e8 - book.close_fee_e8(q) for q in legs)
-    return liquidation_price_e8(p.instrument, [leg_of(q) for q in legs], others + own, by_mark=by_mark)
+    exposed = [leg_of(q, book.exposed_lots(q)) for q in legs]
+    return liquidation_price_e8(p.instrument, exposed, others + own, by_mark=by_mark)
 
 
 def bankruptcy(book: MarginBook, p: SimPosition) -> Ratio:
     """Price at which nothing is left: of the position's margin (isolated), of the account's equity (cross)."""
     if not book.cross:
-        return bankruptcy_ratio(p.instrument, leg_of(p), isolated_buffer_e8(book, p), 0)
+        return bankruptcy_ratio(p.instrument, leg_of(p, p.size), isolated_buffer_e8(book, p), 0)
     fee = book.margin_fee_e8(p.instrument.symbol)
-    return bankruptcy_ratio(p.instrument, leg_of(p), book.margin_balance_e8 - p.unrealised_e8, fee)
+    return bankruptcy_ratio(p.instrument, leg_of(p, p.size), book.margin_balance_e8 - p.unrealised_e8, fee)
