@@ -121,7 +121,7 @@ class NaiveAccount:
     def close_fee(self, key: tuple[str, int]) -> Decimal:
         leg = self.legs[key]
         side = 1 if leg.lots > 0 else -1
-        return up(abs(leg.entry) * (1 - side / leg.leverage) * self.fee) if leg.lots else Decimal(0)
+        return up(abs(leg.entry) * (leg.leverage - side) * self.fee / leg.leverage) if leg.lots else Decimal(0)
 
     def value(self, key: tuple[str, int], lots: int) -> Decimal:
         """Value of some lots at the margin price."""
@@ -158,7 +158,7 @@ class NaiveAccount:
     def order_cost(self, name: str, side: int, lots: int, price: Decimal) -> Decimal:
         leverage = self.leg(name, (1 if side > 0 else 2) if self.hedge else 0).leverage
         value = up(lots * self.symbols[name].lot * price)
-        return up(value / leverage) + up(value * self.fee) + up(value * (1 - side / leverage) * self.fee)
+        return up(value / leverage) + up(value * self.fee) + up(value * (leverage - side) * self.fee / leverage)
 
     def order_margin(self, name: str) -> Decimal:
         """Lot by lot in order of price and age, those that close first."""
