@@ -200,6 +200,41 @@ def test_risk_limit_refuses_what_the_leverage_does_not_carry() -> None:
     assert a.snapshot("BTCUSDT").risk_id == 2 and a.snapshot("BTCUSDT").risk_limit_value_e8 == e8("4000000")
 
 
+def test_orders_against_the_position_count_beyond_what_closes() -> None:
+    """Long 40 BTC at 50,000 with 100x is at the limit of 2,000,000: selling 70 leaves a short of 30, which is allowed;
+    of 81, a short of 41, which is not."""
+    a = account("1000000", leverage=100)
+    trade(a, 1, "40", "50000")
+    assert a.hold(Work("s", -1, 70_000, 500_000))
+    assert a.reserve(Work("s", -1, 81_000, 500_000)) is MarginCode.RISK_LIMIT
+    assert a.reserve(Work("b", 1, 1, 500_000)) is MarginCode.RISK_LIMIT
+
+
+def test_a_value_risen_out_of_its_tier() -> None:
+    """Long 30 BTC at 60,000 with 100x (1,800,000): at 70,000 the 2,100,000 lie in tier 2: initial margin 1.5 % = 31,500 +
+    fee 980.1, reduce-only. A closing order is taken all the same, an opening one is not."""
+    a = account("1000000", leverage=100)
+    trade(a, 1, "30", "60000")
+    a.mark("BTCUSDT", e10("66000"))
+    assert a.wallet().position_im_e8 == e8("19800") + e8("980.1") and not a.snapshot("BTCUSDT").is_reduce_only
+    a.mark("BTCUSDT", e10("70000"))
+    assert a.wallet().position_im_e8 == e8("31500") + e8("980.1") and a.snapshot("BTCUSDT").is_reduce_only
+    assert a.hold(Work("s", -1, 30_000, 700_000))
+    assert a.reserve(Work("b", 1, 1, 700_000)) is MarginCode.RISK_LIMIT
+
+
+def test_a_losing_account_may_close_and_may_raise_leverage() -> None:
+    """Long 0.1 at 50,000 on 600, mark 46,000: 597.25 - 400 - 462.475 of margin is negative. Closing needs nothing."""
+    a = account("600")
+    trade(a, 1, "0.1", "50000")
+    a.mark("BTCUSDT", e10("46000"))
+    assert a.available_e8() == e8("-265.225") and a.wallet().available_e8 == 0
+    assert a.hold(Work("s", -1, 100, 460_000))
+    assert not a.hold(Work("b", 1, 1, 460_000))
+    assert a.set_leverage("BTCUSDT", 1100, 1100) is MarginCode.OK
+    assert a.set_leverage("BTCUSDT", 1000, 1000) is MarginCode.NOT_ENOUGH_BALANCE
+
+
 # --- margins and wallet ---
 
 
@@ -353,6 +388,27 @@ def test_transfers_and_shortfall() -> None:
     assert a.ledger.entries[-1].change_e8 == e8("3500") + e8("2.75") + e8("0.825") - e8("600")
     assert a.ledger.totals_e8[Cause.LIQUIDATION] == e8("-3500")
     assert sum(entry.change_e8 for entry in a.ledger.entries) == 0
+
+
+def test_a_debt_beside_an_open_position_is_not_covered() -> None:
+    a = account("1000")
+    trade(a, 1, "0.1", "50000")
+    a.apply_fill(1, "o", "x", "ETHUSDT", 0, 1, 100, 300_000, 55_000)
+    trade(a, -1, "0.1", "15000", exec_type=ExecType.BUST_TRADE)
+    assert a.ledger.balance_e8 < 0 and a.ledger.totals_e8[Cause.INSURANCE] == 0
+
+
+def test_times_of_a_position() -> None:
+    a = account("1000")
+    a.apply_fill(5, "o", "x", "BTCUSDT", 0, 1, 2, 500_000, 0)
+    a.apply_fill(6, "o", "x", "BTCUSDT", 0, -1, 1, 500_000, 0)
+    s = a.snapshot("BTCUSDT")
+    assert (s.created_ns, s.opened_ns, s.updated_ns) == (5, 5, 6)
+    a.apply_fill(7, "o", "x", "BTCUSDT", 0, -1, 1, 500_000, 0)
+    s = a.snapshot("BTCUSDT")
+    assert (s.created_ns, s.opened_ns, s.updated_ns) == (5, 0, 7)
+    a.apply_fill(8, "o", "x", "BTCUSDT", 0, -1, 1, 500_000, 0)
+    assert a.snapshot("BTCUSDT").opened_ns == 8
 
 
 def test_adl_closes_without_a_fee() -> None:
