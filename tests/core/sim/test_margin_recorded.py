@@ -245,3 +245,26 @@ def test_order_margin_of_a_public_wallet_frame(orders: int, held: str) -> None:
     for number in range(orders):
         assert account.hold(Work(str(number)))
     assert account.wallet().order_im_e8 == e8(held)
+
+
+@pytest.mark.parametrize(
+    ("qty", "mark", "rate", "fee"),
+    [
+        ("0.011", "28399.90", "0.00203714", "0.6364003"),  # example of Bybit's pre-upgrade execution page
+        ("0.002", "29476.42", "0.00076104", "0.04486547"),  # Apr 2023, in roq's tests
+        ("0.69", "1263.77", "-0.0001", "-0.08720013"),  # Jan 2023, a short that received
+        ("0.008", "83138.7", "0.00000296", "0.00196873"),  # Mar 2025; its feeRate is cut to 0.000002
+    ],
+)
+def test_funding_executions_of_public_sources(qty: str, mark: str, rate: str, fee: str) -> None:
+    """execFee of Funding executions: size * mark * rate, rounded up (the last is 0.001968724416 in full). The payload's
+    feeRate is signed as a cost of the side, so the position is taken as a long here."""
+    i = MarginInstrument(
+        symbol="X", tick_mant=1, price_exp=2, lot_mant=1, qty_exp=3,
+        tiers=(RiskTier(1, 10**15, 1_000_000, 500_000, 0, 10_000),),
+    )  # fmt: skip
+    account = MarginAccount(1, AccountSpec(deposit_e8=10**6 * E8), {"X": i})
+    account.apply_fill(1, "o", "1", "X", 0, 1, int(Decimal(qty).scaleb(3)), int(Decimal(mark).scaleb(2)), 0)
+    account.mark("X", int(Decimal(mark).scaleb(10)))
+    (result,) = account.funding(2, "X", int(Decimal(rate).scaleb(10)))
+    assert result.fee_e8 == e8(fee)
