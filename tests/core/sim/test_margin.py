@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from core.sim.margin_types import Cause, ExecType, MarginCode, MarginMode, PositionMode
-from tests.core.sim.margin_help import Work, account, e8, e10, trade
+from core.sim.account import Account
+from core.sim.margin import MarginAccount
+from core.sim.margin_types import (
+    AccountSpec,
+    Cause,
+    ExecType,
+    MarginCode,
+    MarginInstrument,
+    MarginMode,
+    PositionMode,
+)
+from tests.core.sim.margin_help import TIERS, Work, account, e8, e10, trade
 
 
 def causes(a) -> list[tuple[Cause, int]]:
@@ -326,6 +338,9 @@ def test_modes() -> None:
     assert a.switch_position_mode(PositionMode.HEDGE) is MarginCode.OK
     assert a.switch_position_mode(PositionMode.HEDGE) is MarginCode.MODE_UNCHANGED
     assert [p.position_idx for p in a.positions("BTCUSDT")] == [1, 2]
+    assert a.set_leverage("BTCUSDT", 500, 500) is MarginCode.OK
+    assert a.switch_position_mode(PositionMode.ONE_WAY, "BTCUSDT") is MarginCode.OK
+    assert a.position("BTCUSDT").leverage_e2 == 500  # the leverage of the symbol goes with it
 
 
 def test_margin_mode_change() -> None:
@@ -416,3 +431,18 @@ def test_adl_closes_without_a_fee() -> None:
     trade(a, -1, "0.1", "50000")
     trade(a, 1, "0.1", "45000", rate="0", exec_type=ExecType.ADL_TRADE)
     assert causes(a)[-1] == (Cause.ADL, e8("500"))
+
+
+def test_the_paper_account_books_the_same() -> None:
+    """The same fills in `core.sim.account` and here: equal cash, entry values and results, also where values round."""
+    rng = random.Random(11)
+    odd = MarginInstrument(symbol="ODD", tick_mant=5, price_exp=6, lot_mant=3, qty_exp=3, tiers=TIERS)
+    paper = Account(10**12)
+    a = MarginAccount(1, AccountSpec(deposit_e8=10**12), {"ODD": odd})
+    for number in range(500):
+        side, lots, ticks = rng.choice((1, -1)), rng.randint(1, 900), rng.randint(1, 10**6)
+        r = a.apply_fill(number, "o", "x", "ODD", 0, side, lots, ticks, 55_000)
+        p = paper.fill(1, odd.grid, side, ticks, lots, r.fee_e8, number)
+        assert (p.lots, p.entry_value_e8) == (a.position("ODD").lots, a.position("ODD").entry_value_e8)
+        assert paper.balance_e8 == a.ledger.balance_e8
+        assert paper.realised_e8 == a.wallet().cum_realised_e8
