@@ -260,3 +260,19 @@ def test_funding_executions_of_public_sources(qty: str, mark: str, rate: str, fe
     account.mark("X", int(Decimal(mark).scaleb(10)))
     (result,) = account.funding(2, "X", int(Decimal(rate).scaleb(10)))
     assert result.fee_e8 == e8(fee)
+
+
+def test_a_public_position_of_2024() -> None:
+    """Position row of June 2024 in a public script: 0.001 BTC at 60,766.7, 10x, cross, its one fill a taker's. Every
+    figure but liqPrice (5480.2026151, which needs the wallet) follows from the fill and the mark of 60,822.58."""
+    tier = RiskTier(1, 2 * 10**14, 1_000_000, 500_000, 0, 10_000)
+    btc = MarginInstrument(symbol="BTCUSDT", tick_mant=1, price_exp=1, lot_mant=1, qty_exp=3, tiers=(tier,))
+    account = MarginAccount(1, AccountSpec(deposit_e8=100 * E8, rule=MarginRule.ENTRY_2024), {"BTCUSDT": btc})
+    account.apply_fill(1, "o", "1", "BTCUSDT", 0, 1, 1, 607_667, 55_000)
+    account.mark("BTCUSDT", int(Decimal("60822.58").scaleb(10)))
+    row = shown(account.snapshot("BTCUSDT"))
+    for field, text in {
+        "avgPrice": "60766.7", "positionValue": "60.7667", "unrealisedPnl": "0.05588", "positionIM": "6.10674952",
+        "positionMM": "0.33391302", "curRealisedPnl": "-0.03342169", "cumRealisedPnl": "-0.03342169",
+    }.items():  # fmt: skip
+        assert row[field] == e8(text), field
