@@ -72,7 +72,8 @@ class Exchange(Views):
     def add_account(self, uid: int, spec: AccountSpec) -> None:
         """Open an account with its deposit."""
         engine = self._engine
-        engine.accounts[uid] = AccountState(uid, MarginAccount(uid, spec, engine.instruments))
+        margin = MarginAccount(uid, spec, engine.instruments)
+        engine.accounts[uid] = AccountState(uid, margin, wallet_mark=(margin.wallet().wallet_balance_e8, 0, 0))
 
     def drain(self) -> list[Event]:
         """Events since the last call, in the order they happened."""
