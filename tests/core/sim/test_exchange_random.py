@@ -52,7 +52,7 @@ class Monkey:
             side = lambda s: [(self.mid + s * k, r.randint(1, 60)) for k in range(1, 40) if r.random() < 0.7]  # noqa: E731
             self.rig.book(side(-1) or [(self.mid - 1, 5)], side(1) or [(self.mid + 1, 5)], snapshot=True)
         else:
-            bids, asks = (dict((self.mid + s * r.randint(1, 40), r.randint(0, 60)) for _ in range(3)) for s in (-1, 1))
+            bids, asks = ({self.mid + s * r.randint(1, 40): r.randint(0, 60) for _ in range(3)} for s in (-1, 1))
             market = self.rig.ex._engine.symbols[self.rig.symbol].market.book  # keep the public book uncrossed
             for index, levels, other in ((1, bids, asks), (0, asks, bids)):
                 sign = 1 if index else -1
