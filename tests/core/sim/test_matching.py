@@ -113,10 +113,8 @@ class Pair:
             got = [(int(r.handle), int(r.price_ticks), int(r.leaves_lots), int(r.queue))
                    for r in self.fast.working[index, : self.fast.count[index]]]
             assert got == expected
-            n = self.fast.book.count[0, index]
-            assert self.fast.book.price[0, index, :n].tolist() == self.naive.prices(side)
-            assert self.fast.book.qty[0, index, :n].tolist() == [
-                self.naive.available(side, p) for p in self.naive.prices(side)]
+            assert self.fast.public_levels(side) == [
+                (p, self.naive.available(side, p)) for p in self.naive.prices(side)]
 
 
 @pytest.mark.parametrize("model", QueueModel)
