@@ -269,3 +269,20 @@ def test_vacuum_leaves_market_orders_unfilled():
     rig.now += 1_000_000_000
     rig.market(1, 10)
     assert rig.states() == ["Filled"]
+
+
+def test_price_limits_follow_mark_index_and_premium():
+    """max buy = min(mark 1.02, max(index, mark 1.01 + premium)), min sell mirrored; premium = 30 s mean of mid - mark."""
+    rig = Rig()
+    rig.now += 31_000_000_000
+    rig.book([(10090, 5)], [(10110, 5)], snapshot=True)  # mid 10100
+    rig.prices(10000)
+    assert rig.ex.price_limits(SPEC.symbol) == (10200, 9900)  # 10100 + 100 meets mark + 2 %
+    rig.now += 1_000_000_000
+    rig.book([(10040, 5)], [(10060, 5)], snapshot=True)
+    rig.prices(10000, 9850)
+    assert rig.ex.price_limits(SPEC.symbol) == (10175, 9850)  # premium (100 + 50) / 2; the index is the lower one
+    rig.now += 40_000_000_000
+    rig.book([(9940, 5)], [(9960, 5)], snapshot=True)
+    rig.prices(10000)
+    assert rig.ex.price_limits(SPEC.symbol) == (10100, 9850)  # premium -50
