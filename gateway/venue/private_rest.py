@@ -1,0 +1,192 @@
+"""The private REST side: who may call what how often, and Bybit's envelope around what the handlers answer.
+
+    headers -> key -> time window -> signature -> address -> permission -> rate limit -> parameters -> handler
+
+Pure but for what the handlers do to the exchange: a request and the time go in, a reply comes out. It runs in the
+venue's event loop, like everything that touches the exchange.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from gateway.venue.accounts import Account, Accounts, ApiKey, Right, refusal_of
+from gateway.venue.fault_rules import FaultRules, RequestFault
+from gateway.venue.private_rest_params import Fields, body_of, query_of
+from gateway.venue.rate_limits import Budget, RateLimits
+from gateway.venue.rest_answers import ApiError
+from gateway.venue.signing import DEFAULT_RECV_WINDOW_MS, in_window, rest_signature, same, window_text
+
+KEY, STAMP, WINDOW, SIGN = "x-bapi-api-key", "x-bapi-timestamp", "x-bapi-recv-window", "x-bapi-sign"
+MAX_RECV_WINDOW_MS = 600_000
+TOO_MANY = "Too many visits. Exceeded the API Rate Limit."
+PERMISSION = "Permission denied, please check your API key permissions."
+NOT_FOUND = "Request path not found or request method is invalid"
+
+
+class Answer(NamedTuple):
+    """What a handler gives back. `info` is retExtInfo."""
+
+    result: Any
+    text: str = "OK"
+    info: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One authorised request. `granted`: how many orders of a batch the rate limit lets pass."""
+
+    account: Account
+    key: ApiKey
+    fields: Fields
+    now_ns: int
+    granted: int = 1
+
+    @property
+    def uid(self) -> int:
+        return self.account.uid
+
+    @property
+    def now_ms(self) -> int:
+        return self.now_ns // 1_000_000
+
+
+class Endpoint(NamedTuple):
+    """One path. right None: any key. units: what the call takes of the rate limit (orders of a batch)."""
+
+    method: str
+    right: Right | None
+    handler: Callable[[Call], Answer]
+    units: Callable[[Fields], int] = lambda _fields: 1
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came: raw query and body, header names in lower case."""
+
+    method: str
+    path: str
+    query: bytes = b""
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ip: str = "127.0.0.1"
+
+
+class Reply(NamedTuple):
+    """body None: no answer at all (the connection is cut)."""
+
+    status: int
+    body: bytes | None
+    headers: Mapping[str, str] = {}
+    delay_ms: int = 0
+
+
+def envelope(code: int, text: str, result: Any, now_ms: int, info: Mapping[str, Any] | None = None) -> bytes:
+    """Bybit's REST envelope."""
+    return msgspec.json.encode(
+        {"retCode": code, "retMsg": text, "result": result, "retExtInfo": info or {}, "time": now_ms}
+    )
+
+
+class PrivateRest:
+    """Authorises requests and passes them to the handlers of `endpoints`.
+
+    after: called when a handler may have changed the exchange, before the reply leaves (the private streams take over
+    what happened).
+    """
+
+    def __init__(self, accounts: Accounts, limits: RateLimits, faults: FaultRules, endpoints: Mapping[str, Endpoint],
+                 after: Callable[[], None]) -> None:
+        self.accounts = accounts
+        self.limits = limits
+        self.faults = faults
+        self.endpoints = endpoints
+        self._after = after
+        self.calls = 0
+        self.refused: dict[int, int] = {}
+
+    def handle(self, request: Request, now_ns: int) -> Reply:
+        """Answer one request at server time `now_ns`. Never raises for anything a client can send."""
+        self.calls += 1
+        now_ms = now_ns // 1_000_000
+        endpoint = self.endpoints.get(request.path)
+        if endpoint is None or endpoint.method != request.method:
+            return Reply(404, envelope(10017, NOT_FOUND, {}, now_ms))
+        if request.method == "GET" and request.body:
+            return Reply(403, envelope(403, "a GET request carries no body", {}, now_ms))
+        budget: Budget | None = None
+        fault = RequestFault()
+        try:
+            key = self.authorise(request, now_ms)
+            fields = Fields(body_of(request.body), True) if request.method == "POST" else Fields(query_of(request.query), False)
+            self._permit(key, endpoint)
+            budget = self.limits.take(key.uid, request.path, now_ms, endpoint.units(fields))
+            if budget.granted == 0:
+                raise ApiError(10006, TOO_MANY)
+            fault = self._fault(request, key, fields)
+            answer = self._answer(fault, endpoint, Call(self.accounts.accounts[key.uid], key, fields, now_ns, budget.granted))
+            body = envelope(0, answer.text, answer.result, now_ms, answer.info)
+        except ApiError as refusal:
+            self.refused[refusal.code] = self.refused.get(refusal.code, 0) + 1
+            body = envelope(refusal.code, str(refusal), refusal.result, now_ms)
+            if refusal.status != 200:
+                return Reply(refusal.status, body)
+        if fault.lose:
+            return Reply(200, None, {}, fault.delay_ms)
+        if fault.body is not None or fault.status != 200:
+            return Reply(fault.status, fault.body or b"", {}, fault.delay_ms)
+        return Reply(200, body, budget.headers if budget else {}, fault.delay_ms)
+
+    def authorise(self, request: Request, now_ms: int) -> ApiKey:
+        """The key of a properly signed request. Raises ApiError 10003, 10002, 10004, 33004, 10010, or HTTP 401."""
+        head = request.headers
+        api_key, stamp, sign = (head.get(name, "") for name in (KEY, STAMP, SIGN))
+        window = head.get(WINDOW, "")
+        if not api_key or not stamp or not sign:
+            raise ApiError(10003, "API key is invalid.", status=401)
+        if not plain_number(stamp) or (window and not plain_number(window)):
+            raise ApiError(10001, "Request parameter error.")
+        key = self.accounts.find(api_key)
+        refusal = refusal_of(key, request.ip, now_ms)
+        if key is None or (refusal is not None and refusal[0] == 10003):
+            raise ApiError(10003, "API key is invalid.")
+        window_ms = min(int(window or DEFAULT_RECV_WINDOW_MS), MAX_RECV_WINDOW_MS)
+        if not in_window(int(stamp), window_ms, now_ms):
+            raise ApiError(10002, window_text(stamp, window_ms, now_ms))
+        payload = request.query if request.method == "GET" else request.body
+        if not same(rest_signature(key.secret, stamp, api_key, window, payload), sign):
+            origin = f"{stamp}{api_key}{window}".encode() + payload
+            raise ApiError(10004, f"error sign! origin_string[{origin.decode('utf-8', 'replace')}]")
+        if refusal is not None:
+            raise ApiError(*refusal)
+        return key
+
+    @staticmethod
+    def _permit(key: ApiKey, endpoint: Endpoint) -> None:
+        if endpoint.right is not None and not key.may(endpoint.right, write=endpoint.method == "POST"):
+            raise ApiError(10005, PERMISSION)
+
+    def _fault(self, request: Request, key: ApiKey, fields: Fields) -> RequestFault:
+        symbol = fields.values.get("symbol")
+        op = request.path.removeprefix("/v5/").replace("/", ".")
+        return self.faults.on_request("rest", op, str(key.uid), symbol if isinstance(symbol, str) else "")
+
+    def _answer(self, fault: RequestFault, endpoint: Endpoint, call: Call) -> Answer:
+        """What the handler answers, or what a fault makes of it."""
+        if fault.code:
+            raise ApiError(fault.code, fault.text)
+        if not fault.execute:
+            return Answer({})
+        try:
+            return endpoint.handler(call)
+        finally:
+            if endpoint.method == "POST":
+                self._after()
+
+
+def plain_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 18
