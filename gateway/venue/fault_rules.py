@@ -104,9 +104,8 @@ class RequestFault(NamedTuple):
     status   HTTP status; not 200, or `body` given: answer that body instead of an envelope (REST only)
     code     not 0: answer this retCode with `text`
     lose     "answer": never answer; "connection": cut the connection instead of answering
-    delay_ms the answer waits so long (the request itself does not)
+    delay_ms the answer waits so long (the request itself does not, so private frames come first)
     reorder  the answer waits for the next one of its connection, at most delay_ms
-    private_first  private frames of the request leave before its answer
     no_req_id      the answer lacks reqId (trade WebSocket)
     swallow  answer as if accepted, carry out nothing
     """
@@ -120,7 +119,6 @@ class RequestFault(NamedTuple):
     lose: str = ""
     delay_ms: int = 0
     reorder: bool = False
-    private_first: bool = False
     no_req_id: bool = False
     swallow: bool = False
 
@@ -244,9 +242,7 @@ def fault_of(rule: Rule) -> RequestFault:
         return RequestFault(kind, lose="connection")
     if kind == "trade.swallow":
         return RequestFault(kind, execute=False, swallow=True)
-    return RequestFault(
-        kind, delay_ms=delay_ms, reorder=kind == "trade.reorder", private_first=kind == "trade.fill_before_ack"
-    )
+    return RequestFault(kind, delay_ms=delay_ms, reorder=kind == "trade.reorder")
 
 
 REJECT_TEXTS = {

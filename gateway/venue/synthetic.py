@@ -141,8 +141,9 @@ class SyntheticExchange:
             return None
         return parsed[0], row
 
-    def topic_name(self, kind: int, row: int) -> str:
-        return f"{KIND_NAMES[kind]}.{self.instruments[row].symbol}"
+    def name_of(self, key: tuple[int, int]) -> str:
+        """The topic of a key, as `find` takes it."""
+        return f"{KIND_NAMES[key[0]]}.{self.instruments[key[1]].symbol}"
 
     def topics_of(self, row: int) -> list[tuple[int, int]]:
         return [(kind, row) for kind in range(KINDS)]

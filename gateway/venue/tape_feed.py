@@ -78,6 +78,9 @@ class TapeFeed:
             return topic
         return None
 
+    def name_of(self, key: str) -> str:
+        return key
+
     def activate(self, key: str) -> None:
         """Nothing to compute; a subscription (re)starts the settling time of a tape that has not begun."""
         self._asked = True
