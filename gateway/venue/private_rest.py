@@ -10,16 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from gateway.venue.accounts import Account, Accounts, ApiKey, Right, refusal_of
-from gateway.venue.fault_rules import FaultRules, RequestFault
+from gateway.venue.fault_rules import FaultRules
 from gateway.venue.private_rest_params import Fields, body_of, query_of
-from gateway.venue.rate_limits import Budget, RateLimits
+from gateway.venue.rate_limits import RateLimits
 from gateway.venue.rest_answers import ApiError
 from gateway.venue.signing import DEFAULT_RECV_WINDOW_MS, in_window, rest_signature, same, window_text
+from gateway.venue.trade_session import Answer, symbol_of
 
 KEY, STAMP, WINDOW, SIGN = "x-bapi-api-key", "x-bapi-timestamp", "x-bapi-recv-window", "x-bapi-sign"
 MAX_RECV_WINDOW_MS = 600_000
@@ -28,7 +31,7 @@ PERMISSION = "Permission denied, please check your API key permissions."
 NOT_FOUND = "Request path not found or request method is invalid"
 
 
-class Answer(NamedTuple):
+class Done(NamedTuple):
     """What a handler gives back. `info` is retExtInfo."""
 
     result: Any
@@ -60,7 +63,7 @@ class Endpoint(NamedTuple):
 
     method: str
     right: Right | None
-    handler: Callable[[Call], Answer]
+    handler: Callable[[Call], Done]
     units: Callable[[Fields], int] = lambda _fields: 1
 
 
@@ -107,10 +110,11 @@ class PrivateRest:
         self.endpoints = endpoints
         self._after = after
         self.calls = 0
-        self.refused: dict[int, int] = {}
+        self.refused: dict[int, int] = {}  # retCode -> how often
+        self._swallowed = 0
 
     def handle(self, request: Request, now_ns: int) -> Reply:
-        """Answer one request at server time `now_ns`. Never raises for anything a client can send."""
+        """Answer one REST request at server time `now_ns`. Never raises for anything a client can send."""
         self.calls += 1
         now_ms = now_ns // 1_000_000
         endpoint = self.endpoints.get(request.path)
@@ -118,28 +122,65 @@ class PrivateRest:
             return Reply(404, envelope(10017, NOT_FOUND, {}, now_ms))
         if request.method == "GET" and request.body:
             return Reply(403, envelope(403, "a GET request carries no body", {}, now_ms))
-        budget: Budget | None = None
-        fault = RequestFault()
         try:
             key = self.authorise(request, now_ms)
-            fields = Fields(body_of(request.body), True) if request.method == "POST" else Fields(query_of(request.query), False)
-            self._permit(key, endpoint)
-            budget = self.limits.take(key.uid, request.path, now_ms, endpoint.units(fields))
-            if budget.granted == 0:
-                raise ApiError(10006, TOO_MANY)
-            fault = self._fault(request, key, fields)
-            answer = self._answer(fault, endpoint, Call(self.accounts.accounts[key.uid], key, fields, now_ns, budget.granted))
-            body = envelope(0, answer.text, answer.result, now_ms, answer.info)
+            typed = request.method == "POST"
+            fields = Fields(body_of(request.body) if typed else query_of(request.query), typed)
         except ApiError as refusal:
-            self.refused[refusal.code] = self.refused.get(refusal.code, 0) + 1
-            body = envelope(refusal.code, str(refusal), refusal.result, now_ms)
-            if refusal.status != 200:
-                return Reply(refusal.status, body)
+            self._count(refusal.code)
+            return Reply(refusal.status, envelope(refusal.code, str(refusal), {}, now_ms))
+        op = op_of(request.path)
+        fault = self.faults.on_request("rest", op, str(key.uid), symbol_of(dict(fields.values)))
+        if fault.swallow:
+            answer = self.swallow(op, dict(fields.values))
+        elif fault.execute:
+            answer = self._perform(endpoint, request.path, key, fields, now_ns)
+        else:
+            answer = Answer(fault.code, fault.text, {}, {}, {})
+        if fault.code:
+            answer = answer._replace(code=fault.code, text=fault.text, result={}, ext_info={})
         if fault.lose:
             return Reply(200, None, {}, fault.delay_ms)
         if fault.body is not None or fault.status != 200:
             return Reply(fault.status, fault.body or b"", {}, fault.delay_ms)
-        return Reply(200, body, budget.headers if budget else {}, fault.delay_ms)
+        body = envelope(answer.code, answer.text, answer.result, now_ms, answer.ext_info)
+        return Reply(200, body, answer.limits, fault.delay_ms)
+
+    def call(self, op: str, key: ApiKey, body: dict[str, Any], now_ms: int) -> Answer:
+        """An order request of the trade WebSocket, whose connection has authenticated as `key`. op: "order.create"."""
+        path = path_of(op)
+        return self._perform(self.endpoints[path], path, key, Fields(body, True), now_ms * 1_000_000)
+
+    def swallow(self, op: str, body: dict[str, Any]) -> Answer:
+        """What a request is answered that is acknowledged and then lost: an order id that nobody will ever see."""
+        self._swallowed += 1
+        order_id = str(UUID(bytes=blake2b(f"swallowed {self._swallowed}".encode(), digest_size=16).digest()))
+        link_id = body.get("orderLinkId")
+        ids = {"orderId": order_id, "orderLinkId": link_id if isinstance(link_id, str) else ""}
+        return Answer(0, "OK", ids if op.startswith("order.") else {}, {}, {})
+
+    def _perform(self, endpoint: Endpoint, path: str, key: ApiKey, fields: Fields, now_ns: int) -> Answer:
+        """Permission, rate limit, handler."""
+        limits: dict[str, str] = {}
+        try:
+            if endpoint.right is not None and not key.may(endpoint.right, write=endpoint.method == "POST"):
+                raise ApiError(10005, PERMISSION)
+            budget = self.limits.take(key.uid, path, now_ns // 1_000_000, endpoint.units(fields))
+            limits = budget.headers
+            if budget.granted == 0:
+                raise ApiError(10006, TOO_MANY)
+            account = self.accounts.accounts[key.uid]
+            done = endpoint.handler(Call(account, key, fields, now_ns, budget.granted))
+            return Answer(0, done.text, done.result, dict(done.info), limits)
+        except ApiError as refusal:
+            self._count(refusal.code)
+            return Answer(refusal.code, str(refusal), refusal.result, {}, limits)
+        finally:
+            if endpoint.method == "POST":
+                self._after()
+
+    def _count(self, code: int) -> None:
+        self.refused[code] = self.refused.get(code, 0) + 1
 
     def authorise(self, request: Request, now_ms: int) -> ApiKey:
         """The key of a properly signed request. Raises ApiError 10003, 10002, 10004, 33004, 10010, or HTTP 401."""
@@ -165,28 +206,15 @@ class PrivateRest:
             raise ApiError(*refusal)
         return key
 
-    @staticmethod
-    def _permit(key: ApiKey, endpoint: Endpoint) -> None:
-        if endpoint.right is not None and not key.may(endpoint.right, write=endpoint.method == "POST"):
-            raise ApiError(10005, PERMISSION)
-
-    def _fault(self, request: Request, key: ApiKey, fields: Fields) -> RequestFault:
-        symbol = fields.values.get("symbol")
-        op = request.path.removeprefix("/v5/").replace("/", ".")
-        return self.faults.on_request("rest", op, str(key.uid), symbol if isinstance(symbol, str) else "")
-
-    def _answer(self, fault: RequestFault, endpoint: Endpoint, call: Call) -> Answer:
-        """What the handler answers, or what a fault makes of it."""
-        if fault.code:
-            raise ApiError(fault.code, fault.text)
-        if not fault.execute:
-            return Answer({})
-        try:
-            return endpoint.handler(call)
-        finally:
-            if endpoint.method == "POST":
-                self._after()
-
 
 def plain_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 18
+
+
+def op_of(path: str) -> str:
+    """Name of a request in both channels: "/v5/order/create" -> "order.create"."""
+    return path.removeprefix("/v5/").replace("/", ".")
+
+
+def path_of(op: str) -> str:
+    return "/v5/" + op.replace(".", "/")
