@@ -9,7 +9,7 @@ venue's event loop, like everything that touches the exchange.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -41,13 +41,22 @@ class Done(NamedTuple):
 
 @dataclass(frozen=True)
 class Call:
-    """One authorised request. `granted`: how many orders of a batch the rate limit lets pass."""
+    """One authorised request.
+
+    granted: how many orders of a batch the rate limit lets pass; behind_ms: what history is behind (fault rest.lag);
+    most_rows: pages hold no more (fault rest.page)."""
 
     account: Account
     key: ApiKey
     fields: Fields
     now_ns: int
     granted: int = 1
+    behind_ms: int = 0
+    most_rows: int = 1 << 30
+
+    def rows(self, default: int, largest: int) -> int:
+        """Rows of a page."""
+        return min(self.fields.limit(default, largest), self.most_rows)
 
     @property
     def uid(self) -> int:
@@ -165,12 +174,20 @@ class PrivateRest:
         try:
             if endpoint.right is not None and not key.may(endpoint.right, write=endpoint.method == "POST"):
                 raise ApiError(10005, PERMISSION)
-            budget = self.limits.take(key.uid, path, now_ns // 1_000_000, endpoint.units(fields))
+            about = {"uid": str(key.uid), "op": op_of(path)}
+            rate = self.faults.ask("rate", **about)
+            limit = int(rate.values["per_s"]) if rate is not None else None
+            budget = self.limits.take(key.uid, path, now_ns // 1_000_000, endpoint.units(fields), limit)
             limits = budget.headers
             if budget.granted == 0:
                 raise ApiError(10006, TOO_MANY)
-            account = self.accounts.accounts[key.uid]
-            done = endpoint.handler(Call(account, key, fields, now_ns, budget.granted))
+            call = Call(self.accounts.accounts[key.uid], key, fields, now_ns, budget.granted)
+            lag, short = self.faults.ask("rest.lag", **about), self.faults.ask("rest.page", **about)
+            if lag is not None:
+                call = replace(call, behind_ms=int(lag.values["behind_s"] * 1000))
+            if short is not None:
+                call = replace(call, most_rows=max(1, int(short.values["rows"])))
+            done = endpoint.handler(call)
             return Answer(0, done.text, done.result, dict(done.info), limits)
         except ApiError as refusal:
             self._count(refusal.code)

@@ -8,7 +8,7 @@ Times are texts in ms, `seq` is a number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from core.sim.exchange_types import (
@@ -21,7 +21,7 @@ from core.sim.exchange_types import (
     StopOrderType,
     TriggerBy,
 )
-from core.sim.margin_types import PositionSnapshot, WalletSnapshot
+from core.sim.margin_types import Cause, LedgerEntry, PositionSnapshot, WalletSnapshot
 from gateway.venue.instruments import Instrument
 from gateway.venue.row_texts import NS_PER_MS, Figures, average_e8, blank, e8, ms, trimmed
 
@@ -360,6 +360,19 @@ def position_rest(position: PositionSnapshot, instrument: Instrument) -> dict[st
     return {name: POSITION[name](cell) for name in POSITION_REST}
 
 
+ADDED_MARGIN = (
+    "category", "symbol", "positionIdx", "riskId", "riskLimitValue", "size", "positionValue", "avgPrice", "liqPrice",
+    "bustPrice", "markPrice", "leverage", "autoAddMargin", "positionStatus", "positionIM", "positionMM", "unrealisedPnl",
+    "cumRealisedPnl", "stopLoss", "takeProfit", "trailingStop", "createdTime", "updatedTime",
+)
+
+
+def added_margin_rest(position: PositionSnapshot, instrument: Instrument) -> dict[str, Any]:
+    """`result` of /v5/position/add-margin."""
+    cell = PositionCell(position, Figures(instrument, False))
+    return {name: POSITION[name](cell) for name in ADDED_MARGIN}
+
+
 # -- wallet ----------------------------------------------------------------------------------------------------------
 WalletWrite = Callable[[WalletSnapshot], Any]
 WALLET: dict[str, WalletWrite] = {
@@ -410,4 +423,30 @@ def wallet_row(wallet: WalletSnapshot, isolated: bool) -> dict[str, Any]:
     row = {name: "" if isolated and name in MEANINGLESS_IF_ISOLATED else write(wallet) for name, write in WALLET.items()}
     held = wallet.wallet_balance_e8 or wallet.equity_e8 or wallet.order_im_e8 or wallet.position_im_e8
     row["coin"] = [{name: write(wallet) for name, write in COIN.items()}] if held else []
+    return row
+
+
+# -- ledger ----------------------------------------------------------------------------------------------------------
+def transaction_rest(group: Sequence[LedgerEntry], cause: Cause, executions: Mapping[str, Execution],
+                     instruments: Mapping[str, Instrument], uid: int) -> dict[str, Any]:
+    """A row of /v5/account/transaction-log: change = cashFlow + funding - fee, of the entries booked for one thing."""
+    last = group[-1]
+    fee = -sum(entry.change_e8 for entry in group if entry.cause is Cause.FEE)
+    funding = sum(entry.change_e8 for entry in group if entry.cause is Cause.FUNDING)
+    change = sum(entry.change_e8 for entry in group)
+    row = {
+        "transSubType": "", "id": f"{uid}_{last.symbol or 'USDT'}_{last.seq}", "symbol": last.symbol, "side": "None",
+        "funding": e8(funding) if cause is Cause.FUNDING else "", "orderLinkId": "", "orderId": last.order_id,
+        "fee": e8(fee), "change": e8(change), "cashFlow": e8(change - funding + fee),
+        "transactionTime": ms(last.ts_ns), "type": cause.text, "feeRate": "", "bonusChange": "", "size": "", "qty": "",
+        "cashBalance": e8(last.balance_e8), "currency": "USDT", "category": "linear" if last.symbol else "",
+        "tradePrice": "", "tradeId": last.ref, "extraFees": "",
+    }
+    execution = executions.get(last.ref)
+    if execution is not None:
+        cell = ExecutionCell(execution, Figures(instruments[execution.symbol], True))
+        row |= {
+            "side": SIDE_TEXT[execution.side], "orderLinkId": execution.order_link_id, "feeRate": e8(execution.fee_rate_e8),
+            "qty": cell.figures.qty(execution.qty_lots), "tradePrice": cell.price,
+        }
     return row

@@ -53,7 +53,6 @@ class RateLimits:
 
     def __init__(self, factor: int = 1) -> None:
         self.factor = factor
-        self.override: dict[str, int] = {}  # path or "*" -> limit, ordered as a fault
         self._vip: dict[int, int] = {}
         self._used: dict[tuple[int, str], deque[int]] = {}
         self._ip: dict[str, deque[int]] = {}
@@ -64,15 +63,13 @@ class RateLimits:
 
     def limit_of(self, uid: int, path: str) -> int:
         """Units per second of an endpoint for an account."""
-        ordered = self.override.get(path, self.override.get("*"))
-        if ordered is not None:
-            return ordered
         base = self._vip.get(uid) if path in TRADE_PATHS else None
         return (base or LIMITS.get(path, DEFAULT_LIMIT)) * max(1, self.factor)
 
-    def take(self, uid: int, path: str, now_ms: int, units: int = 1) -> Budget:
-        """Take up to `units`; a single request (units 1) is either granted 1 or 0."""
-        limit = self.limit_of(uid, path)
+    def take(self, uid: int, path: str, now_ms: int, units: int = 1, limit: int | None = None) -> Budget:
+        """Take up to `units`; a single request (units 1) is either granted 1 or 0. limit: instead of the usual one."""
+        if limit is None:
+            limit = self.limit_of(uid, path)
         used = self._used.setdefault((uid, path), deque())
         while used and used[0] <= now_ms - WINDOW_MS:
             used.popleft()
