@@ -28,11 +28,13 @@ REST_TICKER_FIELDS = (
 
 
 class ApiError(Exception):
-    """A business refusal: HTTP 200 with this retCode and retMsg."""
+    """A business refusal: HTTP 200 (rarely another status) with this retCode and retMsg."""
 
-    def __init__(self, code: int, text: str) -> None:
+    def __init__(self, code: int, text: str, *, result: Any = None, status: int = 200) -> None:
         super().__init__(text)
         self.code = code
+        self.result = {} if result is None else result
+        self.status = status
 
 
 def check_category(params: Params, text: str = "Illegal category") -> None:

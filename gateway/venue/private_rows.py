@@ -1,0 +1,465 @@
+"""Rows of the private side: orders, executions, positions, wallet; as REST answers them and as the streams push them.
+
+Each table lists Bybit's fields in order with the function that writes them. The habits differ by surface and are kept:
+streams write numbers without trailing zeros, REST orders with the decimals of the contract; what is not set is "" on the
+order stream, "0.00" and "UNKNOWN" on REST; closed orders have leavesQty "0"; a flat position has side "" and size "0".
+Times are texts in ms, `seq` is a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from core.sim.exchange_types import (
+    SIDE_TEXT,
+    ClosedPnl,
+    Execution,
+    OrderType,
+    SimOrder,
+    SlippageType,
+    StopOrderType,
+    TriggerBy,
+)
+from core.sim.margin_types import PositionSnapshot, WalletSnapshot
+from core.units import format_fixed
+from gateway.venue.instruments import Instrument
+
+NS_PER_MS = 1_000_000
+
+
+def trimmed(value: int, digits: int) -> str:
+    """value / 10**digits without trailing zeros."""
+    text = format_fixed(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def e8(value: int) -> str:
+    """Money, rates and computed prices of 1e-8."""
+    return trimmed(value, 8)
+
+
+def ms(ns: int) -> str:
+    return str(ns // NS_PER_MS)
+
+
+def blank(value: int, text: str, empty: str = "") -> str:
+    """`text` unless the value it comes from is 0."""
+    return text if value else empty
+
+
+def average_e8(value_e8: int, lots: int, instrument: Instrument) -> int:
+    """Value / quantity as a price of 1e-8, rounded half up; 0 without quantity."""
+    if not lots:
+        return 0
+    return (2 * value_e8 * 10**instrument.qty_exp + lots * instrument.lot_mant) // (2 * lots * instrument.lot_mant)
+
+
+class Figures(NamedTuple):
+    """How a surface writes numbers: the streams trim zeros, REST orders keep the decimals of the contract."""
+
+    instrument: Instrument
+    trim: bool
+
+    def price(self, ticks: int) -> str:
+        mantissa, digits = ticks * self.instrument.tick_mant, self.instrument.price_exp
+        return trimmed(mantissa, digits) if self.trim else format_fixed(mantissa, digits)
+
+    def size(self, lots: int) -> str:
+        """A position's size: trimmed everywhere."""
+        return trimmed(lots * self.instrument.lot_mant, self.instrument.qty_exp)
+
+    def qty(self, lots: int) -> str:
+        mantissa, digits = lots * self.instrument.lot_mant, self.instrument.qty_exp
+        return trimmed(mantissa, digits) if self.trim else format_fixed(mantissa, digits)
+
+    def value(self, ticks: int, lots: int) -> str:
+        i = self.instrument
+        return trimmed(ticks * i.tick_mant * lots * i.lot_mant, i.price_exp + i.qty_exp)
+
+
+# -- orders ----------------------------------------------------------------------------------------------------------
+class OrderHabit(NamedTuple):
+    """How a surface writes what is not set. price None: zero with the decimals of the contract."""
+
+    trim: bool
+    price: str | None
+    average: str
+    limit: str
+    word: str
+    tpsl_mode: str
+
+
+ON_STREAM = OrderHabit(trim=True, price="", average="", limit="0", word="", tpsl_mode="UNKNOWN")
+ON_REST = OrderHabit(trim=False, price=None, average="0", limit="", word="UNKNOWN", tpsl_mode="")
+
+
+class OrderCell(NamedTuple):
+    """What an order field is written from."""
+
+    order: SimOrder
+    figures: Figures
+    habit: OrderHabit
+
+    def price(self, ticks: int) -> str:
+        return self.figures.price(ticks) if ticks or self.habit.price is None else self.habit.price
+
+    def limit(self, ticks: int) -> str:
+        return self.figures.price(ticks) if ticks else self.habit.limit
+
+    def word(self, word: TriggerBy | StopOrderType) -> str:
+        return word.text or self.habit.word
+
+    @property
+    def leaves_value(self) -> str:
+        return self.figures.value(self.order.price_ticks, self.order.leaves_lots)
+
+    @property
+    def average(self) -> str:
+        """What was paid on average; unset before the first fill."""
+        o = self.order
+        price_e8 = average_e8(o.cum_value_e8, o.cum_qty_lots, self.figures.instrument)
+        return e8(price_e8) if o.cum_qty_lots else self.habit.average
+
+    @property
+    def slippage(self) -> str:
+        o = self.order
+        if o.slippage_type is SlippageType.NONE:
+            return ""
+        return trimmed(o.slippage, 2) if o.slippage_type is SlippageType.PERCENT else str(o.slippage)
+
+    @property
+    def fee_detail(self) -> dict[str, str]:
+        return {"USDT": e8(self.order.cum_fee_e8)} if self.order.cum_fee_e8 else {}
+
+
+OrderWrite = Callable[[OrderCell], Any]
+ORDER: dict[str, OrderWrite] = {
+    "category": lambda c: "linear",
+    "symbol": lambda c: c.order.symbol,
+    "orderId": lambda c: c.order.order_id,
+    "orderLinkId": lambda c: c.order.order_link_id,
+    "parentOrderLinkId": lambda c: c.order.parent_order_link_id,
+    "blockTradeId": lambda c: "",
+    "side": lambda c: SIDE_TEXT[c.order.side],
+    "positionIdx": lambda c: c.order.position_idx,
+    "orderStatus": lambda c: c.order.status.text,
+    "cancelType": lambda c: c.order.cancel_type.text,
+    "rejectReason": lambda c: c.order.reject_reason.text,
+    "timeInForce": lambda c: c.order.tif.text,
+    "isLeverage": lambda c: "",
+    "price": lambda c: c.figures.price(c.order.price_ticks) if c.order.price_ticks else c.habit.average,
+    "brokerOrderPrice": lambda c: "",
+    "qty": lambda c: c.figures.qty(c.order.qty_lots),
+    "avgPrice": lambda c: c.average,
+    "leavesQty": lambda c: c.figures.qty(c.order.leaves_lots),
+    "leavesValue": lambda c: c.leaves_value,
+    "cumExecQty": lambda c: c.figures.qty(c.order.cum_qty_lots),
+    "cumExecValue": lambda c: e8(c.order.cum_value_e8),
+    "cumExecFee": lambda c: e8(c.order.cum_fee_e8),
+    "orderType": lambda c: c.order.order_type.text,
+    "stopOrderType": lambda c: c.word(c.order.stop_order_type),
+    "ocoTriggerBy": lambda c: "",
+    "orderIv": lambda c: "",
+    "triggerPrice": lambda c: c.price(c.order.trigger_price_ticks),
+    "takeProfit": lambda c: c.price(c.order.take_profit_ticks),
+    "stopLoss": lambda c: c.price(c.order.stop_loss_ticks),
+    "triggerBy": lambda c: c.word(c.order.trigger_by),
+    "tpTriggerBy": lambda c: c.word(c.order.tp_trigger_by),
+    "slTriggerBy": lambda c: c.word(c.order.sl_trigger_by),
+    "triggerDirection": lambda c: c.order.trigger_direction,
+    "placeType": lambda c: "",
+    "lastPriceOnCreated": lambda c: c.price(c.order.last_price_on_created_ticks),
+    "closeOnTrigger": lambda c: c.order.close_on_trigger,
+    "reduceOnly": lambda c: c.order.reduce_only,
+    "smpGroup": lambda c: 0,
+    "smpType": lambda c: c.order.smp.text,
+    "smpOrderId": lambda c: c.order.smp_order_id,
+    "slLimitPrice": lambda c: c.limit(c.order.sl_limit_ticks),
+    "tpLimitPrice": lambda c: c.limit(c.order.tp_limit_ticks),
+    "tpslMode": lambda c: c.order.tpsl_mode.text or c.habit.tpsl_mode,
+    "createType": lambda c: c.order.create_type.text,
+    "marketUnit": lambda c: "",
+    "slippageToleranceType": lambda c: c.order.slippage_type.text,
+    "slippageTolerance": lambda c: c.slippage,
+    "createdTime": lambda c: ms(c.order.created_ns),
+    "updatedTime": lambda c: ms(c.order.updated_ns),
+    "feeCurrency": lambda c: "",
+    "closedPnl": lambda c: e8(c.order.closed_pnl_e8),
+    "extraFees": lambda c: "",
+    "cumFeeDetail": lambda c: c.fee_detail,
+    "rpiTakerAccess": lambda c: False,
+    "rpiMatchedQty": lambda c: "0",
+}
+"""Every order field; the surfaces below pick theirs."""
+
+ORDER_STREAM = (
+    "category", "symbol", "orderId", "orderLinkId", "parentOrderLinkId", "blockTradeId", "side", "positionIdx",
+    "orderStatus", "cancelType", "rejectReason", "timeInForce", "isLeverage", "price", "brokerOrderPrice", "qty",
+    "avgPrice", "leavesQty", "leavesValue", "cumExecQty", "cumExecValue", "cumExecFee", "orderType", "stopOrderType",
+    "ocoTriggerBy", "orderIv", "triggerPrice", "takeProfit", "stopLoss", "triggerBy", "tpTriggerBy", "slTriggerBy",
+    "triggerDirection", "placeType", "lastPriceOnCreated", "closeOnTrigger", "reduceOnly", "smpGroup", "smpType",
+    "smpOrderId", "slLimitPrice", "tpLimitPrice", "tpslMode", "createType", "marketUnit", "slippageToleranceType",
+    "slippageTolerance", "createdTime", "updatedTime", "feeCurrency", "closedPnl", "cumFeeDetail", "rpiTakerAccess",
+    "rpiMatchedQty",
+)
+ORDER_REST = (
+    "orderId", "orderLinkId", "parentOrderLinkId", "blockTradeId", "symbol", "price", "qty", "side", "isLeverage",
+    "positionIdx", "orderStatus", "createType", "cancelType", "rejectReason", "avgPrice", "leavesQty", "leavesValue",
+    "cumExecQty", "cumExecValue", "cumExecFee", "timeInForce", "orderType", "stopOrderType", "ocoTriggerBy", "orderIv",
+    "marketUnit", "slippageToleranceType", "slippageTolerance", "triggerPrice", "takeProfit", "stopLoss", "tpslMode",
+    "tpLimitPrice", "slLimitPrice", "tpTriggerBy", "slTriggerBy", "triggerDirection", "triggerBy", "lastPriceOnCreated",
+    "reduceOnly", "closeOnTrigger", "placeType", "smpType", "smpGroup", "smpOrderId", "createdTime", "updatedTime",
+    "extraFees", "cumFeeDetail", "rpiTakerAccess", "rpiMatchedQty",
+)
+
+
+def order_stream(order: SimOrder, instrument: Instrument) -> dict[str, Any]:
+    """A row of topic `order`."""
+    cell = OrderCell(order, Figures(instrument, ON_STREAM.trim), ON_STREAM)
+    return {name: ORDER[name](cell) for name in ORDER_STREAM}
+
+
+def order_rest(order: SimOrder, instrument: Instrument) -> dict[str, Any]:
+    """A row of /v5/order/realtime and /v5/order/history."""
+    cell = OrderCell(order, Figures(instrument, ON_REST.trim), ON_REST)
+    return {name: ORDER[name](cell) for name in ORDER_REST}
+
+
+# -- executions ------------------------------------------------------------------------------------------------------
+class ExecutionCell(NamedTuple):
+    """What an execution field is written from."""
+
+    execution: Execution
+    figures: Figures
+
+    @property
+    def price(self) -> str:
+        e = self.execution
+        return self.figures.price(e.price_ticks) if e.price_ticks else trimmed(e.mark_e10, 10)
+
+
+ExecutionWrite = Callable[[ExecutionCell], Any]
+EXECUTION: dict[str, ExecutionWrite] = {
+    "category": lambda c: "linear",
+    "symbol": lambda c: c.execution.symbol,
+    "isLeverage": lambda c: "0",
+    "orderId": lambda c: c.execution.order_id,
+    "orderLinkId": lambda c: c.execution.order_link_id,
+    "side": lambda c: SIDE_TEXT[c.execution.side],
+    "orderPrice": lambda c: c.figures.price(c.execution.order_price_ticks),
+    "orderQty": lambda c: c.figures.qty(c.execution.order_qty_lots),
+    "leavesQty": lambda c: c.figures.qty(c.execution.leaves_lots),
+    "createType": lambda c: c.execution.create_type.text if c.execution.order_type is not OrderType.UNKNOWN else "",
+    "orderType": lambda c: c.execution.order_type.text,
+    "stopOrderType": lambda c: c.execution.stop_order_type.text or "UNKNOWN",
+    "execFee": lambda c: e8(c.execution.fee_e8),
+    "execId": lambda c: c.execution.exec_id,
+    "execPrice": lambda c: c.price,
+    "execQty": lambda c: c.figures.qty(c.execution.qty_lots),
+    "execPnl": lambda c: e8(c.execution.exec_pnl_e8),
+    "execType": lambda c: c.execution.exec_type.text,
+    "execValue": lambda c: e8(c.execution.value_e8),
+    "execTime": lambda c: ms(c.execution.ts_ns),
+    "feeCurrency": lambda c: "USDT",
+    "isMaker": lambda c: c.execution.is_maker,
+    "feeRate": lambda c: e8(c.execution.fee_rate_e8),
+    "markPrice": lambda c: trimmed(c.execution.mark_e10, 10),
+    "indexPrice": lambda c: "",
+    "underlyingPrice": lambda c: "",
+    "tradeIv": lambda c: "",
+    "markIv": lambda c: "",
+    "blockTradeId": lambda c: "",
+    "closedSize": lambda c: c.figures.qty(c.execution.closed_lots),
+    "marketUnit": lambda c: "",
+    "seq": lambda c: c.execution.seq,
+}
+"""Every execution field but extraFees, which is a list on the stream and "" on REST."""
+
+EXECUTION_STREAM = (
+    "category", "symbol", "closedSize", "execFee", "execId", "execPrice", "execQty", "execType", "execValue", "feeRate",
+    "tradeIv", "markIv", "blockTradeId", "markPrice", "indexPrice", "underlyingPrice", "leavesQty", "orderId",
+    "orderLinkId", "orderPrice", "orderQty", "orderType", "stopOrderType", "side", "execTime", "isLeverage", "isMaker",
+    "seq", "marketUnit", "execPnl", "createType", "feeCurrency",
+)
+EXECUTION_FAST = (
+    "category", "symbol", "execId", "execPrice", "execQty", "orderId", "isMaker", "orderLinkId", "side", "execTime", "seq",
+)
+EXECUTION_REST = (
+    "symbol", "orderId", "orderLinkId", "side", "orderPrice", "orderQty", "leavesQty", "createType", "orderType",
+    "stopOrderType", "execFee", "execId", "execPrice", "execQty", "execType", "execValue", "execTime", "feeCurrency",
+    "isMaker", "feeRate", "tradeIv", "markIv", "markPrice", "indexPrice", "underlyingPrice", "blockTradeId",
+    "closedSize", "seq",
+)
+
+
+def execution_stream(execution: Execution, instrument: Instrument) -> dict[str, Any]:
+    """A row of topic `execution`."""
+    cell = ExecutionCell(execution, Figures(instrument, True))
+    return {name: EXECUTION[name](cell) for name in EXECUTION_STREAM} | {"extraFees": []}
+
+
+def execution_fast(execution: Execution, instrument: Instrument) -> dict[str, Any]:
+    """A row of topic `execution.fast` (trades only): the orderLinkId of a maker fill is empty."""
+    cell = ExecutionCell(execution, Figures(instrument, True))
+    row = {name: EXECUTION[name](cell) for name in EXECUTION_FAST}
+    return row | {"orderLinkId": ""} if execution.is_maker else row
+
+
+def execution_rest(execution: Execution, instrument: Instrument) -> dict[str, Any]:
+    """A row of /v5/execution/list."""
+    cell = ExecutionCell(execution, Figures(instrument, True))
+    return {name: EXECUTION[name](cell) for name in EXECUTION_REST} | {"extraFees": ""}
+
+
+def closed_pnl_rest(closed: ClosedPnl, instrument: Instrument) -> dict[str, Any]:
+    """A row of /v5/position/closed-pnl. Its prices are cost based."""
+    figures = Figures(instrument, True)
+    return {
+        "symbol": closed.symbol, "orderType": closed.order_type.text, "leverage": trimmed(closed.leverage_e2, 2),
+        "updatedTime": ms(closed.updated_ns), "side": SIDE_TEXT[closed.side], "orderId": closed.order_id,
+        "closedPnl": e8(closed.closed_pnl_e8),
+        "avgEntryPrice": e8(average_e8(closed.entry_value_e8, closed.closed_lots, instrument)),
+        "qty": figures.qty(closed.qty_lots), "cumEntryValue": e8(closed.entry_value_e8),
+        "createdTime": ms(closed.created_ns), "orderPrice": figures.price(closed.order_price_ticks),
+        "closedSize": figures.qty(closed.closed_lots),
+        "avgExitPrice": e8(average_e8(closed.exit_value_e8, closed.closed_lots, instrument)),
+        "execType": closed.exec_type.text, "fillCount": str(closed.fill_count), "cumExitValue": e8(closed.exit_value_e8),
+        "openFee": e8(closed.open_fee_e8), "closeFee": e8(closed.close_fee_e8),
+    }
+
+
+# -- positions -------------------------------------------------------------------------------------------------------
+class PositionCell(NamedTuple):
+    """What a position field is written from."""
+
+    position: PositionSnapshot
+    figures: Figures
+
+
+Write = Callable[[PositionCell], Any]
+POSITION: dict[str, Write] = {
+    "positionIdx": lambda c: c.position.position_idx,
+    "tradeMode": lambda c: 0,
+    "riskId": lambda c: c.position.risk_id,
+    "riskLimitValue": lambda c: e8(c.position.risk_limit_value_e8),
+    "symbol": lambda c: c.position.symbol,
+    "side": lambda c: SIDE_TEXT[c.position.side],
+    "size": lambda c: c.figures.size(c.position.lots),
+    "entryPrice": lambda c: e8(c.position.entry_price_e8),
+    "avgPrice": lambda c: e8(c.position.entry_price_e8),
+    "sessionAvgPrice": lambda c: "",
+    "leverage": lambda c: trimmed(c.position.leverage_e2, 2),
+    "breakEvenPrice": lambda c: blank(c.position.break_even_price_e8, e8(c.position.break_even_price_e8)),
+    "positionValue": lambda c: e8(c.position.position_value_e8),
+    "positionBalance": lambda c: e8(c.position.margin_balance_e8),
+    "markPrice": lambda c: trimmed(c.position.mark_e10, 10),
+    "positionIM": lambda c: e8(c.position.im_e8),
+    "positionMM": lambda c: e8(c.position.mm_e8),
+    "positionIMByMp": lambda c: e8(c.position.im_e8),
+    "positionMMByMp": lambda c: e8(c.position.mm_e8),
+    "takeProfit": lambda c: c.figures.price(c.position.take_profit_ticks),
+    "stopLoss": lambda c: c.figures.price(c.position.stop_loss_ticks),
+    "trailingStop": lambda c: c.figures.price(c.position.trailing_stop_ticks),
+    "unrealisedPnl": lambda c: e8(c.position.unrealised_e8),
+    "cumRealisedPnl": lambda c: e8(c.position.cum_realised_e8),
+    "curRealisedPnl": lambda c: e8(c.position.cur_realised_e8),
+    "createdTime": lambda c: ms(c.position.created_ns),
+    "updatedTime": lambda c: ms(c.position.updated_ns),
+    "openTime": lambda c: c.position.opened_ns // NS_PER_MS,
+    "tpslMode": lambda c: "Full",
+    "liqPrice": lambda c: blank(c.position.liq_price_e8, e8(c.position.liq_price_e8)),
+    "bustPrice": lambda c: "",
+    "category": lambda c: "linear",
+    "positionStatus": lambda c: c.position.status.text,
+    "adlRankIndicator": lambda c: c.position.adl_rank,
+    "autoAddMargin": lambda c: int(c.position.auto_add_margin),
+    "leverageSysUpdatedTime": lambda c: "",
+    "mmrSysUpdatedTime": lambda c: "",
+    "mmrSysUpdateTime": lambda c: "",  # the spelling of the documentation's REST example
+    "seq": lambda c: c.position.seq,
+    "isReduceOnly": lambda c: c.position.is_reduce_only,
+}
+"""Every position field; the surfaces below pick theirs."""
+
+POSITION_STREAM = (
+    "positionIdx", "tradeMode", "riskId", "riskLimitValue", "symbol", "side", "size", "entryPrice", "sessionAvgPrice",
+    "leverage", "breakEvenPrice", "positionValue", "positionBalance", "markPrice", "positionIM", "positionMM",
+    "positionIMByMp", "positionMMByMp", "takeProfit", "stopLoss", "trailingStop", "unrealisedPnl", "cumRealisedPnl",
+    "curRealisedPnl", "createdTime", "updatedTime", "openTime", "tpslMode", "liqPrice", "bustPrice", "category",
+    "positionStatus", "adlRankIndicator", "autoAddMargin", "leverageSysUpdatedTime", "mmrSysUpdatedTime", "seq",
+    "isReduceOnly",
+)
+POSITION_REST = (
+    "positionIdx", "riskId", "riskLimitValue", "symbol", "side", "size", "avgPrice", "positionValue", "tradeMode",
+    "positionStatus", "autoAddMargin", "adlRankIndicator", "leverage", "breakEvenPrice", "positionBalance", "markPrice",
+    "liqPrice", "bustPrice", "positionMM", "positionMMByMp", "positionIM", "positionIMByMp", "tpslMode", "takeProfit",
+    "stopLoss", "trailingStop", "unrealisedPnl", "curRealisedPnl", "cumRealisedPnl", "seq", "isReduceOnly",
+    "mmrSysUpdatedTime", "mmrSysUpdateTime", "leverageSysUpdatedTime", "sessionAvgPrice", "createdTime", "updatedTime",
+    "openTime",
+)
+
+
+def position_stream(position: PositionSnapshot, instrument: Instrument) -> dict[str, Any]:
+    """A row of topic `position`."""
+    cell = PositionCell(position, Figures(instrument, True))
+    return {name: POSITION[name](cell) for name in POSITION_STREAM}
+
+
+def position_rest(position: PositionSnapshot, instrument: Instrument) -> dict[str, Any]:
+    """A row of /v5/position/list."""
+    cell = PositionCell(position, Figures(instrument, False))
+    return {name: POSITION[name](cell) for name in POSITION_REST}
+
+
+# -- wallet ----------------------------------------------------------------------------------------------------------
+WalletWrite = Callable[[WalletSnapshot], Any]
+WALLET: dict[str, WalletWrite] = {
+    "accountIMRate": lambda w: e8(w.im_rate_e8),
+    "accountIMRateByMp": lambda w: e8(w.im_rate_e8),
+    "accountMMRate": lambda w: e8(w.mm_rate_e8),
+    "accountMMRateByMp": lambda w: e8(w.mm_rate_e8),
+    "totalEquity": lambda w: e8(w.equity_e8),
+    "totalWalletBalance": lambda w: e8(w.wallet_balance_e8),
+    "totalMarginBalance": lambda w: e8(w.margin_balance_e8),
+    "totalAvailableBalance": lambda w: e8(w.available_e8),
+    "totalPerpUPL": lambda w: e8(w.unrealised_e8),
+    "totalInitialMargin": lambda w: e8(w.initial_margin_e8),
+    "totalInitialMarginByMp": lambda w: e8(w.initial_margin_e8),
+    "totalMaintenanceMargin": lambda w: e8(w.maintenance_margin_e8),
+    "totalMaintenanceMarginByMp": lambda w: e8(w.maintenance_margin_e8),
+    "accountLTV": lambda w: "0",
+    "accountType": lambda w: "UNIFIED",
+}
+MEANINGLESS_IF_ISOLATED = frozenset(name for name in WALLET if "Margin" in name or "Rate" in name or "Available" in name)
+"""Bybit leaves these of the account empty in isolated mode."""
+
+COIN: dict[str, WalletWrite] = {
+    "coin": lambda w: "USDT",
+    "equity": lambda w: e8(w.equity_e8),
+    "usdValue": lambda w: e8(w.equity_e8),
+    "walletBalance": lambda w: e8(w.wallet_balance_e8),
+    "availableToWithdraw": lambda w: "",
+    "availableToBorrow": lambda w: "",
+    "borrowAmount": lambda w: "0",
+    "accruedInterest": lambda w: "0",
+    "totalOrderIM": lambda w: e8(w.order_im_e8),
+    "totalPositionIM": lambda w: e8(w.position_im_e8),
+    "totalPositionMM": lambda w: e8(w.position_mm_e8),
+    "unrealisedPnl": lambda w: e8(w.unrealised_e8),
+    "cumRealisedPnl": lambda w: e8(w.cum_realised_e8),
+    "bonus": lambda w: "0",
+    "collateralSwitch": lambda w: True,
+    "marginCollateral": lambda w: True,
+    "locked": lambda w: "0",
+    "spotHedgingQty": lambda w: "0",
+    "spotBorrow": lambda w: "0",
+}
+
+
+def wallet_row(wallet: WalletSnapshot, isolated: bool) -> dict[str, Any]:
+    """The account object of /v5/account/wallet-balance and of topic `wallet`."""
+    row = {name: "" if isolated and name in MEANINGLESS_IF_ISOLATED else write(wallet) for name, write in WALLET.items()}
+    held = wallet.wallet_balance_e8 or wallet.equity_e8 or wallet.order_im_e8 or wallet.position_im_e8
+    row["coin"] = [{name: write(wallet) for name, write in COIN.items()}] if held else []
+    return row
