@@ -24,6 +24,7 @@ class Transport(Protocol):
     def write(self, data: bytes) -> None: ...
     def get_write_buffer_size(self) -> int: ...
     def abort(self) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -99,7 +100,15 @@ class Sockets:
         self.rules = rules
         self.postponed = postponed
         self.clients: list[Client] = []
-        self.now_ms = 0
+
+    @property
+    def now_ms(self) -> int:
+        """Time of the venue's last step: one for all streams, kept where the fault rules look."""
+        return self.rules.now_ms
+
+    @now_ms.setter
+    def now_ms(self, value: int) -> None:
+        self.rules.now_ms = value
 
     def join(self, client: Client) -> Client:
         client.active_ms = self.now_ms

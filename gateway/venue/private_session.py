@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.venue.accounts import Accounts, ApiKey
 from gateway.venue.ws_auth import login
@@ -22,6 +22,13 @@ BY_CATEGORY = ("order", "execution", "execution.fast", "position")
 
 TOPICS = frozenset(KINDS) | {f"{kind}.{category}" for kind in BY_CATEGORY for category in CATEGORIES}
 MAX_REQUEST_CHARS = 64 * 1024  # a longer request is refused before it is parsed
+
+
+class Told(NamedTuple):
+    """An answer, and whether it is a pong (which a fault may hold back)."""
+
+    text: bytes
+    pong: bool = False
 
 
 def compact(body: dict[str, Any]) -> bytes:
@@ -60,7 +67,7 @@ class PrivateSession:
     def uid(self) -> int:
         return self.key.uid if self.key is not None else 0
 
-    def request(self, raw: bytes, now_ms: int, refuse: Callable[[str], bool]) -> bytes:
+    def request(self, raw: bytes, now_ms: int, refuse: Callable[[str], bool]) -> Told:
         """Answer one text message; `refuse` is the fault that makes the subscription of a topic fail."""
         message = parsed(raw)
         if message is None:
@@ -68,7 +75,7 @@ class PrivateSession:
         op, req_id, args = message.get("op"), text_in(message, "req_id"), message.get("args")
         if op == "ping":
             body = {"req_id": req_id} if req_id else {}
-            return compact({**body, "op": "pong", "args": [str(now_ms)], "conn_id": self.conn_id})
+            return Told(compact({**body, "op": "pong", "args": [str(now_ms)], "conn_id": self.conn_id}), pong=True)
         if op == "auth":
             return self._auth(args, req_id, now_ms)
         if op not in ("subscribe", "unsubscribe"):
@@ -90,7 +97,7 @@ class PrivateSession:
         self.topics.update(args)
         return self._ack(True, "", req_id, "subscribe")
 
-    def _auth(self, args: Any, req_id: str, now_ms: int) -> bytes:
+    def _auth(self, args: Any, req_id: str, now_ms: int) -> Told:
         found = login(self.accounts, args, self.ip, now_ms)
         if found.key is not None:
             self.key = found.key
@@ -99,8 +106,8 @@ class PrivateSession:
             return self._ack(False, found.text, req_id, "auth")
         text = "Invalid apikey" if found.code == 10003 else found.text
         body = {"op": "auth", "success": False, "retCode": found.code, "retMsg": text, "connId": self.conn_id}
-        return compact({"req_id": req_id, **body} if req_id else body)
+        return Told(compact({"req_id": req_id, **body} if req_id else body))
 
-    def _ack(self, success: bool, text: str, req_id: str, op: str) -> bytes:
+    def _ack(self, success: bool, text: str, req_id: str, op: str) -> Told:
         body = {"success": success, "ret_msg": text, "op": op, "conn_id": self.conn_id}
-        return compact({"req_id": req_id, **body} if req_id else body)
+        return Told(compact({"req_id": req_id, **body} if req_id else body))

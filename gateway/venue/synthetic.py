@@ -186,11 +186,16 @@ class SyntheticExchange:
         return (s.levels1, s.levels50, s.levels200, s.levels1000)[kind]
 
     # -- faults ------------------------------------------------------------------------------------------------------
-    def restart_book(self, key: tuple[int, int]) -> bytes:
-        """The service behind a book topic restarts: a snapshot with u = 1, and the counter goes on from there."""
+    def restart_book(self, key: tuple[int, int], again: bool = True) -> bytes:
+        """A snapshot nobody asked for. again: the service restarted, u = 1, and the counter goes on from there."""
         kind, row = key
-        self.streams.u[kind, row] = 0
+        if again:
+            self.streams.u[kind, row] = 0
         capture(self.market, self.streams, self._levels(kind), kind, row, self.now_ms)
         frame = self.snapshot((kind, row))
         assert frame is not None
         return frame
+
+    def restart_counters(self) -> None:
+        """All book topics restart: whoever subscribes next gets a snapshot with u = 1."""
+        self.streams.u[:] = 0

@@ -48,6 +48,7 @@ class Reply(NamedTuple):
 
     text: bytes
     fault: RequestFault = NO_FAULT
+    pong: bool = False
 
 
 @dataclass
@@ -77,7 +78,7 @@ class TradeSession:
         op = message.get("op")
         name = op[:64] if isinstance(op, str) else ""
         if name == "ping":
-            return Reply(self._body(message, 0, "OK", "pong", data=[str(now_ms)]))
+            return Reply(self._body(message, 0, "OK", "pong", data=[str(now_ms)]), pong=True)
         if name == "auth":
             return Reply(self._auth(message, now_ms))
         if self.key is None:
