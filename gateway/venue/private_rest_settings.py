@@ -72,7 +72,7 @@ class Settings:
         fields.category()
         instrument = self._venue.instrument(fields)
         mode = fields.choice("tpslMode", TPSL_MODES, TPSL_MODES["Full"])
-        prices = {
+        prices: dict[str, Any] = {
             to: fields.ticks(name, instrument) if fields.given(name) else None
             for name, to in (("takeProfit", "take_profit_ticks"), ("stopLoss", "stop_loss_ticks"),
                              ("trailingStop", "trailing_ticks"), ("activePrice", "active_price_ticks"))
