@@ -137,6 +137,7 @@ class VenueServer:
         self.clock = VenueClock()
         self.hub = Hub(feed.source, self.counters, max_buffered_bytes, self.rules, self.postponed)
         self.private: PrivateSide | None = None
+        self.before_step: Callable[[int], None] = lambda _now_ms: None
         self.stopping = asyncio.Event()
         self._port = port
         self._rest: RestServer | None = None
@@ -224,6 +225,7 @@ class VenueServer:
         """One step: its frames go to the outboxes as copies, because the next step reuses the buffer."""
         self.counters.steps += 1
         self.hub.now_ms = now_ms
+        self.before_step(now_ms)
         self.hub.publish((key, bytes(frame)) for key, frame in self.feed.advance(now_ms))
         if self.private is not None:
             self.private.step(now_ms)
