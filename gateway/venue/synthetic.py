@@ -55,6 +55,7 @@ class SyntheticExchange:
         self.histories: list[History] = []
         self.row_of: dict[str, int] = {}
         self.by_symbol: dict[str, Instrument] = {}
+        self.settled: dict[int, list[tuple[int, int]]] = {}  # row -> (funding instant ms, rate 1e-8) since the start
         self.first_minute_ms: list[int] = []  # per row: from here on candles are traded, before they are history
         self._out = np.zeros(OUT_BYTES, np.uint8)
         self._frames = np.zeros((MAX_FRAMES, 4), np.int64)
@@ -109,7 +110,10 @@ class SyntheticExchange:
         market_kernels.step_market(self.market, n, now_ms, STEP_MS / 1000.0)
         self.steps += 1
         if self.steps % (1000 // STEP_MS) == 0:
+            instants = self.market.symbols["next_funding_ms"][:n].copy()
             market_kernels.mark_prices(self.market, n, now_ms, 1.0)
+            for row in np.flatnonzero(self.market.symbols["next_funding_ms"][:n] != instants):
+                self.settled.setdefault(int(row), []).append((int(instants[row]), int(self.market.symbols["funding_e8"][row])))
         if self.steps % (60_000 // STEP_MS) == 0:
             self._roll_day_figures()
         market_kernels.close_candles(self.market, n, now_ms)
