@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from core.sim.money import value_e8
+from core.sim.money import fee_up_e8, initial_margin_e8, value_e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,39 @@ class Grid:
         if signed_lots >= 0:
             return self.value_e8(price_ticks, signed_lots, round_up=True)
         return -self.value_e8(price_ticks, -signed_lots, round_up=False)
+
+
+class Booked(NamedTuple):
+    """What one fill did. `lots` and `entry_value_e8` signed, after it; `closed_lots` and `opened_lots` >= 0;
+    `closed_entry_e8` and `exit_e8` are the signed shares of the entry value and of the fill that met: their difference
+    is `realised_e8`."""
+
+    lots: int
+    entry_value_e8: int
+    closed_lots: int
+    opened_lots: int
+    closed_entry_e8: int
+    exit_e8: int
+
+    @property
+    def realised_e8(self) -> int:
+        return self.exit_e8 - self.closed_entry_e8
+
+
+def book_fill(grid: Grid, lots: int, entry_value_e8: int, signed_lots: int, price_ticks: int) -> Booked:
+    """Book a fill of `signed_lots` on a position: the one rule of averaging, of the paper and of the margin account.
+
+    What is closed takes its share of the entry value (rounded, the rest stays, so that nothing is lost when flat). A
+    fill larger than the position closes it and opens the remainder on the other side.
+    """
+    share = exit_value = closing = 0
+    if lots * signed_lots < 0:
+        closing = signed_lots if abs(signed_lots) <= abs(lots) else -lots
+        share = entry_value_e8 * abs(closing) // abs(lots)
+        exit_value = -grid.signed_value_e8(price_ticks, closing)
+    opening = signed_lots - closing
+    opened = grid.signed_value_e8(price_ticks, opening) if opening else 0
+    return Booked(lots + signed_lots, entry_value_e8 - share + opened, abs(closing), abs(opening), share, exit_value)
 
 
 @dataclass(slots=True)
@@ -57,26 +91,13 @@ class Position:
     @property
     def margin_e8(self) -> int:
         """Initial margin: entry value / leverage, rounded up."""
-        return -(-abs(self.entry_value_e8) * 100 // self.leverage_e2)
+        return initial_margin_e8(self.entry_value_e8, self.leverage_e2)
 
     def apply(self, signed_lots: int, price_ticks: int, fee_e8: int) -> int:
-        """Book one fill; returns the realised result of it without the fee.
-
-        What is closed takes its share of the entry value (rounded, the rest stays, so that nothing is lost when flat).
-        A fill larger than the position closes it and opens the remainder on the other side.
-        """
-        realised = 0
-        opening = signed_lots
-        if self.lots * signed_lots < 0:
-            closing = signed_lots if abs(signed_lots) <= abs(self.lots) else -self.lots
-            opening = signed_lots - closing
-            share = self.entry_value_e8 * abs(closing) // abs(self.lots)
-            realised = -self.grid.signed_value_e8(price_ticks, closing) - share
-            self.entry_value_e8 -= share
-            self.lots += closing
-        if opening:
-            self.entry_value_e8 += self.grid.signed_value_e8(price_ticks, opening)
-            self.lots += opening
+        """Book one fill (`book_fill`); returns the realised result of it without the fee."""
+        booked = book_fill(self.grid, self.lots, self.entry_value_e8, signed_lots, price_ticks)
+        self.lots, self.entry_value_e8 = booked.lots, booked.entry_value_e8
+        realised = booked.realised_e8
         self.fees_e8 += fee_e8
         self.realised_e8 += realised - fee_e8
         self.see(2 * price_ticks)
@@ -111,5 +132,4 @@ def open_risk_e8(grid: Grid, signed_lots: int, entry_value_e8: int, stop_ticks: 
     if stop_ticks <= 0:
         return abs(entry_value_e8)
     exit_value = grid.signed_value_e8(stop_ticks, -signed_lots)
-    fee = -(-abs(exit_value) * fee_rate_e8 // 100_000_000)
-    return max(0, entry_value_e8 + exit_value + fee)
+    return max(0, entry_value_e8 + exit_value + int(fee_up_e8(abs(exit_value), fee_rate_e8)))

@@ -19,7 +19,7 @@ from core.sim.desk_records import (
     TRADE_BLOCK,
     TRADE_RPI,
 )
-from core.sim.queue_model import crossing_lots
+from core.sim.queue_model import crossing_lots, queue_after, resting_fill
 
 
 @kernel
@@ -63,28 +63,6 @@ def match_trades(rows, slot, trades, first_trade, n_trades):
                 row.trigger_ticks = price
                 break
     return entry_lots, target_lots
-
-
-@kernel
-def resting_fill(side, limit_ticks, leaves_lots, queue_lots, price_ticks, lots, aggressor):
-    """Lots that one print fills of a resting order."""
-    beyond = side * (limit_ticks - price_ticks)
-    if beyond > 0:
-        return min(leaves_lots, lots)
-    if beyond == 0 and aggressor == -side and queue_lots >= 0:
-        return min(leaves_lots, max(lots - queue_lots, 0))
-    return 0
-
-
-@kernel
-def queue_after(side, limit_ticks, queue_lots, price_ticks, lots, aggressor):
-    """Queue ahead of a resting order after one print."""
-    beyond = side * (limit_ticks - price_ticks)
-    if beyond > 0:
-        return 0
-    if beyond == 0 and aggressor == -side and queue_lots > 0:
-        return max(queue_lots - lots, 0)
-    return queue_lots
 
 
 @kernel

@@ -76,7 +76,7 @@ class Cause(_Worded):
 
 
 class MarginCode(IntEnum):
-    """Bybit's retCodes that only the account can give (BYBIT.md 11)."""
+    """Bybit's retCodes that the account can give (BYBIT.md 11)."""
 
     OK = 0
     PARAMETER = 10001
@@ -89,7 +89,7 @@ class MarginCode(IntEnum):
     MARGIN_UNCHANGED = 110027
     ORDERS_EXIST = 110028
     LEVERAGE_UNCHANGED = 110043
-    NO_AVAILABLE = 110044
+    RISK_LIMIT = 110090  # position and orders would pass the value that the leverage allows
 
 
 class RiskTier(NamedTuple):
@@ -161,12 +161,24 @@ class MarginOrder(Protocol):
 
 
 class FillResult(NamedTuple):
-    """`realised_e8` without the fee; `fee_e8` positive = paid. closed + opened = filled lots."""
+    """`realised_e8` without any fee; `fee_e8` positive = paid. closed + opened = filled lots.
+
+    For the closed lots: what they cost (`entry_value_e8`) and brought (`exit_value_e8`), the fees paid for opening and
+    closing them. Bybit's closedPnl = realised - open fee - close fee."""
 
     fee_e8: int
     realised_e8: int
     closed_lots: int
     opened_lots: int
+    value_e8: int
+    entry_value_e8: int
+    exit_value_e8: int
+    open_fee_e8: int
+    close_fee_e8: int
+
+    @property
+    def closed_pnl_e8(self) -> int:
+        return self.realised_e8 - self.open_fee_e8 - self.close_fee_e8
 
 
 class FundingResult(NamedTuple):
@@ -178,15 +190,22 @@ class FundingResult(NamedTuple):
     lots: int
     value_e8: int
     fee_e8: int
-    rate_e8: int
+    rate_e10: int
     mark_e10: int
 
 
-class Due(NamedTuple):
-    """A liquidation the exchange must carry out now: cancel the orders of `cancel_symbols` first; then, if the account
-    is still due, close `lots` (side of the closing order in `side`) at no worse than `bust_price_ticks`; what does not
-    find a counterparty is booked at that price (BustTrade)."""
+class DueKind(IntEnum):
+    """Next step of a liquidation, in this order (Bybit's ladder, MARGIN.md)."""
 
+    CANCEL = 0  # cancel the working orders of `cancel_symbols`, then ask `liquidations()` again
+    REDUCE = 1  # FillOrKill of `lots` at `bust_price_ticks` or better; not filled: `liquidation_refused`
+    TAKEOVER = 2  # the engine takes `lots` at `bust_price_ticks` (BustTrade)
+
+
+class Due(NamedTuple):
+    """A step of a liquidation the exchange must carry out now; `side` of the closing order, `lots` 0 for CANCEL."""
+
+    kind: DueKind
     symbol: str
     position_idx: int
     side: int

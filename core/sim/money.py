@@ -38,3 +38,18 @@ def fee_up_e8(value, rate_e8):
     whole = value // E8
     rest = value - whole * E8
     return whole * rate_e8 - ((-(rest * rate_e8)) // E8)
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Quotient rounded up, exact for integers of any size; `denominator` > 0."""
+    return -(-numerator // denominator)
+
+
+def nearest_div(numerator: int, denominator: int) -> int:
+    """Quotient rounded to the nearest integer, halves up; `denominator` > 0. How Bybit writes average prices."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def initial_margin_e8(value: int, leverage_e2: int) -> int:
+    """Initial margin without fees: |value| / leverage, rounded up."""
+    return ceil_div(abs(value) * 100, leverage_e2)

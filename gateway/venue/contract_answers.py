@@ -1,5 +1,6 @@
-"""Public REST answers about contracts rather than the moving market: risk limits, price limits, funding history, open
-interest. Pure like `rest_answers`: parameters in, result out, ApiError for bad ones.
+"""Public REST answers about contracts rather than the moving market: risk limits, funding history, open interest.
+
+Pure like `rest_answers`: parameters in, result out, ApiError for bad ones.
 """
 
 from __future__ import annotations
@@ -31,29 +32,21 @@ OI_SPREAD = 0.08
 class ContractAnswers:
     """Answers from the contracts.
 
-    limits: symbol -> (highest buy price, lowest sell price) in ticks, 0 = unknown; settled: symbol -> what the market
-    really settled since the start, [(instant ms, rate 1e-8)]; open_lots: symbol -> open interest of one side now. The
-    last two are None for a tape, which knows no past: its lists are empty.
+    settled: symbol -> what the market really settled since the start, [(instant ms, rate 1e-8)]; open_lots: symbol ->
+    open interest of one side now. Both are None for a tape, which knows no past: its lists are empty.
     """
 
-    def __init__(self, instruments: Callable[[], Mapping[str, Instrument]], limits: Callable[[str], tuple[int, int]],
-                 now_ms: Callable[[], int], settled: Callable[[str], list[tuple[int, int]]] | None = None,
+    def __init__(self, instruments: Callable[[], Mapping[str, Instrument]], now_ms: Callable[[], int],
+                 settled: Callable[[str], list[tuple[int, int]]] | None = None,
                  open_lots: Callable[[str], int] | None = None) -> None:
         self._instruments = instruments
-        self._limits = limits
         self._now_ms = now_ms
         self._settled = settled
         self._open_lots = open_lots
         self._specs: dict[str, InstrumentSpec] = {}
 
     def _instrument(self, params: Params) -> Instrument:
-        symbol = params.get("symbol")
-        if not symbol:
-            raise ApiError(10001, "params error: Missing some parameters that must be filled in, symbol")
-        found = self._instruments().get(symbol)
-        if found is None:
-            raise ApiError(10001, f"params error: symbol invalid {symbol[:40]}")
-        return found
+        return named(self._instruments(), params)
 
     def _spec(self, instrument: Instrument) -> InstrumentSpec:
         return self._specs.setdefault(instrument.symbol, spec_of(instrument))
@@ -79,13 +72,6 @@ class ContractAnswers:
             for instrument in chosen for place, tier in enumerate(self._spec(instrument).tiers)
         ]
         return {"category": "linear", "list": rows, "nextPageCursor": cursor}
-
-    def price_limit(self, params: Params) -> dict[str, Any]:
-        """The highest price to buy and the lowest to sell at."""
-        check_category(params)
-        i = self._instrument(params)
-        buy, sell = (format_fixed(ticks * i.tick_mant, i.price_exp) for ticks in self._limits(i.symbol))
-        return {"symbol": i.symbol, "buyLmt": buy, "sellLmt": sell, "ts": str(self._now_ms())}
 
     def funding_history(self, params: Params) -> dict[str, Any]:
         """Settled rates, newest first; a start without an end is an error."""
@@ -143,6 +129,16 @@ class ContractAnswers:
     def answers(self) -> dict[str, Callable[[Params], dict[str, Any]]]:
         """By path below /v5/market/."""
         return {
-            "risk-limit": self.risk_limit, "price-limit": self.price_limit, "funding/history": self.funding_history,
-            "open-interest": self.open_interest,
+            "risk-limit": self.risk_limit, "funding/history": self.funding_history, "open-interest": self.open_interest,
         }
+
+
+def named(instruments: Mapping[str, Instrument], params: Params) -> Instrument:
+    """The contract that `symbol` names. Raises ApiError 10001."""
+    symbol = params.get("symbol")
+    if not symbol:
+        raise ApiError(10001, "params error: Missing some parameters that must be filled in, symbol")
+    found = instruments.get(symbol)
+    if found is None:
+        raise ApiError(10001, f"params error: symbol invalid {symbol[:40]}")
+    return found

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from core.sim.exchange import Exchange
 
+from core.units import format_fixed
+from gateway.venue.contract_answers import named
 from gateway.venue.exchange_link import ExchangeLink
 from gateway.venue.instruments import Instrument
 from gateway.venue.private_rest_params import PARAMETER_ERROR, Fields, missing
-from gateway.venue.rest_answers import ApiError
+from gateway.venue.rest_answers import ApiError, Params, check_category
 
 
 class PrivateVenue:
@@ -56,3 +59,12 @@ class PrivateVenue:
         if base:
             return [name for name, contract in self.instruments.items() if contract.answer["baseCoin"] == base]
         return None if settle == "USDT" else []
+
+    def price_limit(self, params: Params) -> dict[str, Any]:
+        """The public /v5/market/price-limit: the highest price to buy and the lowest to sell at, which only the exchange
+        behind the market knows."""
+        check_category(params)
+        i = named(self.instruments, params)
+        self.touch(i.symbol)
+        buy, sell = (format_fixed(self.exchange.price_limit_ticks(i.symbol, side) * i.tick_mant, i.price_exp) for side in (1, -1))
+        return {"symbol": i.symbol, "buyLmt": buy, "sellLmt": sell, "ts": str(self.now_ns // 1_000_000)}

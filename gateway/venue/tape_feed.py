@@ -14,6 +14,7 @@ import numpy as np
 
 from gateway.tape import FRAME_COLUMNS, TapeError, TapeReader
 from gateway.tape_scan import scan_tape
+from gateway.venue.contract_answers import ContractAnswers
 from gateway.venue.errors import VenueError
 from gateway.venue.hub import Hub
 from gateway.venue.instruments import Instrument, instrument_of, load_answer, tape_instrument
@@ -160,7 +161,9 @@ class TapeFeed:
     # -- REST --------------------------------------------------------------------------------------------------------
     def answers(self) -> Mapping[str, Answer]:
         rows = [instrument.answer for instrument in self.instruments]
+        contracts = ContractAnswers(lambda: {i.symbol: i for i in self.instruments}, lambda: self._now_ms)
         return {
+            **contracts.answers(),
             "instruments-info": lambda params: instruments_info(rows, params), "orderbook": self._orderbook,
             "tickers": self._tickers, "kline": self._kline, "recent-trade": self._recent_trade,
         }
