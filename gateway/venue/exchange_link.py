@@ -1,11 +1,11 @@
 """The venue's market feeds the exchange: books, trades, mark and index prices, funding rates of the symbols that matter.
 
 A symbol matters (is *watched*) while some account has an order or a position in it; for the others nothing is done, not
-even a look. An operation on a symbol that is not watched brings the exchange's picture of it up to date first. Time is
-that of the market's last step, so the same requests between the same steps have the same outcome.
+even a look. An operation on a symbol that is not watched brings the exchange's picture of it up to date first
+(`touch`). Time is that of the market's last step, so the same requests between the same steps do the same.
 
     market step -> ExchangeLink.step -> Exchange.on_trades, on_book, on_prices, advance -> events -> private stream
-    request     -> ExchangeLink.create_order ... -> (faults) -> Exchange -> events -> private stream
+    request     -> VenueExchange.create_order, ... (where faults strike) -> Exchange     -> events -> private stream
 """
 
 from __future__ import annotations
@@ -13,18 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
-from core.sim.exchange import Exchange
 from numpy.typing import NDArray
 
-from core.sim.exchange_types import (
-    OPEN_STATUSES,
-    Event,
-    OrderUpdate,
-    PositionUpdate,
-)
-from gateway.venue.fault_rules import FaultRules
+from core.sim.exchange_types import OPEN_STATUSES, Event, OrderUpdate, PositionUpdate
 from gateway.venue.instrument_specs import spec_of
 from gateway.venue.instruments import Instrument
+from gateway.venue.venue_exchange import VenueExchange
 
 NS_PER_MS = 1_000_000
 
@@ -38,7 +32,7 @@ class Prices(NamedTuple):
 
 
 class MarketView(Protocol):
-    """What the link asks of a market. Books and trades in ticks and lots; a version rises with every change."""
+    """What the link asks of a market. Books and trades in ticks and lots; a version changes with the book."""
 
     def instruments(self) -> Mapping[str, Instrument]: ...
     def book_version(self, symbol: str) -> int: ...
@@ -57,36 +51,36 @@ class _Fed(NamedTuple):
 
 
 class ExchangeLink:
-    """Feeds `exchange` from `market` and stands before it: the operations of clients go through here.
+    """Feeds `exchange` from `market`."""
 
-    pump: called when something may have happened that clients must hear of (the private stream drains the exchange).
-    """
-
-    def __init__(self, exchange: Exchange, market: MarketView, rules: FaultRules, now_ms: int) -> None:
+    def __init__(self, exchange: VenueExchange, market: MarketView, now_ms: int) -> None:
         self.exchange = exchange
         self.market = market
-        self.rules = rules
         self.now_ns = now_ms * NS_PER_MS
         self.looks = 0  # how often a symbol's market was looked at (nothing for symbols nobody holds)
         self._fed: dict[str, _Fed] = {}
         self._orders: dict[str, set[str]] = {}  # symbol -> open order ids
         self._held: dict[str, set[tuple[int, int]]] = {}  # symbol -> (account, position idx) that are not flat
         self._listed: set[str] = set()
+        exchange.look_again = self.look_again
         for symbol in market.instruments():
             self._list(symbol)
 
     # -- the market --------------------------------------------------------------------------------------------------
-    def step(self, now_ms: int) -> list[Event]:
-        """After a step of the market: tell the exchange of the watched symbols; returns what happened there."""
+    def step(self, now_ms: int) -> None:
+        """After a step of the market: tell the exchange of the watched symbols; forget the others."""
         self.now_ns = max(self.now_ns, now_ms * NS_PER_MS)
-        if self._fed:
-            for symbol in list(self._fed):
+        if not self._fed:
+            return
+        for symbol in list(self._fed):
+            if symbol in self._orders or symbol in self._held:
                 self._feed(symbol)
-            self.exchange.advance(self.now_ns)
-        return self.drain()
+            else:
+                del self._fed[symbol]
+        self.exchange.advance(self.now_ns)
 
     def drain(self) -> list[Event]:
-        """Everything that happened since the last call; also updates which symbols are watched."""
+        """Everything that happened since the last call; keeps account of which symbols matter."""
         events = self.exchange.drain()
         for event in events:
             if isinstance(event, OrderUpdate):
@@ -95,9 +89,6 @@ class ExchangeLink:
             elif isinstance(event, PositionUpdate):
                 position = event.position
                 change(self._held, position.symbol, (event.uid, position.position_idx), position.lots > 0)
-        if events:
-            for symbol in [s for s in self._fed if s not in self._orders and s not in self._held]:
-                del self._fed[symbol]
         return events
 
     @property
@@ -105,19 +96,21 @@ class ExchangeLink:
         return sorted(self._fed)
 
     def touch(self, symbol: str) -> None:
-        """Make the exchange's picture of a symbol that of the market's last step, and watch it from now on.
-
-        An unknown symbol is left to the exchange to refuse.
-        """
+        """Make the exchange's picture of a symbol that of the market's last step. Unknown symbols are left alone."""
         if symbol in self._fed:
             return
         if symbol not in self._listed:
             if symbol not in self.market.instruments():
                 return
             self._list(symbol)
-        last = self.market.trade_count(symbol)
-        self._fed[symbol] = _Fed(-1, max(0, last - 1), None)  # the last trade tells the last price
+        self._fed[symbol] = _Fed(-1, max(0, self.market.trade_count(symbol) - 1), None)  # the last trade = last price
         self._feed(symbol)
+
+    def look_again(self, symbol: str) -> None:
+        """Tell the exchange the whole book again (a fault had shown it another one)."""
+        if symbol in self._fed:
+            self._fed[symbol] = self._fed[symbol]._replace(version=-1)
+            self._feed(symbol)
 
     def _list(self, symbol: str) -> None:
         self.exchange.add_instrument(spec_of(self.market.instruments()[symbol]))

@@ -114,10 +114,6 @@ class Faults:
             like(name, body.get(name, default), default)
         return body
 
-    def release(self) -> dict[str, Any]:
-        """Disarm every rule."""
-        return {"ok": True, "disarmed": self.rules.disarm()}
-
     # -- whom it concerns --------------------------------------------------------------------------------------------
     def _keys(self, body: dict[str, Any], names: tuple[str, ...]) -> list[Hashable]:
         """Topics meant by `topic`, or the topics of `names` of `symbol`."""

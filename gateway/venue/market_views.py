@@ -25,12 +25,9 @@ class SyntheticView:
     def __init__(self, exchange: SyntheticExchange) -> None:
         self._x = exchange
         self._levels = np.zeros((1, 2, DEPTH, 2), np.int64)
-        self._instruments: dict[str, Instrument] = {}
 
     def instruments(self) -> Mapping[str, Instrument]:
-        if len(self._instruments) != len(self._x.instruments):
-            self._instruments = {instrument.symbol: instrument for instrument in self._x.instruments}
-        return self._instruments
+        return self._x.by_symbol
 
     def book_version(self, symbol: str) -> int:
         return int(self._x.market.symbols[self._x.row_of[symbol]].version)

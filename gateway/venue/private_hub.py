@@ -56,6 +56,7 @@ class PrivateHub(Sockets):
         self.desk = desk
         self.clock = clock
         self.pump: Callable[[], None] = lambda: None
+        self.answering = False  # a trade request is being carried out: its answer goes before what it causes
         self.frame_faults = FrameFaults(rules, "private")
 
     # -- connections -------------------------------------------------------------------------------------------------
@@ -81,7 +82,11 @@ class PrivateHub(Sockets):
                 client.send(told.text)
                 self.flush(client)
             return
-        reply: Reply = client.session.request(raw, self.clock.now_ms())
+        self.answering = True
+        try:
+            reply: Reply = client.session.request(raw, self.clock.now_ms())
+        finally:
+            self.answering = False
         if not (reply.pong and self.rules.ask("ws.stall_pong", uid=client.uid, stream="trade")):
             self._answer(client, reply)
         self.pump()

@@ -29,9 +29,13 @@ KIND_OF = {OrderUpdate: "order", Execution: "execution", PositionUpdate: "positi
 class Batcher:
     """Turns events into messages. isolated: does an account use isolated margin (its wallet row leaves much empty)."""
 
-    def __init__(self, instruments: Mapping[str, Instrument], isolated: Callable[[int], bool]) -> None:
-        self._instruments = instruments
+    def __init__(self, instruments: Callable[[], Mapping[str, Instrument]], isolated: Callable[[int], bool]) -> None:
+        self._listed = instruments
         self._isolated = isolated
+
+    @property
+    def _instruments(self) -> Mapping[str, Instrument]:
+        return self._listed()
 
     def messages(self, events: Iterable[Event]) -> list[Message]:
         """Messages in the order of the events, fast executions first."""

@@ -29,6 +29,7 @@ from gateway.venue.clock import VenueClock
 from gateway.venue.fault_rules import FaultRules
 from gateway.venue.hub import Hub
 from gateway.venue.private_hub import PrivateHub
+from gateway.venue.private_rest import PrivateRest
 from gateway.venue.rest import Answer, RestServer, make_app
 from gateway.venue.streams import STEP_MS
 
@@ -123,6 +124,8 @@ class PrivateSide(Protocol):
 
     @property
     def hub(self) -> PrivateHub: ...
+    @property
+    def rest(self) -> PrivateRest: ...
     def step(self, now_ms: int) -> None: ...
 
 
@@ -137,6 +140,7 @@ class VenueServer:
         self.clock = VenueClock()
         self.hub = Hub(feed.source, self.counters, max_buffered_bytes, self.rules, self.postponed)
         self.private: PrivateSide | None = None
+        self.before_step: Callable[[int], None] = lambda _now_ms: None
         self.stopping = asyncio.Event()
         self._port = port
         self._rest: RestServer | None = None
@@ -175,7 +179,9 @@ class VenueServer:
         self._ws = await ws_create_server(
             self._listener, sock=ws_socket, enable_auto_pong=False, max_frame_size=MAX_REQUEST_BYTES
         )
-        self._rest = RestServer(make_app(self.feed.answers(), control or {}, ask), rest_socket)
+        private = self.private.rest if self.private is not None else None
+        app = make_app(self.feed.answers(), control or {}, ask, private, self.clock.now_ns)
+        self._rest = RestServer(app, rest_socket)
         self._rest.start()
 
     def _listener(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
@@ -224,6 +230,7 @@ class VenueServer:
         """One step: its frames go to the outboxes as copies, because the next step reuses the buffer."""
         self.counters.steps += 1
         self.hub.now_ms = now_ms
+        self.before_step(now_ms)
         self.hub.publish((key, bytes(frame)) for key, frame in self.feed.advance(now_ms))
         if self.private is not None:
             self.private.step(now_ms)

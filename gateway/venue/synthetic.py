@@ -54,6 +54,7 @@ class SyntheticExchange:
         self.instruments: list[Instrument] = []
         self.histories: list[History] = []
         self.row_of: dict[str, int] = {}
+        self.by_symbol: dict[str, Instrument] = {}
         self.settled: dict[int, list[tuple[int, int]]] = {}  # row -> (funding instant ms, rate 1e-8) since the start
         self.first_minute_ms: list[int] = []  # per row: from here on candles are traded, before they are history
         self._out = np.zeros(OUT_BYTES, np.uint8)
@@ -72,6 +73,7 @@ class SyntheticExchange:
         self.histories.append(history)
         self.instruments.append(instrument)
         self.row_of[instrument.symbol] = row
+        self.by_symbol[instrument.symbol] = instrument
         self.first_minute_ms.append(self.now_ms // 60_000 * 60_000)
         return row
 
@@ -95,6 +97,7 @@ class SyntheticExchange:
         self.instruments[row] = Instrument(
             old.symbol, answer, old.tick_mant, old.price_exp, old.lot_mant, old.qty_exp, old.price
         )
+        self.by_symbol[symbol] = self.instruments[row]
 
     # -- time --------------------------------------------------------------------------------------------------------
     def step(self, now_ms: int) -> list[tuple[tuple[int, int], memoryview]]:
