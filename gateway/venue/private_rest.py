@@ -163,9 +163,8 @@ class PrivateRest:
     def swallow(self, op: str, body: dict[str, Any]) -> Answer:
         """What a request is answered that is acknowledged and then lost: an order id that nobody will ever see."""
         self._swallowed += 1
-        order_id = str(UUID(bytes=blake2b(f"swallowed {self._swallowed}".encode(), digest_size=16).digest()))
         link_id = body.get("orderLinkId")
-        ids = {"orderId": order_id, "orderLinkId": link_id if isinstance(link_id, str) else ""}
+        ids = {"orderId": id_of(f"swallowed {self._swallowed}"), "orderLinkId": link_id if isinstance(link_id, str) else ""}
         return Answer(0, "OK", ids if op.startswith("order.") else {}, {}, {})
 
     def _perform(self, endpoint: Endpoint, path: str, key: ApiKey, fields: Fields, now_ns: int) -> Answer:
@@ -226,6 +225,11 @@ class PrivateRest:
 
 def plain_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 18
+
+
+def id_of(text: str) -> str:
+    """An id in the shape of an order id, of something that never becomes an order."""
+    return str(UUID(bytes=blake2b(text.encode(), digest_size=16).digest(), version=4))
 
 
 def op_of(path: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.sim.exchange import Exchange
 from core.sim.margin_types import AccountSpec
 from gateway.venue.accounts import Accounts
 from gateway.venue.exchange_link import ExchangeLink
@@ -14,6 +13,7 @@ from gateway.venue.private_rest import PrivateRest
 from gateway.venue.private_rest_endpoints import endpoints
 from gateway.venue.private_venue import PrivateVenue
 from gateway.venue.rate_limits import RateLimits
+from gateway.venue.venue_exchange import VenueExchange
 from tests.gateway.venue.private_client import Client, first_key
 from tests.gateway.venue.running import new_exchange
 
@@ -30,7 +30,7 @@ class PrivateWorld:
         self.market = new_exchange(symbols, seed)
         self.accounts = Accounts(accounts, seed, self.market.now_ms)
         self.faults = FaultRules(seed=seed, now_ms=self.market.now_ms)
-        self.exchange = Exchange(seed=seed)
+        self.exchange = VenueExchange(seed=seed, rules=self.faults)
         for uid in self.accounts.uids:
             self.exchange.add_account(uid, AccountSpec(deposit_e8=deposit_usdt * E8))
         self.link = ExchangeLink(self.exchange, SyntheticView(self.market), self.market.now_ms)
