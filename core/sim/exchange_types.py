@@ -289,6 +289,7 @@ class SimOrder:
     slippage_type: SlippageType = SlippageType.NONE
     slippage: int = 0
     parent_order_link_id: str = ""
+    parent_order_id: str = ""  # ours: the entry a Partial pair grows with
     oco_order_id: str = ""  # the other one of an attached pair
     last_price_on_created_ticks: int = 0
     trailing_ticks: int = 0
