@@ -25,7 +25,7 @@ class AccountCalls:
         if fields.text("accountType", required=True) != "UNIFIED":
             raise ApiError(PARAMETER_ERROR, "accountType only support UNIFIED.")
         exchange = self._venue.exchange
-        isolated = exchange.margin_mode(call.uid) is MarginMode.ISOLATED
+        isolated = exchange.account(call.uid).margin_mode is MarginMode.ISOLATED
         row = wallet_row(exchange.wallet(call.uid), isolated)
         coins = fields.text("coin")
         if coins:
@@ -41,14 +41,14 @@ class AccountCalls:
         else:
             base = fields.text("baseCoin")
             symbols = [name for name, contract in contracts.items() if not base or contract.answer["baseCoin"] == base]
-        rows = []
+        margin, rows = self._venue.exchange.account(call.uid), []
         for symbol in symbols:
-            maker_e8, taker_e8 = self._venue.exchange.fee_rates(call.uid, symbol)
+            maker_e8, taker_e8 = (margin.fee_rate_e8(symbol, maker=maker) for maker in (True, False))
             rows.append({"symbol": symbol, "takerFeeRate": e8(taker_e8), "makerFeeRate": e8(maker_e8), "baseCoin": ""})
         return Done({"list": rows})
 
     def info(self, call: Call) -> Done:
-        mode = self._venue.exchange.margin_mode(call.uid)
+        mode = self._venue.exchange.account(call.uid).margin_mode
         return Done({
             "marginMode": mode.text, "updatedTime": str(call.account.info_updated_ms), "unifiedMarginStatus": UTA,
             "dcpStatus": "OFF", "timeWindow": 0, "smpGroup": 0, "isMasterTrader": False, "spotHedgingStatus": "OFF",

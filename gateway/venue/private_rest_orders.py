@@ -187,10 +187,11 @@ class OrderCalls:
         which = fields.choice("orderFilter", FILTERS, OrderFilter.ALL)
         if fields.text("stopOrderType") == "Stop":
             which = OrderFilter.STOP_ORDER
-        found = self._venue.exchange.cancel_all(self._venue.now_ns, call.uid, symbols, which)
-        if found.result.ret_code:
-            raise ApiError(found.result.ret_code, found.result.ret_msg)
-        rows = [{"orderId": order_id, "orderLinkId": link_id} for order_id, link_id in found.cancelled]
+        rows: list[dict[str, str]] = []
+        for symbol in [None] if symbols is None else symbols:
+            found = self._venue.exchange.cancel_all(self._venue.now_ns, call.uid, symbol, which)
+            done(found.result)
+            rows += [{"orderId": order_id, "orderLinkId": link_id} for order_id, link_id in found.cancelled]
         return Done({"list": rows, "success": "1"})
 
     def pre_check(self, call: Call) -> Done:
@@ -229,11 +230,9 @@ class OrderCalls:
         """An item of amend-batch: conditional orders cannot be amended there."""
         instrument = self._venue.instrument(fields)
         order_id, link_id = ids_of(fields)
-        for order in self._venue.exchange.open_orders(
-            call.uid, symbol=instrument.symbol, order_id=order_id, order_link_id=link_id
-        ):
-            if order.status is OrderStatus.UNTRIGGERED:
-                raise ApiError(PARAMETER_ERROR, "conditional orders cannot be amended in a batch")
+        order = self._venue.exchange.find_order(call.uid, order_id, link_id)
+        if order is not None and order.symbol == instrument.symbol and order.status is OrderStatus.UNTRIGGERED:
+            raise ApiError(PARAMETER_ERROR, "conditional orders cannot be amended in a batch")
         return self._amend(call, fields)
 
     def _cancel(self, call: Call, fields: Fields) -> Done:

@@ -55,7 +55,7 @@ class Settings:
             symbol = self._venue.instrument(fields).symbol
         elif fields.text("coin", required=True) != "USDT":
             raise invalid("coin")
-        return checked(self._venue.exchange.switch_position_mode(self._venue.now_ns, call.uid, mode, symbol))
+        return checked(self._venue.exchange.switch_position_mode(call.uid, mode, symbol))
 
     def switch_isolated(self, call: Call) -> Done:
         """The margin mode of one symbol: a matter of classic accounts, refused to unified ones."""
@@ -101,10 +101,17 @@ class Settings:
         symbol = self._venue.instrument(fields).symbol
         if not fields.given("autoAddMargin"):
             raise missing("autoAddMargin")
-        on = fields.integer("autoAddMargin", 0, 0, 1) == 1
-        return checked(
-            self._venue.exchange.set_auto_add_margin(self._venue.now_ns, call.uid, symbol, on, position_idx(fields))
-        )
+        on, idx = fields.integer("autoAddMargin", 0, 0, 1) == 1, position_idx(fields)
+        margin = self._venue.exchange.account(call.uid)
+        position = next((p for p in margin.positions(symbol) if p.position_idx == idx), None)
+        if position is None:
+            raise invalid("positionIdx")
+        if margin.cross:
+            raise ApiError(110015, "The position is in cross margin.")
+        if position.auto_add_margin is on:
+            raise ApiError(110027, "Margin is not modified")
+        position.auto_add_margin = on
+        return Done({})
 
     def add_margin(self, call: Call) -> Done:
         """Add margin to an isolated position, or take it back; answers the position."""

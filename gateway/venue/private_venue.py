@@ -66,5 +66,5 @@ class PrivateVenue:
         check_category(params)
         i = named(self.instruments, params)
         self.touch(i.symbol)
-        buy, sell = (format_fixed(self.exchange.price_limit_ticks(i.symbol, side) * i.tick_mant, i.price_exp) for side in (1, -1))
+        buy, sell = (format_fixed(ticks * i.tick_mant, i.price_exp) for ticks in self.exchange.price_limits(i.symbol))
         return {"symbol": i.symbol, "buyLmt": buy, "sellLmt": sell, "ts": str(self.now_ns // 1_000_000)}
