@@ -19,6 +19,7 @@ from gateway.venue.accounts import Accounts
 from gateway.venue.clients import MAX_BUFFERED_BYTES, Counters, Postponed
 from gateway.venue.clock import VenueClock
 from gateway.venue.fault_rules import FaultRules
+from gateway.venue.instrument_specs import spec_of
 from gateway.venue.instruments import synthetic_instruments
 from gateway.venue.market_views import SyntheticView
 from gateway.venue.private_side import PrivateSide
@@ -41,7 +42,7 @@ def rest_far_away(side: PrivateSide, symbol: str) -> None:
     """A buy order some percent below the market: watched, and never filled."""
     side.link.touch(symbol)
     best = int(side.link.market.book(symbol)[0][0, 0])
-    spec = side.link.exchange.instruments[symbol]
+    spec = spec_of(side.link.market.instruments()[symbol])
     lots = max(spec.min_qty_lots, 1 + 20 * 10**spec.qty_exp * 10**spec.price_exp // (best * spec.tick_mant * spec.lot_mant))
     request = OrderRequest(symbol=symbol, side=1, order_type=OrderType.LIMIT, qty_lots=lots, price_ticks=best * 97 // 100)
     answer = side.link.exchange.create_order(side.link.now_ns, side.accounts.uids[0], request)

@@ -21,6 +21,7 @@ from gateway.venue.instruments import Instrument
 from gateway.venue.venue_exchange import VenueExchange
 
 NS_PER_MS = 1_000_000
+TIMER_NS = 60_000_000_000  # funding instants are whole minutes: the exchange's timers are looked at as often
 
 
 class Prices(NamedTuple):
@@ -62,22 +63,23 @@ class ExchangeLink:
         self._orders: dict[str, set[str]] = {}  # symbol -> open order ids
         self._held: dict[str, set[tuple[int, int]]] = {}  # symbol -> (account, position idx) that are not flat
         self._listed: set[str] = set()
-        exchange.look_again = self.look_again
+        exchange.book_of, exchange.look_again = market.book, self.look_again
         for symbol in market.instruments():
             self._list(symbol)
+        exchange.advance(self.now_ns)
 
     # -- the market --------------------------------------------------------------------------------------------------
     def step(self, now_ms: int) -> None:
         """After a step of the market: tell the exchange of the watched symbols; forget the others."""
-        self.now_ns = max(self.now_ns, now_ms * NS_PER_MS)
-        if not self._fed:
-            return
-        for symbol in list(self._fed):
-            if symbol in self._orders or symbol in self._held:
-                self._feed(symbol)
-            else:
-                del self._fed[symbol]
-        self.exchange.advance(self.now_ns)
+        before, self.now_ns = self.now_ns, max(self.now_ns, now_ms * NS_PER_MS)
+        if self._fed:
+            for symbol in list(self._fed):
+                if symbol in self._orders or symbol in self._held:
+                    self._feed(symbol)
+                else:
+                    del self._fed[symbol]
+        if self.now_ns // TIMER_NS != before // TIMER_NS:
+            self.exchange.advance(self.now_ns)
 
     def drain(self) -> list[Event]:
         """Everything that happened since the last call; keeps account of which symbols matter."""

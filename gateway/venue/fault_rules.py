@@ -128,13 +128,10 @@ NO_FAULT = RequestFault()
 
 @dataclass
 class FaultRules:
-    """All armed rules. `now_ms` is set by whoever drives the venue; `seed` fixes every draw.
-
-    wiped_ms: order/realtime shows no order that was closed before then (fault rest.wipe_closed)."""
+    """All armed rules. `now_ms` is set by whoever drives the venue; `seed` fixes every draw."""
 
     seed: int = 1
     now_ms: int = 0
-    wiped_ms: int = 0
     armed: dict[str, list[Rule]] = field(default_factory=dict)
     spent: list[Rule] = field(default_factory=list)
     _numbers: int = 0

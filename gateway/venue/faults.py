@@ -36,7 +36,6 @@ ACTIONS: dict[str, Knob] = {
     "ws.close": Knob({"code": 1001}, "sockets are closed with a close frame"),
     "clock.skew": Knob({"ms": 2000}, "the venue's clock is so far ahead (negative: behind), for `seconds` or for good"),
     "clock.step": Knob({"ms": 2000}, "the venue's clock jumps by so much"),
-    "rest.wipe_closed": Knob({}, "order/realtime forgets the closed orders, as after a restart"),
     "venue.restart": Knob({}, "all sockets are closed, REST answers 502 and new sockets are refused for `seconds` (2); "
                               "books start with u = 1, closed orders leave order/realtime"),
     # the names of the public venue, kept
@@ -70,7 +69,7 @@ class Faults:
         self._actions: dict[str, Action] = {
             "feed.raw": self._raw, "feed.snapshot": self._snapshot, "ws.half_open": self._half_open, "ws.rst": self._rst,
             "ws.close": self._close, "clock.skew": self._skew, "clock.step": self._step,
-            "rest.wipe_closed": self._wipe_closed, "venue.restart": self._restart,
+            "venue.restart": self._restart,
             "gap": self._gap, "stale": self._stale, "restart_u1": self._snapshot, "malformed": self._raw,
             "disconnect": self._rst, "half_open": self._half_open, "refuse": self._refuse,
         }
@@ -218,13 +217,11 @@ class Faults:
         self._clock.skew_ms += int(body.get("ms", 2000))
         happening.details["skew_ms"] = self._clock.skew_ms
 
-    def _wipe_closed(self, _body: dict[str, Any], happening: Happening) -> None:
-        self.rules.wiped_ms = happening.start_ms
-
     def _restart(self, body: dict[str, Any], happening: Happening) -> None:
         seconds = float(body.get("seconds") or RESTART_S)
         happening.end_ms = happening.start_ms + int(1000 * seconds)
-        self._wipe_closed(body, happening)
+        if "rest.wipe_closed" in self._actions:
+            self._actions["rest.wipe_closed"](body, happening)
         if self._exchange is not None:
             self._exchange.restart_counters()
         self._close({"kind": "ws.close", "code": 1001}, happening)

@@ -6,7 +6,7 @@ from core.sim.margin_types import AccountSpec, MarginMode
 from gateway.venue.accounts import Accounts
 from gateway.venue.clients import Counters, Postponed
 from gateway.venue.clock import VenueClock
-from gateway.venue.exchange_link import ExchangeLink, MarketView, VenueExchange
+from gateway.venue.exchange_link import ExchangeLink, MarketView
 from gateway.venue.fault_rules import FaultRules
 from gateway.venue.private_hub import PrivateHub
 from gateway.venue.private_messages import Batcher
@@ -14,6 +14,7 @@ from gateway.venue.private_rest import PrivateRest
 from gateway.venue.private_rest_endpoints import endpoints
 from gateway.venue.private_venue import PrivateVenue
 from gateway.venue.rate_limits import RateLimits
+from gateway.venue.venue_exchange import VenueExchange
 
 E8 = 100_000_000
 
@@ -29,15 +30,16 @@ class PrivateSide:
                  counters: Counters, rules: FaultRules, postponed: Postponed, clock: VenueClock,
                  max_buffered_bytes: int) -> None:
         self.accounts = accounts
-        exchange = VenueExchange(seed=seed, rules=rules)
+        exchange = VenueExchange(rules, seed)
         for uid in accounts.uids:
             exchange.add_account(uid, AccountSpec(deposit_e8=deposit_usdt * E8))
         self.link = ExchangeLink(exchange, market, now_ms)
         self.limits = RateLimits()
-        self.rest = PrivateRest(accounts, self.limits, rules, endpoints(PrivateVenue(self.link)), self.pump)
+        self.venue = PrivateVenue(self.link)
+        self.rest = PrivateRest(accounts, self.limits, rules, endpoints(self.venue), self.pump)
         self.hub = PrivateHub(accounts, self.rest, clock, counters, rules, postponed, max_buffered_bytes)
         self.hub.pump = self.pump
-        self._batcher = Batcher(market.instruments, lambda uid: exchange.margin_mode(uid) is MarginMode.ISOLATED)
+        self._batcher = Batcher(market.instruments, lambda uid: exchange.account(uid).margin_mode is MarginMode.ISOLATED)
         self.pump()  # deposits are no news
 
     def step(self, now_ms: int) -> None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from core.sim.exchange import Exchange
 from numpy.typing import NDArray
 
+from core.sim.exchange import Exchange
 from core.sim.exchange_types import (
     AmendRequest,
     CancelType,
+    CreateType,
     Event,
     OrderRequest,
     OrderStatus,
@@ -26,27 +26,35 @@ from core.sim.exchange_types import (
     RejectReason,
     Result,
     SimOrder,
+    SymbolStatus,
+    WalletUpdate,
 )
+from core.sim.margin_types import MarginCode
 from gateway.venue.fault_rules import FaultRules
+
+NO_LEVELS = np.zeros((0, 2), np.int64)
+WORKING = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
 
 
 class VenueExchange(Exchange):
-    """An `Exchange` whose requests pass by the fault rules. `look_again` shows it the market's book anew."""
+    """An `Exchange` whose requests pass by the fault rules.
 
-    def __init__(self, rules: FaultRules, **settings: Any) -> None:
-        super().__init__(**settings)
+    book_of: the market's present book of a symbol; look_again: shows the exchange that book again.
+    """
+
+    def __init__(self, rules: FaultRules, seed: int) -> None:
+        super().__init__(seed)
         self._rules = rules
-        self._extra: list[Event] = []
-        self._books: Callable[[str], tuple[NDArray, NDArray]]
+        self._late: list[Event] = []
+        self.book_of: Callable[[str], tuple[NDArray, NDArray]] = lambda _symbol: (NO_LEVELS, NO_LEVELS)
         self.look_again: Callable[[str], None] = lambda _symbol: None
-        self.book_of: Callable[[str], tuple[NDArray, NDArray]]
 
-    def create_order(self, ts_ns: int, uid: int, request: OrderRequest) -> Result:
+    # -- requests ----------------------------------------------------------------------------------------------------
+    def create_order(self, ts_ns: int, uid: int, request: OrderRequest, create_type: CreateType = CreateType.USER) -> Result:
         context = {"uid": str(uid), "symbol": request.symbol, "op": "order.create"}
-        partial = self._rules.ask("trade.partial", **context)
-        slip = self._rules.ask("trade.slip", **context)
-        if partial is None and slip is None:
-            return super().create_order(ts_ns, uid, request)
+        partial, slip = self._rules.ask("trade.partial", **context), self._rules.ask("trade.slip", **context)
+        if (partial is None and slip is None) or request.symbol not in self.symbols():
+            return super().create_order(ts_ns, uid, request, create_type)
         bids, asks = self.book_of(request.symbol)
         sides = {1: bids, -1: asks}
         shown = sides[-request.side]
@@ -57,7 +65,7 @@ class VenueExchange(Exchange):
         sides[-request.side] = shown
         self.on_book(ts_ns, request.symbol, sides[1], sides[-1], True)
         try:
-            return super().create_order(ts_ns, uid, request)
+            return super().create_order(ts_ns, uid, request, create_type)
         finally:
             self.look_again(request.symbol)
 
@@ -65,32 +73,53 @@ class VenueExchange(Exchange):
         self._fill_first(ts_ns, uid, "order.amend", request.symbol, request.order_id, request.order_link_id)
         return super().amend_order(ts_ns, uid, request)
 
-    def cancel_order(self, ts_ns: int, uid: int, symbol: str, order_id: str = "", order_link_id: str = "") -> Result:
+    def cancel_order(
+        self, ts_ns: int, uid: int, symbol: str, order_id: str = "", order_link_id: str = "",
+        cancel_type: CancelType = CancelType.USER,
+    ) -> Result:
         filled = self._fill_first(ts_ns, uid, "order.cancel", symbol, order_id, order_link_id)
         if filled is None:
-            return super().cancel_order(ts_ns, uid, symbol, order_id, order_link_id)
-        late = replace(filled, cancel_type=CancelType.USER, reject_reason=RejectReason.ORIG_NOT_EXIST)
-        self._extra.append(OrderUpdate(uid, ts_ns, late))
+            return super().cancel_order(ts_ns, uid, symbol, order_id, order_link_id, cancel_type)
+        late = replace(filled, cancel_type=cancel_type, reject_reason=RejectReason.ORIG_NOT_EXIST)
+        self._late.append(OrderUpdate(uid, ts_ns, late))
         return Result(0, "OK", filled.order_id, filled.order_link_id)
+
+    def _fill_first(self, ts_ns: int, uid: int, op: str, symbol: str, order_id: str, link_id: str) -> SimOrder | None:
+        """trade.fill_on_cancel: the order, when it was working and is filled now."""
+        if "trade.fill_on_cancel" not in self._rules.armed:
+            return None
+        order = self.find_order(uid, order_id, link_id)
+        if order is None or order.symbol != symbol or order.status not in WORKING:
+            return None
+        if not self._rules.ask("trade.fill_on_cancel", uid=str(uid), symbol=symbol, op=op):
+            return None
+        self.force_fill(ts_ns, uid, order.order_id)
+        return self.find_order(uid, order.order_id)
 
     def drain(self) -> list[Event]:
         events = super().drain()
-        if self._extra:
-            events, self._extra = [*events, *self._extra], []
-        return events
+        late, self._late = self._late, []
+        return [*events, *late] if late else events
 
-    def _fill_first(self, ts_ns: int, uid: int, op: str, symbol: str, order_id: str, order_link_id: str) -> SimOrder | None:
-        """trade.fill_on_cancel: print a trade through the order's price; the order if that filled it."""
-        if "trade.fill_on_cancel" not in self._rules.armed:
-            return None
-        found = self.open_orders(uid, symbol=symbol, order_id=order_id, order_link_id=order_link_id)
-        order = next((o for o in found if o.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)), None)
-        if order is None or not self._rules.ask("trade.fill_on_cancel", uid=str(uid), symbol=symbol, op=op):
-            return None
-        through = max(1, order.price_ticks - order.side)
-        self.on_trades(ts_ns, symbol, np.array([[through, order.leaves_lots, -order.side]], np.int64))
-        ended = next((o for o in self.order_history(uid) if o.order_id == order.order_id), None)
-        return ended if ended is not None and ended.status is OrderStatus.FILLED else None
+    # -- happenings on demand ----------------------------------------------------------------------------------------
+    def transfer(self, ts_ns: int, uid: int, amount_e8: int, ref: str) -> bool:
+        """Money in, or out (a minus, at most what is available: else False)."""
+        margin = self._engine.accounts[uid].margin
+        if margin.transfer(ts_ns, amount_e8, ref) is not MarginCode.OK:
+            return False
+        self._engine.events.append(WalletUpdate(uid, ts_ns, margin.wallet()))
+        return True
+
+    def settle_now(self, ts_ns: int, symbol: str, rate_e10: int) -> None:
+        """A funding settlement of a symbol at this instant, at this rate; the regular ones go on as planned."""
+        state = self._engine.symbols[symbol]
+        planned, state.next_funding_ns, state.funding_rate_e10 = state.next_funding_ns, ts_ns, rate_e10
+        self._engine.settle_funding(ts_ns, state)
+        state.next_funding_ns = planned
+
+    def restrict(self, symbol: str, on: bool) -> None:
+        """A symbol takes only orders that reduce (Delivering), or all again."""
+        self._engine.symbols[symbol].status = SymbolStatus.DELIVERING if on else SymbolStatus.TRADING
 
 
 def shifted(levels: NDArray, ticks: int) -> NDArray:
