@@ -108,15 +108,17 @@ class PrivateRest:
     """Authorises requests and passes them to the handlers of `endpoints`.
 
     after: called when a handler may have changed the exchange, before the reply leaves (the private streams take over
-    what happened).
+    what happened). market: public answers that need the exchange, by path below /v5/market/.
     """
 
     def __init__(self, accounts: Accounts, limits: RateLimits, faults: FaultRules, endpoints: Mapping[str, Endpoint],
-                 after: Callable[[], None]) -> None:
+                 after: Callable[[], None], market: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] | None = None
+                 ) -> None:
         self.accounts = accounts
         self.limits = limits
         self.faults = faults
         self.endpoints = endpoints
+        self.market = market or {}
         self._after = after
         self.calls = 0
         self.refused: dict[int, int] = {}  # retCode -> how often
