@@ -21,7 +21,7 @@ DOOR_TEXTS: dict[int, str] = {
     10010: "Unmatched IP, please check your API key's bound IP addresses.",
     10014: "Invalid duplicate request.",
     10016: "Server error.",
-    10017: "Route not found.",
+    10017: "Request path not found or request method is invalid",
     10018: "Exceeded the IP Rate Limit.",
     10019: "ws trade service is restarting, do not accept new request",
     10024: "The product or service you are seeking to access is not available to you due to regulatory restrictions.",
