@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from core.sim.margin_types import AccountSpec
 from gateway.venue.accounts import Accounts
 from gateway.venue.exchange_link import ExchangeLink
@@ -69,3 +71,11 @@ class PrivateWorld:
         instrument = self.venue.instruments[symbol]
         ticks = round(self.quote(symbol)[0] * factor)
         return str(round(ticks * instrument.tick_size, instrument.price_exp))
+
+    def empty_symbol(self) -> str:
+        """A symbol whose book is empty as far as the exchange knows."""
+        symbol = self.market.instruments[-1].symbol
+        nothing = np.zeros((0, 2), np.int64)
+        self.link.touch(symbol)
+        self.exchange.on_book(self.now_ns, symbol, nothing, nothing, True)
+        return symbol
