@@ -179,7 +179,7 @@ class Fields:
         """(start_ms, end_ms) of a history query: without both the last span, with one a span from it, at most a span."""
         start, end = self.integer("startTime", -1), self.integer("endTime", -1)
         if start < 0 and end < 0:
-            return now_ms - span_ms, now_ms
+            return now_ms - span_ms, now_ms + span_ms  # whatever the clocks are apart: to the newest
         if end < 0:
             return start, start + span_ms
         if start < 0:
