@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -47,28 +48,38 @@ def open_ids(client: Client, **more: Any) -> list[str]:
 
 
 # -- form ----------------------------------------------------------------------------------------------------------------
+TOLERANT = {"orderType": "Market", "slippageToleranceType": "TickSize"}
 MISSING = "params error: Missing some parameters that must be filled in, "
 
 
 @pytest.mark.parametrize(("changes", "text"), [
-    ({"category": "spot"}, "Illegal category"), ({"category": None}, "Illegal category"), ({"symbol": None}, MISSING + "symbol"),
-    ({"symbol": 5}, "params error: symbol invalid"), ({"side": None}, MISSING + "side"), ({"side": "buy"}, "Side invalid"),
-    ({"side": 1}, "Side invalid"), ({"orderType": "Stop"}, "OrderType invalid"), ({"orderType": None}, MISSING + "orderType"),
+    ({"category": "spot"}, "Illegal category"), ({"category": None}, "Illegal category"),
+    ({"symbol": None}, MISSING + "symbol"),
+    ({"symbol": 5}, "params error: symbol invalid"), ({"side": None}, MISSING + "side"),
+    ({"side": "buy"}, "Side invalid"),
+    ({"side": 1}, "Side invalid"), ({"orderType": "Stop"}, "OrderType invalid"),
+    ({"orderType": None}, MISSING + "orderType"),
     ({"qty": None}, MISSING + "qty"), ({"qty": 0.01}, "Qty invalid"), ({"qty": "0"}, "Qty invalid"),
     ({"qty": "0.0001"}, "Qty invalid"), ({"qty": "abc"}, "Qty invalid"), ({"price": None}, MISSING + "price"),
     ({"price": 65000}, "Price invalid"), ({"price": "65000.05"}, "Price invalid"), ({"price": "0"}, "Price invalid"),
     ({"timeInForce": "GTX"}, "TimeInForce invalid"), ({"reduceOnly": "true"}, "params error: reduceOnly invalid"),
-    ({"positionIdx": 3}, "position idx not match position mode"), ({"positionIdx": "0"}, "position idx not match position mode"),
-    ({"positionIdx": 1}, "position idx not match position mode"), ({"triggerPrice": "60000"}, "TriggerDirection invalid"),
+    ({"positionIdx": 3}, "position idx not match position mode"),
+    ({"positionIdx": "0"}, "position idx not match position mode"),
+    ({"positionIdx": 1}, "position idx not match position mode"),
+    ({"triggerPrice": "60000"}, "TriggerDirection invalid"),
     ({"triggerBy": "Fair", "triggerPrice": "60000", "triggerDirection": 2}, "params error: triggerBy invalid"),
-    ({"smpType": "Cancel"}, "params error: smpType invalid"), ({"tpslMode": "Half"}, "params error: tpslMode invalid"),
+    ({"smpType": "Cancel"}, "params error: smpType invalid"),
+    ({"tpslMode": "Half"}, "params error: tpslMode invalid"),
     ({"takeProfit": "70000", "tpOrderType": "Limit"}, "params error: tpLimitPrice invalid"),
     ({"takeProfit": "70000", "tpOrderType": "Limit", "tpLimitPrice": "70001"}, "params error: tpOrderType invalid"),
-    ({"orderLinkId": "x" * 37}, "params error: orderLinkId longer than 36"), ({"orderLinkId": "x y"}, "params error: orderLinkId invalid"),
+    ({"orderLinkId": "x" * 37}, "params error: orderLinkId longer than 36"),
+    ({"orderLinkId": "x y"}, "params error: orderLinkId invalid"),
     ({"slippageToleranceType": "TickSize", "slippageTolerance": "5"}, "params error: slippageTolerance invalid"),
     ({"slippageToleranceType": "TickSize"}, MISSING + "slippageTolerance"),
-    ({"orderType": "Market", "slippageToleranceType": "Percent", "slippageTolerance": "10.01"}, "params error: slippageTolerance invalid"),
-    ({"orderType": "Market", "slippageToleranceType": "TickSize", "slippageTolerance": "1.5"}, "params error: slippageTolerance invalid"),
+   
+    ({**TOLERANT, "slippageToleranceType": "Percent", "slippageTolerance": "10.01"}, "params error: slippageTolerance invalid"),
+   
+    ({**TOLERANT, "slippageTolerance": "1.5"}, "params error: slippageTolerance invalid"),
 ])
 def test_bad_create_requests(world: PrivateWorld, client: Client, changes: dict[str, Any], text: str) -> None:
     assert refused(client.post("order/create", **limit(world, **changes) if "symbol" not in changes else
@@ -159,7 +170,8 @@ def test_cancel_all_by_kind(world: PrivateWorld, client: Client) -> None:
 
 # -- batches -------------------------------------------------------------------------------------------------------------
 def test_batch_rows_and_outcomes_are_parallel(world: PrivateWorld, client: Client) -> None:
-    items = [limit(world, orderLinkId="a"), limit(world, side="x", orderLinkId="b"), limit(world, orderLinkId="a"), {}, limit(world)]
+    twice = limit(world, orderLinkId="a")
+    items = [twice, limit(world, side="x", orderLinkId="b"), twice, {}, limit(world)]
     answer = client.post("order/create-batch", **LINEAR, request=items)
     rows, outcomes = good(answer)["list"], answer["retExtInfo"]["list"]
     assert [o["code"] for o in outcomes] == [0, 10001, 110072, 10001, 0]
@@ -304,7 +316,7 @@ def test_the_log_explains_the_wallet_to_the_last_digit(world: PrivateWorld, clie
             break
         rows += found["list"]
         cursor = found["nextPageCursor"]
-    for newer, older in zip(rows, rows[1:], strict=False):
+    for newer, older in pairwise(rows):
         assert Decimal(newer["cashBalance"]) == Decimal(older["cashBalance"]) + Decimal(newer["change"])
     for row in rows:
         parts = Decimal(row["cashFlow"]) + Decimal(row["funding"] or 0) - Decimal(row["fee"])
@@ -320,7 +332,8 @@ def test_the_log_explains_the_wallet_to_the_last_digit(world: PrivateWorld, clie
 def test_closed_pnl_is_what_the_log_booked(world: PrivateWorld, client: Client) -> None:
     good(client.post("order/create", **limit(world, orderType="Market", price=None, qty="0.03")))
     world.run(1.0)
-    closing = good(client.post("order/create", **limit(world, orderType="Market", price=None, side="Sell", qty="0.03")))["orderId"]
+    selling = limit(world, orderType="Market", price=None, side="Sell", qty="0.03")
+    closing = good(client.post("order/create", **selling))["orderId"]
     client.now_ns = world.now_ns
     closed = good(client.get("position/closed-pnl", **LINEAR, symbol=BTC))["list"]
     assert [row["orderId"] for row in closed] == [closing]
