@@ -10,6 +10,7 @@ from typing import Any
 from gateway.venue.account_faults import account_faults
 from gateway.venue.accounts import Accounts
 from gateway.venue.clients import MAX_BUFFERED_BYTES
+from gateway.venue.clock import VenueClock
 from gateway.venue.control import control_paths
 from gateway.venue.fault_file import FaultSchedule, ScheduledFault
 from gateway.venue.faults import Faults
@@ -42,11 +43,11 @@ class VenueOptions:
 class Venue:
     """All parts of one venue. Build it inside the event loop; `start`, then `server.run`."""
 
-    def __init__(self, feed: SyntheticFeed | TapeFeed, options: VenueOptions) -> None:
+    def __init__(self, feed: SyntheticFeed | TapeFeed, options: VenueOptions, clock: VenueClock | None = None) -> None:
         self.feed = feed
         self.truth = Truth()
         self.server = server = VenueServer(
-            feed, port=options.port, max_buffered_bytes=options.max_buffered_bytes, seed=options.seed
+            feed, port=options.port, max_buffered_bytes=options.max_buffered_bytes, seed=options.seed, clock=clock,
         )
         server.hub.now_ms = server.clock.now_ms()
         self.accounts = Accounts(options.accounts, options.seed, server.hub.now_ms)
