@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from gateway.venue.ret_texts import TEXTS
+
 FIRST_UID = 100_542_583
 DAY_MS = 86_400_000
 KEY_LIFE_MS = 90 * DAY_MS  # of a key without bound address
@@ -76,13 +78,14 @@ class ApiKey:
 
 def refusal_of(key: ApiKey | None, ip: str, now_ms: int) -> tuple[int, str] | None:
     """(retCode, retMsg) why this key may not be used from this address now, or None."""
+    code = 0
     if key is None:
-        return 10003, "API key is invalid."
-    if key.expires_ms and now_ms >= key.expires_ms:
-        return 33004, "Your api key has expired."
-    if key.bound_away(ip):
-        return 10010, "Unmatched IP, please check your API key's bound IP addresses."
-    return None
+        code = 10003
+    elif key.expires_ms and now_ms >= key.expires_ms:
+        code = 33004
+    elif key.bound_away(ip):
+        code = 10010
+    return (code, TEXTS[code]) if code else None
 
 
 @dataclass

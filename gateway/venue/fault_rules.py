@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
+from gateway.venue.ret_texts import TEXTS
+
 FILTERS = ("uid", "symbol", "op", "topic", "stream")
 MEASURES: dict[str, Any] = {"count": 1, "probability": 1.0, "skip": 0, "seconds": 0.0}
 
@@ -233,7 +235,7 @@ def fault_of(rule: Rule) -> RequestFault:
         return RequestFault(kind, execute=executed, status=int(values["status"]), body=HTML)
     if kind in ("trade.reject", "trade.err_no_reqid"):
         code = int(values["code"])
-        text = str(values.get("text") or REJECT_TEXTS.get(code, "Server error."))
+        text = str(values.get("text") or TEXTS.get(code, TEXTS[10016]))
         no_req_id = kind == "trade.err_no_reqid"
         return RequestFault(kind, execute=no_req_id and executed, code=code, text=text, no_req_id=no_req_id)
     if kind == "trade.ack_drop":
@@ -243,21 +245,6 @@ def fault_of(rule: Rule) -> RequestFault:
     if kind == "trade.swallow":
         return RequestFault(kind, execute=False, swallow=True)
     return RequestFault(kind, delay_ms=delay_ms, reorder=kind == "trade.reorder")
-
-
-REJECT_TEXTS = {
-    10000: "Server Timeout", 10002: "invalid request, please check your server timestamp or recv_window param",
-    10003: "API key is invalid.", 10004: "error sign! please check your signature generation algorithm.",
-    10005: "Permission denied, please check your API key permissions.", 10006: "Too many visits. Exceeded the API Rate Limit.",
-    10010: "Unmatched IP, please check your API key's bound IP addresses.", 10016: "Internal server error.",
-    10018: "Exceeded the IP Rate Limit.", 10019: "ws trade service is restarting, do not accept new request for the time being.",
-    10403: "Exceed IP rate limit. 3000 requests per second per IP.", 10429: "System level frequency protection.",
-    20003: "Frequent requests under the same session.", 33004: "Your api key has expired.",
-    110001: "order not exists or too late to cancel", 110007: "ab not enough for new order",
-    110012: "Insufficient available balance.", 110072: "OrderLinkedID is duplicate",
-    110079: "The order is processing and can not be operated, please try again later.",
-}
-"""Texts of the retCodes that `trade.reject` is mostly used with, when it gives none."""
 
 
 def checked(name: str, value: Any, low: float, high: float) -> float:

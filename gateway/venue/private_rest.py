@@ -21,14 +21,13 @@ from gateway.venue.fault_rules import FaultRules
 from gateway.venue.private_rest_params import Fields, body_of, query_of
 from gateway.venue.rate_limits import RateLimits
 from gateway.venue.rest_answers import ApiError
+from gateway.venue.ret_texts import TEXTS
 from gateway.venue.signing import DEFAULT_RECV_WINDOW_MS, in_window, rest_signature, same, window_text
 from gateway.venue.trade_session import Answer, symbol_of
 
 KEY, STAMP, WINDOW, SIGN = "x-bapi-api-key", "x-bapi-timestamp", "x-bapi-recv-window", "x-bapi-sign"
 MAX_RECV_WINDOW_MS = 600_000
-TOO_MANY = "Too many visits. Exceeded the API Rate Limit."
-PERMISSION = "Permission denied, please check your API key permissions."
-NOT_FOUND = "Request path not found or request method is invalid"
+TOO_MANY, NOT_FOUND = TEXTS[10006], TEXTS[10017]
 
 
 class Done(NamedTuple):
@@ -108,15 +107,17 @@ class PrivateRest:
     """Authorises requests and passes them to the handlers of `endpoints`.
 
     after: called when a handler may have changed the exchange, before the reply leaves (the private streams take over
-    what happened).
+    what happened). market: public answers that need the exchange, by path below /v5/market/.
     """
 
     def __init__(self, accounts: Accounts, limits: RateLimits, faults: FaultRules, endpoints: Mapping[str, Endpoint],
-                 after: Callable[[], None]) -> None:
+                 after: Callable[[], None], market: Mapping[str, Callable[[Mapping[str, str]], dict[str, Any]]] | None = None
+                 ) -> None:
         self.accounts = accounts
         self.limits = limits
         self.faults = faults
         self.endpoints = endpoints
+        self.market = market or {}
         self._after = after
         self.calls = 0
         self.refused: dict[int, int] = {}  # retCode -> how often
@@ -163,9 +164,8 @@ class PrivateRest:
     def swallow(self, op: str, body: dict[str, Any]) -> Answer:
         """What a request is answered that is acknowledged and then lost: an order id that nobody will ever see."""
         self._swallowed += 1
-        order_id = str(UUID(bytes=blake2b(f"swallowed {self._swallowed}".encode(), digest_size=16).digest()))
         link_id = body.get("orderLinkId")
-        ids = {"orderId": order_id, "orderLinkId": link_id if isinstance(link_id, str) else ""}
+        ids = {"orderId": id_of(f"swallowed {self._swallowed}"), "orderLinkId": link_id if isinstance(link_id, str) else ""}
         return Answer(0, "OK", ids if op.startswith("order.") else {}, {}, {})
 
     def _perform(self, endpoint: Endpoint, path: str, key: ApiKey, fields: Fields, now_ns: int) -> Answer:
@@ -173,7 +173,7 @@ class PrivateRest:
         limits: dict[str, str] = {}
         try:
             if endpoint.right is not None and not key.may(endpoint.right, write=endpoint.method == "POST"):
-                raise ApiError(10005, PERMISSION)
+                raise ApiError(10005, TEXTS[10005])
             about = {"uid": str(key.uid), "op": op_of(path)}
             rate = self.faults.ask("rate", **about)
             limit = int(rate.values["per_s"]) if rate is not None else None
@@ -205,13 +205,13 @@ class PrivateRest:
         api_key, stamp, sign = (head.get(name, "") for name in (KEY, STAMP, SIGN))
         window = head.get(WINDOW, "")
         if not api_key or not stamp or not sign:
-            raise ApiError(10003, "API key is invalid.", status=401)
+            raise ApiError(10003, TEXTS[10003], status=401)
         if not plain_number(stamp) or (window and not plain_number(window)):
-            raise ApiError(10001, "Request parameter error.")
+            raise ApiError(10001, TEXTS[10001])
         key = self.accounts.find(api_key)
         refusal = refusal_of(key, request.ip, now_ms)
         if key is None or (refusal is not None and refusal[0] == 10003):
-            raise ApiError(10003, "API key is invalid.")
+            raise ApiError(10003, TEXTS[10003])
         window_ms = min(int(window or DEFAULT_RECV_WINDOW_MS), MAX_RECV_WINDOW_MS)
         if not in_window(int(stamp), window_ms, now_ms):
             raise ApiError(10002, window_text(stamp, window_ms, now_ms))
@@ -226,6 +226,11 @@ class PrivateRest:
 
 def plain_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) <= 18
+
+
+def id_of(text: str) -> str:
+    """An id in the shape of an order id, of something that never becomes an order."""
+    return str(UUID(bytes=blake2b(text.encode(), digest_size=16).digest(), version=4))
 
 
 def op_of(path: str) -> str:

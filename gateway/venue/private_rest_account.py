@@ -68,6 +68,11 @@ class AccountCalls:
         """About the key that asks; any permission will do."""
         return Done(key_information(call.key, call.account, call.now_ms), "")
 
+    def coin_info(self, call: Call) -> Done:
+        """The one coin of the venue; it comes and goes over no chain."""
+        rows = [{"name": "USDT", "coin": "USDT", "remainAmount": "0", "chains": []}]
+        return Done({"rows": [row for row in rows if call.fields.text("coin", "USDT") == row["coin"]]}, "")
+
     def instruments_info(self, call: Call) -> Done:
         """The contracts as this account sees them: all, like the public list."""
         rows = [contract.answer for contract in self._venue.instruments.values()]

@@ -48,5 +48,6 @@ def endpoints(venue: PrivateVenue) -> dict[str, Endpoint]:
         "/v5/account/query-dcp-info": Endpoint("GET", None, account.query_dcp_info),
         "/v5/account/set-margin-mode": Endpoint("POST", POSITION, settings.set_margin_mode),
         "/v5/account/transaction-log": Endpoint("GET", None, queries.transaction_log),
+        "/v5/asset/coin/query-info": Endpoint("GET", None, account.coin_info),
         "/v5/user/query-api": Endpoint("GET", None, account.query_api),
     }

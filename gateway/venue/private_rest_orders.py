@@ -23,10 +23,11 @@ from core.sim.exchange_types import (
     TriggerBy,
 )
 from gateway.venue.instruments import Instrument
-from gateway.venue.private_rest import TOO_MANY, Call, Done
+from gateway.venue.private_rest import TOO_MANY, Call, Done, id_of
 from gateway.venue.private_rest_params import FILLED_IN, PARAMETER_ERROR, Fields, invalid, missing
 from gateway.venue.private_venue import PrivateVenue
 from gateway.venue.rest_answers import ApiError
+from gateway.venue.ret_texts import TEXTS
 
 MAX_BATCH = 20
 TICK_SIZES = (1, 10_000)
@@ -62,7 +63,7 @@ def order_request(fields: Fields, instrument: Instrument, modify_enable: bool = 
     side = fields.choice("side", SIDES)
     order_type = fields.choice("orderType", ORDER_TYPES)
     if fields.text("timeInForce") == "RPI":
-        raise ApiError(110119, "RPI orders are for approved market makers only")
+        raise ApiError(110119, TEXTS[110119])
     tif = fields.choice("timeInForce", TIFS, TimeInForce.GTC)
     lots = fields.lots("qty", instrument, required=True)
     reduce_only, close = fields.flag("reduceOnly"), fields.flag("closeOnTrigger")
@@ -204,7 +205,8 @@ class OrderCalls:
             "preImrE4": found.pre_imr_e4, "preMmrE4": found.pre_mmr_e4, "postImrE4": found.post_imr_e4,
             "postMmrE4": found.post_mmr_e4,
         }
-        return Done({**done(found.result).result, **rates})
+        ids = {**done(found.result).result, "orderId": id_of(f"pre-check {call.uid} {call.now_ns}")}
+        return Done({**ids, **rates})
 
     def create_batch(self, call: Call) -> Done:
         return self._batch(call, BatchKind(self._create, True))

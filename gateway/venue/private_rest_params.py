@@ -16,6 +16,7 @@ import msgspec
 from core.units import UnitsError, parse_fixed, parse_units
 from gateway.venue.instruments import Instrument
 from gateway.venue.rest_answers import ApiError
+from gateway.venue.ret_texts import TEXTS
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ MAX_BODY_BYTES = 1 << 20
 LINK_ID = re.compile(r"[A-Za-z0-9_-]*")
 SPAN_MS = 7 * 86_400_000  # the longest window of a history query
 
-TEXTS = {
+FIELD_TEXTS = {
     "side": "Side invalid", "qty": "Qty invalid", "orderType": "OrderType invalid", "price": "Price invalid",
     "timeInForce": "TimeInForce invalid", "positionIdx": "position idx not match position mode",
     "buyLeverage": "buyLeverage invalid", "sellLeverage": "sellLeverage invalid", "category": "Illegal category",
@@ -36,7 +37,7 @@ FILLED_IN = "params error: Missing some parameters that must be filled in, {}"
 
 
 def invalid(name: str) -> ApiError:
-    return ApiError(PARAMETER_ERROR, TEXTS.get(name, f"params error: {name} invalid"))
+    return ApiError(PARAMETER_ERROR, FIELD_TEXTS.get(name, f"params error: {name} invalid"))
 
 
 def missing(name: str) -> ApiError:
@@ -46,13 +47,13 @@ def missing(name: str) -> ApiError:
 def body_of(raw: bytes) -> Mapping[str, Any]:
     """The object of a JSON body. Raises ApiError 10001 for anything else."""
     if len(raw) > MAX_BODY_BYTES:
-        raise ApiError(PARAMETER_ERROR, "Request parameter error.")
+        raise ApiError(PARAMETER_ERROR, TEXTS[PARAMETER_ERROR])
     try:
         found = msgspec.json.decode(raw)
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise ApiError(PARAMETER_ERROR, "Request parameter error.")
+        raise ApiError(PARAMETER_ERROR, TEXTS[PARAMETER_ERROR])
     return found
 
 
@@ -63,7 +64,7 @@ def query_of(raw: bytes) -> Mapping[str, Any]:
         for name, value in parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=100):
             found.setdefault(name, value)
     except (ValueError, UnicodeDecodeError):
-        raise ApiError(PARAMETER_ERROR, "Request parameter error.") from None
+        raise ApiError(PARAMETER_ERROR, TEXTS[PARAMETER_ERROR]) from None
     return found
 
 
@@ -178,7 +179,7 @@ class Fields:
         """(start_ms, end_ms) of a history query: without both the last span, with one a span from it, at most a span."""
         start, end = self.integer("startTime", -1), self.integer("endTime", -1)
         if start < 0 and end < 0:
-            return now_ms - span_ms, now_ms
+            return now_ms - span_ms, now_ms + span_ms  # whatever the clocks are apart: to the newest
         if end < 0:
             return start, start + span_ms
         if start < 0:

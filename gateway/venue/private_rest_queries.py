@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core.sim.exchange_types import (
     ClosedPnl,
@@ -186,7 +186,9 @@ class Queries:
         cause = fields.choice("type", CAUSES, None) if fields.given("type") else None
         base = fields.text("baseCoin")
         start_ms, end_ms = fields.window(call.now_ms)
-        by_id = {e.exec_id: e for e in self._venue.exchange.executions(call.uid)}
+        executions = self._venue.exchange.executions(call.uid)
+        by_id, sizes = {e.exec_id: e for e in executions}, sizes_after(executions)
+        by_id |= {f"{e.symbol}:{e.position_idx}:{e.ts_ns}": e for e in executions if e.exec_type is ExecType.FUNDING}
         contracts = self._venue.instruments
         found = [
             group for group in grouped(self._venue.exchange.ledger(call.uid))
@@ -196,7 +198,7 @@ class Queries:
         if fields.text("currency", "USDT") != "USDT":
             found = []
         rows, cursor = page(found, lambda g: (g[-1].ts_ns, f"{g[-1].seq:020d}"), fields.text("cursor"), call.rows(20, 50))
-        listed = [transaction_rest(group, group_cause(group), by_id, contracts, call.uid) for group in rows]
+        listed = [transaction_rest(group, group_cause(group), by_id, sizes, contracts, call.uid) for group in rows]
         return Done({"nextPageCursor": cursor, "list": listed})
 
     def _optional_symbols(self, fields: Fields) -> list[str] | None:
@@ -224,3 +226,15 @@ def group_cause(group: list[LedgerEntry]) -> Cause:
     """A fee alone (an opening trade) is a trade as well."""
     first = group[0].cause
     return Cause.REALISED if first is Cause.FEE else first
+
+
+def sizes_after(executions: Sequence[Execution]) -> dict[str, int]:
+    """Execution id -> lots of the position after it (short: negative), from executions newest first."""
+    held: dict[tuple[str, int], int] = {}
+    sizes: dict[str, int] = {}
+    for execution in reversed(executions):
+        key = execution.symbol, execution.position_idx
+        if execution.exec_type is not ExecType.FUNDING:
+            held[key] = held.get(key, 0) + execution.side * execution.qty_lots
+        sizes[execution.exec_id] = held.get(key, 0)
+    return sizes

@@ -12,6 +12,7 @@ from gateway.venue.private_rest_params import FILLED_IN, PARAMETER_ERROR, Fields
 from gateway.venue.private_rows import added_margin_rest
 from gateway.venue.private_venue import PrivateVenue
 from gateway.venue.rest_answers import ApiError
+from gateway.venue.ret_texts import TEXTS
 
 MODES = {mode.value: mode for mode in PositionMode}
 MARGIN_MODES = words(*MarginMode)
@@ -109,7 +110,7 @@ class Settings:
         if margin.cross:
             raise ApiError(110015, "The position is in cross margin.")
         if position.auto_add_margin is on:
-            raise ApiError(110027, "Margin is not modified")
+            raise ApiError(110027, TEXTS[110027])
         position.auto_add_margin = on
         return Done({})
 

@@ -428,8 +428,10 @@ def wallet_row(wallet: WalletSnapshot, isolated: bool) -> dict[str, Any]:
 
 # -- ledger ----------------------------------------------------------------------------------------------------------
 def transaction_rest(group: Sequence[LedgerEntry], cause: Cause, executions: Mapping[str, Execution],
-                     instruments: Mapping[str, Instrument], uid: int) -> dict[str, Any]:
-    """A row of /v5/account/transaction-log: change = cashFlow + funding - fee, of the entries booked for one thing."""
+                     sizes: Mapping[str, int], instruments: Mapping[str, Instrument], uid: int) -> dict[str, Any]:
+    """A row of /v5/account/transaction-log: change = cashFlow + funding - fee, of the entries booked for one thing.
+
+    executions: by id, funding also as "symbol:position:ns"; sizes: execution id -> lots of the position after it."""
     last = group[-1]
     fee = -sum(entry.change_e8 for entry in group if entry.cause is Cause.FEE)
     funding = sum(entry.change_e8 for entry in group if entry.cause is Cause.FUNDING)
@@ -442,11 +444,13 @@ def transaction_rest(group: Sequence[LedgerEntry], cause: Cause, executions: Map
         "cashBalance": e8(last.balance_e8), "currency": "USDT", "category": "linear" if last.symbol else "",
         "tradePrice": "", "tradeId": last.ref, "extraFees": "",
     }
-    execution = executions.get(last.ref)
+    execution = executions.get(last.ref) or executions.get(f"{last.symbol}:{last.position_idx}:{last.ref}")
     if execution is not None:
         cell = ExecutionCell(execution, Figures(instruments[execution.symbol], True))
         row |= {
             "side": SIDE_TEXT[execution.side], "orderLinkId": execution.order_link_id, "feeRate": e8(execution.fee_rate_e8),
             "qty": cell.figures.qty(execution.qty_lots), "tradePrice": cell.price,
+            "size": cell.figures.qty(sizes[execution.exec_id]), "tradeId": execution.exec_id,
+            "orderId": execution.order_id,
         }
     return row

@@ -37,7 +37,8 @@ class PrivateSide:
         exchange.book_of, exchange.look_again = market.book, self.link.look_again
         self.limits = RateLimits()
         self.venue = PrivateVenue(self.link)
-        self.rest = PrivateRest(accounts, self.limits, rules, endpoints(self.venue), self.pump)
+        market_answers = {"price-limit": self.venue.price_limit}
+        self.rest = PrivateRest(accounts, self.limits, rules, endpoints(self.venue), self.pump, market_answers)
         self.hub = PrivateHub(accounts, self.rest, clock, counters, rules, postponed, max_buffered_bytes)
         self.hub.pump = self.pump
         self._batcher = Batcher(market.instruments, lambda uid: exchange.account(uid).margin_mode is MarginMode.ISOLATED)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.sim.exchange import Exchange
-
 from core.units import format_fixed
 from gateway.venue.contract_answers import named
 from gateway.venue.exchange_link import ExchangeLink

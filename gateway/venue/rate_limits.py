@@ -24,7 +24,7 @@ LIMITS = {
     "/v5/position/switch-mode": 10, "/v5/position/switch-isolated": 10, "/v5/position/trading-stop": 10,
     "/v5/position/add-margin": 10, "/v5/position/set-auto-add-margin": 10,
     "/v5/account/wallet-balance": 50, "/v5/account/info": 50, "/v5/account/fee-rate": 5,
-    "/v5/account/set-margin-mode": 5, "/v5/account/transaction-log": 25, "/v5/user/query-api": 10,
+    "/v5/account/set-margin-mode": 5, "/v5/account/transaction-log": 25, "/v5/user/query-api": 10, "/v5/asset/coin/query-info": 2,
 }
 """Requests (orders, for a batch) per second and UID without VIP level."""
 

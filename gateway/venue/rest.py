@@ -61,6 +61,7 @@ def make_app(answers: Mapping[str, Answer], control: Mapping[tuple[str, str], Ca
     """The WSGI application. answers: path -> function of the query; control: (method, path) -> function of the body;
     private None: public paths only. now_ns: the venue's clock."""
     app = Flask("gateway.venue")
+    public = {**answers, **(private.market if private is not None else {})}
 
     def reply(body: bytes, status: int = 200) -> Response:
         return Response(body, status=status, mimetype="application/json")
@@ -72,9 +73,9 @@ def make_app(answers: Mapping[str, Answer], control: Mapping[tuple[str, str], Ca
             return Reply(403, envelope(403, BANNED, {}, now // 1_000_000))
         if asked.path.startswith(MARKET) or private is None:
             if private is None:
-                return public_reply(answers, asked, params, now)
+                return public_reply(public, asked, params, now)
             return faulty_public_reply(
-                private, lambda: public_reply(answers, asked, params, now), asked, params.get("symbol", ""), now
+                private, lambda: public_reply(public, asked, params, now), asked, params.get("symbol", ""), now
             )
         return private.handle(asked, now)
 

@@ -17,6 +17,7 @@ from gateway.venue.synthetic import SyntheticExchange
 from gateway.venue.ticker_stream_kernels import all_tickers
 
 Params = Mapping[str, str]
+OTHER_CATEGORIES = ("spot", "inverse", "option")
 DIRECTIONS = ("PlusTick", "ZeroPlusTick", "MinusTick", "ZeroMinusTick")
 REST_TICKER_FIELDS = (
     "symbol", "lastPrice", "indexPrice", "markPrice", "prevPrice24h", "price24hPcnt", "highPrice24h", "lowPrice24h",
@@ -53,7 +54,9 @@ def number(params: Params, name: str, default: int, largest: int) -> int:
 
 
 def instruments_info(rows: list[dict[str, Any]], params: Params) -> dict[str, Any]:
-    """One page of `rows` (instruments-info objects), by symbol name, filtered."""
+    """One page of `rows` (instruments-info objects), by symbol name, filtered. Other categories hold nothing here."""
+    if params.get("category") in OTHER_CATEGORIES:
+        return {"category": params["category"], "list": [], "nextPageCursor": ""}
     check_category(params)
     limit = number(params, "limit", 500, 1000)
     status = params.get("status") or "Trading"

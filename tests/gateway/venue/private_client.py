@@ -32,18 +32,24 @@ class Client:
         self.rest = rest
         self.key = key
         self.now_ns = now_ns
+        self.skew_ms = 0  # of the client's own clock
         self.last: Reply | None = None
 
     def request(self, method: str, path: str, params: dict[str, Any]) -> dict[str, Any]:
         """The whole envelope."""
-        now_ms = self.now_ns // 1_000_000
+        now_ms = self.now_ns // 1_000_000 + self.skew_ms
         if method == "GET":
             made = signed(self.key, method, path, now_ms, query=urlencode(params))
         else:
             made = signed(self.key, method, path, now_ms, body=json.dumps(params).encode())
         self.last = self.rest.handle(made, self.now_ns)
-        assert self.last.body is not None
-        found: dict[str, Any] = json.loads(self.last.body)
+        return self.decode(self.last)
+
+    @staticmethod
+    def decode(reply: Reply) -> dict[str, Any]:
+        """The envelope of a reply."""
+        assert reply.body is not None
+        found: dict[str, Any] = json.loads(reply.body)
         assert list(found) == ["retCode", "retMsg", "result", "retExtInfo", "time"]
         return found
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.sim.exchange import Exchange
+import numpy as np
+
 from core.sim.margin_types import AccountSpec
 from gateway.venue.accounts import Accounts
 from gateway.venue.exchange_link import ExchangeLink
@@ -14,6 +15,7 @@ from gateway.venue.private_rest import PrivateRest
 from gateway.venue.private_rest_endpoints import endpoints
 from gateway.venue.private_venue import PrivateVenue
 from gateway.venue.rate_limits import RateLimits
+from gateway.venue.venue_exchange import VenueExchange
 from tests.gateway.venue.private_client import Client, first_key
 from tests.gateway.venue.running import new_exchange
 
@@ -30,7 +32,7 @@ class PrivateWorld:
         self.market = new_exchange(symbols, seed)
         self.accounts = Accounts(accounts, seed, self.market.now_ms)
         self.faults = FaultRules(seed=seed, now_ms=self.market.now_ms)
-        self.exchange = Exchange(seed=seed)
+        self.exchange = VenueExchange(seed=seed, rules=self.faults)
         for uid in self.accounts.uids:
             self.exchange.add_account(uid, AccountSpec(deposit_e8=deposit_usdt * E8))
         self.link = ExchangeLink(self.exchange, SyntheticView(self.market), self.market.now_ms)
@@ -69,3 +71,11 @@ class PrivateWorld:
         instrument = self.venue.instruments[symbol]
         ticks = round(self.quote(symbol)[0] * factor)
         return str(round(ticks * instrument.tick_size, instrument.price_exp))
+
+    def empty_symbol(self) -> str:
+        """A symbol whose book is empty as far as the exchange knows."""
+        symbol = self.market.instruments[-1].symbol
+        nothing = np.zeros((0, 2), np.int64)
+        self.link.touch(symbol)
+        self.exchange.on_book(self.now_ns, symbol, nothing, nothing, True)
+        return symbol
