@@ -311,6 +311,9 @@ class Exchange(Views):
         account = self._engine.accounts[uid]
         if symbol is not None and symbol not in self._engine.symbols:
             return Result(RetCode.PARAMETER, "params error: symbol invalid")
+        waiting = any(account.margin.position_mode(o.symbol) is not mode for o in account.open_orders(symbol))
+        if waiting and not any(p.lots for p in account.margin.positions(symbol)):
+            return Result(RetCode.ORDERS_EXIST, TEXTS[RetCode.ORDERS_EXIST])  # untriggered ones too: they hold no margin
         code = RetCode(account.margin.switch_position_mode(mode, symbol))
         return Result(code, TEXTS[code])
 

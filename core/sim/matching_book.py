@@ -53,20 +53,22 @@ class MatchingBook:
 
         A snapshot that shows a level as it was before we took from it does not give the lots back."""
         levels = np.concatenate((bids, asks)).view(LEVEL.dtype).reshape(-1)
-        kept = self._in_force() if is_snapshot and self._taken else {}
+        if self._taken and not is_snapshot:
+            for side, rows in ((0, bids), (1, asks)):
+                for price in rows[:, 0].tolist():
+                    self._taken.pop((side, price), None)
         (apply_snapshot if is_snapshot else apply_delta)(
             self.book, ZERO, levels, ZERO, np.int64(len(bids)), np.int64(len(asks))
         )
-        for (side, price), (displayed, left) in kept.items():
-            at = self._level(side, price)
-            if at >= 0 and self.book.qty[0, side, at] == displayed:
-                self.book.qty[0, side, at] = left
+        if self._taken and is_snapshot:
+            self._take_again()
         if not self.n_own:
             return []
-        before = self._quantities() if self.crossed_by_own() else None
+        before = self.book.qty[0].copy() if self._crossed_by_own() else None
         n = match_book(self.working, self.count, self.book, self._model, self._power, self._fills)
         if before is not None:
-            self._remember(before)
+            for side, at in np.argwhere(before != self.book.qty[0]).tolist():
+                self._note_taken(side, at, int(before[side, at] - self.book.qty[0, side, at]))
         return self._rows(n)
 
     def next_print(self, rows: np.ndarray, at: int, rise_ticks: int, fall_ticks: int) -> tuple[int, list[Fill]]:
@@ -156,20 +158,23 @@ class MatchingBook:
         self, side: int, limit_ticks: int, lots: int, *, public: bool, stop_at: int = PUBLIC
     ) -> tuple[list[Fill], int]:
         """Take until done, or one own order was met: (fills, handle of it or PUBLIC); see `matching.take`."""
-        before = self._quantities()
         _, n, met = take(
             self.working, self.count, self.book, np.int64(side), np.int64(limit_ticks), np.int64(lots),
             np.int64(public), np.int64(stop_at), self._fills,
         )
-        self._remember(before)
-        return self._rows(n), int(met)
+        fills = self._rows(n)
+        other = 1 if side > 0 else 0
+        for handle, price, got in fills:
+            if handle == PUBLIC:
+                self._note_taken(other, self._level(other, price), got)
+        return fills, int(met)
 
     # --- lots that are gone -------------------------------------------------------------------------------------
 
     def _rows(self, n: int) -> list[Fill]:
         return [(h, p, q) for h, p, q in self._fills[:n].tolist()] if n else []
 
-    def crossed_by_own(self) -> bool:
+    def _crossed_by_own(self) -> bool:
         """Does the public book cross an own order?"""
         for index in (0, 1):
             if self.count[index] and self.book.count[0, 1 - index]:
@@ -178,28 +183,20 @@ class MatchingBook:
                     return True
         return False
 
-    def _quantities(self) -> np.ndarray:
-        return self.book.qty[0].copy()
+    def _note_taken(self, side: int, at: int, lots: int) -> None:
+        """`lots` have just been taken from level `at`."""
+        price, left = int(self.book.price[0, side, at]), int(self.book.qty[0, side, at])
+        displayed, _ = self._taken.get((side, price), (left + lots, 0))
+        self._taken[side, price] = displayed, left
 
-    def _remember(self, before: np.ndarray) -> None:
-        """Note every level that has lost lots since `before`."""
-        for side, at in np.argwhere(before != self.book.qty[0]).tolist():
-            key = side, int(self.book.price[0, side, at])
-            left = int(self.book.qty[0, side, at])
-            displayed, remembered = self._taken.get(key, (0, -1))
-            if remembered != int(before[side, at]):
-                displayed = int(before[side, at])
-            self._taken[key] = displayed, left
-
-    def _in_force(self) -> dict[tuple[int, int], tuple[int, int]]:
-        """Takings whose level the feed has not sent since."""
-        kept = {}
-        for (side, price), (displayed, left) in self._taken.items():
+    def _take_again(self) -> None:
+        """After a snapshot: a level shown as it was before we took from it has not changed."""
+        for (side, price), (displayed, left) in list(self._taken.items()):
             at = self._level(side, price)
-            if at >= 0 and self.book.qty[0, side, at] == left:
-                kept[side, price] = displayed, left
-        self._taken = kept
-        return dict(kept)
+            if at >= 0 and self.book.qty[0, side, at] == displayed:
+                self.book.qty[0, side, at] = left
+            else:
+                del self._taken[side, price]
 
     def _level(self, side: int, price: int) -> int:
         found = np.flatnonzero(self.book.price[0, side, : self.book.count[0, side]] == price)

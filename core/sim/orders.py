@@ -13,27 +13,18 @@ from core.sim.exchange_types import (
     TpslMode,
     TriggerBy,
 )
-
-MASK64 = (1 << 64) - 1
-GOLDEN = 0x9E3779B97F4A7C15
+from core.sim.random_words import RandomWords
 
 
 class IdSource:
-    """Ids that look like random UUIDs and are the same in every run: splitmix64 (Steele, Lea, Flood 2014) of a count."""
+    """Ids that look like random UUIDs and are the same in every run."""
 
     def __init__(self, seed: int) -> None:
-        self._state = seed & MASK64
-
-    def _word(self) -> int:
-        self._state = (self._state + GOLDEN) & MASK64
-        x = self._state
-        x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK64
-        x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK64
-        return x ^ (x >> 31)
+        self._random = RandomWords(seed)
 
     def next(self) -> str:
         """A new id, UUID version 4 in form."""
-        text = f"{self._word():016x}{self._word():016x}"
+        text = f"{self._random.word():016x}{self._random.word():016x}"
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
 
 

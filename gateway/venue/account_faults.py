@@ -45,7 +45,7 @@ class AccountFaults:
     def __init__(self, side: PrivateSide, market: SyntheticExchange | None) -> None:
         self._side = side
         self._link = side.link
-        self._x = side.link.exchange
+        self._x = side.exchange
         self._market = market
 
     # -- whom and what -----------------------------------------------------------------------------------------------

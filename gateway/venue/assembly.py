@@ -10,6 +10,7 @@ from typing import Any
 from gateway.venue.account_faults import account_faults
 from gateway.venue.accounts import Accounts
 from gateway.venue.clients import MAX_BUFFERED_BYTES
+from gateway.venue.clock import VenueClock
 from gateway.venue.control import control_paths
 from gateway.venue.fault_file import FaultSchedule, ScheduledFault
 from gateway.venue.faults import Faults
@@ -26,13 +27,15 @@ DEPOSIT_USDT = 10_000
 
 @dataclass(frozen=True)
 class VenueOptions:
-    """What a venue is made of beside its market. accounts 0: no private side at all."""
+    """What a venue is made of beside its market. accounts 0: no private side at all. response_ms: delay of the answers
+    on the private and the trade stream (0: none, as on no network)."""
 
     seed: int = 1
     accounts: int = 1
     deposit_usdt: int = DEPOSIT_USDT
     port: int = 0
     max_buffered_bytes: int = MAX_BUFFERED_BYTES
+    response_ms: int = 0
     timeline: Timeline = field(default_factory=Timeline)
     faults: Sequence[ScheduledFault] = ()
 
@@ -40,11 +43,11 @@ class VenueOptions:
 class Venue:
     """All parts of one venue. Build it inside the event loop; `start`, then `server.run`."""
 
-    def __init__(self, feed: SyntheticFeed | TapeFeed, options: VenueOptions) -> None:
+    def __init__(self, feed: SyntheticFeed | TapeFeed, options: VenueOptions, clock: VenueClock | None = None) -> None:
         self.feed = feed
         self.truth = Truth()
         self.server = server = VenueServer(
-            feed, port=options.port, max_buffered_bytes=options.max_buffered_bytes, seed=options.seed
+            feed, port=options.port, max_buffered_bytes=options.max_buffered_bytes, seed=options.seed, clock=clock,
         )
         server.hub.now_ms = server.clock.now_ms()
         self.accounts = Accounts(options.accounts, options.seed, server.hub.now_ms)
@@ -57,6 +60,7 @@ class Venue:
                 counters=server.counters, rules=server.rules, postponed=server.postponed, clock=server.clock,
                 max_buffered_bytes=options.max_buffered_bytes,
             )
+            self.private.hub.response_ms = options.response_ms
         actions = account_faults(self.private, exchange) if self.private is not None else {}
         hub = self.private.hub if self.private is not None else None
         self.faults = Faults(server.hub, self.truth, exchange, hub, server.clock, actions)

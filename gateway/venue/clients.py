@@ -99,6 +99,7 @@ class Sockets:
         self.max_buffered_bytes = max_buffered_bytes
         self.rules = rules
         self.postponed = postponed
+        self.response_ms = 0  # answers to requests leave so much later (at the next step then), as over a network
         self.clients: list[Client] = []
 
     @property
@@ -131,6 +132,19 @@ class Sockets:
         """Break the connection without a word."""
         client.transport.abort()
         self.disconnect(client)
+
+    def respond(self, client: Client, payload: bytes) -> None:
+        """Answer a request: at once, or after `response_ms`."""
+        if self.response_ms:
+            self.postponed.put(self.now_ms + self.response_ms, lambda: self.say(client, payload))
+        else:
+            self.say(client, payload)
+
+    def say(self, client: Client, payload: bytes) -> None:
+        """Send one message now."""
+        if not client.gone:
+            client.send(payload)
+            self.flush(client)
 
     def flush_all(self) -> None:
         for client in self.clients[:]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import time_ns
 
 
 class VenueClock:
-    """Server time. `skew_ms` is what the venue's clock is ahead of the machine's."""
+    """Server time. `skew_ms` is what the venue's clock is ahead of `source` (ns since the epoch)."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: Callable[[], int] = time_ns) -> None:
+        self.source = source
         self.skew_ms = 0
 
     def now_ns(self) -> int:
-        return time_ns() + self.skew_ms * 1_000_000
+        return self.source() + self.skew_ms * 1_000_000
 
     def now_ms(self) -> int:
         return self.now_ns() // 1_000_000

@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
+from core.sim.exchange import Exchange
 from core.sim.exchange_types import OPEN_STATUSES, Event, OrderUpdate, PositionUpdate
 from gateway.venue.instrument_specs import spec_of
 from gateway.venue.instruments import Instrument
-from gateway.venue.venue_exchange import VenueExchange
 
 NS_PER_MS = 1_000_000
 TIMER_NS = 60_000_000_000  # funding instants are whole minutes: the exchange's timers are looked at as often
@@ -40,6 +41,7 @@ class MarketView(Protocol):
     def book(self, symbol: str) -> tuple[NDArray, NDArray]: ...
     def trade_count(self, symbol: str) -> int: ...
     def trades(self, symbol: str, since: int) -> NDArray: ...
+    def last_ticks(self, symbol: str) -> int: ...
     def prices(self, symbol: str) -> Prices | None: ...
 
 
@@ -54,7 +56,7 @@ class _Fed(NamedTuple):
 class ExchangeLink:
     """Feeds `exchange` from `market`."""
 
-    def __init__(self, exchange: VenueExchange, market: MarketView, now_ms: int) -> None:
+    def __init__(self, exchange: Exchange, market: MarketView, now_ms: int) -> None:
         self.exchange = exchange
         self.market = market
         self.now_ns = now_ms * NS_PER_MS
@@ -63,7 +65,6 @@ class ExchangeLink:
         self._orders: dict[str, set[str]] = {}  # symbol -> open order ids
         self._held: dict[str, set[tuple[int, int]]] = {}  # symbol -> (account, position idx) that are not flat
         self._listed: set[str] = set()
-        exchange.book_of, exchange.look_again = market.book, self.look_again
         for symbol in market.instruments():
             self._list(symbol)
         exchange.advance(self.now_ns)
@@ -105,7 +106,10 @@ class ExchangeLink:
             if symbol not in self.market.instruments():
                 return
             self._list(symbol)
-        self._fed[symbol] = _Fed(-1, max(0, self.market.trade_count(symbol) - 1), None)  # the last trade = last price
+        self._fed[symbol] = _Fed(-1, self.market.trade_count(symbol), None)
+        last = self.market.last_ticks(symbol)
+        if last:
+            self.exchange.on_trades(self.now_ns, symbol, np.array([[last, 0, 0]], np.int64))  # a price, no trade
         self._feed(symbol)
 
     def look_again(self, symbol: str) -> None:

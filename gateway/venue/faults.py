@@ -94,7 +94,7 @@ class Faults:
 
     def check(self, body: Any) -> dict[str, Any]:
         """`body` when it names a kind and only parameters of that kind, with values of the right sort; else ValueError."""
-        if not isinstance(body, dict) or body.get("kind") not in self.knobs:
+        if not isinstance(body, dict) or str(body.get("kind")) not in self.knobs:
             raise ValueError(f"kind must be one of {', '.join(self.knobs)}")
         knob = self.knobs[body["kind"]]
         unknown = set(body) - {"kind"} - set(FILTERS) - set(MEASURES) - set(knob.values)

@@ -47,6 +47,9 @@ class SyntheticView:
         chosen = ring[np.arange(max(since, head - TRADES_KEPT), head) % TRADES_KEPT]
         return np.column_stack([chosen["ticks"], chosen["lots"], chosen["side"]]).astype(np.int64)
 
+    def last_ticks(self, symbol: str) -> int:
+        return int(self._x.market.symbols[self._x.row_of[symbol]].last_ticks)
+
     def prices(self, symbol: str) -> Prices:
         s = self._x.market.symbols[self._x.row_of[symbol]]
         scale = 10 ** (10 - int(s.price_exp))
@@ -88,6 +91,10 @@ class TapeView:
         chosen = list(kept)[len(kept) - wanted:]
         sides = [1 if trade["S"] == "Buy" else -1 for trade in chosen]
         return steps_of([[trade["p"], trade["v"]] for trade in chosen], instrument, sides)
+
+    def last_ticks(self, symbol: str) -> int:
+        rows = self.trades(symbol, self.trade_count(symbol) - 1)
+        return int(rows[-1, 0]) if len(rows) else 0
 
     def prices(self, symbol: str) -> Prices | None:
         """From the ticker; a tape without one has its last trade for mark and index."""

@@ -79,8 +79,7 @@ class PrivateHub(Sockets):
         if client.stream == "private":
             told = client.session.request(raw, self.clock.now_ms(), self._refuse)
             if not (told.pong and self.rules.ask("ws.stall_pong", uid=client.uid, stream="private")):
-                client.send(told.text)
-                self.flush(client)
+                self.respond(client, told.text)
             return
         self.answering = True
         try:
@@ -103,21 +102,16 @@ class PrivateHub(Sockets):
             client.held_answer = reply.text
             self.postponed.put(self.now_ms + fault.delay_ms, lambda: self._release(client))
         elif fault.delay_ms:
-            self.postponed.put(self.now_ms + fault.delay_ms, lambda: self._send(client, reply.text))
+            self.postponed.put(self.now_ms + fault.delay_ms, lambda: self.say(client, reply.text))
         else:
-            self._send(client, reply.text)
+            self.respond(client, reply.text)
             self._release(client)
-
-    def _send(self, client: Client, text: bytes) -> None:
-        if not client.gone:
-            client.send(text)
-            self.flush(client)
 
     def _release(self, client: Client) -> None:
         """Send the answer that was held back to come after its successor."""
         held, client.held_answer = client.held_answer, None
         if held is not None:
-            self._send(client, held)
+            self.respond(client, held)
 
     def _refuse(self, topic: str) -> bool:
         return self.rules.ask("sub.nack", topic=topic, stream="private") is not None

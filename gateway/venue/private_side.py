@@ -30,10 +30,11 @@ class PrivateSide:
                  counters: Counters, rules: FaultRules, postponed: Postponed, clock: VenueClock,
                  max_buffered_bytes: int) -> None:
         self.accounts = accounts
-        exchange = VenueExchange(rules, seed)
+        self.exchange = exchange = VenueExchange(rules, seed)
         for uid in accounts.uids:
             exchange.add_account(uid, AccountSpec(deposit_e8=deposit_usdt * E8))
         self.link = ExchangeLink(exchange, market, now_ms)
+        exchange.book_of, exchange.look_again = market.book, self.link.look_again
         self.limits = RateLimits()
         self.venue = PrivateVenue(self.link)
         market_answers = {"price-limit": self.venue.price_limit}

@@ -132,12 +132,13 @@ class PrivateSide(Protocol):
 class VenueServer:
     """Addresses, loop and life of one venue. `private` may be set until `start`; without it there is only market data."""
 
-    def __init__(self, feed: Feed, *, port: int = 0, max_buffered_bytes: int = MAX_BUFFERED_BYTES, seed: int = 1) -> None:
+    def __init__(self, feed: Feed, *, port: int = 0, max_buffered_bytes: int = MAX_BUFFERED_BYTES, seed: int = 1,
+                 clock: VenueClock | None = None) -> None:
         self.feed = feed
         self.counters = Counters()
         self.rules = FaultRules(seed)
         self.postponed = Postponed()
-        self.clock = VenueClock()
+        self.clock = clock or VenueClock()
         self.hub = Hub(feed.source, self.counters, max_buffered_bytes, self.rules, self.postponed)
         self.private: PrivateSide | None = None
         self.before_step: Callable[[int], None] = lambda _now_ms: None

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from logging import getLogger
 from typing import Any, NamedTuple, Protocol
 
 from gateway.venue.accounts import Accounts, ApiKey
@@ -20,6 +21,7 @@ from gateway.venue.private_session import compact, parsed
 from gateway.venue.signing import DEFAULT_RECV_WINDOW_MS, in_window, window_text
 from gateway.venue.ws_auth import login
 
+log = getLogger("gateway.venue")
 OPS = ("order.create", "order.amend", "order.cancel", "order.create-batch", "order.amend-batch", "order.cancel-batch")
 REQ_ID_CHARS = 36
 REMEMBERED_REQ_IDS = 100_000  # how far back a repeated reqId is noticed
@@ -113,7 +115,7 @@ class TradeSession:
         if fault.swallow:
             answer = self.desk.swallow(op, body)
         elif fault.execute:
-            answer = self.desk.call(op, key, body, now_ms)
+            answer = self._carry_out(op, key, body, now_ms)
         else:
             answer = Answer(fault.code, fault.text, {}, {}, {})
         if fault.code:
@@ -126,6 +128,14 @@ class TradeSession:
             self._body(shown, answer.code, answer.text, op, data=answer.result, retExtInfo=answer.ext_info, header=header),
             fault,
         )
+
+    def _carry_out(self, op: str, key: ApiKey, body: dict[str, Any], now_ms: int) -> Answer:
+        """The desk's answer; a fault of ours is logged and becomes Bybit's 10016 instead of a broken connection."""
+        try:
+            return self.desk.call(op, key, body, now_ms)
+        except Exception:
+            log.exception("request %s failed", op)
+            return Answer(10016, "Internal server error.", {}, {}, {})
 
     # -- checks ------------------------------------------------------------------------------------------------------
     def _refuse_req_id(self, message: dict[str, Any]) -> tuple[int, str] | None:

@@ -37,7 +37,7 @@ def test_the_first_line_tells_the_addresses_and_a_signal_ends_it(number: signal.
     with started("--symbols", "3", "--seed", "4", "--json") as process:
         assert process.stdout is not None
         line = json.loads(process.stdout.readline())
-        assert list(line) == ["rest", "ws_public", "symbols", "seed", "pid", "control"]
+        assert list(line) == ["rest", "ws_public", "symbols", "seed", "pid", "control", "ws_private", "ws_trade", "accounts"]
         assert (line["symbols"], line["seed"], line["pid"]) == (3, 4, process.pid)
         assert line["ws_public"].endswith("/v5/public/linear")
         reply = requests.get(line["rest"] + "/v5/market/instruments-info?category=linear", timeout=20).json()
