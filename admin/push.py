@@ -22,6 +22,7 @@ from admin.auth import Auth
 from admin.snapshot import Snapshot
 from admin.views import Views
 from admin.web import Address
+from core.detail import DETAIL_WISHES
 from core.enums import Severity
 
 AUTH_SECONDS = 5.0
@@ -29,7 +30,6 @@ STALL_SECONDS = 30.0
 MAX_CLIENTS = 64
 EVENTS_PER_TICK = 100
 HIGH_WATER = 256 * 1024
-DETAIL_SLOTS = 4
 BEAT_SECONDS = 0.05
 
 
@@ -189,10 +189,10 @@ class PushServer:
             client.send_json({"t": "err", "code": 10001, "text": "detail: this symbol is not listed"})
             return
         if info.id not in self._details:
-            free = set(range(DETAIL_SLOTS)) - set(self._details.values())
+            free = set(range(DETAIL_WISHES)) - set(self._details.values())
             if not free:
                 client.send_json({"t": "err", "code": 10006,
-                                  "text": f"detail: {DETAIL_SLOTS} symbols are already open in other windows"})
+                                  "text": f"detail: {DETAIL_WISHES} symbols are already open in other windows"})
                 return
             self._details[info.id] = min(free)
             self.views.set_detail(self._details[info.id], info.id)

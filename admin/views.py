@@ -20,12 +20,13 @@ from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from config.kill_file import read_kill
 from config.paths import ROOT, DataPaths
+from core.detail import DETAIL
 from core.enums import Category, DataState, FeedState, Gate, GlobalRegime, LogKind, Pump, Regime, State
+from core.features.registry import ALL_FEATURE_NAMES
 from core.records import ACCOUNT_ROW, POSITION_ROW, SYMBOL_ROW
 from shm.control import SOURCES
-from shm.layout import DETAIL
 from shm.seqlock import RowBusy
-from shm.topology import DETAIL_FEATURE_NAMES, MAX_SYMBOLS, SLOT_ADMIN, Plant
+from shm.topology import MAX_SYMBOLS, SLOT_ADMIN, Plant
 
 MAX_AGE_NS = 250_000_000
 STATS_NS = 1_000_000_000
@@ -205,7 +206,7 @@ class Views:
                 return None
             bids, asks, candles, trades = (int(row[name]) for name in ("n_bids", "n_asks", "n_candles", "n_trades"))
             features = {name: None if math.isnan(value) else round(value, 6)
-                        for name, value in zip(DETAIL_FEATURE_NAMES, row["features"].tolist(), strict=True)}
+                        for name, value in zip(ALL_FEATURE_NAMES, row["features"].tolist(), strict=True)}
             return {
                 "symbol": symbol, "seq": int(row["seq"]), "ts": int(row["ts_recv_ns"]) // 1_000_000,
                 "bids": [row["bid_ticks"][:bids].tolist(), row["bid_lots"][:bids].tolist()],

@@ -17,9 +17,5 @@ MAX_OUTSTANDING = 1024  # unanswered messages of one shard (paced)
 MAX_ATTEMPTS = 3  # entries tried per signal (requirement C2)
 ZONE_WIDTH_BPS = 4.0  # entry zone of 0.04 % (requirement C1)
 
-DETAIL_LEVELS = 25
-DETAIL_CANDLES = 60
-DETAIL_TRADES = 50
-
 assert MAX_OUTSTANDING > MAX_BATCH_ROWS
 assert TIMER_NS <= MARK_NS

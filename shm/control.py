@@ -12,11 +12,12 @@ from enum import IntEnum
 
 import numpy as np
 
+from core.detail import DETAIL_WISHES
 from core.enums import ControlBits
 from core.jit import kernel
 from shm.atomics import LINE_WORDS, get_word, load_acquire, set_word, store_release
 from shm.errors import ErrorLog, get_text, put_text
-from shm.layout import CNC, CNC_SUPERVISOR, CONTROL_WORDS, DETAIL_WISHES, word
+from shm.layout import CNC, CNC_SUPERVISOR, CONTROL_WORDS, word
 
 SOURCES = ("admin", "cli", "exec", "guardian")
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from core.detail import DETAIL, DETAIL_WISHES
 from core.records import RECORDS, Record, _record, layout_hash
 from shm.counters import COUNTERS, STAGES
 
@@ -144,39 +145,6 @@ ERROR_ROW = _record(
     ("reserved", "i8", "", "zero"),
     ("kind", "(32,)u1", "utf-8", "exception class or other short kind"),
     ("text", "(256,)u1", "utf-8", "message of the first occurrence"),
-)
-DETAIL_LEVELS = 25
-DETAIL_CANDLES = 60
-DETAIL_TRADES = 50
-DETAIL_FEATURES = 16
-DETAIL_WISHES = 4
-_DETAIL_BYTES = 8 * (8 + 4 * DETAIL_LEVELS + 7 * DETAIL_CANDLES + 4 * DETAIL_TRADES + DETAIL_FEATURES)
-DETAIL = _record(
-    "DETAIL", _DETAIL_BYTES, "all a page shows of one symbol; board row = number of the wish in detail_symbol_N",
-    ("symbol", "i8", "id", "symbol, -1 = none"),
-    ("seq", "i8", "1", "seq of the last event"),
-    ("ts_recv_ns", "i8", "ns", "receive time of the last event"),
-    ("n_bids", "i8", "1", "bid levels filled"),
-    ("n_asks", "i8", "1", "ask levels filled"),
-    ("n_candles", "i8", "1", "candles filled, oldest first"),
-    ("n_trades", "i8", "1", "trades filled, newest first"),
-    ("reserved", "i8", "", "zero"),
-    ("bid_ticks", f"({DETAIL_LEVELS},)i8", "ticks", "bid prices, best first"),
-    ("bid_lots", f"({DETAIL_LEVELS},)i8", "lots", "bid quantities"),
-    ("ask_ticks", f"({DETAIL_LEVELS},)i8", "ticks", "ask prices, best first"),
-    ("ask_lots", f"({DETAIL_LEVELS},)i8", "lots", "ask quantities"),
-    ("candle_start_ns", f"({DETAIL_CANDLES},)i8", "ns", "candles: start"),
-    ("candle_open_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: open"),
-    ("candle_high_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: high"),
-    ("candle_low_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: low"),
-    ("candle_close_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: close"),
-    ("candle_volume_lots", f"({DETAIL_CANDLES},)i8", "lots", "candles: volume"),
-    ("candle_delta_lots", f"({DETAIL_CANDLES},)i8", "lots", "candles: aggressive buys minus sells"),
-    ("trade_ticks", f"({DETAIL_TRADES},)i8", "ticks", "trades: price"),
-    ("trade_lots", f"({DETAIL_TRADES},)i8", "lots", "trades: quantity"),
-    ("trade_ts_ns", f"({DETAIL_TRADES},)i8", "ns", "trades: match time"),
-    ("trade_side", f"({DETAIL_TRADES},)i8", "sign", "trades: aggressor +1 buy, -1 sell"),
-    ("features", f"({DETAIL_FEATURES},)f8", "by name", "see shm.topology.DETAIL_FEATURE_NAMES; nan = not known yet"),
 )
 
 class ControlRow(NamedTuple):

@@ -24,12 +24,13 @@ from typing import Any, NamedTuple, TypedDict
 import msgspec
 import numpy as np
 
+from core.detail import DETAIL, DETAIL_WISHES
 from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
 from shm.atomics import LINE_WORDS, get_word, set_word
 from shm.broadcast import BroadcastRing
 from shm.control import CncPage, ControlBlock, ProcessState
 from shm.counters import CounterPage, merged_latency, sum_counters
-from shm.layout import DETAIL, DETAIL_FEATURES, LAYOUT_HASH, PAGE_BYTES
+from shm.layout import LAYOUT_HASH, PAGE_BYTES
 from shm.logs import LOG_CELLS, LogReader, LogWriter
 from shm.parking import Bell
 from shm.segment import SHM_FOLDER, LayoutMismatch, Segment, sweep_stale
@@ -44,13 +45,6 @@ SLOT_SHARD = 0
 SLOT_RECORDER = 1
 SLOT_ADMIN = 2
 SLOT_SUPERVISOR = 3
-
-DETAIL_FEATURE_NAMES: tuple[str, ...] = (
-    "mid", "spread_bps", "microprice", "imbalance_top", "imbalance_n", "ofi_1s", "delta_1s", "delta_10s", "streak",
-    "trades_per_s", "atr_1s_bps", "atr_3s_bps", "realised_vol_bps", "change_1m_pct", "volume_surge", "warm",
-)
-if len(DETAIL_FEATURE_NAMES) != DETAIL_FEATURES:
-    raise AssertionError("DETAIL.features and its names differ in number")
 
 
 class Role(NamedTuple):
@@ -175,7 +169,7 @@ def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
         ("symbol_rows", Board.bytes_needed(SYMBOL_ROW.dtype, MAX_SYMBOLS)),
         ("positions", Board.bytes_needed(POSITION_ROW.dtype, MAX_SYMBOLS)),
         ("account", Board.bytes_needed(ACCOUNT_ROW.dtype, 1)),
-        ("detail", Board.bytes_needed(DETAIL.dtype, 4)),
+        ("detail", Board.bytes_needed(DETAIL.dtype, DETAIL_WISHES)),
     ]
     orders: list[tuple[str, int]] = []
     for i in range(spec.shards):
@@ -268,7 +262,7 @@ class Plant:
         Board.format(self._body("boards", "symbol_rows"), SYMBOL_ROW.dtype, MAX_SYMBOLS)
         Board.format(self._body("boards", "positions"), POSITION_ROW.dtype, MAX_SYMBOLS)
         Board.format(self._body("boards", "account"), ACCOUNT_ROW.dtype, 1)
-        Board.format(self._body("boards", "detail"), DETAIL.dtype, 4)
+        Board.format(self._body("boards", "detail"), DETAIL.dtype, DETAIL_WISHES)
         self.control.set("run_state", ProcessState.BOOT)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ from collections.abc import Callable
 import numpy as np
 
 from config.schema import Settings
+from core.detail import DETAIL, DETAIL_WISHES
 from core.engine.board import fill_detail, fill_rows
 from core.engine.engine import (
     NOT_BLOCKED,
@@ -51,7 +52,6 @@ from core.params import PARAMS, params_row
 from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, REPORT, SYMBOL, SYMBOL_ROW
 from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
-from shm.layout import DETAIL
 from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
 from workers.execution import SYNC_HELLO, SYNC_RESTART, load_settings
 
@@ -119,7 +119,7 @@ class Shard:
         self._wishes: np.ndarray = self.state.resync_wish.copy()
         self._row_ids: np.ndarray = np.zeros(BOARD_ROWS, np.int64)
         self._rows: np.ndarray = np.zeros(BOARD_ROWS, SYMBOL_ROW.dtype)
-        self._details: np.ndarray = np.zeros(4, DETAIL.dtype)
+        self._details: np.ndarray = np.zeros(DETAIL_WISHES, DETAIL.dtype)
         self._board_ns = 0
         self._end_seq = 0
         self._finished = False

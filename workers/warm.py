@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from config.schema import Settings
+from core.detail import DETAIL
 from core.enums import EventKind, MessageKind, ReportKind
 from core.orders.wire import Message, write_messages
 from core.params import PARAMS, params_row
 from core.records import ACCOUNT_ROW, CELL_BYTES, CELL_WORDS, EVENT, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
-from shm.layout import DETAIL
 from shm.topology import MAX_SYMBOLS, Plant, RunSpec, new_run_id
 from shm.warm import Step, run
 from workers.execution import Execution

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.engine.digest import mix64
 from core.jit import kernel
+from core.mixing import mix64
 
 BIDS = np.int64(0)  # numpy scalars: a literal passed to a kernel would compile a second signature of it
 ASKS = np.int64(1)

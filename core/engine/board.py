@@ -11,12 +11,13 @@ import numpy as np
 
 from core.book.kernels import ASKS, BIDS, best
 from core.candles.kernels import CANDLE_1S, KEPT
-from core.constants import DETAIL_CANDLES, DETAIL_LEVELS, DETAIL_TRADES, NS_PER_S
+from core.constants import NS_PER_S
+from core.detail import DETAIL_CANDLES, DETAIL_LEVELS, DETAIL_TRADES
 from core.engine.market import slot_of_symbol
 from core.engine.state import C_DIRTY, C_N_SLOTS, C_ROW_CURSOR
 from core.enums import Regime
+from core.features.records import FEATURE_NAMES
 from core.jit import kernel
-from core.records import _record
 from core.score.kernels import N_TERMS
 from core.tape.kernels import TAPE_LENGTH
 
@@ -24,41 +25,7 @@ LIQUIDATION_SHOWN_NS = 10 * NS_PER_S
 FLAG_NEWS, FLAG_LIQUIDATIONS = 4, 8
 _NEWS_DRIVEN = int(Regime.NEWS_DRIVEN)
 VOLATILITY_TERM = 4  # column of `signals`
-
-DETAIL_FEATURE_NAMES: tuple[str, ...] = (
-    "mid", "spread_bps", "microprice", "imbalance_top", "imbalance_n", "ofi_1s", "delta_1s", "delta_10s", "streak",
-    "trades_per_s", "atr_1s_bps", "atr_3s_bps", "realised_vol_bps", "change_1m_pct", "volume_surge", "warm",
-)
-N_DETAIL_FEATURES = len(DETAIL_FEATURE_NAMES)
-
-DETAIL = _record(
-    "DETAIL", 8 * (8 + 4 * DETAIL_LEVELS + 7 * DETAIL_CANDLES + 4 * DETAIL_TRADES + N_DETAIL_FEATURES),
-    "all a page shows of one symbol; board row = number of the wish in detail_symbol_N",
-    ("symbol", "i8", "id", "symbol, -1 = none"),
-    ("seq", "i8", "1", "seq of the last event"),
-    ("ts_recv_ns", "i8", "ns", "receive time of the last event"),
-    ("n_bids", "i8", "1", "bid levels filled"),
-    ("n_asks", "i8", "1", "ask levels filled"),
-    ("n_candles", "i8", "1", "candles filled, oldest first"),
-    ("n_trades", "i8", "1", "trades filled, newest first"),
-    ("reserved", "i8", "", "zero"),
-    ("bid_ticks", f"({DETAIL_LEVELS},)i8", "ticks", "bid prices, best first"),
-    ("bid_lots", f"({DETAIL_LEVELS},)i8", "lots", "bid quantities"),
-    ("ask_ticks", f"({DETAIL_LEVELS},)i8", "ticks", "ask prices, best first"),
-    ("ask_lots", f"({DETAIL_LEVELS},)i8", "lots", "ask quantities"),
-    ("candle_start_ns", f"({DETAIL_CANDLES},)i8", "ns", "candles of 1 s: start"),
-    ("candle_open_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: open"),
-    ("candle_high_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: high"),
-    ("candle_low_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: low"),
-    ("candle_close_ticks", f"({DETAIL_CANDLES},)i8", "ticks", "candles: close"),
-    ("candle_volume_lots", f"({DETAIL_CANDLES},)i8", "lots", "candles: volume"),
-    ("candle_delta_lots", f"({DETAIL_CANDLES},)i8", "lots", "candles: aggressive buys minus sells"),
-    ("trade_ticks", f"({DETAIL_TRADES},)i8", "ticks", "trades: price"),
-    ("trade_lots", f"({DETAIL_TRADES},)i8", "lots", "trades: quantity"),
-    ("trade_ts_ns", f"({DETAIL_TRADES},)i8", "ns", "trades: match time"),
-    ("trade_side", f"({DETAIL_TRADES},)i8", "sign", "trades: aggressor +1 buy, -1 sell"),
-    ("features", f"({N_DETAIL_FEATURES},)f8", "by name", "see DETAIL_FEATURE_NAMES; nan = not known yet"),
-)
+N_FEATURES = len(FEATURE_NAMES)
 
 
 @kernel
@@ -147,6 +114,13 @@ def fill_rows(state, rows, dst):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def fill_features(state, slot, dst):  # type: ignore[no-untyped-def]
+    """Every feature of the slot into dst f8[N_ALL_FEATURES], in the order of core/features/registry.py."""
+    for k in range(N_FEATURES):
+        dst[k] = state.feature_values[slot, k]
+
+
+@kernel
 def fill_detail(state, symbol_id, dst, k):  # type: ignore[no-untyped-def]
     """DETAIL of a symbol into dst[k]: ladder, 1 s candles, trades, features. Returns 1, or 0 when it is not here."""
     slot = slot_of_symbol(state.slot_of, state.trade, symbol_id)
@@ -190,23 +164,7 @@ def fill_detail(state, symbol_id, dst, k):  # type: ignore[no-untyped-def]
         row.trade_lots[i] = trade.qty_lots
         row.trade_ts_ns[i] = trade.ts_exch_ns
         row.trade_side[i] = trade.side
-    feature = state.features.row[slot]
-    row.features[0] = feature.mid
-    row.features[1] = feature.spread_bps
-    row.features[2] = feature.microprice
-    row.features[3] = feature.imbalance_top
-    row.features[4] = feature.imbalance_n
-    row.features[5] = feature.ofi_1s
-    row.features[6] = feature.delta_1s
-    row.features[7] = feature.delta_10s
-    row.features[8] = feature.streak
-    row.features[9] = feature.trades_per_s
-    row.features[10] = feature.atr_1s_bps
-    row.features[11] = feature.atr_3s_bps
-    row.features[12] = feature.realised_vol_bps
-    row.features[13] = feature.change_1m_pct
-    row.features[14] = feature.volume_surge
-    row.features[15] = feature.warm
+    fill_features(state, slot, row.features)
     return 1
 
 

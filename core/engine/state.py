@@ -70,6 +70,7 @@ class EngineState(NamedTuple):
     resync_wish: Any  # int64[cap]: counter; a rise asks the gateway for a new snapshot
     signals: Any  # f8[cap, N_SIGNALS] smoothed score signals
     terms: Any  # f8[cap, 2, N_TERMS] score contributions, long and short
+    feature_values: Any  # f8[cap, words]: the FEATURES rows as a matrix
     feature_words: Any  # uint64[cap, words]: the FEATURES rows as bits, for the digest
     rows: Any  # int64[n, 4]: the compiled state table
     first: Any  # int64[states + 1]
@@ -104,6 +105,7 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         resync_wish=np.zeros(cap, np.int64),
         signals=np.zeros((cap, N_SIGNALS)),
         terms=np.zeros((cap, 2, N_TERMS)),
+        feature_values=features.row.view(np.float64).reshape(cap, -1),
         feature_words=features.row.view(np.uint64).reshape(cap, -1),
         rows=rows,
         first=first,

@@ -152,7 +152,10 @@ class MarginAccount(MarginBook):
         if any(self.holds[name] for name in symbols if name in self.holds):
             return MarginCode.ORDERS_EXIST
         for name in symbols:
+            before = [p.leverage_e2 for p in self.positions(name)]
             self.position_modes[name] = mode
+            for position, leverage in zip(self.positions(name), (before[0], before[-1]), strict=False):
+                position.leverage_e2 = leverage
         if symbol is None:
             self.default_position_mode = mode
         return MarginCode.OK

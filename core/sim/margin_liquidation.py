@@ -65,11 +65,12 @@ def _step(book: MarginBook, p: SimPosition, working: tuple[str, ...]) -> Due:
 def _reduction_lots(book: MarginBook, p: SimPosition) -> int:
     """Lots to close, at the mark, to reach the highest lower tier that ends the liquidation; 0: there is none."""
     tiers = p.instrument.tiers
-    value = book.margin_value_e8(p, p.size)
+    exposed = book.exposed_lots(p)
+    value = book.margin_value_e8(p, exposed) if exposed else 0
     for index in range(tier_index(tiers, value) - 1, -1, -1):
-        left = p.size * tiers[index].limit_value_e8 // value
-        if left > 0 and not _due_after(book, p, left):
-            return p.size - left
+        kept = exposed * tiers[index].limit_value_e8 // value
+        if kept > 0 and not _due_after(book, p, p.size - exposed + kept):
+            return exposed - kept
     return 0
 
 

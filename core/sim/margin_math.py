@@ -34,14 +34,6 @@ def price_e8(instrument: MarginInstrument, value_e8: int, lots: int) -> int:
     return nearest_div(value_e8 * 10**instrument.qty_exp, lots * instrument.lot_mant)
 
 
-def price_ticks(instrument: MarginInstrument, value_e8: int, lots: int, *, round_up: bool) -> int:
-    """Price of a value on the tick grid."""
-    shift = 8 - instrument.price_exp - instrument.qty_exp
-    numerator = value_e8 * 10 ** max(-shift, 0)
-    denominator = lots * instrument.lot_mant * instrument.tick_mant * 10 ** max(shift, 0)
-    return ceil_div(numerator, denominator) if round_up else numerator // denominator
-
-
 def close_fee_e8(entry_value_e8: int, side: int, leverage_e2: int, fee_rate_e8: int) -> int:
     """Fee to close at the bankruptcy price: entry value * (1 -/+ 1/leverage) * rate (minus long, plus short)."""
     return ceil_div(entry_value_e8 * (leverage_e2 - side * 100) * fee_rate_e8, leverage_e2 * E8)

@@ -82,7 +82,6 @@ class SimPosition:
         if before == booked.closed_lots:  # was flat, or is closed by this fill: a new holding begins with what opens
             self.cur_realised_e8 = 0
             self.opened_ns = ts_ns if booked.opened_lots else 0
-            self.extra_margin_e8 = 0
             self.cur_realised_e8 -= total - close
         else:
             self.cur_realised_e8 += booked.realised_e8 - total

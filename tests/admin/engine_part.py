@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from core.detail import DETAIL
 from core.enums import Category, Cause, DataState, Gate, LogKind, Pump, Regime, Severity, State
+from core.features.registry import N_ALL_FEATURES
 from core.records import ACCOUNT_ROW, POSITION_ROW, SYMBOL, SYMBOL_ROW
 from shm.control import ProcessState, cnc_turn
-from shm.layout import DETAIL
 from shm.logs import LogWriter
 from shm.topology import Plant, RunSpec
 
@@ -290,7 +291,7 @@ class EnginePart:
         row["trade_lots"] = np.rint(self.random.lognormal(5, 1.5, 50))
         row["trade_ts_ns"] = now - np.arange(50) * 130_000_000
         row["trade_side"] = self.random.choice([-1, 1], 50)
-        row["features"] = self.random.normal(0, 10, 16)
+        row["features"] = self.random.normal(0, 10, N_ALL_FEATURES)
         self.plant.detail().write(place, self.detail)
 
     # --- in a thread

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from core.engine.digest import mix64_int
+from core.mixing import mix64_int
 
 MASK = (1 << 64) - 1
 ABSENT, OVERFLOW, CROSSED, MALFORMED = 1, 2, 4, 8

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from core.enums import LogKind
+from core.features.registry import ALL_FEATURE_NAMES
 from core.records import MESSAGE, SYMBOL_ROW
 from shm.segment import SHM_FOLDER, LayoutMismatch, OwnerAlive
 from shm.topology import (
-    DETAIL_FEATURE_NAMES,
     MAX_SYMBOLS,
     PREFIX,
     SLOT_RECORDER,
@@ -109,7 +109,7 @@ def test_data_flows_through_every_part(plant: Plant, tmp_path: Path) -> None:
     assert admin.symbol_rows().changed_since().tolist() == [1023]
     for board in (admin.symbols(), admin.positions(), admin.account(), admin.detail()):
         assert len(board.read(0)) == 1
-    assert len(admin.detail().read(3)["features"][0]) == len(DETAIL_FEATURE_NAMES)
+    assert len(admin.detail().read(3)["features"][0]) == len(ALL_FEATURE_NAMES)
 
     gateway.log_writer().emit(LogKind.FEED, text="up")
     readers = recorder.log_readers(SLOT_RECORDER)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from core.book.kernels import book_digest
-from core.engine.board import DETAIL, DETAIL_FEATURE_NAMES, fill_detail, fill_rows, fill_terms
+from core.detail import DETAIL
+from core.engine.board import fill_detail, fill_rows, fill_terms
 from core.engine.state import C_DIRTY
 from core.features.records import FEATURE_NAMES
+from core.features.registry import ALL_FEATURE_NAMES
 from core.records import SYMBOL_ROW
 from core.score.kernels import N_TERMS
-from shm import layout
 from tests.core.engine.plant import Plant
 from tests.core.engine.streams import Market
 
@@ -61,12 +62,8 @@ def test_detail() -> None:
     n = int(row["n_trades"])
     assert n > 10 and (np.diff(row["trade_ts_ns"][:n]) <= 0).all()  # newest first
     assert row["trade_ticks"][0] == state.tape.totals[4]["last_ticks"]
-    for at, name in enumerate(DETAIL_FEATURE_NAMES):
+    for at, name in enumerate(ALL_FEATURE_NAMES):
         assert name in FEATURE_NAMES
         np.testing.assert_equal(row["features"][at], state.features.row[4][name])
     terms = np.zeros((2, N_TERMS))
     assert fill_terms(state, 4, terms) == 1 and (terms == state.terms[4]).all() and fill_terms(state, 70, terms) == 0
-
-
-def test_detail_is_the_record_of_the_board() -> None:
-    assert DETAIL.dtype == layout.DETAIL.dtype

@@ -6,7 +6,8 @@ import random
 
 import numpy as np
 
-from core.engine.digest import combine, fold, fold_int, mix64, mix64_int
+from core.engine.digest import combine, fold, fold_int
+from core.mixing import mix64, mix64_int
 
 
 def test_kernels_and_integers_agree() -> None:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from core.sim.margin_types import Cause, ExecType, MarginCode, MarginMode, PositionMode
-from tests.core.sim.margin_help import Work, account, e8, e10, trade
+from core.sim.account import Account
+from core.sim.margin import MarginAccount
+from core.sim.margin_types import (
+    AccountSpec,
+    Cause,
+    ExecType,
+    MarginCode,
+    MarginInstrument,
+    MarginMode,
+    PositionMode,
+)
+from tests.core.sim.margin_help import TIERS, Work, account, e8, e10, trade
 
 
 def causes(a) -> list[tuple[Cause, int]]:
@@ -200,6 +212,41 @@ def test_risk_limit_refuses_what_the_leverage_does_not_carry() -> None:
     assert a.snapshot("BTCUSDT").risk_id == 2 and a.snapshot("BTCUSDT").risk_limit_value_e8 == e8("4000000")
 
 
+def test_orders_against_the_position_count_beyond_what_closes() -> None:
+    """Long 40 BTC at 50,000 with 100x is at the limit of 2,000,000: selling 70 leaves a short of 30, which is allowed;
+    of 81, a short of 41, which is not."""
+    a = account("1000000", leverage=100)
+    trade(a, 1, "40", "50000")
+    assert a.hold(Work("s", -1, 70_000, 500_000))
+    assert a.reserve(Work("s", -1, 81_000, 500_000)) is MarginCode.RISK_LIMIT
+    assert a.reserve(Work("b", 1, 1, 500_000)) is MarginCode.RISK_LIMIT
+
+
+def test_a_value_risen_out_of_its_tier() -> None:
+    """Long 30 BTC at 60,000 with 100x (1,800,000): at 70,000 the 2,100,000 lie in tier 2: initial margin 1.5 % = 31,500 +
+    fee 980.1, reduce-only. A closing order is taken all the same, an opening one is not."""
+    a = account("1000000", leverage=100)
+    trade(a, 1, "30", "60000")
+    a.mark("BTCUSDT", e10("66000"))
+    assert a.wallet().position_im_e8 == e8("19800") + e8("980.1") and not a.snapshot("BTCUSDT").is_reduce_only
+    a.mark("BTCUSDT", e10("70000"))
+    assert a.wallet().position_im_e8 == e8("31500") + e8("980.1") and a.snapshot("BTCUSDT").is_reduce_only
+    assert a.hold(Work("s", -1, 30_000, 700_000))
+    assert a.reserve(Work("b", 1, 1, 700_000)) is MarginCode.RISK_LIMIT
+
+
+def test_a_losing_account_may_close_and_may_raise_leverage() -> None:
+    """Long 0.1 at 50,000 on 600, mark 46,000: 597.25 - 400 - 462.475 of margin is negative. Closing needs nothing."""
+    a = account("600")
+    trade(a, 1, "0.1", "50000")
+    a.mark("BTCUSDT", e10("46000"))
+    assert a.available_e8() == e8("-265.225") and a.wallet().available_e8 == 0
+    assert a.hold(Work("s", -1, 100, 460_000))
+    assert not a.hold(Work("b", 1, 1, 460_000))
+    assert a.set_leverage("BTCUSDT", 1100, 1100) is MarginCode.OK
+    assert a.set_leverage("BTCUSDT", 1000, 1000) is MarginCode.NOT_ENOUGH_BALANCE
+
+
 # --- margins and wallet ---
 
 
@@ -291,6 +338,9 @@ def test_modes() -> None:
     assert a.switch_position_mode(PositionMode.HEDGE) is MarginCode.OK
     assert a.switch_position_mode(PositionMode.HEDGE) is MarginCode.MODE_UNCHANGED
     assert [p.position_idx for p in a.positions("BTCUSDT")] == [1, 2]
+    assert a.set_leverage("BTCUSDT", 500, 500) is MarginCode.OK
+    assert a.switch_position_mode(PositionMode.ONE_WAY, "BTCUSDT") is MarginCode.OK
+    assert a.position("BTCUSDT").leverage_e2 == 500  # the leverage of the symbol goes with it
 
 
 def test_margin_mode_change() -> None:
@@ -355,8 +405,44 @@ def test_transfers_and_shortfall() -> None:
     assert sum(entry.change_e8 for entry in a.ledger.entries) == 0
 
 
+def test_a_debt_beside_an_open_position_is_not_covered() -> None:
+    a = account("1000")
+    trade(a, 1, "0.1", "50000")
+    a.apply_fill(1, "o", "x", "ETHUSDT", 0, 1, 100, 300_000, 55_000)
+    trade(a, -1, "0.1", "15000", exec_type=ExecType.BUST_TRADE)
+    assert a.ledger.balance_e8 < 0 and a.ledger.totals_e8[Cause.INSURANCE] == 0
+
+
+def test_times_of_a_position() -> None:
+    a = account("1000")
+    a.apply_fill(5, "o", "x", "BTCUSDT", 0, 1, 2, 500_000, 0)
+    a.apply_fill(6, "o", "x", "BTCUSDT", 0, -1, 1, 500_000, 0)
+    s = a.snapshot("BTCUSDT")
+    assert (s.created_ns, s.opened_ns, s.updated_ns) == (5, 5, 6)
+    a.apply_fill(7, "o", "x", "BTCUSDT", 0, -1, 1, 500_000, 0)
+    s = a.snapshot("BTCUSDT")
+    assert (s.created_ns, s.opened_ns, s.updated_ns) == (5, 0, 7)
+    a.apply_fill(8, "o", "x", "BTCUSDT", 0, -1, 1, 500_000, 0)
+    assert a.snapshot("BTCUSDT").opened_ns == 8
+
+
 def test_adl_closes_without_a_fee() -> None:
     a = account("1000")
     trade(a, -1, "0.1", "50000")
     trade(a, 1, "0.1", "45000", rate="0", exec_type=ExecType.ADL_TRADE)
     assert causes(a)[-1] == (Cause.ADL, e8("500"))
+
+
+def test_the_paper_account_books_the_same() -> None:
+    """The same fills in `core.sim.account` and here: equal cash, entry values and results, also where values round."""
+    rng = random.Random(11)
+    odd = MarginInstrument(symbol="ODD", tick_mant=5, price_exp=6, lot_mant=3, qty_exp=3, tiers=TIERS)
+    paper = Account(10**12)
+    a = MarginAccount(1, AccountSpec(deposit_e8=10**12), {"ODD": odd})
+    for number in range(500):
+        side, lots, ticks = rng.choice((1, -1)), rng.randint(1, 900), rng.randint(1, 10**6)
+        r = a.apply_fill(number, "o", "x", "ODD", 0, side, lots, ticks, 55_000)
+        p = paper.fill(1, odd.grid, side, ticks, lots, r.fee_e8, number)
+        assert (p.lots, p.entry_value_e8) == (a.position("ODD").lots, a.position("ODD").entry_value_e8)
+        assert paper.balance_e8 == a.ledger.balance_e8
+        assert paper.realised_e8 == a.wallet().cum_realised_e8

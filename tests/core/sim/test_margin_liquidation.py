@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from core.sim.liquidation import InsuranceFund
-from core.sim.margin_types import Cause, DueKind, ExecType, MarginRule, PositionStatus
+from core.sim.margin import MarginAccount
+from core.sim.margin_types import AccountSpec, Cause, DueKind, ExecType, MarginRule, PositionStatus
 from core.sim.money import E8
 from tests.core.sim.margin_help import BTC, Work, account, e8, e10, trade
 
@@ -112,6 +114,65 @@ def test_reduction_to_the_lower_tier() -> None:
             a.liquidation_refused("BTCUSDT", 0)
             (step,) = a.liquidations()
             assert (step.kind, step.lots) == (DueKind.TAKEOVER, 50_000)
+            a.apply_fill(6, "", "r", "BTCUSDT", 0, -1, 1, 543_430, 55_000)  # the market moved on: the ladder begins anew
+            assert a.liquidations()[0].kind is DueKind.REDUCE
+
+
+def test_no_reduction_where_the_margin_is_gone() -> None:
+    """The same position after a gap to 53,000: -350,000 against 300,000 of margin; no tier helps."""
+    a = account("400000", cross=False)
+    trade(a, 1, "50", "60000")
+    a.mark("BTCUSDT", e10("53000"))
+    (step,) = a.liquidations()
+    assert (step.kind, step.lots) == (DueKind.TAKEOVER, 50_000)
+
+
+@pytest.mark.parametrize(("equity", "kind"), [("11463", DueKind.TAKEOVER), ("11463.00000001", DueKind.REDUCE)])
+def test_a_cross_reduction_pays_its_own_fee(equity: str, kind: DueKind) -> None:
+    """Cross, long 50 BTC at 60,000, mark 50,000: value 2,500,000, maintenance 15,000 + 1,485. Closing 10 BTC costs 275
+    and leaves 2,000,000 at 0.5 % + 1,188 = 11,188: it helps where the equity is more than 11,463."""
+    a = account("501650")  # 1,650 opening fee, -500,000 unrealised
+    trade(a, 1, "50", "60000")
+    a.mark("BTCUSDT", e10("50000"))
+    a.transfer(1, e8(equity), "t")
+    assert a.margin_balance_e8 == e8(equity)
+    (step,) = a.liquidations()
+    assert step.kind is kind
+    if kind is DueKind.REDUCE:
+        assert step.lots == 10_000
+        trade(a, -1, "10", "50000")
+        assert a.liquidations() == []
+
+
+def test_a_hedged_leg_is_reduced_by_what_is_exposed() -> None:
+    """Long 60 and short 10 at 60,000, cross, mark 50,000: 50 exposed, 2,500,000 in tier 2. Closing 10 leaves 40 exposed:
+    10,000 + 1,485 + 363 of maintenance against 13,000 - 275."""
+    a = account("515310", hedge=True)  # 2,310 opening fees
+    trade(a, 1, "60", "60000", idx=1)
+    trade(a, -1, "10", "60000", idx=2)
+    a.mark("BTCUSDT", e10("50000"))
+    assert a.margin_balance_e8 == e8("13000") and a.wallet().maintenance_margin_e8 == e8("17145")
+    (step,) = a.liquidations()
+    assert (step.kind, step.position_idx, step.side, step.lots) == (DueKind.REDUCE, 1, -1, 10_000)
+    trade(a, -1, "10", "50000", idx=1)
+    assert a.wallet().maintenance_margin_e8 == e8("11848") and a.liquidations() == []
+
+
+def test_due_exactly_at_the_margin() -> None:
+    """Cross: 1,025.225 - 2.75 - 1,000 = 22.475 of equity at 40,000 is the maintenance margin 20 + 2.475. Isolated: a
+    long from 49,750 at 10x is due at 49,750 * 0.9 / 0.995 = 45,000."""
+    a = account("1025.225")
+    trade(a, 1, "0.1", "50000")
+    a.mark("BTCUSDT", e10("40000"))
+    assert a.wallet().mm_rate_e8 == E8 and len(a.liquidations()) == 1
+    a.transfer(1, 1, "t")
+    assert a.liquidations() == []
+    b = account("10000", cross=False)
+    trade(b, 1, "1", "49750")
+    b.mark("BTCUSDT", e10("45000"))
+    assert len(b.liquidations()) == 1
+    b.mark("BTCUSDT", e10("45000.00000002"))
+    assert b.liquidations() == []
 
 
 def test_cross_takes_the_largest_maintenance_first_and_cancels_everything() -> None:
@@ -176,14 +237,21 @@ def test_liquidation_price_is_where_the_trigger_turns() -> None:
 
 
 def test_no_liquidation_price_where_none_is_in_range() -> None:
-    """A long with 1x is worth something down to zero; a cross account richer than its position never runs out."""
+    """A long with 1x is worth something down to zero; a cross account richer than its position never runs out; beyond
+    the symbol's price range nothing is shown: a short of 0.1 with 90,000 behind it runs out at 945,216, past 900,000."""
     a = account("100000", cross=False, leverage=1)
     trade(a, 1, "1", "50000")
-    assert a.snapshot("BTCUSDT").liq_price_e8 == 0 or a.snapshot("BTCUSDT").liq_price_e8 < e8("1")
+    assert a.snapshot("BTCUSDT").liq_price_e8 == 0
     b = account("100000")
     trade(b, 1, "1", "50000")
     assert b.snapshot("BTCUSDT").liq_price_e8 == 0
     assert account("1").snapshot("BTCUSDT").liq_price_e8 == 0  # flat
+    for highest, shown in ((9_000_000, False), (9_500_000, True)):
+        spec = AccountSpec(deposit_e8=e8("90000"))
+        c = MarginAccount(1, spec, {"BTCUSDT": replace(BTC, max_price_ticks=highest)})
+        trade(c, -1, "0.1", "50000")
+        c.mark("BTCUSDT", e10("50000"))
+        assert (c.snapshot("BTCUSDT").liq_price_e8 > 0) is shown
 
 
 def test_adl_lights() -> None:

@@ -9,7 +9,17 @@ from decimal import Decimal, localcontext
 import pytest
 
 from core.sim.margin import MarginAccount
-from core.sim.margin_types import AccountSpec, DueKind, ExecType, MarginCode, MarginInstrument, MarginMode, PositionMode
+from core.sim.margin_types import (
+    AccountSpec,
+    Cause,
+    DueKind,
+    ExecType,
+    MarginCode,
+    MarginInstrument,
+    MarginMode,
+    MarginRule,
+    PositionMode,
+)
 from core.sim.money import E8
 from core.sim.risk_tiers import ladder
 from tests.reference.margin import PRECISION, NaiveAccount, Order, Symbol
@@ -50,7 +60,7 @@ def naive_symbol(i: MarginInstrument) -> Symbol:
 class Life:
     """One random account and its twin, driven together."""
 
-    def __init__(self, seed: int, *, cross: bool, hedge: bool) -> None:
+    def __init__(self, seed: int, *, cross: bool, hedge: bool, by_mark: bool) -> None:
         self.rng = random.Random(seed)
         self.hedge = hedge
         spec = AccountSpec(
@@ -58,11 +68,12 @@ class Life:
             margin_mode=MarginMode.REGULAR if cross else MarginMode.ISOLATED,
             position_mode=PositionMode.HEDGE if hedge else PositionMode.ONE_WAY,
             leverage_e2=self.rng.choice((100, 700, 1_000, 2_500)),
+            rule=MarginRule.MARK_2025 if by_mark else MarginRule.ENTRY_2024,
         )
         self.account = MarginAccount(1, spec, INSTRUMENTS)
         self.twin = NaiveAccount(
             {name: naive_symbol(i) for name, i in INSTRUMENTS.items()},
-            usdt(spec.deposit_e8), usdt(spec.taker_fee_e8), cross, hedge, leverage=Decimal(spec.leverage_e2) / 100,
+            usdt(spec.deposit_e8), usdt(spec.taker_fee_e8), cross, hedge, by_mark, Decimal(spec.leverage_e2) / 100,
         )
         self.price = dict(START)
         self.work: dict[str, Work] = {}
@@ -73,7 +84,7 @@ class Life:
 
     def step(self) -> None:
         actions = (self.order,) * 4 + (self.fill_order,) * 3 + (self.market,) * 2 + (self.tick,) * 4
-        rare = (self.cancel, self.fund, self.leverage, self.margin, self.cash)
+        rare = (self.cancel, self.fund, self.leverage, self.margin, self.cash, self.mode)
         self.rng.choice(actions + rare)()
         self.liquidate()
         self.check()
@@ -202,6 +213,16 @@ class Life:
         if self.account.transfer(self.count, amount, "t") is MarginCode.OK:
             self.twin.pay(usdt(amount))
 
+    def mode(self) -> None:
+        """Change the margin mode; a refusal changes nothing (`check` compares every figure)."""
+        if self.rng.random() < 0.3:
+            mode = MarginMode.ISOLATED if self.account.cross else MarginMode.REGULAR
+            if self.account.set_margin_mode(mode) is MarginCode.OK:
+                self.twin.cross = self.account.cross
+                if self.twin.cross:
+                    for leg in self.twin.legs.values():
+                        leg.extra = Decimal(0)
+
     def liquidate(self) -> None:
         """Carry out what is due until nothing is; the ladder must end."""
         assert bool(self.account.liquidations()) == self.twin.due()
@@ -219,14 +240,12 @@ class Life:
             else:
                 kind = ExecType.BUST_TRADE if due.kind is DueKind.TAKEOVER else ExecType.TRADE
                 price = due.bust_price_ticks if due.kind is DueKind.TAKEOVER else self.price[due.symbol]
-                balance = self.account.ledger.balance_e8
                 entries = len(self.account.ledger.entries)
                 self.book("", due.symbol, due.position_idx, due.side, due.lots, price, kind)
-                added = [e for e in self.account.ledger.entries[entries:] if e.ref == "" or e.cause.text == "INSURANCE"]
-                for entry in added:
-                    assert entry.balance_e8 == 0 and not any(p.lots for p in self.account.positions())
-                    self.twin.pay(usdt(entry.change_e8))
-                assert balance is not None
+                for entry in self.account.ledger.entries[entries:]:
+                    if entry.cause is Cause.INSURANCE:
+                        assert entry.balance_e8 == 0 and not self.account.positions()
+                        self.twin.pay(usdt(entry.change_e8))
         raise AssertionError("a liquidation did not end")
 
     # --- what must hold ---
@@ -257,7 +276,7 @@ class Life:
             assert entry.seq == number and entry.balance_e8 == total
         assert total == ledger.balance_e8 == sum(ledger.totals_e8.values())
         wallet = self.account.wallet()
-        transfers = sum(e.change_e8 for e in ledger.entries if e.cause.text in ("TRANSFER_IN", "TRANSFER_OUT", "INSURANCE"))
+        transfers = sum(e.change_e8 for e in ledger.entries if e.cause in (Cause.DEPOSIT, Cause.WITHDRAWAL, Cause.INSURANCE))
         assert wallet.cum_realised_e8 + transfers == ledger.balance_e8
         assert wallet.equity_e8 == wallet.wallet_balance_e8 + wallet.unrealised_e8
 
@@ -267,11 +286,11 @@ def live(seeds: range, steps: int) -> int:
     with localcontext() as context:
         context.prec = PRECISION
         for seed in seeds:
-            life = Life(seed, cross=bool(seed & 1), hedge=bool(seed & 2))
+            life = Life(seed, cross=bool(seed & 1), hedge=bool(seed & 2), by_mark=seed % 3 > 0)
             for _ in range(steps):
                 life.step()
             life.finish()
-            liquidated += any(e.cause.text == "LIQUIDATION" for e in life.account.ledger.entries)
+            liquidated += any(e.cause is Cause.LIQUIDATION for e in life.account.ledger.entries)
     return liquidated
 
 

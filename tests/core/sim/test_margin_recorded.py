@@ -60,6 +60,10 @@ for _file, _symbol, _fields, _why in [
     ("position.mdx", "BTCUSDT", "curRealisedPnl cumRealisedPnl breakEvenPrice", OTHER),
 ]:  # fmt: skip
     UNEXPLAINED.update({(f"{Path(_file).name} {_symbol}", name): _why for name in _fields.split()})
+PLAIN = MarginInstrument(
+    symbol="X", tick_mant=1, price_exp=2, lot_mant=1, qty_exp=3,
+    tiers=(RiskTier(1, 10**15, 1_000_000, 500_000, 0, 10_000),),
+)  # fmt: skip
 
 
 def e8(text: str) -> int:
@@ -199,12 +203,8 @@ def test_the_shifted_frame_of_2025() -> None:
 def test_executions_fees_and_closed_results() -> None:
     """execFee = execValue * feeRate, exactly, in the payloads whose numbers belong together; closedPnl of the documented
     closed position = exit - entry - both fees."""
-    i = MarginInstrument(
-        symbol="X", tick_mant=1, price_exp=2, lot_mant=1, qty_exp=3,
-        tiers=(RiskTier(1, 10**15, 1_000_000, 500_000, 0, 10_000),),
-    )  # fmt: skip
     payload = json.loads(fixture("nautilus/ws_account_execution.json").read_text())["data"][0]
-    account = MarginAccount(1, AccountSpec(deposit_e8=10**6 * E8), {"X": i})
+    account = MarginAccount(1, AccountSpec(deposit_e8=10**6 * E8), {"X": PLAIN})
     lots, ticks = int(Decimal(payload["execQty"]).scaleb(3)), int(Decimal(payload["execPrice"]).scaleb(2))
     result = account.apply_fill(1, "o", "1", "X", 0, -1, lots, ticks, e8(payload["feeRate"]))
     assert (result.value_e8, result.fee_e8) == (e8(payload["execValue"]), e8(payload["execFee"]))
@@ -213,7 +213,7 @@ def test_executions_fees_and_closed_results() -> None:
         for line in fixture(DOCS).read_text().splitlines()
         if json.loads(line)["page"].endswith("close-pnl.mdx")
     )
-    account = MarginAccount(1, AccountSpec(deposit_e8=10**6 * E8), {"X": i})
+    account = MarginAccount(1, AccountSpec(deposit_e8=10**6 * E8), {"X": PLAIN})
     lots = int(Decimal(example["qty"]).scaleb(3))
     closed = 0
     for side, value in ((1, e8(example["cumEntryValue"])), (-1, e8(example["cumExitValue"]))):
@@ -230,14 +230,10 @@ def test_order_margin_of_a_public_wallet_frame(orders: int, held: str) -> None:
     """totalOrderIM of two wallet frames of Jan 2024 (public, a comment in the sources of `rbot`): one and seven orders
     of 400 USDT at 10x: 40 + 0.22 opening fee + 0.198 closing fee each. The frames do not show the orders; 400 is the one
     round value that gives both sums to the last digit."""
-    i = MarginInstrument(
-        symbol="X", tick_mant=1, price_exp=1, lot_mant=1, qty_exp=3,
-        tiers=(RiskTier(1, 10**15, 1_000_000, 500_000, 0, 10_000),),
-    )  # fmt: skip
-    account = MarginAccount(1, AccountSpec(deposit_e8=10_000 * E8, leverage_e2=1000), {"X": i})
+    account = MarginAccount(1, AccountSpec(deposit_e8=10_000 * E8, leverage_e2=1000), {"X": PLAIN})
 
     class Work:
-        symbol, position_idx, side, leaves_lots, price_ticks, reduce_only = "X", 0, 1, 10, 400_000, False
+        symbol, position_idx, side, leaves_lots, price_ticks, reduce_only = "X", 0, 1, 10, 4_000_000, False
 
         def __init__(self, order_id: str) -> None:
             self.order_id = order_id
@@ -245,3 +241,38 @@ def test_order_margin_of_a_public_wallet_frame(orders: int, held: str) -> None:
     for number in range(orders):
         assert account.hold(Work(str(number)))
     assert account.wallet().order_im_e8 == e8(held)
+
+
+@pytest.mark.parametrize(
+    ("qty", "mark", "rate", "fee"),
+    [
+        ("0.011", "28399.90", "0.00203714", "0.6364003"),  # example of Bybit's pre-upgrade execution page
+        ("0.002", "29476.42", "0.00076104", "0.04486547"),  # Apr 2023, in roq's tests
+        ("0.69", "1263.77", "-0.0001", "-0.08720013"),  # Jan 2023, a short that received
+        ("0.008", "83138.7", "0.00000296", "0.00196873"),  # Mar 2025; its feeRate is cut to 0.000002
+    ],
+)
+def test_funding_executions_of_public_sources(qty: str, mark: str, rate: str, fee: str) -> None:
+    """execFee of Funding executions: size * mark * rate, rounded up (the last is 0.001968724416 in full). The payload's
+    feeRate is signed as a cost of the side, so the position is taken as a long here."""
+    account = MarginAccount(1, AccountSpec(deposit_e8=10**6 * E8), {"X": PLAIN})
+    account.apply_fill(1, "o", "1", "X", 0, 1, int(Decimal(qty).scaleb(3)), int(Decimal(mark).scaleb(2)), 0)
+    account.mark("X", int(Decimal(mark).scaleb(10)))
+    (result,) = account.funding(2, "X", int(Decimal(rate).scaleb(10)))
+    assert result.fee_e8 == e8(fee)
+
+
+def test_a_public_position_of_2024() -> None:
+    """Position row of June 2024 in a public script: 0.001 BTC at 60,766.7, 10x, cross, its one fill a taker's. Every
+    figure but liqPrice (5480.2026151, which needs the wallet) follows from the fill and the mark of 60,822.58."""
+    tier = RiskTier(1, 2 * 10**14, 1_000_000, 500_000, 0, 10_000)
+    btc = MarginInstrument(symbol="BTCUSDT", tick_mant=1, price_exp=1, lot_mant=1, qty_exp=3, tiers=(tier,))
+    account = MarginAccount(1, AccountSpec(deposit_e8=100 * E8, rule=MarginRule.ENTRY_2024), {"BTCUSDT": btc})
+    account.apply_fill(1, "o", "1", "BTCUSDT", 0, 1, 1, 607_667, 55_000)
+    account.mark("BTCUSDT", int(Decimal("60822.58").scaleb(10)))
+    row = shown(account.snapshot("BTCUSDT"))
+    for field, text in {
+        "avgPrice": "60766.7", "positionValue": "60.7667", "unrealisedPnl": "0.05588", "positionIM": "6.10674952",
+        "positionMM": "0.33391302", "curRealisedPnl": "-0.03342169", "cumRealisedPnl": "-0.03342169",
+    }.items():  # fmt: skip
+        assert row[field] == e8(text), field
