@@ -49,7 +49,7 @@ class Fuzz:
         draw, sensible = self.draw, self.draw.random() < 0.94
         if sensible:
             known: dict[str, Any] = {
-                "category": "linear", "symbol": draw.choice((BTC, BTC, "ETHUSDT", "SOLUSDT")), "side": draw.choice(("Buy", "Sell")),
+                "category": "linear", "symbol": draw.choice((BTC, BTC, "ETHUSDT")), "side": draw.choice(("Buy", "Sell")),
                 "orderType": draw.choice(("Market", "Limit")), "qty": draw.choice(("0.001", "0.01", "0.1", "1", "3")),
                 "positionIdx": draw.choice((0, 0, 0, 0, 0, 1, 2)), "orderId": draw.choice(self.ids or ["x"]),
                 "orderLinkId": f"link-{draw.randrange(300)}", "reduceOnly": draw.random() < 0.3, "closeOnTrigger": False,
