@@ -93,7 +93,6 @@ class Account:
     """What the venue knows of a user beside the money, which is the exchange's."""
 
     uid: int
-    vip_level: int = 0
     keys: list[ApiKey] = field(default_factory=list)
     price_limit_rejects: bool = False  # set-limit-px-action modifyEnable=false
     info_updated_ms: int = 0
@@ -146,6 +145,18 @@ class Accounts:
         ]
 
 
+def order_key(accounts: Accounts, body: object, now_ms: int) -> dict[str, object]:
+    """The control request /venue/key: {"uid", "kind"} makes a key, {"revoke": key} deletes one. Raises ValueError."""
+    asked = body if isinstance(body, dict) else {}
+    if "revoke" in asked:
+        return {"ok": accounts.revoke(str(asked["revoke"]))}
+    uid, kind = asked.get("uid", next(iter(accounts.accounts), 0)), asked.get("kind")
+    if uid not in accounts.accounts or kind not in KEY_KINDS:
+        raise ValueError(f"uid must be an account of this venue, kind one of {', '.join(KEY_KINDS)}")
+    key = accounts.issue(uid, kind, now_ms)
+    return {"ok": True, "uid": uid, "kind": kind, "api_key": key.key, "api_secret": key.secret}
+
+
 def iso_time(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -162,7 +173,7 @@ def key_information(key: ApiKey, account: Account, now_ms: int) -> dict[str, obj
         "deadlineDay": max(0, left // DAY_MS) if key.expires_ms else 0,
         "expiredAt": iso_time(key.expires_ms) if key.expires_ms else "1970-01-01T00:00:00Z",
         "createdAt": iso_time(key.created_ms), "unified": 0, "uta": 1, "userID": account.uid, "inviterID": 0,
-        "vipLevel": f"VIP-{account.vip_level}" if account.vip_level else "No VIP", "mktMakerLevel": "0",
+        "vipLevel": "No VIP", "mktMakerLevel": "0",
         "affiliateID": 0, "rsaPublicKey": "", "isMaster": True, "parentUid": "0", "kycLevel": "LEVEL_1",
         "kycRegion": "",
     }

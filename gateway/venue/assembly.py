@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.venue.account_faults import account_faults
-from gateway.venue.accounts import Accounts
+from gateway.venue.accounts import Accounts, order_key
 from gateway.venue.clients import MAX_BUFFERED_BYTES
 from gateway.venue.clock import VenueClock
 from gateway.venue.control import control_paths
@@ -74,9 +74,9 @@ class Venue:
 
     async def start(self) -> None:
         """Open the ports. Raises OSError when one is taken."""
-        await self.server.start(
-            control_paths(self.server.hub, self.truth, self.faults, self.scenario, self.status),
-        )
+        control = control_paths(self.server.hub, self.truth, self.faults, self.scenario, self.status)
+        control["POST", "key"] = lambda body: order_key(self.accounts, body, self.server.clock.now_ms())
+        await self.server.start(control)
 
     def status(self) -> dict[str, Any]:
         """Figures of the feed and of the private side, for GET /venue/status."""

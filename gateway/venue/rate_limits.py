@@ -28,9 +28,6 @@ LIMITS = {
 }
 """Requests (orders, for a batch) per second and UID without VIP level."""
 
-TRADE_LIMIT_OF_VIP = {0: 10, 1: 20, 2: 40, 3: 60}
-TRADE_PATHS = frozenset(path for path in LIMITS if path.startswith("/v5/order/") and LIMITS[path] == 10)
-
 
 class Budget(NamedTuple):
     """What the X-Bapi-Limit* headers tell. granted: how many of the units asked for may pass."""
@@ -53,23 +50,18 @@ class RateLimits:
 
     def __init__(self, factor: int = 1) -> None:
         self.factor = factor
-        self._vip: dict[int, int] = {}
         self._used: dict[tuple[int, str], deque[int]] = {}
         self._ip: dict[str, deque[int]] = {}
         self.banned_until_ms: dict[str, int] = {}
 
-    def set_vip(self, uid: int, level: int) -> None:
-        self._vip[uid] = TRADE_LIMIT_OF_VIP[min(level, max(TRADE_LIMIT_OF_VIP))]
-
-    def limit_of(self, uid: int, path: str) -> int:
-        """Units per second of an endpoint for an account."""
-        base = self._vip.get(uid) if path in TRADE_PATHS else None
-        return (base or LIMITS.get(path, DEFAULT_LIMIT)) * max(1, self.factor)
+    def limit_of(self, path: str) -> int:
+        """Units per second of an endpoint for one account."""
+        return LIMITS.get(path, DEFAULT_LIMIT) * max(1, self.factor)
 
     def take(self, uid: int, path: str, now_ms: int, units: int = 1, limit: int | None = None) -> Budget:
         """Take up to `units`; a single request (units 1) is either granted 1 or 0. limit: instead of the usual one."""
         if limit is None:
-            limit = self.limit_of(uid, path)
+            limit = self.limit_of(path)
         used = self._used.setdefault((uid, path), deque())
         while used and used[0] <= now_ms - WINDOW_MS:
             used.popleft()

@@ -14,6 +14,7 @@ from gateway.venue.accounts import (
     POSITION,
     Accounts,
     key_information,
+    order_key,
     refusal_of,
 )
 
@@ -82,3 +83,16 @@ def test_unknown_kind_and_account() -> None:
     for uid, kind in ((accounts.uids[0], "moon"), (1, "trade")):
         with pytest.raises(KeyError):
             accounts.issue(uid, kind, NOW)
+
+
+def test_keys_by_control() -> None:
+    accounts = Accounts(2, 1, NOW)
+    made = order_key(accounts, {"uid": accounts.uids[1], "kind": "withdraw"}, NOW)
+    key = accounts.find(str(made["api_key"]))
+    assert key is not None and key.uid == accounts.uids[1] and key.secret == made["api_secret"]
+    assert order_key(accounts, {"kind": "trade"}, NOW)["uid"] == accounts.uids[0]
+    assert order_key(accounts, {"revoke": made["api_key"]}, NOW) == {"ok": True}
+    assert order_key(accounts, {"revoke": made["api_key"]}, NOW) == {"ok": False}
+    for bad in (None, [], {}, {"kind": "moon"}, {"uid": 5, "kind": "trade"}):
+        with pytest.raises(ValueError, match="kind one of trade, read_only"):
+            order_key(accounts, bad, NOW)

@@ -27,9 +27,9 @@ def venue() -> Iterator[Running]:
         yield running
 
 
-def send(venue: Running, method: str, path: str, payload: str) -> requests.Response:
-    """A signed request by hand."""
-    account = venue.venue.accounts.announced()[0]
+def send(venue: Running, method: str, path: str, payload: str, key: dict[str, Any] | None = None) -> requests.Response:
+    """A signed request by hand, as the first account or with another key."""
+    account = key or venue.venue.accounts.announced()[0]
     stamp = str(int(time.time() * 1000))
     headers = {
         "X-BAPI-API-KEY": str(account["api_key"]), "X-BAPI-TIMESTAMP": stamp, "X-BAPI-RECV-WINDOW": "5000",
@@ -104,6 +104,16 @@ def test_faults_strike_public_paths_too(venue: Running) -> None:
     venue.fault("trade.reject", op="market.tickers", code=10016)
     assert requests.get(url, timeout=20).json()["retCode"] == 10016
     assert requests.get(url, timeout=20).json()["retCode"] == 0
+
+
+def test_keys_on_demand(venue: Running) -> None:
+    """A client that must survive an expired or a bound key can be given one."""
+    for kind, code in (("trade", 0), ("expired", 33004), ("bound_elsewhere", 10010), ("read_only", 0), ("withdraw", 0)):
+        made = venue.post("key", {"kind": kind})
+        answer = send(venue, "GET", "user/query-api", "", made).json()
+        assert answer["retCode"] == code
+        if code == 0:
+            assert ("Withdraw" in answer["result"]["permissions"]["Wallet"]) is (kind == "withdraw")
 
 
 # -- without a socket ----------------------------------------------------------------------------------------------------

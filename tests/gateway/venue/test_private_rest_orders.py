@@ -76,9 +76,7 @@ MISSING = "params error: Missing some parameters that must be filled in, "
     ({"orderLinkId": "x y"}, "params error: orderLinkId invalid"),
     ({"slippageToleranceType": "TickSize", "slippageTolerance": "5"}, "params error: slippageTolerance invalid"),
     ({"slippageToleranceType": "TickSize"}, MISSING + "slippageTolerance"),
-   
     ({**TOLERANT, "slippageToleranceType": "Percent", "slippageTolerance": "10.01"}, "params error: slippageTolerance invalid"),
-   
     ({**TOLERANT, "slippageTolerance": "1.5"}, "params error: slippageTolerance invalid"),
 ])
 def test_bad_create_requests(world: PrivateWorld, client: Client, changes: dict[str, Any], text: str) -> None:

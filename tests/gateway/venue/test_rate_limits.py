@@ -40,14 +40,11 @@ def test_the_tail_of_a_batch_is_refused() -> None:
     assert limits.take(1, BATCH, 1005, 20).granted == 7
 
 
-def test_vip_levels_and_other_limits() -> None:
+def test_limits_by_endpoint_by_order_and_none() -> None:
     limits = RateLimits()
-    limits.set_vip(1, 2)
-    limits.set_vip(2, 9)
-    assert limits.limit_of(1, CREATE) == 40 and limits.limit_of(2, CREATE) == 60
-    assert limits.limit_of(1, "/v5/account/fee-rate") == 5
-    assert limits.limit_of(1, "/v5/account/smp-group") == 50
+    assert limits.limit_of("/v5/account/fee-rate") == 5 and limits.limit_of("/v5/account/smp-group") == 50
     assert limits.take(1, CREATE, 0, limit=0).granted == 0
+    assert RateLimits(3).take(1, CREATE, 0, 500).granted == 30
     assert RateLimits(0).take(1, CREATE, 0, 500).granted == 500
 
 
