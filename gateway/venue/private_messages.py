@@ -12,15 +12,10 @@ from hashlib import blake2b
 from core.sim.exchange_types import Event, Execution, OrderUpdate, PositionUpdate, WalletUpdate
 from core.sim.margin_types import ExecType
 from gateway.venue.instruments import Instrument
+from gateway.venue.private_account_rows import position_stream, wallet_row
 from gateway.venue.private_hub import Message
-from gateway.venue.private_rows import (
-    NS_PER_MS,
-    execution_fast,
-    execution_stream,
-    order_stream,
-    position_stream,
-    wallet_row,
-)
+from gateway.venue.private_rows import execution_fast, execution_stream, order_stream
+from gateway.venue.row_texts import NS_PER_MS
 
 MAX_ROWS = 20
 KIND_OF = {OrderUpdate: "order", Execution: "execution", PositionUpdate: "position", WalletUpdate: "wallet"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from core.sim.margin_types import MarginMode
 from gateway.venue.accounts import key_information
+from gateway.venue.private_account_rows import wallet_row
 from gateway.venue.private_rest import Call, Done
 from gateway.venue.private_rest_params import PARAMETER_ERROR
-from gateway.venue.private_rows import wallet_row
 from gateway.venue.private_venue import PrivateVenue
 from gateway.venue.rest_answers import ApiError, instruments_info
 from gateway.venue.row_texts import e8

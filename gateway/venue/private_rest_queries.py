@@ -13,19 +13,14 @@ from core.sim.exchange_types import (
     StopOrderType,
 )
 from core.sim.margin_types import Cause, ExecType, LedgerEntry, PositionSnapshot
+from gateway.venue.private_account_rows import position_rest
 from gateway.venue.private_rest import Call, Done
 from gateway.venue.private_rest_orders import FILTERS, words
 from gateway.venue.private_rest_pages import page
 from gateway.venue.private_rest_params import Fields, invalid
-from gateway.venue.private_rows import (
-    NS_PER_MS,
-    closed_pnl_rest,
-    execution_rest,
-    order_rest,
-    position_rest,
-    transaction_rest,
-)
+from gateway.venue.private_rows import closed_pnl_rest, execution_rest, order_rest, transaction_rest
 from gateway.venue.private_venue import PrivateVenue
+from gateway.venue.row_texts import NS_PER_MS
 
 DAY_NS = 86_400_000_000_000
 CLOSED_KEPT = 500  # closed orders that order/realtime still knows

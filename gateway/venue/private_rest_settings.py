@@ -6,10 +6,10 @@ from typing import Any
 
 from core.sim.exchange_types import OrderType, Result, TradingStopRequest
 from core.sim.margin_types import MarginMode, PositionMode
+from gateway.venue.private_account_rows import added_margin_rest
 from gateway.venue.private_rest import Call, Done
 from gateway.venue.private_rest_orders import ORDER_TYPES, TPSL_MODES, TRIGGERS, words
 from gateway.venue.private_rest_params import FILLED_IN, PARAMETER_ERROR, Fields, invalid, missing
-from gateway.venue.private_rows import added_margin_rest
 from gateway.venue.private_venue import PrivateVenue
 from gateway.venue.rest_answers import ApiError
 from gateway.venue.ret_texts import TEXTS

@@ -22,6 +22,7 @@ from core.sim.exchange_types import (
     TriggerBy,
 )
 from core.sim.margin_types import ExecType, PositionSnapshot, PositionStatus, WalletSnapshot
+from gateway.venue import private_account_rows as account_rows
 from gateway.venue import private_rows as rows
 from gateway.venue.instruments import Instrument
 from tests.gateway.venue.private_fixtures import BTC, ETH, adapter_rows, docs_rows, frames
@@ -100,7 +101,7 @@ def test_position_stream_is_the_recorded_stream_to_the_letter() -> None:
     seen = 0
     for frame in frames("bybit_position_stream_20241227_a.jsonl"):
         for row in frame["data"]:
-            same_as_recorded(rows.position_stream(position_of(row, BTC), BTC), row, {"liqPrice": ""})
+            same_as_recorded(account_rows.position_stream(position_of(row, BTC), BTC), row, {"liqPrice": ""})
             seen += 1
     assert seen == 8
 
@@ -151,9 +152,9 @@ SURFACES: dict[str, list[dict[str, Any]]] = {
     "execution_stream": [rows.execution_stream(EXECUTION, BTC)],
     "execution_fast": [rows.execution_fast(EXECUTION, BTC)],
     "execution_rest": [rows.execution_rest(EXECUTION, BTC)],
-    "position_stream": [rows.position_stream(position, ETH) for position in (POSITION, FLAT)],
-    "position_rest": [rows.position_rest(position, ETH) for position in (POSITION, FLAT)],
-    "wallet": [rows.wallet_row(WALLET, False)],
+    "position_stream": [account_rows.position_stream(position, ETH) for position in (POSITION, FLAT)],
+    "position_rest": [account_rows.position_rest(position, ETH) for position in (POSITION, FLAT)],
+    "wallet": [account_rows.wallet_row(WALLET, False)],
 }
 ORDER_FILES = [
     "ws_account_order.json", "ws_account_order_filled.json", "ws_account_order_stop_loss.json",
@@ -262,14 +263,14 @@ def test_empty_values_are_written_as_somebody_saw_them(surface: str) -> None:
 
 def test_wallet_coins() -> None:
     """Coin objects have the fields of the real answer; without money the coin is left out."""
-    ours = rows.wallet_row(WALLET, False)["coin"][0]
+    ours = account_rows.wallet_row(WALLET, False)["coin"][0]
     theirs = [coin for row in fixtures_of("wallet") for coin in row["coin"]]
     for coin in theirs:
         for name, value in coin.items():
             assert kind(ours[name]) == kind(value), name
     assert set(ours) <= {name for coin in theirs for name in coin}
     empty = replace_wallet(equity_e8=0, wallet_balance_e8=0, position_im_e8=0)
-    assert rows.wallet_row(empty, False)["coin"] == []
+    assert account_rows.wallet_row(empty, False)["coin"] == []
 
 
 def replace_wallet(**values: int) -> WalletSnapshot:
@@ -277,7 +278,7 @@ def replace_wallet(**values: int) -> WalletSnapshot:
 
 
 def test_isolated_margin_leaves_account_figures_empty() -> None:
-    row = rows.wallet_row(WALLET, True)
+    row = account_rows.wallet_row(WALLET, True)
     assert {name for name, value in row.items() if value == ""} == {
         "accountIMRate", "accountIMRateByMp", "accountMMRate", "accountMMRateByMp", "totalMarginBalance",
         "totalAvailableBalance", "totalInitialMargin", "totalInitialMarginByMp", "totalMaintenanceMargin",
@@ -293,7 +294,7 @@ def test_values_of_the_recorded_execution_and_position() -> None:
     differing = {"orderLinkId", "execId", "orderId"}
     assert {k: ours[k] for k in seen if k not in differing} == {k: v for k, v in seen.items() if k not in differing}
     position = adapter_rows("ws_account_position.json")[0]
-    mine = rows.position_stream(POSITION, ETH)
+    mine = account_rows.position_stream(POSITION, ETH)
     differing = {"createdTime", "updatedTime", "seq"}
     assert {k: mine[k] for k in position if k not in differing} == {
         k: v for k, v in position.items() if k not in differing
