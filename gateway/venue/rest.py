@@ -24,6 +24,7 @@ Ask = Callable[[Callable[[], Any]], Any]
 """Runs a function in the event loop and returns its result."""
 
 THREADS = 8
+MAX_REQUEST_BYTES = 4 << 20  # larger bodies are refused before they are read (HTTP 413)
 MARKET = "/v5/market/"
 BANNED = "access too frequent"
 
@@ -129,7 +130,10 @@ class RestServer:
     """waitress in a daemon thread, on a socket that is already bound."""
 
     def __init__(self, app: Flask, bound: socket.socket) -> None:
-        self._server = create_server(app, sockets=[bound], threads=THREADS, map={}, clear_untrusted_proxy_headers=True)
+        self._server = create_server(
+            app, sockets=[bound], threads=THREADS, map={}, clear_untrusted_proxy_headers=True,
+            max_request_body_size=MAX_REQUEST_BYTES,
+        )
         self.port = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, name="venue-rest", daemon=True)
 

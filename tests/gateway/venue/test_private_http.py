@@ -116,6 +116,12 @@ def test_keys_on_demand(venue: Running) -> None:
             assert ("Withdraw" in answer["result"]["permissions"]["Wallet"]) is (kind == "withdraw")
 
 
+def test_a_huge_body_is_not_read(venue: Running) -> None:
+    url = f"{venue.addresses['rest']}/v5/order/create"
+    assert requests.post(url, data=b" " * (5 << 20), timeout=20).status_code == 413
+    assert known(venue, "no-such-order") is False, "and the venue lives"
+
+
 # -- without a socket ----------------------------------------------------------------------------------------------------
 @pytest.fixture
 def http() -> FlaskClient:
