@@ -20,7 +20,7 @@ from gateway.venue.instruments import Instrument, named_instruments, recorded_in
 from gateway.venue.scenarios import load_timeline
 from gateway.venue.synthetic import SyntheticExchange
 from gateway.venue.synthetic_feed import SyntheticFeed
-from gateway.venue.warm import warm_up
+from gateway.venue.warm import warm_up, warm_up_private
 
 MAX_SYMBOLS = 800
 MAX_ACCOUNTS = 1000
@@ -90,6 +90,8 @@ def chosen_instruments(args: argparse.Namespace) -> list[Instrument]:
 
 
 async def serve(args: argparse.Namespace) -> None:
+    if args.accounts:
+        warm_up_private()
     if args.recorded is None:
         warm_up()
         exchange = SyntheticExchange(chosen_instruments(args), args.seed, time.time_ns() // 1_000_000, args.rate)

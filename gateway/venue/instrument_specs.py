@@ -23,16 +23,15 @@ def spec_of(instrument: Instrument) -> InstrumentSpec:
     max_leverage_e2 = parse_fixed(leverage["maxLeverage"], 2)
     quantity = {name: parse_units(lots[name], instrument.lot_mant, instrument.qty_exp)
                 for name in ("minOrderQty", "maxOrderQty", "maxMktOrderQty")}
+    first_limit_e8 = FIRST_TIER_USDT_PER_LEVERAGE * max_leverage_e2 // 100 * E8
+    tiers = ladder(first_limit_e8, max_leverage_e2, 50 * E8 // max_leverage_e2, TIER_STEPS)
     return InstrumentSpec(
         symbol=instrument.symbol,
         tick_mant=instrument.tick_mant,
         price_exp=instrument.price_exp,
         lot_mant=instrument.lot_mant,
         qty_exp=instrument.qty_exp,
-        tiers=ladder(
-            FIRST_TIER_USDT_PER_LEVERAGE * max_leverage_e2 // 100 * E8, max_leverage_e2, 50 * E8 // max_leverage_e2,
-            TIER_STEPS,
-        ),
+        tiers=(tiers[0]._replace(max_leverage_e2=max_leverage_e2), *tiers[1:]),  # its rate is rounded up: 74.99 for 75
         min_price_ticks=parse_units(prices["minPrice"], instrument.tick_mant, instrument.price_exp),
         max_price_ticks=parse_units(prices["maxPrice"], instrument.tick_mant, instrument.price_exp),
         min_leverage_e2=parse_fixed(leverage["minLeverage"], 2),

@@ -34,6 +34,6 @@ def login(accounts: Accounts, args: Any, ip: str, now_ms: int) -> Login:
     refusal = refusal_of(key, ip, now_ms)
     if key is None or refusal is not None:
         return Login(None, *(refusal or (10003, "")))
-    if not same(ws_signature(key.secret, text), args[2]):
+    if not args[2].isascii() or not same(ws_signature(key.secret, text), args[2]):
         return Login(None, 10004, "Params Error")
     return Login(key)

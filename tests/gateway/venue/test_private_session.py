@@ -86,9 +86,9 @@ def test_malformed_auth(args: Any) -> None:
 
 def test_a_wrong_signature_and_a_past_expiry_are_params_errors_and_the_next_try_works() -> None:
     talk = Talk()
-    wrong = auth_args(talk.key)
-    wrong[2] = "0" * 64
-    for args in (wrong, auth_args(talk.key, NOW_MS), auth_args(talk.key, NOW_MS - 1)):
+    wrong, strange = auth_args(talk.key), auth_args(talk.key)
+    wrong[2], strange[2] = "0" * 64, "\ud800"
+    for args in (wrong, strange, auth_args(talk.key, NOW_MS), auth_args(talk.key, NOW_MS - 1)):
         assert talk.ask(op="auth", args=args)["ret_msg"] == "Params Error"
         assert talk.session.key is None
     assert talk.auth()["success"] is True

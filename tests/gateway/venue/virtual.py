@@ -14,6 +14,7 @@ from gateway.venue.clock import VenueClock
 from gateway.venue.private_rest import Reply, Request
 from gateway.venue.streams import STEP_MS
 from gateway.venue.synthetic_feed import SyntheticFeed
+from gateway.venue.tape_feed import TapeFeed
 from tests.gateway.venue.running import START_MS, FakeTransport, new_exchange
 
 
@@ -72,11 +73,12 @@ class Line:
 class Plant:
     """The venue. `step` lets market time pass."""
 
-    def __init__(self, symbols: int = 4, seed: int = 5, accounts: int = 2, rate: float = 1.0, **options: Any) -> None:
-        self.market = new_exchange(symbols, seed, rate)
+    def __init__(self, symbols: int = 4, seed: int = 5, accounts: int = 2, rate: float = 1.0, feed: TapeFeed | None = None,
+                 **options: Any) -> None:
+        self.market = new_exchange(symbols, seed, rate)  # unused where a tape is given as `feed`
         self.now_ms = START_MS
         self.clock = VenueClock(lambda: self.now_ms * 1_000_000)
-        self.venue = Venue(SyntheticFeed(self.market), VenueOptions(seed=seed, accounts=accounts, **options), self.clock)
+        self.venue = Venue(feed or SyntheticFeed(self.market), VenueOptions(seed=seed, accounts=accounts, **options), self.clock)
         assert self.venue.private is not None
         self.side = self.venue.private
         self.link = self.side.link
