@@ -56,6 +56,7 @@ def run(data, orders, model, power):
     }[model]()
     asset = asset.no_partial_fill_exchange().trading_value_fee_model(0.0, 0.0).tick_size(1.0).lot_size(1.0)
     hbt = HashMapMarketDepthBacktest([asset])
+    hbt.elapse(1)  # its clock has no time before the first event
     plan = sorted([(o[1], 0, o) for o in orders] + [(o[2], 1, o) for o in orders], key=lambda row: (row[0], row[1]))
     fills = {}
     working = set()

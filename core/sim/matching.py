@@ -30,6 +30,7 @@ WORKING = np.dtype(
     )
 )
 PUBLIC = -1  # handle of a fill against the public book
+TAKEN = -2  # handle TAKEN - side of a row that is no fill: lots a crossing fill took out of a level of that book side
 HANDLE, PRICE, LOTS = 0, 1, 2
 FILL_FIELDS = 3
 
@@ -81,7 +82,8 @@ def match_prints(working, count, prints, first, rise_ticks, fall_ticks, fills):
 def match_book(working, count, book, model, power, fills):
     """A changed book: queues of all own orders, then fills of those it crosses, up to what it displays.
 
-    Returns the number of rows in `fills`; the price of such a fill is the own limit.
+    Returns the number of rows in `fills`; the price of such a fill is the own limit. Every level that lost lots has a
+    row of its own (TAKEN).
     """
     n_fills = 0
     for side in range(2):
@@ -121,6 +123,11 @@ def match_book(working, count, book, model, power, fills):
                 book.qty[SLOT, other, opposite] -= lots
                 order.leaves_lots -= lots
                 got += lots
+                if lots > 0:
+                    fills[n_fills, HANDLE] = TAKEN - other
+                    fills[n_fills, PRICE] = book.price[SLOT, other, opposite]
+                    fills[n_fills, LOTS] = lots
+                    n_fills += 1
                 if book.qty[SLOT, other, opposite] == 0:
                     opposite += 1
             if got > 0:
@@ -212,6 +219,20 @@ def fillable(working, count, book, side, limit_ticks, public):
             break
         own += working[other, i].leaves_lots
     return shown, own
+
+
+@kernel
+def best_price(working, count, book, side):
+    """Best price on the side of sign `side` with lots left, own orders included; 0 = none."""
+    index = 0 if side > 0 else 1
+    best = np.int64(0)
+    for level in range(book.count[SLOT, index]):
+        if book.qty[SLOT, index, level] > 0:
+            best = book.price[SLOT, index, level]
+            break
+    if count[index] > 0 and (best == 0 or side * (working[index, 0].price_ticks - best) > 0):
+        best = working[index, 0].price_ticks
+    return best
 
 
 @kernel

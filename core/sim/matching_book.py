@@ -9,7 +9,9 @@ from core.records import LEVEL
 from core.sim.matching import (
     FILL_FIELDS,
     PUBLIC,
+    TAKEN,
     WORKING,
+    best_price,
     drop_empty,
     fillable,
     find,
@@ -22,6 +24,7 @@ from core.sim.queue_model import QUEUE_SCALE, QueueModel, queue_ahead
 
 LEVELS = 1100
 FIRST_CAP = 16
+PENDING_MAX = 256  # changes remembered for a symbol without own orders before they are applied together
 ZERO = np.int64(0)
 NO_TRIGGER = (1 << 62, -(1 << 62))  # last prices that reach no trigger: rise, fall
 
@@ -41,6 +44,7 @@ class MatchingBook:
         self.count = np.zeros(2, np.int64)
         self._fills = np.zeros((self._room(), FILL_FIELDS), np.int64)
         self._taken: dict[tuple[int, int], tuple[int, int]] = {}  # (book side, price) -> (displayed, left) lots
+        self._pending: list[tuple[np.ndarray, int, bool]] = []  # (levels, bids among them, is snapshot)
         self.n_own = 0
 
     def _room(self) -> int:
@@ -53,23 +57,38 @@ class MatchingBook:
 
         A snapshot that shows a level as it was before we took from it does not give the lots back."""
         levels = np.concatenate((bids, asks)).view(LEVEL.dtype).reshape(-1)
+        if not self.n_own and not self._taken:
+            if is_snapshot:
+                self._pending.clear()
+            self._pending.append((levels, len(bids), is_snapshot))
+            if len(self._pending) >= PENDING_MAX:
+                self._catch_up()
+            return []
+        self._catch_up()
         if self._taken and not is_snapshot:
             for side, rows in ((0, bids), (1, asks)):
                 for price in rows[:, 0].tolist():
                     self._taken.pop((side, price), None)
-        (apply_snapshot if is_snapshot else apply_delta)(
-            self.book, ZERO, levels, ZERO, np.int64(len(bids)), np.int64(len(asks))
-        )
+        self._apply(levels, len(bids), is_snapshot)
         if self._taken and is_snapshot:
             self._take_again()
         if not self.n_own:
             return []
-        before = self.book.qty[0].copy() if self._crossed_by_own() else None
         n = match_book(self.working, self.count, self.book, self._model, self._power, self._fills)
-        if before is not None:
-            for side, at in np.argwhere(before != self.book.qty[0]).tolist():
-                self._note_taken(side, at, int(before[side, at] - self.book.qty[0, side, at]))
-        return self._rows(n)
+        fills = self._rows(n)
+        self._note_taken([(TAKEN - handle, price, lots) for handle, price, lots in fills if handle <= TAKEN])
+        return [fill for fill in fills if fill[0] > TAKEN]
+
+    def _apply(self, levels: np.ndarray, n_bids: int, is_snapshot: bool) -> None:
+        (apply_snapshot if is_snapshot else apply_delta)(
+            self.book, ZERO, levels, ZERO, np.int64(n_bids), np.int64(len(levels) - n_bids)
+        )
+
+    def _catch_up(self) -> None:
+        """Apply what was only remembered while nobody had an order here."""
+        for levels, n_bids, is_snapshot in self._pending:
+            self._apply(levels, n_bids, is_snapshot)
+        self._pending.clear()
 
     def next_print(self, rows: np.ndarray, at: int, rise_ticks: int, fall_ticks: int) -> tuple[int, list[Fill]]:
         """Public trades int64[n, 3] (price, lots, aggressor) from row `at` on, until one fills an own order or its
@@ -81,16 +100,19 @@ class MatchingBook:
 
     def best(self, side: int) -> int:
         """Best price on the side of sign `side` with lots left, own orders included; 0 = none."""
+        self._catch_up()
+        return int(best_price(self.working, self.count, self.book, np.int64(side)))
+
+    def public_levels(self, side: int) -> list[tuple[int, int]]:
+        """(price, lots left) of the public book on the side of sign `side`, best first."""
+        self._catch_up()
         index = 0 if side > 0 else 1
-        prices = [int(self.working[index, 0].price_ticks)] if self.count[index] else []
-        for level in range(self.book.count[0, index]):
-            if self.book.qty[0, index, level] > 0:
-                prices.append(int(self.book.price[0, index, level]))
-                break
-        return max(prices, key=lambda price: side * price) if prices else 0
+        n = int(self.book.count[0, index])
+        return list(zip(self.book.price[0, index, :n].tolist(), self.book.qty[0, index, :n].tolist(), strict=True))
 
     def mid2(self) -> int:
         """Twice the mid price of the public book, 0 unless both sides are there."""
+        self._catch_up()
         if self.book.count[0, 0] == 0 or self.book.count[0, 1] == 0:
             return 0
         return int(self.book.price[0, 0, 0] + self.book.price[0, 1, 0])
@@ -99,6 +121,7 @@ class MatchingBook:
 
     def rest(self, side: int, price_ticks: int, lots: int, handle: int) -> None:
         """Put an own order at the end of the queue of its price."""
+        self._catch_up()
         index = 0 if side > 0 else 1
         if self.count[index] == self.working.shape[1]:
             wider = np.recarray((2, 2 * self.working.shape[1]), WORKING)
@@ -149,6 +172,7 @@ class MatchingBook:
 
     def fillable(self, side: int, limit_ticks: int, *, public: bool) -> tuple[int, int]:
         """(public, own) lots an order could take at once."""
+        self._catch_up()
         shown, own = fillable(
             self.working, self.count, self.book, np.int64(side), np.int64(limit_ticks), np.int64(public)
         )
@@ -158,15 +182,14 @@ class MatchingBook:
         self, side: int, limit_ticks: int, lots: int, *, public: bool, stop_at: int = PUBLIC
     ) -> tuple[list[Fill], int]:
         """Take until done, or one own order was met: (fills, handle of it or PUBLIC); see `matching.take`."""
+        self._catch_up()
         _, n, met = take(
             self.working, self.count, self.book, np.int64(side), np.int64(limit_ticks), np.int64(lots),
             np.int64(public), np.int64(stop_at), self._fills,
         )
         fills = self._rows(n)
         other = 1 if side > 0 else 0
-        for handle, price, got in fills:
-            if handle == PUBLIC:
-                self._note_taken(other, self._level(other, price), got)
+        self._note_taken([(other, price, got) for handle, price, got in fills if handle == PUBLIC])
         return fills, int(met)
 
     # --- lots that are gone -------------------------------------------------------------------------------------
@@ -174,20 +197,15 @@ class MatchingBook:
     def _rows(self, n: int) -> list[Fill]:
         return [(h, p, q) for h, p, q in self._fills[:n].tolist()] if n else []
 
-    def _crossed_by_own(self) -> bool:
-        """Does the public book cross an own order?"""
-        for index in (0, 1):
-            if self.count[index] and self.book.count[0, 1 - index]:
-                sign = 1 - 2 * index
-                if sign * (self.working[index, 0].price_ticks - self.book.price[0, 1 - index, 0]) >= 0:
-                    return True
-        return False
-
-    def _note_taken(self, side: int, at: int, lots: int) -> None:
-        """`lots` have just been taken from level `at`."""
-        price, left = int(self.book.price[0, side, at]), int(self.book.qty[0, side, at])
-        displayed, _ = self._taken.get((side, price), (left + lots, 0))
-        self._taken[side, price] = displayed, left
+    def _note_taken(self, takings: list[tuple[int, int, int]]) -> None:
+        """(book side, price, lots) that have just been taken out of the public book."""
+        total: dict[tuple[int, int], int] = {}
+        for side, price, lots in takings:
+            total[side, price] = total.get((side, price), 0) + lots
+        for (side, price), lots in total.items():
+            left = int(self.book.qty[0, side, self._level(side, price)])
+            displayed, _ = self._taken.get((side, price), (left + lots, 0))
+            self._taken[side, price] = displayed, left
 
     def _take_again(self) -> None:
         """After a snapshot: a level shown as it was before we took from it has not changed."""

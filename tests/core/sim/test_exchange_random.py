@@ -53,12 +53,10 @@ class Monkey:
             self.rig.book(side(-1) or [(self.mid - 1, 5)], side(1) or [(self.mid + 1, 5)], snapshot=True)
         else:
             bids, asks = ({self.mid + s * r.randint(1, 40): r.randint(0, 60) for _ in range(3)} for s in (-1, 1))
-            market = self.rig.ex._engine.symbols[self.rig.symbol].market.book  # keep the public book uncrossed
-            for index, levels, other in ((1, bids, asks), (0, asks, bids)):
-                sign = 1 if index else -1
-                for k in range(market.count[0, index]):
-                    price = int(market.price[0, index, k])
-                    if any(sign * (p - price) >= 0 for p, q in levels.items() if q):
+            market = self.rig.ex._engine.symbols[self.rig.symbol].market
+            for side, levels, other in ((-1, bids, asks), (1, asks, bids)):  # keep the public book uncrossed
+                for price, _ in market.public_levels(side):
+                    if any(-side * (p - price) >= 0 for p, q in levels.items() if q):
                         other[price] = 0
             self.rig.book(sorted(bids.items()), sorted(asks.items()))
 
