@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from core.sim.risk_tiers import ladder
-
 from core.sim.exchange_types import InstrumentSpec, SymbolStatus
+from core.sim.risk_tiers import ladder
 from core.units import parse_fixed, parse_units
 from gateway.venue.instruments import Instrument
 
