@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 from gateway.venue.accounts import Accounts, ApiKey
 from gateway.venue.fault_rules import NO_FAULT, FaultRules, RequestFault
 from gateway.venue.private_session import compact, parsed
+from gateway.venue.ret_texts import TEXTS
 from gateway.venue.signing import DEFAULT_RECV_WINDOW_MS, in_window, window_text
 from gateway.venue.ws_auth import login
 
@@ -135,7 +136,7 @@ class TradeSession:
             return self.desk.call(op, key, body, now_ms)
         except Exception:
             log.exception("request %s failed", op)
-            return Answer(10016, "Internal server error.", {}, {}, {})
+            return Answer(10016, TEXTS[10016], {}, {}, {})
 
     # -- checks ------------------------------------------------------------------------------------------------------
     def _refuse_req_id(self, message: dict[str, Any]) -> tuple[int, str] | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.venue import faults
 from gateway.venue.fault_rules import RULES
 from gateway.venue.faults import ACTIONS
 from tests.gateway.venue.virtual import Line, Plant
@@ -508,3 +509,6 @@ def test_every_knob_has_a_test() -> None:
     assert not {kind for kind in knobs if f'"{kind}"' not in text}
 
 
+def test_the_readme_names_every_knob() -> None:
+    text = (Path(faults.__file__).parent / "README.md").read_text()
+    assert not {kind for kind in Plant().venue.faults.knobs if f"`{kind}`" not in text}

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.venue.accounts import Accounts, ApiKey
 from gateway.venue.fault_rules import FaultRules
+from gateway.venue.ret_texts import TEXTS
 from gateway.venue.trade_session import SESSION_REQUESTS_PER_S, Answer, Reply, TradeSession
 from tests.gateway.venue.test_private_session import NOW_MS, auth_args
 from tests.shared_data import fixture
@@ -145,7 +146,7 @@ def test_faults_of_the_answer() -> None:
     talk.rules.arm("trade.err_no_reqid", code=10019)
     talk.rules.arm("trade.swallow")
     told = talk.create(reqId="a")
-    assert (told["retCode"], told["retMsg"], told["reqId"]) == (10016, "Internal server error.", "a")
+    assert (told["retCode"], told["retMsg"], told["reqId"]) == (10016, TEXTS[10016], "a")
     told = talk.create(reqId="b")
     assert (told["retCode"], "reqId" in told) == (10019, False)
     assert talk.create(reqId="c")["data"]["orderId"] == "2"
