@@ -10,8 +10,10 @@ import pytest
 
 from core.sim.exchange_types import OrderUpdate
 from gateway.venue.rate_limits import RateLimits
+from gateway.venue.synthetic_feed import SyntheticFeed
 from tests.gateway.venue.private_client import Client
 from tests.gateway.venue.private_world import BTC, PrivateWorld
+from tests.gateway.venue.running import START_MS
 
 LINEAR = {"category": "linear"}
 ETH = "ETHUSDT"
@@ -325,6 +327,35 @@ def test_the_log_explains_the_wallet_to_the_last_digit(world: PrivateWorld, clie
     assert {row["tradeId"] for row in rows} == {
         row["execId"] for row in good(client.get("execution/list", **LINEAR, limit=100))["list"]
     }
+
+
+@pytest.mark.parametrize(("side", "sign"), [("Buy", 1), ("Sell", -1)])
+def test_funding_is_told_alike_everywhere(side: str, sign: int) -> None:
+    """Execution, ledger, wallet and public funding history agree on one settlement."""
+    span_ms = 8 * 3_600_000
+    instant = (START_MS // span_ms + 1) * span_ms
+    world = PrivateWorld(start_ms=instant - 4_000)
+    client = world.client()
+    good(client.post("order/create", **limit(world, orderType="Market", price=None, side=side, qty="0.5")))
+    before = Decimal(good(client.get("account/wallet-balance", accountType="UNIFIED"))["list"][0]["totalWalletBalance"])
+    world.run(5.0)
+    client.now_ns = world.now_ns
+    fill = good(client.get("execution/list", **LINEAR, execType="Funding"))["list"]
+    assert len(fill) == 1
+    assert (fill[0]["side"], fill[0]["orderType"], fill[0]["orderQty"], fill[0]["execQty"]) == (side, "UNKNOWN", "0", "0.5")
+    answers = SyntheticFeed(world.market).answers()
+    settled = answers["funding/history"]({"category": "linear", "symbol": BTC})["list"][0]
+    assert settled["fundingRateTimestamp"] == str(instant)
+    assert Decimal(settled["fundingRate"]) == Decimal(fill[0]["feeRate"])
+    paid = Decimal(fill[0]["execFee"])
+    assert paid == pytest.approx(sign * Decimal(fill[0]["execValue"]) * Decimal(fill[0]["feeRate"]), abs=Decimal("1e-8"))
+    row = good(client.get("account/transaction-log", type="SETTLEMENT"))["list"]
+    assert len(row) == 1
+    assert (row[0]["tradeId"], row[0]["side"], row[0]["qty"], row[0]["cashFlow"]) == (fill[0]["execId"], side, "0.5", "0")
+    assert Decimal(row[0]["funding"]) == Decimal(row[0]["change"]) == -paid
+    after = Decimal(good(client.get("account/wallet-balance", accountType="UNIFIED"))["list"][0]["totalWalletBalance"])
+    assert after == before - paid
+    assert good(client.get("position/list", **LINEAR, symbol=BTC))["list"][0]["size"] == "0.5", "funding moves no position"
 
 
 def test_closed_pnl_is_what_the_log_booked(world: PrivateWorld, client: Client) -> None:
