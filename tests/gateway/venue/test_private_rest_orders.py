@@ -395,3 +395,15 @@ def test_swallowed_orders_never_come_into_being(world: PrivateWorld, client: Cli
     assert made["orderLinkId"] == "lost" and len(made["orderId"]) == 36
     assert good(client.get("order/realtime", **LINEAR, orderLinkId="lost"))["list"] == []
     assert client.post("order/cancel", **LINEAR, symbol=BTC, orderId=made["orderId"])["retCode"] == 110001
+
+
+def test_history_by_status_and_kind(world: PrivateWorld, client: Client) -> None:
+    stop = good(client.post("order/create", **limit(world, triggerPrice=world.price(0.9), triggerDirection=2)))["orderId"]
+    good(client.post("order/cancel", **LINEAR, symbol=BTC, orderId=stop))
+    filled = good(client.post("order/create", **limit(world, 1.001)))["orderId"]
+    for query, ids in (({"orderStatus": "Filled"}, [filled]), ({"orderStatus": "Deactivated"}, [stop]),
+                       ({"orderStatus": "Cancelled"}, []), ({"orderFilter": "Order"}, [filled]),
+                       ({"orderFilter": "StopOrder"}, [stop]), ({"symbol": ETH}, []), ({"baseCoin": "ETH"}, [])):
+        rows = good(client.get("order/history", **LINEAR, **query))["list"]
+        assert [row["orderId"] for row in rows] == ids, query
+    assert client.get("order/history", **LINEAR, orderStatus="Gone")["retCode"] == 10001
