@@ -65,8 +65,6 @@ class ExchangeLink:
         self._orders: dict[str, set[str]] = {}  # symbol -> open order ids
         self._held: dict[str, set[tuple[int, int]]] = {}  # symbol -> (account, position idx) that are not flat
         self._listed: set[str] = set()
-        for symbol in market.instruments():
-            self._list(symbol)
         exchange.advance(self.now_ns)
 
     # -- the market --------------------------------------------------------------------------------------------------
@@ -99,13 +97,17 @@ class ExchangeLink:
         return sorted(self._fed)
 
     def touch(self, symbol: str) -> None:
-        """Make the exchange's picture of a symbol that of the market's last step. Unknown symbols are left alone."""
+        """Make the exchange's picture of a symbol that of the market's last step. Unknown symbols are left alone; known
+        ones are listed at the exchange with their first use, because each takes 90 kB there."""
         if symbol in self._fed:
             return
         if symbol not in self._listed:
-            if symbol not in self.market.instruments():
+            contract = self.market.instruments().get(symbol)
+            if contract is None:
                 return
-            self._list(symbol)
+            self.exchange.add_instrument(spec_of(contract))
+            self.exchange.advance(self.now_ns)  # sets its next funding instant
+            self._listed.add(symbol)
         self._fed[symbol] = _Fed(-1, self.market.trade_count(symbol), None)
         last = self.market.last_ticks(symbol)
         if last:
@@ -117,10 +119,6 @@ class ExchangeLink:
         if symbol in self._fed:
             self._fed[symbol] = self._fed[symbol]._replace(version=-1)
             self._feed(symbol)
-
-    def _list(self, symbol: str) -> None:
-        self.exchange.add_instrument(spec_of(self.market.instruments()[symbol]))
-        self._listed.add(symbol)
 
     def _feed(self, symbol: str) -> None:
         """Trades first, then the book they left, then the prices: as a client of the public stream sees it."""

@@ -20,40 +20,44 @@ DEPTH = 200  # levels a side that the exchange sees
 
 
 class SyntheticView:
-    """The synthetic market. A book is gathered from the ladder only when it has changed."""
+    """The synthetic market. Its columns are read as plain arrays (a record scalar costs 4 us, an element 0.1 us)."""
 
     def __init__(self, exchange: SyntheticExchange) -> None:
         self._x = exchange
+        self._row_of = exchange.row_of
         self._levels = np.zeros((1, 2, DEPTH, 2), np.int64)
+        symbols = exchange.market.symbols.view(np.ndarray)
+        self._versions, self._heads, self._last = symbols["version"], symbols["trade_head"], symbols["last_ticks"]
+        self._marks, self._indexes, self._funding = symbols["mark"], symbols["index"], symbols["funding_e8"]
 
     def instruments(self) -> Mapping[str, Instrument]:
         return self._x.by_symbol
 
     def book_version(self, symbol: str) -> int:
-        return int(self._x.market.symbols[self._x.row_of[symbol]].version)
+        return int(self._versions[self._row_of[symbol]])
 
     def book(self, symbol: str) -> tuple[NDArray, NDArray]:
-        row, market = self._x.row_of[symbol], self._x.market
-        counts = [gather(market, row, side, DEPTH, self._levels, 0) for side in (1, -1)]
-        return self._levels[0, 0, : counts[0]].copy(), self._levels[0, 1, : counts[1]].copy()
+        row, market = self._row_of[symbol], self._x.market
+        n_bids, n_asks = (gather(market, row, side, DEPTH, self._levels, 0) for side in (1, -1))
+        return self._levels[0, 0, :n_bids].copy(), self._levels[0, 1, :n_asks].copy()
 
     def trade_count(self, symbol: str) -> int:
-        return int(self._x.market.symbols[self._x.row_of[symbol]].trade_head)
+        return int(self._heads[self._row_of[symbol]])
 
     def trades(self, symbol: str, since: int) -> NDArray:
-        row = self._x.row_of[symbol]
-        head = int(self._x.market.symbols[row].trade_head)
+        row = self._row_of[symbol]
+        head = int(self._heads[row])
         ring = self._x.market.trades[row]
         chosen = ring[np.arange(max(since, head - TRADES_KEPT), head) % TRADES_KEPT]
         return np.column_stack([chosen["ticks"], chosen["lots"], chosen["side"]]).astype(np.int64)
 
     def last_ticks(self, symbol: str) -> int:
-        return int(self._x.market.symbols[self._x.row_of[symbol]].last_ticks)
+        return int(self._last[self._row_of[symbol]])
 
     def prices(self, symbol: str) -> Prices:
-        s = self._x.market.symbols[self._x.row_of[symbol]]
-        scale = 10 ** (10 - int(s.price_exp))
-        return Prices(int(s.mark) * scale, int(s.index) * scale, int(s.funding_e8) * 100)
+        row = self._row_of[symbol]
+        scale = 10 ** (10 - self._x.by_symbol[symbol].price_exp)
+        return Prices(int(self._marks[row]) * scale, int(self._indexes[row]) * scale, int(self._funding[row]) * 100)
 
 
 class TapeView:

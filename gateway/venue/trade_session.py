@@ -24,6 +24,7 @@ from gateway.venue.ws_auth import login
 
 log = getLogger("gateway.venue")
 OPS = ("order.create", "order.amend", "order.cancel", "order.create-batch", "order.amend-batch", "order.cancel-batch")
+NOT_AUTHENTICATED = "Request not authorized"
 REQ_ID_CHARS = 36
 REMEMBERED_REQ_IDS = 100_000  # how far back a repeated reqId is noticed
 SESSION_REQUESTS_PER_S = 3000
@@ -85,11 +86,11 @@ class TradeSession:
         if name == "auth":
             return Reply(self._auth(message, now_ms))
         if self.key is None:
-            return self._refusal(message, 10003, "Not authorized, please auth first.", name)
+            return self._refusal(message, 10003, NOT_AUTHENTICATED, name)
         if not self._within_rate(now_ms):
-            return self._refusal(message, 20003, "Frequent requests under the same session", name)
+            return self._refusal(message, 20003, TEXTS[20003], name)
         if name not in OPS:
-            return self._refusal(message, 10404, f"op type not found: {name}", name)
+            return self._refusal(message, 10404, TEXTS[10404], name)
         refusal = self._refuse_req_id(message) or self._refuse_header(message.get("header"), now_ms)
         if refusal is not None:
             return self._refusal(message, *refusal, name)
@@ -147,7 +148,7 @@ class TradeSession:
         if not isinstance(req_id, str) or len(req_id) > REQ_ID_CHARS:
             return 10001, "Params Error: reqId"
         if req_id in self._seen:
-            return 20006, "reqId is repeated"
+            return 20006, TEXTS[20006]
         self._seen.add(req_id)
         self._seen_order.append(req_id)
         if len(self._seen_order) > REMEMBERED_REQ_IDS:

@@ -78,16 +78,16 @@ def test_a_resting_order_fills_when_the_public_market_comes_to_it() -> None:
 
 
 def test_funding_is_settled_at_the_whole_minute_of_the_interval() -> None:
+    """Also for a symbol whose first order came in the same minute."""
     plant = Plant()
-    plant.step(5)
+    interval_ms = 8 * 3_600_000
+    instant = (plant.now_ms // interval_ms + 1) * interval_ms
+    plant.now_ms = instant - 40
+    plant.step()
     private, trade = plant.private("execution"), plant.trade()
     assert trade.order("order.create", plant.market_order(qty="0.01"))["retCode"] == 0
     private.got()
-    interval_ms = 8 * 3_600_000
-    instant = (plant.now_ms // interval_ms + 1) * interval_ms
-    plant.now_ms = instant - 20
-    for _ in range(4):
-        plant.step()
+    plant.step(5)
     rows = [row for _, row in private.rows("execution")]
     assert [(row["execType"], row["execTime"]) for row in rows] == [("Funding", str(instant))]
 

@@ -244,6 +244,56 @@ def lives() -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def test_fields_that_only_some_fixtures_have(lives: dict[str, list[dict[str, Any]]]) -> None:
+    dated = json.loads(fixture("nautilus/ws_account_position_with_open_time.json").read_text())
+    assert set(dated) <= set(lives["position"][0])
+    assert isinstance(lives["position"][0]["openTime"], int)
+
+
+def test_documented_examples_have_their_counterpart(lives: dict[str, list[dict[str, Any]]]) -> None:
+    """Every field of the documentation's private examples, but those that only options or borrowers have."""
+    pages = {name: name for name in ("order", "execution", "position", "wallet")} | {"fast-execution": "execution.fast"}
+    seen = 0
+    for line in fixture("docs_examples/bybit_docs_json_examples.jsonl").read_text().splitlines():
+        example = json.loads(line)
+        name = example["page"].removeprefix("docs/v5/websocket/private/").removesuffix(".mdx")
+        if name in pages and "data" in example["json"]:
+            seen += 1
+            assert set(example["json"]["data"][0]) <= set(lives[pages[name]][0]), name
+            assert example["json"]["topic"] == pages[name]
+    assert seen == len(pages)
+
+
+def test_two_accounts_trade_with_each_other() -> None:
+    """Inside the spread: the resting order of one is the best price for the other."""
+    plant = Plant(symbols=60)
+    found: list[str] = []
+    while not found:
+        plant.step()
+        found = [name for name in plant.market.row_of if _spread(plant, name) >= 2]
+    symbol = found[0]
+    heard = [plant.private("order", "execution", "position", number=n) for n in (0, 1)]
+    trade = [plant.trade(n) for n in (0, 1)]
+    s = plant.market.market.symbols[plant.market.row_of[symbol]]
+    inside = f"{(int(s.best_bid) + 1) * int(s.tick_mant) / 10 ** int(s.price_exp):.{int(s.price_exp)}f}"
+    contract = plant.market.by_symbol[symbol]
+    qty = f"{max(1, round(20 / contract.price / contract.lot_size)) * contract.lot_size:.{contract.qty_exp}f}"
+    maker = trade[0].order("order.create", {"symbol": symbol, "side": "Buy", "orderType": "Limit", "qty": qty, "price": inside})
+    assert maker["retCode"] == 0, maker
+    taker = trade[1].order("order.create", {"symbol": symbol, "side": "Sell", "orderType": "Market", "qty": qty})
+    assert taker["retCode"] == 0, taker
+    fills = [next(row for topic, row in line.rows() if topic == "execution") for line in heard]
+    assert [fill["isMaker"] for fill in fills] == [True, False]
+    assert [fill["side"] for fill in fills] == ["Buy", "Sell"]
+    assert float(fills[0]["execPrice"]) == float(fills[1]["execPrice"]) == float(inside)
+    assert fills[0]["execQty"] == fills[1]["execQty"]
+
+
+def _spread(plant: Plant, symbol: str) -> int:
+    s = plant.market.market.symbols[plant.market.row_of[symbol]]
+    return int(s.best_ask - s.best_bid)
+
+
 def test_the_same_requests_between_the_same_steps_give_the_same_stream() -> None:
     def life() -> list[dict[str, Any]]:
         scene = Scene()
