@@ -154,7 +154,7 @@ def simulate_lane(tape: Tape, orders: list[Order], model: QueueModel) -> dict[in
         if event.kind is EventKind.TRADES:
             rows, k = prints_of(event), 0
             while k < len(rows):
-                k, got = market.next_print(rows, k, *NO_TRIGGER)
+                k, got = market.match_next(rows, k, *NO_TRIGGER)
                 fills += got
                 if got:
                     market.sweep()

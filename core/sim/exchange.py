@@ -11,6 +11,7 @@ Pure and deterministic: the same calls give the same events and ids. Time comes 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,6 +49,7 @@ from core.sim.orders_checks import (
     check_create,
     check_notional,
     closes_all,
+    largest_lots,
 )
 from core.sim.queue_model import QueueModel
 from core.sim.ret_codes import TEXTS, Refused, RetCode
@@ -93,26 +95,33 @@ class Exchange(Views):
             order = order_from(ts_ns, uid, engine.ids.next(), request, state.last_ticks, create_type)
             if order.status is OrderStatus.UNTRIGGERED:
                 engine.admit(account, order)
-            else:
-                self._prepare(state, account, order, request)
-                engine.admit(account, order)
-                engine.arrive(ts_ns, state, account, order)
+                return order.order_id, order.order_link_id
+            left = self._prepare(state, account, order, request)
+            engine.admit(account, order)
+            engine.arrive(ts_ns, state, account, order)
+            while left > 0 and engine.closable_lots(order):  # a reduce-only order above the largest size is split
+                rest = replace(request, order_link_id="", qty_lots=left)
+                part = order_from(ts_ns, uid, engine.ids.next(), rest, state.last_ticks, create_type)
+                left = self._prepare(state, account, part, rest)
+                engine.admit(account, part)
+                engine.arrive(ts_ns, state, account, part)
             return order.order_id, order.order_link_id
 
         return self._do(ts_ns, uid, request.symbol, create, request.order_link_id)
 
-    def _prepare(self, state: SymbolState, account: AccountState, order: SimOrder, request: OrderRequest) -> None:
-        """Fit quantity and price, then hold the margin. Raises Refused; nothing is left held then."""
+    def _prepare(self, state: SymbolState, account: AccountState, order: SimOrder, request: OrderRequest) -> int:
+        """Fit quantity and price, then hold the margin. Returns the lots beyond the largest order size that a
+        reduce-only order still wants. Raises Refused; nothing is left held then."""
         engine = self._engine
+        beyond = 0
         if engine.only_reduces(order):
             closable = engine.closable_lots(order)
             if closable == 0:
                 raise Refused(RetCode.REDUCE_ONLY)
-            largest = state.spec.max_qty_lots
-            if order.order_type is OrderType.MARKET:
-                largest = state.spec.max_market_qty_lots
-            wanted = closable if closes_all(request) else order.qty_lots
+            largest = largest_lots(state, market=order.order_type is OrderType.MARKET)
+            wanted = largest if closes_all(request) else order.qty_lots
             order.qty_lots = order.leaves_lots = min(wanted, closable, largest)
+            beyond = min(wanted, closable) - order.qty_lots
         if order.order_type is OrderType.MARKET:
             order.price_ticks = engine.market_price_ticks(state, order)
             if not order.price_ticks:
@@ -125,6 +134,7 @@ class Exchange(Views):
         code = engine.reserve(account, order)
         if code is not MarginCode.OK:
             raise Refused(code)
+        return beyond
 
     def amend_order(self, ts_ns: int, uid: int, request: AmendRequest) -> Result:
         """Change a working or untriggered order. Fewer lots keep the queue place; a new price or more lots lose it."""
@@ -352,10 +362,11 @@ class Exchange(Views):
         if not state.market.n_own and not state.stops:
             state.last_ticks = int(rows[-1, 0])
             return
+        rows = np.array(rows, np.int64)  # a read-only or strided array would compile the kernel once more
         at = 0
         while at < len(rows):
             rise, fall = engine.thresholds(state)
-            at, fills = state.market.next_print(rows, at, rise, fall)
+            at, fills = state.market.match_next(rows, at, rise, fall)
             state.last_ticks = int(rows[at - 1, 0])
             if fills:
                 engine.book_resting(ts_ns, state, fills)

@@ -8,8 +8,6 @@ exists only for an instant (Triggered) is emitted at once, before the rest.
 
 from __future__ import annotations
 
-from copy import copy
-
 from core.sim.exchange_state import E8, AccountState, SymbolState
 from core.sim.exchange_types import (
     CancelType,
@@ -85,7 +83,7 @@ class Engine:
         self.seq += 1
         order.seq = self.seq
         order.updated_ns = ts_ns
-        self.events.append(OrderUpdate(order.uid, ts_ns, copy(order)))
+        self.events.append(OrderUpdate(order.uid, ts_ns, order.copy()))
 
     def flush(self, ts_ns: int) -> None:
         """Emit everything touched since the last flush."""

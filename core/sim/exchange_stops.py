@@ -151,9 +151,9 @@ class StopEngine(Engine):
     def after_fill(self, ts_ns: int, order: SimOrder) -> None:
         account = self.accounts[order.uid]
         position = account.margin.position(order.symbol, order.position_idx)
+        self.position_changed(ts_ns, account, order.symbol, order.position_idx)  # first: a turned position has none left
         if position.side == order.side and (order.take_profit_ticks or order.stop_loss_ticks):
             self._attach(ts_ns, account, order)
-        self.position_changed(ts_ns, account, order.symbol, order.position_idx)
 
     def position_changed(self, ts_ns: int, account: AccountState, symbol: str, idx: int) -> None:
         """Orders that may only reduce are fitted to the position; stops of a closed or turned position go."""

@@ -10,33 +10,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.sim.margin_types import ExecType, MarginInstrument, PositionSnapshot, WalletSnapshot, _Worded
+from core.sim.margin_types import ExecType, MarginInstrument, PositionSnapshot, WalletSnapshot, Worded
 
 BUY, SELL = 1, -1
 SIDE_TEXT = {BUY: "Buy", SELL: "Sell", 0: ""}
 
 
-class OrderType(_Worded):
+class OrderType(Worded):
     MARKET = 0, "Market"
     LIMIT = 1, "Limit"
     UNKNOWN = 2, "UNKNOWN"  # executions without an order (funding)
 
 
-class TimeInForce(_Worded):
+class TimeInForce(Worded):
     GTC = 0, "GTC"
     IOC = 1, "IOC"
     FOK = 2, "FOK"
     POST_ONLY = 3, "PostOnly"
 
 
-class TriggerBy(_Worded):
+class TriggerBy(Worded):
     NONE = 0, ""
     LAST = 1, "LastPrice"
     MARK = 2, "MarkPrice"
     INDEX = 3, "IndexPrice"
 
 
-class OrderStatus(_Worded):
+class OrderStatus(Worded):
     NEW = 0, "New"
     PARTIALLY_FILLED = 1, "PartiallyFilled"
     UNTRIGGERED = 2, "Untriggered"
@@ -51,7 +51,7 @@ class OrderStatus(_Worded):
 OPEN_STATUSES = frozenset({OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNTRIGGERED})
 
 
-class StopOrderType(_Worded):
+class StopOrderType(Worded):
     NONE = 0, ""
     STOP = 1, "Stop"
     TAKE_PROFIT = 2, "TakeProfit"
@@ -61,20 +61,20 @@ class StopOrderType(_Worded):
     TRAILING_STOP = 6, "TrailingStop"
 
 
-class TpslMode(_Worded):
+class TpslMode(Worded):
     NONE = 0, ""
     FULL = 1, "Full"
     PARTIAL = 2, "Partial"
 
 
-class SmpType(_Worded):
+class SmpType(Worded):
     NONE = 0, "None"
     CANCEL_MAKER = 1, "CancelMaker"
     CANCEL_TAKER = 2, "CancelTaker"
     CANCEL_BOTH = 3, "CancelBoth"
 
 
-class SlippageType(_Worded):
+class SlippageType(Worded):
     """How far a market order may walk: the exchange's own band, so many ticks, or 1e-2 percent."""
 
     NONE = 0, "UNKNOWN"
@@ -82,7 +82,7 @@ class SlippageType(_Worded):
     PERCENT = 2, "Percent"
 
 
-class CreateType(_Worded):
+class CreateType(Worded):
     USER = 0, "CreateByUser"
     STOP_ORDER = 1, "CreateByStopOrder"
     TAKE_PROFIT = 2, "CreateByTakeProfit"
@@ -98,7 +98,7 @@ class CreateType(_Worded):
     SETTLE = 12, "CreateBySettle"
 
 
-class CancelType(_Worded):
+class CancelType(Worded):
     NONE = 0, "UNKNOWN"
     USER = 1, "CancelByUser"
     REDUCE_ONLY = 2, "CancelByReduceOnly"
@@ -115,7 +115,7 @@ class CancelType(_Worded):
     SL_BY_TP = 13, "CancelByOCOSlCanceledByTpTriggered"
 
 
-class RejectReason(_Worded):
+class RejectReason(Worded):
     NO_ERROR = 0, "EC_NoError"
     OTHERS = 1, "EC_Others"
     PER_CANCEL_REQUEST = 2, "EC_PerCancelRequest"
@@ -132,14 +132,14 @@ class RejectReason(_Worded):
     LOAD_ORDER_CANCEL = 13, "EC_LoadOrderCancel"
 
 
-class SymbolStatus(_Worded):
+class SymbolStatus(Worded):
     PRE_LAUNCH = 0, "PreLaunch"
     TRADING = 1, "Trading"
     DELIVERING = 2, "Delivering"
     CLOSED = 3, "Closed"
 
 
-class OrderFilter(_Worded):
+class OrderFilter(Worded):
     """Which orders a cancel-all or a listing means; ALL = every kind."""
 
     ALL = 0, ""
@@ -244,7 +244,7 @@ class TradingStopRequest:
     sl_limit_ticks: int = 0
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class SimOrder:
     """A working or ended order. Events and views hold copies; only the exchange changes one.
 
@@ -298,6 +298,12 @@ class SimOrder:
     updated_ns: int = 0
     queue_ahead_lots: int = 0  # public lots in front at its price, -1 unknown; own orders come on top
     seq: int = 0  # of the exchange; strictly rising over everything it emits
+
+    def copy(self) -> SimOrder:
+        """The order as it is now (50 fields: copying the dictionary is ten times faster than `replace`)."""
+        new = object.__new__(SimOrder)
+        new.__dict__.update(self.__dict__)
+        return new
 
 
 class Result(NamedTuple):

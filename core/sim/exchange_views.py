@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import copy
 
 from core.sim.exchange_settle import SettlingEngine
 from core.sim.exchange_stops import POSITION_STOPS
@@ -47,12 +46,12 @@ class Views:
         """Copies of the working and untriggered orders."""
         found = [o for o in self._engine.accounts[uid].open_orders(symbol) if self.matches(o, order_filter)]
         found.sort(key=lambda o: (o.created_ns, self._engine.order_number(o.order_id)), reverse=True)
-        return [copy(o) for o in found]
+        return [o.copy() for o in found]
 
     def find_order(self, uid: int, order_id: str = "", order_link_id: str = "") -> SimOrder | None:
         """A copy of an order by id (wins) or link id, open or ended."""
         order = self._engine.accounts[uid].find(order_id, order_link_id)
-        return copy(order) if order is not None else None
+        return order.copy() if order is not None else None
 
     def order_history(
         self, uid: int, symbol: str | None = None, start_ns: int | None = None, end_ns: int | None = None,
@@ -66,7 +65,7 @@ class Views:
             if symbol is not None and order.symbol != symbol or not self.matches(order, order_filter):
                 continue
             if _inside(order.created_ns, start_ns, end_ns):
-                found.append(copy(order))
+                found.append(order.copy())
         return found
 
     def executions(

@@ -15,33 +15,33 @@ from typing import NamedTuple, Protocol
 from core.position.position import Grid
 
 
-class _Worded(IntEnum):
+class Worded(IntEnum):
     """An IntEnum whose members carry the word Bybit writes."""
 
     text: str
 
-    def __new__(cls, value: int, text: str) -> _Worded:
+    def __new__(cls, value: int, text: str) -> Worded:
         member = int.__new__(cls, value)
         member._value_ = value
         member.text = text
         return member
 
 
-class MarginMode(_Worded):
+class MarginMode(Worded):
     """Margin mode of the whole account (UTA)."""
 
     ISOLATED = 0, "ISOLATED_MARGIN"
     REGULAR = 1, "REGULAR_MARGIN"  # cross
 
 
-class PositionMode(_Worded):
+class PositionMode(Worded):
     """Position mode of a symbol; the numbers are those of /v5/position/switch-mode."""
 
     ONE_WAY = 0, "MergedSingle"
     HEDGE = 3, "BothSides"
 
 
-class PositionStatus(_Worded):
+class PositionStatus(Worded):
     NORMAL = 0, "Normal"
     LIQ = 1, "Liq"
     ADL = 2, "Adl"
@@ -55,14 +55,14 @@ class MarginRule(IntEnum):
     MARK_2025 = 1
 
 
-class ExecType(_Worded):
+class ExecType(Worded):
     TRADE = 0, "Trade"
     FUNDING = 1, "Funding"
     ADL_TRADE = 2, "AdlTrade"
     BUST_TRADE = 3, "BustTrade"
 
 
-class Cause(_Worded):
+class Cause(Worded):
     """Why cash changed; the text is the `type` of Bybit's transaction log."""
 
     DEPOSIT = 0, "TRANSFER_IN"

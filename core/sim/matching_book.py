@@ -90,7 +90,7 @@ class MatchingBook:
             self._apply(levels, n_bids, is_snapshot)
         self._pending.clear()
 
-    def next_print(self, rows: np.ndarray, at: int, rise_ticks: int, fall_ticks: int) -> tuple[int, list[Fill]]:
+    def match_next(self, rows: np.ndarray, at: int, rise_ticks: int, fall_ticks: int) -> tuple[int, list[Fill]]:
         """Public trades int64[n, 3] (price, lots, aggressor) from row `at` on, until one fills an own order or its
         price reaches a trigger: (row after it, fills)."""
         at, n = match_prints(

@@ -45,7 +45,8 @@ def check_create(state: SymbolState, account: AccountState, request: OrderReques
         raise bad("params error: price invalid")
     if not limit and request.tif is TimeInForce.POST_ONLY:
         raise bad("Market order does not support PostOnly")
-    check_quantity(state, request.qty_lots, market=not limit, closes_all=closes_all(request))
+    if not closes_all(request):
+        check_quantity(state, request.qty_lots, market=not limit, splits=request.reduce_only)
     if request.reduce_only and (request.take_profit_ticks or request.stop_loss_ticks):
         raise bad("Reduce-only orders cannot carry takeProfit or stopLoss")
     if request.slippage_type is not SlippageType.NONE:
@@ -57,6 +58,8 @@ def check_create(state: SymbolState, account: AccountState, request: OrderReques
         check_price(state, request.side, request.price_ticks, modify=request.modify_enable)
     if request.trigger_price_ticks:
         check_trigger(state, request.trigger_price_ticks, request.trigger_direction, request.trigger_by)
+        if not request.reduce_only and not request.close_on_trigger:
+            check_notional(state, request.qty_lots, request.price_ticks or request.trigger_price_ticks)
     check_attached(state, request)
     check_counts(account, request)
 
@@ -79,14 +82,17 @@ def check_position_idx(account: AccountState, symbol: str, idx: int) -> None:
         raise bad("position idx not match position mode")
 
 
-def check_quantity(state: SymbolState, lots: int, *, market: bool, closes_all: bool = False) -> None:
-    if closes_all:
-        return
+def largest_lots(state: SymbolState, *, market: bool) -> int:
+    return state.spec.max_market_qty_lots if market else state.spec.max_qty_lots
+
+
+def check_quantity(state: SymbolState, lots: int, *, market: bool, splits: bool = False) -> None:
+    """`splits`: a reduce-only order above the largest size is not refused, the exchange splits it."""
     if lots <= 0:
         raise bad("Qty invalid")
     if lots < state.spec.min_qty_lots:
         raise bad("The number of contracts exceeds minimum limit allowed")
-    if lots > (state.spec.max_market_qty_lots if market else state.spec.max_qty_lots):
+    if lots > largest_lots(state, market=market) and not splits:
         raise bad("The number of contracts exceeds maximum limit allowed: too large")
 
 
@@ -186,4 +192,6 @@ def check_amend(state: SymbolState, order: SimOrder, request: AmendRequest) -> N
             raise bad("Order has no trigger price")
         check_trigger(state, request.trigger_price_ticks, order.trigger_direction, order.trigger_by)
     base = order.price_ticks if request.price_ticks is None else request.price_ticks
+    if not order.reduce_only and base:
+        check_notional(state, request.qty_lots or order.qty_lots, base)
     check_tpsl_prices(order.side, request.take_profit_ticks or 0, request.stop_loss_ticks or 0, base)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.sim.exchange_types import (
@@ -144,9 +146,9 @@ class TestQueue:
         first = rig.limit(1, 9990, 10, A).order_id
         rig.trades((9990, 12, -1))
         assert rig.order(first).queue_ahead_lots == 20  # as told when it was placed
-        rig.amend(first, qty_lots=5)
+        rig.amend(first, qty_lots=8)
         assert rig.order(first).queue_ahead_lots == 8
-        rig.amend(first, qty_lots=6)
+        rig.amend(first, qty_lots=9)
         assert rig.order(first).queue_ahead_lots == 20
         rig.amend(first, price_ticks=9995)
         assert rig.order(first).queue_ahead_lots == 0
@@ -203,6 +205,18 @@ class TestReduceOnly:
         r = rig.market(-1, 0, reduce_only=True, close_on_trigger=True)
         assert r.ret_code == 0 and rig.lots() == 0
         assert rig.ex.closed_pnl(A)[0].closed_lots == 10
+
+    def test_more_than_the_largest_size_is_split(self):
+        rig = Rig(deposit_e8=10**16, spec=replace(SPEC, max_market_qty_lots=100))
+        rig.book(asks=[(10010, 5000)], bids=[(9990, 5000)])
+        for _ in range(3):
+            rig.market(1, 100)
+        assert rig.market(-1, 250).ret_code == RetCode.PARAMETER
+        rig.told()
+        assert rig.market(-1, 250, reduce_only=True, order_link_id="big").ret_code == 0
+        assert [row[:3] for row in rig.told() if row[0] == "order"] == [
+            ("order", "Filled", 100), ("order", "Filled", 100), ("order", "Filled", 50)]
+        assert rig.lots() == 50
 
     def test_two_reduce_only_orders_in_one_print_do_not_turn_the_position(self):
         rig = Rig()

@@ -142,3 +142,31 @@ def test_pre_check_leaves_no_trace():
     got = rig.ex.pre_check(rig.tick(), A, request)
     assert got.result.ret_code == 0 and got.pre_imr_e4 == 0 and got.post_imr_e4 > 0
     assert rig.ex.wallet(A) == before and rig.ex.drain() == []
+
+
+@pytest.mark.parametrize("liquid", [True, False])
+def test_a_large_position_is_reduced_first_where_the_book_allows_it(liquid):
+    rig = Rig(deposit_e8=100_000 * E8)
+    rig.ex.set_leverage(rig.tick(), A, rig.symbol, 2400, 2400)
+    rig.book([(9999, 5_000_000)], [(10001, 5_000_000)], snapshot=True)
+    for _ in range(16):
+        assert rig.market(1, 140_000).ret_code == 0
+    held = rig.lots()
+    seen = []
+    for k in range(1, 100):
+        price = 10000 - 5 * k
+        if liquid:
+            rig.book([(price, 5_000_000)], [(price + 2, 5_000_000)], snapshot=True)
+        else:
+            rig.book([(5000, 10)], [(price + 2, 10)], snapshot=True)
+        rig.prices(price)
+        seen = [e for e in rig.ex.executions(A) if e.create_type is not CreateType.USER]
+        if seen:
+            break
+    first = seen[-1]
+    if liquid:
+        assert (first.create_type, first.exec_type) == (CreateType.LIQUIDATION, ExecType.TRADE)
+        assert first.qty_lots < held and first.fee_e8 > 0
+    else:
+        assert first.exec_type is ExecType.BUST_TRADE
+    assert sum(e.change_e8 for e in rig.ex.ledger(A)) == rig.ex.wallet(A).wallet_balance_e8

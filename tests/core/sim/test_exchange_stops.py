@@ -148,6 +148,17 @@ class TestAttached:
         for order in before.values():
             assert rig.order(order.order_id).cancel_type is CancelType.TPSL_CLEAR
 
+    def test_a_turned_position_gets_the_stops_of_the_order_that_turned_it(self, side):
+        rig = Rig()
+        p = lambda value: self.price(side, value)  # noqa: E731
+        rig.market(side, 10, take_profit_ticks=p(10100), stop_loss_ticks=p(9900))
+        rig.market(-side, 20, take_profit_ticks=p(9800), stop_loss_ticks=p(10150))
+        found = kinds(rig)
+        assert {k: (o.side, o.trigger_price_ticks, o.qty_lots) for k, o in found.items()} == {
+            StopOrderType.TAKE_PROFIT: (side, p(9800), 10), StopOrderType.STOP_LOSS: (side, p(10150), 10)}
+        position = rig.ex.positions(A)[0]
+        assert (position.take_profit_ticks, position.stop_loss_ticks) == (p(9800), p(10150))
+
     def test_wrong_side_is_refused(self, side):
         rig = Rig()
         p = lambda value: self.price(side, value)  # noqa: E731

@@ -65,7 +65,7 @@ class Pair:
     def print(self):
         price = MID + self.random.randint(-8, 8)
         lots, aggressor = self.random.randint(1, 15), self.random.choice((1, -1, 0))
-        _, fast = self.fast.next_print(np.array([[price, lots, aggressor]], np.int64), 0, *NO_TRIGGER)
+        _, fast = self.fast.match_next(np.array([[price, lots, aggressor]], np.int64), 0, *NO_TRIGGER)
         self.fast.sweep()
         self.same(fast, self.naive.print(price, lots, aggressor))
 
