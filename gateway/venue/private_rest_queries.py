@@ -61,36 +61,32 @@ class Queries:
         fields = call.fields
         fields.category()
         by_id = fields.given("orderId") or fields.given("orderLinkId")
-        if not by_id or fields.given("symbol"):
-            symbols = self._venue.chosen_symbols(fields)
-        else:
-            symbols = None
+        symbols = self._optional_symbols(fields) if by_id else self._venue.chosen_symbols(fields)
         which = fields.choice("orderFilter", FILTERS, OrderFilter.ALL)
         closed_too = fields.integer("openOnly", 0, 0, 2) == 1
         exchange = self._venue.exchange
-        orders = [] if closed_too and not by_id else list(exchange.open_orders(call.uid))
+        orders = [] if closed_too and not by_id else exchange.open_orders(call.uid)
         if closed_too or by_id:
-            recent = list(exchange.order_history(call.uid))[:CLOSED_KEPT]
+            recent = exchange.order_history(call.uid, limit=CLOSED_KEPT)
             orders += [order for order in recent if order.updated_ns >= self._venue.closed_wiped_ns]
         found = [order for order in wanted(orders, fields) if of(symbols, order.symbol) and matches(order, which)]
         return self._orders(call, found, 20, 50)
 
     def history(self, call: Call) -> Done:
-        """Closed orders (and partly filled open ones); ends without a fill are forgotten after a day."""
+        """Closed orders; ends without a fill are forgotten after a day."""
         fields = call.fields
         fields.category()
         symbols = self._optional_symbols(fields)
         which = fields.choice("orderFilter", FILTERS, OrderFilter.ALL)
-        status = fields.choice("orderStatus", STATUSES, OrderStatus.TRIGGERED)
+        status = fields.choice("orderStatus", STATUSES) if fields.given("orderStatus") else None
         by_id = fields.given("orderId") or fields.given("orderLinkId")
-        start_ms, end_ms = (0, call.now_ms) if by_id else fields.window(call.now_ms)
+        start_ns, end_ns = (None, None) if by_id else window_ns(call)
         young_ns = self._venue.now_ns - call.behind_ms * NS_PER_MS
         orders = [
-            order for order in self._venue.exchange.order_history(call.uid)
+            order for order in self._venue.exchange.order_history(call.uid, None, start_ns, end_ns)
             if of(symbols, order.symbol) and matches(order, which)
-            and start_ms <= order.created_ns // NS_PER_MS <= end_ms
             and (order.cum_qty_lots or order.updated_ns > self._venue.now_ns - DAY_NS)
-            and (status is OrderStatus.TRIGGERED or order.status is status)
+            and status in (None, order.status)
             and (not call.behind_ms or order.updated_ns <= young_ns)
         ]
         return self._orders(call, wanted(orders, fields), 20, 50)
@@ -109,19 +105,15 @@ class Queries:
         fields = call.fields
         fields.category()
         symbols = self._optional_symbols(fields)
-        kind = fields.choice("execType", EXEC_TYPES, None) if fields.given("execType") else None
+        kind = fields.choice("execType", EXEC_TYPES) if fields.given("execType") else None
         order_id, link_id = fields.text("orderId"), fields.text("orderLinkId")
-        start_ms, end_ms = (0, call.now_ms) if order_id or link_id else fields.window(call.now_ms)
+        by_id = bool(order_id or link_id)  # ids override the other filters
+        start_ns, end_ns = (None, None) if by_id else window_ns(call)
         young_ns = self._venue.now_ns - call.behind_ms * NS_PER_MS
-
-        def asked(e: Execution) -> bool:
-            if order_id or link_id:
-                return e.order_id == order_id if order_id else e.order_link_id == link_id
-            return of(symbols, e.symbol) and start_ms <= e.ts_ns // NS_PER_MS <= end_ms and kind in (None, e.exec_type)
-
         found = [
-            e for e in self._venue.exchange.executions(call.uid)
-            if asked(e) and (not call.behind_ms or e.ts_ns <= young_ns)
+            e for e in self._venue.exchange.executions(call.uid, None, start_ns, end_ns, order_id, link_id)
+            if (by_id or (of(symbols, e.symbol) and kind in (None, e.exec_type)))
+            and (not call.behind_ms or e.ts_ns <= young_ns)
         ]
         rows, cursor = page(found, lambda e: (e.ts_ns, f"{e.seq:020d}"), fields.text("cursor"), call.rows(50, 100))
         contracts = self._venue.instruments
@@ -155,15 +147,12 @@ class Queries:
         fields = call.fields
         fields.category()
         symbols = self._optional_symbols(fields)
-        start_ms, end_ms = fields.window(call.now_ms)
 
         def position(c: ClosedPnl) -> tuple[int, str]:
             return c.updated_ns, c.order_id
 
-        found = [
-            c for c in self._venue.exchange.closed_pnl(call.uid)
-            if of(symbols, c.symbol) and start_ms <= c.updated_ns // NS_PER_MS <= end_ms
-        ]
+        closed = self._venue.exchange.closed_pnl(call.uid, None, *window_ns(call))
+        found = [c for c in closed if of(symbols, c.symbol)]
         rows, cursor = page(found, position, fields.text("cursor"), call.rows(50, 100))
         contracts = self._venue.instruments
         return Done({
@@ -178,16 +167,16 @@ class Queries:
             raise invalid("accountType")
         if fields.given("category"):
             fields.category()
-        cause = fields.choice("type", CAUSES, None) if fields.given("type") else None
+        cause = fields.choice("type", CAUSES) if fields.given("type") else None
         base = fields.text("baseCoin")
-        start_ms, end_ms = fields.window(call.now_ms)
+        start_ns, end_ns = window_ns(call)
         executions = self._venue.exchange.executions(call.uid)
         by_id, sizes = {e.exec_id: e for e in executions}, sizes_after(executions)
         by_id |= {f"{e.symbol}:{e.position_idx}:{e.ts_ns}": e for e in executions if e.exec_type is ExecType.FUNDING}
         contracts = self._venue.instruments
         found = [
             group for group in grouped(self._venue.exchange.ledger(call.uid))
-            if start_ms <= group[-1].ts_ns // NS_PER_MS <= end_ms and (cause is None or group_cause(group) is cause)
+            if start_ns <= group[-1].ts_ns <= end_ns and (cause is None or group_cause(group) is cause)
             and (not base or (group[0].symbol in contracts and contracts[group[0].symbol].answer["baseCoin"] == base))
         ]
         if fields.text("currency", "USDT") != "USDT":
@@ -199,6 +188,12 @@ class Queries:
     def _optional_symbols(self, fields: Fields) -> list[str] | None:
         given = any(fields.given(name) for name in ("symbol", "baseCoin", "settleCoin"))
         return self._venue.chosen_symbols(fields) if given else None
+
+
+def window_ns(call: Call) -> tuple[int, int]:
+    """The window of a history query in ns, both ends included."""
+    start_ms, end_ms = call.fields.window(call.now_ms)
+    return start_ms * NS_PER_MS, (end_ms + 1) * NS_PER_MS - 1
 
 
 def of(symbols: list[str] | None, symbol: str) -> bool:

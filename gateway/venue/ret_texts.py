@@ -20,7 +20,7 @@ DOOR_TEXTS: dict[int, str] = {
     10009: "IP has been banned.",
     10010: "Unmatched IP, please check your API key's bound IP addresses.",
     10014: "Invalid duplicate request.",
-    10016: "Server error.",
+    10016: "Internal server error.",
     10017: "Request path not found or request method is invalid",
     10018: "Exceeded the IP Rate Limit.",
     10019: "ws trade service is restarting, do not accept new request",

@@ -106,22 +106,27 @@ class SyntheticExchange:
         The frames are views into a buffer that the next call of this object overwrites.
         """
         n = len(self.instruments)
-        self.now_ms = now_ms
+        before_ms, self.now_ms = self.now_ms, now_ms
         market_kernels.step_market(self.market, n, now_ms, STEP_MS / 1000.0)
         self.steps += 1
         if self.steps % (1000 // STEP_MS) == 0:
-            instants = self.market.symbols["next_funding_ms"][:n].copy()
             market_kernels.mark_prices(self.market, n, now_ms, 1.0)
-            for row in np.flatnonzero(self.market.symbols["next_funding_ms"][:n] != instants):
-                self.settled.setdefault(int(row), []).append((int(instants[row]), int(self.market.symbols["funding_e8"][row])))
         if self.steps % (60_000 // STEP_MS) == 0:
             self._roll_day_figures()
+        if now_ms // 60_000 != before_ms // 60_000:
+            self._note_settlements(now_ms // 60_000)
         market_kernels.close_candles(self.market, n, now_ms)
         count = publish(self.market, self.streams, n, self.steps, now_ms, self._out, self._frames)
         view = self._view
         return [
             ((kind, row), view[start:start + length]) for start, length, kind, row in self._frames[:count].tolist()
         ]
+
+    def _note_settlements(self, minute: int) -> None:
+        """A new minute: the symbols whose funding instant it is settle at the rate of now."""
+        symbols = self.market.symbols[: len(self.instruments)]
+        for row in np.flatnonzero(minute % symbols["funding_min"] == 0):
+            self.settled.setdefault(int(row), []).append((minute * 60_000, int(symbols["funding_e8"][row])))
 
     def _roll_day_figures(self) -> None:
         """Once a minute: prices of 24 h and 1 h ago move on, the minute of a day ago leaves the day's volume."""

@@ -17,7 +17,7 @@ from gateway.venue.private_venue import PrivateVenue
 from gateway.venue.rate_limits import RateLimits
 from gateway.venue.venue_exchange import VenueExchange
 from tests.gateway.venue.private_client import Client, first_key
-from tests.gateway.venue.running import new_exchange
+from tests.gateway.venue.running import START_MS, new_exchange
 
 E8 = 100_000_000
 DEPOSIT_USDT = 100_000
@@ -28,8 +28,8 @@ class PrivateWorld:
     """`client(n)` speaks as account n; time moves only with `run`, and the rate limits not at all unless asked for."""
 
     def __init__(self, symbols: int = 6, accounts: int = 2, seed: int = 1, limits: RateLimits | None = None,
-                 deposit_usdt: int = DEPOSIT_USDT) -> None:
-        self.market = new_exchange(symbols, seed)
+                 deposit_usdt: int = DEPOSIT_USDT, start_ms: int = START_MS) -> None:
+        self.market = new_exchange(symbols, seed, start_ms=start_ms)
         self.accounts = Accounts(accounts, seed, self.market.now_ms)
         self.faults = FaultRules(seed=seed, now_ms=self.market.now_ms)
         self.exchange = VenueExchange(seed=seed, rules=self.faults)

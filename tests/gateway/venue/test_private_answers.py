@@ -103,7 +103,8 @@ def test_pre_check_answers_as_documented() -> None:
     ("http_get_account_info.json", "account/info", {}), ("http_get_fee_rate.json", "account/fee-rate", LINEAR),
     ("http_get_positions.json", "position/list", ON_BTC), ("http_get_executions.json", "execution/list", ON_BTC),
     ("http_get_wallet_balance.json", "account/wallet-balance", {"accountType": "UNIFIED"}),
-    ("http_get_orders_history.json", "order/history", ON_BTC), ("http_get_positions_with_open_time.json", "position/list", ON_BTC),
+    ("http_get_orders_history.json", "order/history", ON_BTC),
+    ("http_get_positions_with_open_time.json", "position/list", ON_BTC),
 ])
 def test_answers_against_the_adapters_payloads(world: PrivateWorld, name: str, path: str, params: dict[str, str]) -> None:
     ours = world.client().get(path, **params)

@@ -10,8 +10,10 @@ import pytest
 
 from core.sim.exchange_types import OrderUpdate
 from gateway.venue.rate_limits import RateLimits
+from gateway.venue.synthetic_feed import SyntheticFeed
 from tests.gateway.venue.private_client import Client
 from tests.gateway.venue.private_world import BTC, PrivateWorld
+from tests.gateway.venue.running import START_MS
 
 LINEAR = {"category": "linear"}
 ETH = "ETHUSDT"
@@ -327,6 +329,35 @@ def test_the_log_explains_the_wallet_to_the_last_digit(world: PrivateWorld, clie
     }
 
 
+@pytest.mark.parametrize(("side", "sign"), [("Buy", 1), ("Sell", -1)])
+def test_funding_is_told_alike_everywhere(side: str, sign: int) -> None:
+    """Execution, ledger, wallet and public funding history agree on one settlement."""
+    span_ms = 8 * 3_600_000
+    instant = (START_MS // span_ms + 1) * span_ms
+    world = PrivateWorld(start_ms=instant - 4_000)
+    client = world.client()
+    good(client.post("order/create", **limit(world, orderType="Market", price=None, side=side, qty="0.5")))
+    before = Decimal(good(client.get("account/wallet-balance", accountType="UNIFIED"))["list"][0]["totalWalletBalance"])
+    world.run(5.0)
+    client.now_ns = world.now_ns
+    fill = good(client.get("execution/list", **LINEAR, execType="Funding"))["list"]
+    assert len(fill) == 1
+    assert (fill[0]["side"], fill[0]["orderType"], fill[0]["orderQty"], fill[0]["execQty"]) == (side, "UNKNOWN", "0", "0.5")
+    answers = SyntheticFeed(world.market).answers()
+    settled = answers["funding/history"]({"category": "linear", "symbol": BTC})["list"][0]
+    assert settled["fundingRateTimestamp"] == str(instant)
+    assert Decimal(settled["fundingRate"]) == Decimal(fill[0]["feeRate"])
+    paid = Decimal(fill[0]["execFee"])
+    assert paid == pytest.approx(sign * Decimal(fill[0]["execValue"]) * Decimal(fill[0]["feeRate"]), abs=Decimal("1e-8"))
+    row = good(client.get("account/transaction-log", type="SETTLEMENT"))["list"]
+    assert len(row) == 1
+    assert (row[0]["tradeId"], row[0]["side"], row[0]["qty"], row[0]["cashFlow"]) == (fill[0]["execId"], side, "0.5", "0")
+    assert Decimal(row[0]["funding"]) == Decimal(row[0]["change"]) == -paid
+    after = Decimal(good(client.get("account/wallet-balance", accountType="UNIFIED"))["list"][0]["totalWalletBalance"])
+    assert after == before - paid
+    assert good(client.get("position/list", **LINEAR, symbol=BTC))["list"][0]["size"] == "0.5", "funding moves no position"
+
+
 def test_closed_pnl_is_what_the_log_booked(world: PrivateWorld, client: Client) -> None:
     good(client.post("order/create", **limit(world, orderType="Market", price=None, qty="0.03")))
     world.run(1.0)
@@ -364,3 +395,15 @@ def test_swallowed_orders_never_come_into_being(world: PrivateWorld, client: Cli
     assert made["orderLinkId"] == "lost" and len(made["orderId"]) == 36
     assert good(client.get("order/realtime", **LINEAR, orderLinkId="lost"))["list"] == []
     assert client.post("order/cancel", **LINEAR, symbol=BTC, orderId=made["orderId"])["retCode"] == 110001
+
+
+def test_history_by_status_and_kind(world: PrivateWorld, client: Client) -> None:
+    stop = good(client.post("order/create", **limit(world, triggerPrice=world.price(0.9), triggerDirection=2)))["orderId"]
+    good(client.post("order/cancel", **LINEAR, symbol=BTC, orderId=stop))
+    filled = good(client.post("order/create", **limit(world, 1.001)))["orderId"]
+    for query, ids in (({"orderStatus": "Filled"}, [filled]), ({"orderStatus": "Deactivated"}, [stop]),
+                       ({"orderStatus": "Cancelled"}, []), ({"orderFilter": "Order"}, [filled]),
+                       ({"orderFilter": "StopOrder"}, [stop]), ({"symbol": ETH}, []), ({"baseCoin": "ETH"}, [])):
+        rows = good(client.get("order/history", **LINEAR, **query))["list"]
+        assert [row["orderId"] for row in rows] == ids, query
+    assert client.get("order/history", **LINEAR, orderStatus="Gone")["retCode"] == 10001
