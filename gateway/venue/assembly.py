@@ -63,7 +63,7 @@ class Venue:
             self.private.hub.response_ms = options.response_ms
         actions = account_faults(self.private, exchange) if self.private is not None else {}
         hub = self.private.hub if self.private is not None else None
-        self.faults = Faults(server.hub, self.truth, exchange, hub, server.clock, actions)
+        self.faults = Faults(server.hub, self.truth, exchange, hub, server.clock, actions, server.suspend)
         self.schedule = FaultSchedule(options.faults, self.faults, self.truth, server.hub.now_ms)
         server.before_step = self.schedule.advance
         self.scenario: ScenarioEngine | None = None

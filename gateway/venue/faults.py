@@ -36,6 +36,7 @@ ACTIONS: dict[str, Knob] = {
     "ws.close": Knob({"code": 1001}, "sockets are closed with a close frame"),
     "clock.skew": Knob({"ms": 2000}, "the venue's clock is so far ahead (negative: behind), for `seconds` or for good"),
     "clock.step": Knob({"ms": 2000}, "the venue's clock jumps by so much"),
+    "clock.suspend": Knob({"seconds": 1.0}, "the venue stands still: nothing is answered or sent, then time has jumped"),
     "venue.restart": Knob({}, "all sockets are closed, REST answers 502 and new sockets are refused for `seconds` (2); "
                               "books start with u = 1, closed orders leave order/realtime"),
     # the names of the public venue, kept
@@ -49,27 +50,31 @@ ACTIONS: dict[str, Knob] = {
 }
 RESTART_S = 2.0
 STALE_S = 5.0
+MAX_SUSPENSION_S = 600.0
 
 
 class Faults:
     """Carries faults out.
 
-    exchange None: a tape plays, which has no books of its own to restart. `accounts` adds the actions on accounts.
+    exchange None: a tape plays, which has no books of its own to restart. `accounts` adds the actions on accounts;
+    `suspend` makes the whole venue stand still for some seconds.
     """
 
     def __init__(self, hub: Hub, truth: Truth, exchange: SyntheticExchange | None, private: PrivateHub | None = None,
-                 clock: VenueClock | None = None, accounts: dict[str, tuple[Knob, Action]] | None = None) -> None:
+                 clock: VenueClock | None = None, accounts: dict[str, tuple[Knob, Action]] | None = None,
+                 suspend: Callable[[float], None] = lambda _seconds: None) -> None:
         self._hub = hub
         self._truth = truth
         self._exchange = exchange
         self._private = private
         self._clock = clock or VenueClock()
+        self._suspend = suspend
         self.rules = hub.rules
         self.knobs: dict[str, Knob] = {**RULES, **ACTIONS}
         self._actions: dict[str, Action] = {
             "feed.raw": self._raw, "feed.snapshot": self._snapshot, "ws.half_open": self._half_open, "ws.rst": self._rst,
             "ws.close": self._close, "clock.skew": self._skew, "clock.step": self._step,
-            "venue.restart": self._restart,
+            "clock.suspend": self._stand_still, "venue.restart": self._restart,
             "gap": self._gap, "stale": self._stale, "restart_u1": self._snapshot, "malformed": self._raw,
             "disconnect": self._rst, "half_open": self._half_open, "refuse": self._refuse,
         }
@@ -216,6 +221,13 @@ class Faults:
     def _step(self, body: dict[str, Any], happening: Happening) -> None:
         self._clock.skew_ms += int(body.get("ms", 2000))
         happening.details["skew_ms"] = self._clock.skew_ms
+
+    def _stand_still(self, body: dict[str, Any], happening: Happening) -> None:
+        seconds = float(body.get("seconds") or 1.0)
+        if seconds > MAX_SUSPENSION_S:
+            raise ValueError(f"seconds must be at most {MAX_SUSPENSION_S:g}")
+        happening.end_ms = happening.start_ms + int(1000 * seconds)
+        self._suspend(seconds)
 
     def _restart(self, body: dict[str, Any], happening: Happening) -> None:
         seconds = float(body.get("seconds") or RESTART_S)

@@ -116,6 +116,10 @@ class PrivateHub(Sockets):
     def _refuse(self, topic: str) -> bool:
         return self.rules.ask("sub.nack", topic=topic, stream="private") is not None
 
+    def heard(self) -> set[int]:
+        """Accounts that somebody listens to."""
+        return {client.session.uid for client in self.clients if client.stream == "private" and client.session.topics}
+
     # -- pushes ------------------------------------------------------------------------------------------------------
     def publish(self, messages: Iterable[Message]) -> None:
         """Send messages to the connections that hold their topics."""

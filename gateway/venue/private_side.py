@@ -54,4 +54,5 @@ class PrivateSide:
             return
         events = self.link.drain()
         if events:
-            self.hub.publish(self._batcher.messages(events))
+            heard = self.hub.heard()
+            self.hub.publish(self._batcher.messages(event for event in events if event.uid in heard))

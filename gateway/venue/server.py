@@ -9,6 +9,7 @@ import asyncio
 import concurrent.futures
 import gc
 import socket
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -240,11 +241,15 @@ class VenueServer:
                 self.private.hub.cut_idle()
         self.postponed.release(now_ms)
 
+    def suspend(self, seconds: float) -> None:
+        """Stand still, as a machine that is paused: from the next turn of the loop on, which is blocked for so long."""
+        asyncio.get_running_loop().call_soon(time.sleep, seconds)
+
     async def stop(self) -> None:
         self.stopping.set()
-        for sockets in (self.hub, self.private.hub if self.private is not None else self.hub):
-            for client in sockets.clients[:]:
-                client.transport.abort()
+        private = self.private.hub.clients if self.private is not None else []
+        for client in [*self.hub.clients, *private]:
+            client.transport.abort()
         if self._ws is not None:
             self._ws.close()
         if self._rest is not None:

@@ -134,6 +134,19 @@ def test_a_restart_closes_everything_and_comes_back(venue: Running) -> None:
     asyncio.run(scene())
 
 
+def test_a_suspended_venue_stands_still_and_goes_on(venue: Running) -> None:
+    async def scene() -> None:
+        private, trade = await pair(venue)
+        skipped = (await asyncio.to_thread(venue.get, "status"))["steps_skipped"]
+        await asyncio.to_thread(venue.fault, "clock.suspend", seconds=0.5)
+        await works(venue, private, trade)
+        assert (await asyncio.to_thread(venue.get, "status"))["steps_skipped"] > skipped, "time has jumped"
+        for talk in (private, trade):
+            await talk.close()
+
+    asyncio.run(scene())
+
+
 def test_rules_can_be_released(venue: Running) -> None:
     venue.fault("trade.reject", code=10006, seconds=600)
     assert venue.post("release", {}) == {"ok": True, "disarmed": 1}

@@ -100,7 +100,9 @@ def test_nothing_is_subscribed_before_auth() -> None:
     assert talk.session.topics == set()
 
 
-@pytest.mark.parametrize("topics", [["order", "nothing"], ["orderbook.50.BTCUSDT"], ["order.nothing"], ["wallet.linear"]])
+@pytest.mark.parametrize("topics", [
+    ["order", "nothing"], ["orderbook.50.BTCUSDT"], ["order.nothing"], ["wallet.linear"], ["dcp.future"],
+])
 def test_one_unknown_topic_fails_the_request(topics: list[str]) -> None:
     talk = Talk()
     talk.auth()

@@ -322,6 +322,27 @@ def test_symbols_that_nobody_holds_are_not_looked_at() -> None:
     assert plant.link.watched == [] and plant.link.looks == looks
 
 
+@pytest.mark.parametrize(("kind", "code"), [("read_only", 10005), ("spot_only", 10005), ("order_only", 0), ("withdraw", 0)])
+def test_keys_may_trade_as_far_as_their_permissions_go(kind: str, code: int) -> None:
+    plant = Plant()
+    plant.step(5)
+    assert plant.trade(kind=kind).order("order.create", plant.resting())["retCode"] == code
+
+
+def test_rate_limits_are_those_of_rest_and_shared_with_it() -> None:
+    plant = Plant()
+    plant.step(5)
+    trade = plant.trade()
+    for number in range(5):
+        assert trade.order("order.create", plant.resting())["header"]["X-Bapi-Limit-Status"] == str(9 - 2 * number)
+        assert plant.post("/v5/order/create", **plant.resting())["retCode"] == 0
+    told = trade.order("order.create", plant.resting())
+    assert (told["retCode"], told["header"]["X-Bapi-Limit-Status"]) == (10006, "0")
+    assert int(told["header"]["X-Bapi-Limit-Reset-Timestamp"]) > plant.clock.now_ms()
+    plant.step(101)
+    assert trade.order("order.create", plant.resting())["retCode"] == 0
+
+
 def test_idle_connections_are_cut() -> None:
     plant = Plant()
     silent: Line = plant.private("order", idle_ms=30_000)

@@ -8,6 +8,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
+from gateway.venue.accounts import ApiKey
 from gateway.venue.assembly import Venue, VenueOptions
 from gateway.venue.clients import Client
 from gateway.venue.clock import VenueClock
@@ -108,17 +109,19 @@ class Plant:
             assert line.ask(op="subscribe", args=list(topics))["success"]
         return line
 
-    def trade(self, number: int = 0, idle_ms: int = 0) -> Line:
+    def trade(self, number: int = 0, idle_ms: int = 0, kind: str = "") -> Line:
+        """A trade connection with the first key of an account, or with a new one of a `kind` of KEY_KINDS."""
         line = self._line("trade", idle_ms)
-        assert line.ask(op="auth", args=self.auth_args(number))["retCode"] == 0
+        key = self.venue.accounts.issue(self.uids[number], kind, self.clock.now_ms()) if kind else None
+        assert line.ask(op="auth", args=self.auth_args(number, key))["retCode"] == 0
         return line
 
     def _line(self, stream: str, idle_ms: int) -> Line:
         transport = FakeTransport()
         return Line(self, self.side.hub.connect(transport, stream, "127.0.0.1", idle_ms), transport)
 
-    def auth_args(self, number: int = 0) -> list[Any]:
-        key = self.venue.accounts.accounts[self.uids[number]].keys[0]
+    def auth_args(self, number: int = 0, key: ApiKey | None = None) -> list[Any]:
+        key = key or self.venue.accounts.accounts[self.uids[number]].keys[0]
         expires = self.clock.now_ms() + 5000
         sign = hmac.new(key.secret.encode(), f"GET/realtime{expires}".encode(), hashlib.sha256).hexdigest()
         return [key.key, expires, sign]
