@@ -24,7 +24,7 @@ from gateway.publisher import Publisher
 from gateway.raw_tap import RawTap
 from gateway.tape import FRAME_COLUMNS, TapeReader
 from gateway.tape_scan import TapeContents, scan_tape, tape_instruments
-from gateway.venue.warm import warm_up
+from gateway.venue.warm import warm_up, warm_up_private
 from shm import warm
 from shm.broadcast import BroadcastRing
 from shm.control import CncPage, ControlBlock, cnc_turn
@@ -120,7 +120,7 @@ def steps() -> list[warm.Step]:
     return [
         ("gateway: tapes", subject.tape), ("gateway: order of events", subject.order),
         ("gateway: decoding", subject.decode), ("gateway: tables", subject.tables),
-        ("gateway: embedded venue", warm_up),
+        ("gateway: embedded venue", warm_up), ("gateway: embedded venue, orders", warm_up_private),
     ]
 
 

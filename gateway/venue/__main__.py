@@ -12,29 +12,32 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gateway.venue.control import control_paths
+from gateway.venue.assembly import DEPOSIT_USDT, Venue, VenueOptions
+from gateway.venue.clients import MAX_BUFFERED_BYTES
 from gateway.venue.errors import VenueError
-from gateway.venue.faults import Faults
-from gateway.venue.hub import MAX_BUFFERED_BYTES
+from gateway.venue.fault_file import load_faults
 from gateway.venue.instruments import Instrument, named_instruments, recorded_instruments, synthetic_instruments
-from gateway.venue.scenarios import ScenarioEngine, load_timeline
-from gateway.venue.server import VenueServer
+from gateway.venue.scenarios import load_timeline
 from gateway.venue.synthetic import SyntheticExchange
 from gateway.venue.synthetic_feed import SyntheticFeed
-from gateway.venue.truth import Truth
-from gateway.venue.warm import warm_up
+from gateway.venue.warm import warm_up, warm_up_private
 
 MAX_SYMBOLS = 800
+MAX_ACCOUNTS = 1000
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m gateway.venue", description="An embedded Bybit V5 exchange (linear, public side) on loopback."
+        prog="python -m gateway.venue", description="An embedded Bybit V5 exchange (category linear) on loopback."
     )
     parser.add_argument(
         "--symbols", default="40", help=f"symbols of the synthetic market: a number up to {MAX_SYMBOLS}, or names A,B,..."
     )
     parser.add_argument("--seed", type=int, default=1, help="everything synthetic follows from it")
+    parser.add_argument("--accounts", type=int, default=1, help="trading accounts with a key each; 0 = market data only")
+    parser.add_argument("--deposit", type=int, default=DEPOSIT_USDT, help="USDT that every account begins with")
+    parser.add_argument("--fault", type=Path, help="TOML or JSON file of faults by time")
+    parser.add_argument("--response-ms", type=int, default=0, help="delay of answers on the private and trade streams")
     parser.add_argument("--json", action="store_true", help="print the addresses as one JSON line (else as a sentence)")
     parser.add_argument("--port", type=int, default=0, help="REST port; the WebSocket gets the next one; 0 = any")
     parser.add_argument("--instruments", type=Path, help="recorded instruments-info answer to take contracts from")
@@ -58,6 +61,12 @@ def check(args: argparse.Namespace) -> None:
         raise VenueError(f"--port {args.port} is out of range", "use 0 to 65534")
     if not 0.0 < args.rate <= 100.0:
         raise VenueError(f"--rate {args.rate} is out of range", "use a factor above 0, at most 100")
+    if not 0 <= args.accounts <= MAX_ACCOUNTS:
+        raise VenueError(f"--accounts {args.accounts} is out of range", f"use 0 to {MAX_ACCOUNTS}")
+    if not 0 <= args.deposit <= 1_000_000_000:
+        raise VenueError(f"--deposit {args.deposit} is out of range", "use 0 to 1000000000 USDT")
+    if not 0 <= args.response_ms <= 10_000:
+        raise VenueError(f"--response-ms {args.response_ms} is out of range", "use 0 to 10000")
     if args.duration < 0:
         raise VenueError(f"--duration {args.duration} is negative", "give seconds, or 0 for no end")
     if args.seed < 0:
@@ -81,45 +90,42 @@ def chosen_instruments(args: argparse.Namespace) -> list[Instrument]:
 
 
 async def serve(args: argparse.Namespace) -> None:
-    truth = Truth()
+    if args.accounts:
+        warm_up_private()
     if args.recorded is None:
         warm_up()
-        made = chosen_instruments(args)
-        count = len(made)
-        exchange = SyntheticExchange(made, args.seed, time.time_ns() // 1_000_000, args.rate)
+        exchange = SyntheticExchange(chosen_instruments(args), args.seed, time.time_ns() // 1_000_000, args.rate)
         feed: Any = SyntheticFeed(exchange)
+        count = len(exchange.instruments)
     else:
-        feed, exchange, count = args.recorded, None, len(args.recorded.instruments)
-    server = VenueServer(feed, port=args.port, max_buffered_bytes=args.max_buffer)
-    faults = Faults(server.hub, truth, exchange)
-    scenario = None
-    if exchange is not None:
-        scenario = ScenarioEngine(exchange, args.timeline, truth, faults)
-        feed.scenario = scenario
-    else:
-        feed.hub = server.hub
+        feed, count = args.recorded, len(args.recorded.instruments)
+    venue = Venue(feed, VenueOptions(
+        seed=args.seed, accounts=args.accounts, deposit_usdt=args.deposit, port=args.port,
+        max_buffered_bytes=args.max_buffer, response_ms=args.response_ms, timeline=args.timeline, faults=args.faults,
+    ))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stopping.set)
+        loop.add_signal_handler(number, venue.server.stopping.set)
     try:
-        await server.start(control_paths(server.hub, truth, faults, scenario, feed.status))
+        await venue.start()
     except OSError as error:
         raise VenueError(f"cannot open port {args.port}: {error}", "use another --port, or 0 for any") from None
-    tell(args, server.addresses, count)
+    tell(args, venue, count)
     if args.duration:
-        loop.call_later(args.duration, server.stopping.set)
-    await server.run()
-    await server.stop()
+        loop.call_later(args.duration, venue.server.stopping.set)
+    await venue.server.run()
+    await venue.server.stop()
 
 
-def tell(args: argparse.Namespace, addresses: dict[str, str], count: int) -> None:
+def tell(args: argparse.Namespace, venue: Venue, count: int) -> None:
     """The one line that starters wait for."""
+    told = venue.announced()
     if args.json:
-        line = {"rest": addresses["rest"], "ws_public": addresses["ws_public"], "symbols": count, "seed": args.seed,
-                "pid": os.getpid(), "control": addresses["control"]}
+        head = {name: told.pop(name) for name in ("rest", "ws_public")}
+        line = {**head, "symbols": count, "seed": args.seed, "pid": os.getpid(), **told}
         print(json.dumps(line), flush=True)
     else:
-        print(f"venue: {count} symbols, REST {addresses['rest']}, public WebSocket {addresses['ws_public']}", flush=True)
+        print(f"venue: {count} symbols, REST {told['rest']}, public WebSocket {told['ws_public']}", flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -135,6 +141,7 @@ def main(argv: list[str] | None = None) -> int:
             from gateway.venue.tape_feed import TapeFeed
 
             args.recorded = TapeFeed(args.tape, args.speed, args.instruments)
+        args.faults = load_faults(args.fault) if args.fault else ()
         args.timeline = load_timeline(args.scenario or ("none" if args.tape else "demo"))
         asyncio.run(serve(args))
     except VenueError as error:

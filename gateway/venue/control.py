@@ -1,4 +1,10 @@
-"""The venue's own paths, beside Bybit's: GET /venue/truth, GET /venue/status, POST /venue/fault, POST /venue/scenario."""
+"""The venue's own paths, beside Bybit's, on loopback only:
+
+    GET  /venue/truth     what really happened          POST /venue/fault     order a fault, or arm a rule
+    GET  /venue/status    counters                      POST /venue/release   disarm one rule {"id"}, or all
+    GET  /venue/faults    armed and spent rules         POST /venue/scenario  start a scripted happening
+    GET  /venue/knobs     every kind of fault with its parameters
+"""
 
 from __future__ import annotations
 
@@ -33,9 +39,18 @@ def control_paths(hub: Hub, truth: Truth, faults: Faults, scenario: ScenarioEngi
         scenario.start(Event(0.0, body["kind"], str(body.get("symbol", "auto")), parameters), hub.now_ms)
         return {"ok": True, "id": len(truth.happenings)}
 
+    def release(body: Any) -> dict[str, Any]:
+        number = body.get("id", 0) if isinstance(body, dict) else 0
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise ValueError("id must be the number of a rule")
+        return {"ok": True, "disarmed": faults.rules.disarm(number)}
+
     return {
         ("GET", "truth"): lambda _body: truth.as_list(),
         ("GET", "status"): status,
+        ("GET", "faults"): lambda _body: faults.rules.as_list(),
+        ("GET", "knobs"): lambda _body: {kind: {**knob.values, "": knob.sentence} for kind, knob in faults.knobs.items()},
         ("POST", "fault"): lambda body: faults.order(body, hub.now_ms),
+        ("POST", "release"): release,
         ("POST", "scenario"): start_scenario,
     }

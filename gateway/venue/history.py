@@ -15,7 +15,7 @@ WIGGLE = 0.0006  # high and low of a minute reach this far beyond its ends
 PIECES = 12  # points inside a candle that its high and low are taken from
 
 
-def _lattice(cells: NDArray, salt: int) -> NDArray:
+def lattice(cells: NDArray, salt: int) -> NDArray:
     """Uniform numbers in [-1, 1) for integer cells, by hashing (splitmix64)."""
     x = cells.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(salt)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -39,7 +39,7 @@ class History:
             cell = at_ms // scale
             part = (at_ms - cell * scale) / float(scale)
             smooth = part * part * (3.0 - 2.0 * part)
-            left, right = _lattice(cell, salt), _lattice(cell + 1, salt)
+            left, right = lattice(cell, salt), lattice(cell + 1, salt)
             total += amplitude * (left + (right - left) * smooth)
         return total - self._level
 
@@ -53,7 +53,7 @@ class History:
         offsets = np.linspace(0, length_ms, PIECES + 1).astype(np.int64)
         at = np.minimum(starts[:, None] + offsets[None, :], max(end_ms, first_ms + 1))
         points = self.price(at.ravel()).reshape(at.shape)
-        reach = WIGGLE * (length_ms / 60_000) ** 0.25 * np.abs(_lattice(starts // 60_000, self._salts[0]))
+        reach = WIGGLE * (length_ms / 60_000) ** 0.25 * np.abs(lattice(starts // 60_000, self._salts[0]))
         high = points.max(axis=1) * (1.0 + reach)
         low = points.min(axis=1) * (1.0 - reach)
         return np.column_stack([points[:, 0], high, low, points[:, -1]])

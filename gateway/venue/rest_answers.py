@@ -17,6 +17,7 @@ from gateway.venue.synthetic import SyntheticExchange
 from gateway.venue.ticker_stream_kernels import all_tickers
 
 Params = Mapping[str, str]
+OTHER_CATEGORIES = ("spot", "inverse", "option")
 DIRECTIONS = ("PlusTick", "ZeroPlusTick", "MinusTick", "ZeroMinusTick")
 REST_TICKER_FIELDS = (
     "symbol", "lastPrice", "indexPrice", "markPrice", "prevPrice24h", "price24hPcnt", "highPrice24h", "lowPrice24h",
@@ -27,15 +28,16 @@ REST_TICKER_FIELDS = (
 )
 
 
-RISK_SYMBOLS = 15  # of a page of risk limits
 
 
 class ApiError(Exception):
-    """A business refusal: HTTP 200 with this retCode and retMsg."""
+    """A business refusal: HTTP 200 (rarely another status) with this retCode and retMsg."""
 
-    def __init__(self, code: int, text: str) -> None:
+    def __init__(self, code: int, text: str, *, result: Any = None, status: int = 200) -> None:
         super().__init__(text)
         self.code = code
+        self.result = {} if result is None else result
+        self.status = status
 
 
 def check_category(params: Params, text: str = "Illegal category") -> None:
@@ -54,7 +56,9 @@ def number(params: Params, name: str, default: int, largest: int) -> int:
 
 
 def instruments_info(rows: list[dict[str, Any]], params: Params) -> dict[str, Any]:
-    """One page of `rows` (instruments-info objects), by symbol name, filtered."""
+    """One page of `rows` (instruments-info objects), by symbol name, filtered. Other categories hold nothing here."""
+    if params.get("category") in OTHER_CATEGORIES:
+        return {"category": params["category"], "list": [], "nextPageCursor": ""}
     check_category(params)
     limit = number(params, "limit", 500, 1000)
     status = params.get("status") or "Trading"
@@ -72,25 +76,6 @@ def instruments_info(rows: list[dict[str, Any]], params: Params) -> dict[str, An
     end = first + len(page)
     cursor = f"page_token%3D{end}%26" if end < len(chosen) else ""
     return {"category": "linear", "list": page, "nextPageCursor": cursor}
-
-
-def risk_limit(rows: list[dict[str, Any]], params: Params) -> dict[str, Any]:
-    """Two tiers per symbol, fifteen symbols a page: initial margin 1 / leverage, maintenance half of it."""
-    check_category(params)
-    chosen = sorted(rows, key=lambda row: row["symbol"])
-    first = cursor_position(params.get("cursor") or "")
-    page = chosen[first:first + RISK_SYMBOLS]
-    items = []
-    for row in page:
-        leverage = float(row["leverageFilter"]["maxLeverage"])
-        for tier in (1, 2):
-            items.append({
-                "id": tier, "symbol": row["symbol"], "riskLimitValue": str(200_000 * tier),
-                "maintenanceMargin": f"{50 * tier / leverage:g}", "initialMargin": f"{100 * tier / leverage:g}",
-                "isLowestRisk": int(tier == 1), "maxLeverage": f"{leverage / tier:.2f}", "mmDeduction": "",
-            })  # fmt: skip
-    end = first + len(page)
-    return {"category": "linear", "list": items, "nextPageCursor": f"page_token%3D{end}%26" if end < len(chosen) else ""}
 
 
 def cursor_position(cursor: str) -> int:
@@ -122,9 +107,6 @@ class MarketAnswers:
 
     def instruments(self, params: Params) -> dict[str, Any]:
         return instruments_info([instrument.answer for instrument in self._x.instruments], params)
-
-    def risk_limit(self, params: Params) -> dict[str, Any]:
-        return risk_limit([instrument.answer for instrument in self._x.instruments], params)
 
     def orderbook(self, params: Params) -> dict[str, Any]:
         """The best `limit` levels of the 1000-level stream: what it last pushed, or the book now if nobody listens."""

@@ -46,6 +46,7 @@ class Reply:
     text: bytes
     add: list[Hashable] = field(default_factory=list)
     drop: list[Hashable] = field(default_factory=list)
+    pong: bool = False
 
 
 @dataclass
@@ -61,13 +62,13 @@ class Session:
         """Answer one text message; `refuse` is the fault that makes a subscription of a topic fail."""
         try:
             message = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             return Reply(answer(False, "error:request is not valid JSON", self.conn_id, "", ""))
         if not isinstance(message, dict):
             return Reply(answer(False, "error:request is not an object", self.conn_id, "", ""))
         op, req_id = message.get("op"), str(message.get("req_id") or "")
         if op == "ping":
-            return Reply(answer(True, "pong", self.conn_id, req_id, "ping"))
+            return Reply(answer(True, "pong", self.conn_id, req_id, "ping"), pong=True)
         if op not in OPS:
             return Reply(answer(False, f"error:request op:{op} is invalid", self.conn_id, req_id, str(op or "")))
         args = message.get("args")

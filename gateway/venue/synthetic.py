@@ -54,6 +54,8 @@ class SyntheticExchange:
         self.instruments: list[Instrument] = []
         self.histories: list[History] = []
         self.row_of: dict[str, int] = {}
+        self.by_symbol: dict[str, Instrument] = {}
+        self.settled: dict[int, list[tuple[int, int]]] = {}  # row -> (funding instant ms, rate 1e-8) since the start
         self.first_minute_ms: list[int] = []  # per row: from here on candles are traded, before they are history
         self._out = np.zeros(OUT_BYTES, np.uint8)
         self._frames = np.zeros((MAX_FRAMES, 4), np.int64)
@@ -71,6 +73,7 @@ class SyntheticExchange:
         self.histories.append(history)
         self.instruments.append(instrument)
         self.row_of[instrument.symbol] = row
+        self.by_symbol[instrument.symbol] = instrument
         self.first_minute_ms.append(self.now_ms // 60_000 * 60_000)
         return row
 
@@ -94,6 +97,7 @@ class SyntheticExchange:
         self.instruments[row] = Instrument(
             old.symbol, answer, old.tick_mant, old.price_exp, old.lot_mant, old.qty_exp, old.price
         )
+        self.by_symbol[symbol] = self.instruments[row]
 
     # -- time --------------------------------------------------------------------------------------------------------
     def step(self, now_ms: int) -> list[tuple[tuple[int, int], memoryview]]:
@@ -102,19 +106,27 @@ class SyntheticExchange:
         The frames are views into a buffer that the next call of this object overwrites.
         """
         n = len(self.instruments)
-        self.now_ms = now_ms
+        before_ms, self.now_ms = self.now_ms, now_ms
         market_kernels.step_market(self.market, n, now_ms, STEP_MS / 1000.0)
         self.steps += 1
         if self.steps % (1000 // STEP_MS) == 0:
             market_kernels.mark_prices(self.market, n, now_ms, 1.0)
         if self.steps % (60_000 // STEP_MS) == 0:
             self._roll_day_figures()
+        if now_ms // 60_000 != before_ms // 60_000:
+            self._note_settlements(now_ms // 60_000)
         market_kernels.close_candles(self.market, n, now_ms)
         count = publish(self.market, self.streams, n, self.steps, now_ms, self._out, self._frames)
         view = self._view
         return [
             ((kind, row), view[start:start + length]) for start, length, kind, row in self._frames[:count].tolist()
         ]
+
+    def _note_settlements(self, minute: int) -> None:
+        """A new minute: the symbols whose funding instant it is settle at the rate of now."""
+        symbols = self.market.symbols[: len(self.instruments)]
+        for row in np.flatnonzero(minute % symbols["funding_min"] == 0):
+            self.settled.setdefault(int(row), []).append((minute * 60_000, int(symbols["funding_e8"][row])))
 
     def _roll_day_figures(self) -> None:
         """Once a minute: prices of 24 h and 1 h ago move on, the minute of a day ago leaves the day's volume."""
@@ -141,8 +153,9 @@ class SyntheticExchange:
             return None
         return parsed[0], row
 
-    def topic_name(self, kind: int, row: int) -> str:
-        return f"{KIND_NAMES[kind]}.{self.instruments[row].symbol}"
+    def name_of(self, key: tuple[int, int]) -> str:
+        """The topic of a key, as `find` takes it."""
+        return f"{KIND_NAMES[key[0]]}.{self.instruments[key[1]].symbol}"
 
     def topics_of(self, row: int) -> list[tuple[int, int]]:
         return [(kind, row) for kind in range(KINDS)]
@@ -185,11 +198,16 @@ class SyntheticExchange:
         return (s.levels1, s.levels50, s.levels200, s.levels1000)[kind]
 
     # -- faults ------------------------------------------------------------------------------------------------------
-    def restart_book(self, key: tuple[int, int]) -> bytes:
-        """The service behind a book topic restarts: a snapshot with u = 1, and the counter goes on from there."""
+    def restart_book(self, key: tuple[int, int], again: bool = True) -> bytes:
+        """A snapshot nobody asked for. again: the service restarted, u = 1, and the counter goes on from there."""
         kind, row = key
-        self.streams.u[kind, row] = 0
+        if again:
+            self.streams.u[kind, row] = 0
         capture(self.market, self.streams, self._levels(kind), kind, row, self.now_ms)
         frame = self.snapshot((kind, row))
         assert frame is not None
         return frame
+
+    def restart_counters(self) -> None:
+        """All book topics restart: whoever subscribes next gets a snapshot with u = 1."""
+        self.streams.u[:] = 0

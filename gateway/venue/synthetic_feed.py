@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.venue.contract_answers import ContractAnswers
 from gateway.venue.rest import Answer
 from gateway.venue.rest_answers import MarketAnswers
 from gateway.venue.scenarios import ScenarioEngine
@@ -24,10 +25,15 @@ class SyntheticFeed:
         return self.exchange.step(now_ms)
 
     def answers(self) -> Mapping[str, Answer]:
-        market = MarketAnswers(self.exchange)
+        market, x = MarketAnswers(self.exchange), self.exchange
+        contracts = ContractAnswers(
+            lambda: {instrument.symbol: instrument for instrument in x.instruments}, lambda: x.now_ms,
+            lambda symbol: x.settled.get(x.row_of[symbol], []),
+            lambda symbol: int(x.market.symbols["open_interest"][x.row_of[symbol]]),
+        )
         return {
+            **contracts.answers(),
             "instruments-info": market.instruments, "orderbook": market.orderbook, "tickers": market.tickers,
-            "risk-limit": market.risk_limit,
             "kline": market.kline, "recent-trade": market.recent_trade,
         }
 

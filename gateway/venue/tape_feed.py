@@ -14,6 +14,7 @@ import numpy as np
 
 from gateway.tape import FRAME_COLUMNS, TapeError, TapeReader
 from gateway.tape_scan import scan_tape
+from gateway.venue.contract_answers import ContractAnswers
 from gateway.venue.errors import VenueError
 from gateway.venue.hub import Hub
 from gateway.venue.instruments import Instrument, instrument_of, load_answer, tape_instrument
@@ -24,7 +25,6 @@ from gateway.venue.rest_answers import (
     check_category,
     instruments_info,
     number,
-    risk_limit,
 )
 from gateway.venue.session import ws_frame
 from gateway.venue.streams import parse_topic
@@ -84,6 +84,9 @@ class TapeFeed:
         if topic in self._topics or (parsed is not None and parsed[1] in self._symbols):
             return topic
         return None
+
+    def name_of(self, key: str) -> str:
+        return key
 
     def activate(self, key: str) -> None:
         """Nothing to compute; a subscription (re)starts the settling time of a tape that has not begun."""
@@ -164,9 +167,10 @@ class TapeFeed:
     # -- REST --------------------------------------------------------------------------------------------------------
     def answers(self) -> Mapping[str, Answer]:
         rows = [instrument.answer for instrument in self.instruments]
+        contracts = ContractAnswers(lambda: {i.symbol: i for i in self.instruments}, lambda: self._now_ms)
         return {
-            "instruments-info": lambda params: instruments_info(rows, params),
-            "risk-limit": lambda params: risk_limit(rows, params), "orderbook": self._orderbook,
+            **contracts.answers(),
+            "instruments-info": lambda params: instruments_info(rows, params), "orderbook": self._orderbook,
             "tickers": self._tickers, "kline": self._kline, "recent-trade": self._recent_trade,
         }
 

@@ -37,6 +37,7 @@ class TapeBook:
     def __init__(self) -> None:
         self.sides: tuple[dict[str, str], dict[str, str]] = ({}, {})
         self.last: BookFrame | None = None
+        self.changes = 0  # frames taken in
 
     def apply(self, frame: BookFrame) -> None:
         if frame.type == "snapshot" or frame.data.u == 1:
@@ -50,6 +51,7 @@ class TapeBook:
                 else:
                     side[price] = size
         self.last = frame
+        self.changes += 1
 
     def levels(self, limit: int) -> tuple[list[list[str]], list[list[str]]]:
         """Bids and asks, best first."""
@@ -82,6 +84,7 @@ class TapeState:
         self.books: dict[str, TapeBook] = {}
         self.tickers: dict[str, dict[str, Any]] = {}
         self.trades: dict[str, deque[dict[str, Any]]] = {}
+        self.trade_counts: dict[str, int] = {}  # ever, per topic; `trades` keeps the last ones
         self.candles: dict[str, dict[int, list[str]]] = {}
         self.unreadable = 0
         self._book = msgspec.json.Decoder(BookFrame)
@@ -101,6 +104,7 @@ class TapeState:
                 known["cs"], known["ts"] = message.get("cs", 0), message["ts"]
             elif topic.startswith("publicTrade."):
                 self.trades.setdefault(topic, deque(maxlen=TRADES_KEPT)).extend(message["data"])
+                self.trade_counts[topic] = self.trade_counts.get(topic, 0) + len(message["data"])
             elif topic.startswith("kline."):
                 rows = self.candles.setdefault(topic, {})
                 for bar in message["data"]:

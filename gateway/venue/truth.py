@@ -29,7 +29,7 @@ class Truth:
     def __init__(self) -> None:
         self.happenings: list[Happening] = []
 
-    def begin(self, kind: str, symbol: str, now_ms: int, **details: Any) -> Happening:
+    def begin(self, kind: str, symbol: str, now_ms: int, /, **details: Any) -> Happening:
         happening = Happening(len(self.happenings) + 1, kind, symbol, now_ms, details=details)
         self.happenings.append(happening)
         return happening

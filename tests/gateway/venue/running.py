@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
-from gateway.venue.control import control_paths
-from gateway.venue.faults import Faults
-from gateway.venue.hub import MAX_BUFFERED_BYTES
+import requests
+
+from gateway.venue.assembly import Venue, VenueOptions
+from gateway.venue.clients import MAX_BUFFERED_BYTES
 from gateway.venue.instruments import synthetic_instruments
-from gateway.venue.scenarios import ScenarioEngine, Timeline
+from gateway.venue.scenarios import Timeline
 from gateway.venue.server import VenueServer
 from gateway.venue.streams import STEP_MS
 from gateway.venue.synthetic import SyntheticExchange
-from gateway.venue.synthetic_feed import SyntheticFeed
-from gateway.venue.truth import Truth
 from tests.reference.venue import payload
 
 START_MS = 1_786_310_760_000 + 37_000  # 37 s into a minute
 Key = tuple[int, int]
+T = TypeVar("T")
 
 
 def new_exchange(count: int = 6, seed: int = 1, rate: float = 1.0, start_ms: int = START_MS) -> SyntheticExchange:
@@ -63,6 +63,9 @@ class FakeTransport:
     def abort(self) -> None:
         self.aborted = True
 
+    def close(self) -> None:
+        self.aborted = True
+
     def messages(self) -> list[dict[str, Any]]:
         """All text frames written so far, decoded."""
         return [json.loads(text) for text in split_frames(b"".join(self.written))]
@@ -82,27 +85,52 @@ def split_frames(data: bytes) -> list[bytes]:
     return found
 
 
+class Running:
+    """A venue that is being served in a thread of its own."""
+
+    def __init__(self, venue: Venue, loop: asyncio.AbstractEventLoop) -> None:
+        self.venue = venue
+        self._loop = loop
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        return self.venue.server.addresses
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Run a function in the venue's event loop."""
+
+        async def call() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(60)
+
+    def fault(self, kind: str, **body: Any) -> dict[str, Any]:
+        """Order a fault at the control endpoint."""
+        return self.post("fault", {"kind": kind, **body})
+
+    def post(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        reply = requests.post(f"{self.addresses['control']}/venue/{name}", json=body, timeout=30)
+        found: dict[str, Any] = reply.json()
+        assert reply.status_code == 200, found
+        return found
+
+    def get(self, name: str) -> Any:
+        return requests.get(f"{self.addresses['control']}/venue/{name}", timeout=30).json()
+
+
 @contextmanager
-def served(feed: Any, *, timeline: Timeline | None = None, max_buffered_bytes: int = MAX_BUFFERED_BYTES) -> Iterator[VenueServer]:
-    """Serve a feed in a thread of its own until the block ends."""
+def served_venue(feed: Any, **options: Any) -> Iterator[Running]:
+    """Serve a whole venue in a thread of its own until the block ends. options: those of `VenueOptions`."""
     ready = threading.Event()
     box: dict[str, Any] = {}
 
     async def life() -> None:
-        server = VenueServer(feed, max_buffered_bytes=max_buffered_bytes)
-        truth = Truth()
-        exchange = feed.exchange if isinstance(feed, SyntheticFeed) else None
-        faults = Faults(server.hub, truth, exchange)
-        scenario = None
-        if exchange is not None:
-            scenario = feed.scenario = ScenarioEngine(exchange, timeline or Timeline(), truth, faults)
-        else:
-            feed.hub = server.hub
-        await server.start(control_paths(server.hub, truth, faults, scenario, feed.status))
-        box["server"], box["loop"] = server, asyncio.get_running_loop()
+        venue = Venue(feed, VenueOptions(**options))
+        await venue.start()
+        box["venue"], box["loop"] = venue, asyncio.get_running_loop()
         ready.set()
-        await server.run()
-        await server.stop()
+        await venue.server.run()
+        await venue.server.stop()
 
     def target() -> None:
         try:
@@ -117,9 +145,17 @@ def served(feed: Any, *, timeline: Timeline | None = None, max_buffered_bytes: i
     try:
         assert ready.wait(120)
         assert "error" not in box, box.get("error")
-        yield box["server"]
+        yield Running(box["venue"], box["loop"])
     finally:
         if "loop" in box:
-            box["loop"].call_soon_threadsafe(box["server"].stopping.set)
+            box["loop"].call_soon_threadsafe(box["venue"].server.stopping.set)
         thread.join(20)
         assert not thread.is_alive()
+
+
+@contextmanager
+def served(feed: Any, *, timeline: Timeline | None = None, max_buffered_bytes: int = MAX_BUFFERED_BYTES) -> Iterator[VenueServer]:
+    """Serve a feed's market data only."""
+    options = {"accounts": 0, "timeline": timeline or Timeline(), "max_buffered_bytes": max_buffered_bytes}
+    with served_venue(feed, **options) as running:
+        yield running.venue.server

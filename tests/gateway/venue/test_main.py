@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from gateway.venue.accounts import Accounts
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -34,12 +36,15 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_line_tells_the_addresses_and_a_signal_ends_it(number: signal.Signals) -> None:
-    with started("--symbols", "3", "--seed", "4", "--json") as process:
+    with started("--symbols", "3", "--seed", "4", "--accounts", "2", "--json") as process:
         assert process.stdout is not None
         line = json.loads(process.stdout.readline())
-        assert list(line) == ["rest", "ws_public", "symbols", "seed", "pid", "control"]
+        assert list(line) == ["rest", "ws_public", "symbols", "seed", "pid", "control", "ws_private", "ws_trade", "accounts"]
         assert (line["symbols"], line["seed"], line["pid"]) == (3, 4, process.pid)
         assert line["ws_public"].endswith("/v5/public/linear")
+        assert line["ws_private"] == line["ws_public"].replace("/v5/public/linear", "/v5/private")
+        assert line["ws_trade"] == line["ws_public"].replace("/v5/public/linear", "/v5/trade")
+        assert line["accounts"] == Accounts(2, seed=4).announced(), "keys follow from the seed"
         reply = requests.get(line["rest"] + "/v5/market/instruments-info?category=linear", timeout=20).json()
         assert len(reply["result"]["list"]) == 3
         process.send_signal(number)
@@ -88,7 +93,9 @@ def test_it_dies_with_its_parent() -> None:
     (["--symbols", "801"], "--symbols 801"), (["--rate", "0"], "--rate"),
     (["--port", "70000"], "--port"), (["--speed", "fast"], "--speed"), (["--tape", "/nowhere/x"], "/nowhere/x"),
     (["--scenario", "/nowhere/x.toml"], "/nowhere/x.toml"), (["--instruments", "/nowhere/x"], "/nowhere/x"),
-    (["--seed", "-1"], "--seed"), (["--duration", "-1"], "--duration"),
+    (["--seed", "-1"], "--seed"), (["--duration", "-1"], "--duration"), (["--accounts", "-1"], "--accounts"),
+    (["--accounts", "1001"], "--accounts"), (["--deposit", "-1"], "--deposit"), (["--fault", "/nowhere/x.toml"], "/nowhere/x"),
+    (["--response-ms", "-1"], "--response-ms"),
 ])
 def test_bad_arguments_are_refused_with_cause_and_fix(arguments: list[str], text: str,
                                                       capsys: pytest.CaptureFixture[str]) -> None:
