@@ -20,6 +20,7 @@ from core.sim.matching_book import MatchingBook
 
 E8, E10 = 10**8, 10**10
 PREMIUM_WINDOW_NS = 30_000_000_000
+PREMIUM_STEP_NS = 1_000_000_000  # between two samples: reading a book nobody trades in costs more than a price update
 
 
 @dataclass(slots=True)
@@ -65,7 +66,9 @@ class SymbolState:
         return mid2 // 2 if mid2 else self.ticks(self.mark_e10, round_up=False)
 
     def note_premium(self, ts_ns: int) -> None:
-        """Take a sample of mid - mark for the 30-second average of the price limits."""
+        """Take a sample of mid - mark, once a second, for the 30-second average of the price limits."""
+        if self.premiums and ts_ns - self.premiums[-1][0] < PREMIUM_STEP_NS:
+            return
         mid2 = self.market.mid2()
         if mid2 and self.mark_e10:
             premium = self.e10(mid2) // 2 - self.mark_e10

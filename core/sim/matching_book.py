@@ -44,7 +44,8 @@ class MatchingBook:
         self.count = np.zeros(2, np.int64)
         self._fills = np.zeros((self._room(), FILL_FIELDS), np.int64)
         self._taken: dict[tuple[int, int], tuple[int, int]] = {}  # (book side, price) -> (displayed, left) lots
-        self._pending: list[tuple[np.ndarray, int, bool]] = []  # (levels, bids among them, is snapshot)
+        self._pending: list[tuple[np.ndarray, np.ndarray]] = []  # changes (bids, asks) not applied yet
+        self._pending_snapshot = False
         self.n_own = 0
 
     def _room(self) -> int:
@@ -56,11 +57,11 @@ class MatchingBook:
         """New levels int64[n, 2] (price, lots; lots 0 deletes); returns the fills of own orders the book now crosses.
 
         A snapshot that shows a level as it was before we took from it does not give the lots back."""
-        levels = np.concatenate((bids, asks)).view(LEVEL.dtype).reshape(-1)
         if not self.n_own and not self._taken:
             if is_snapshot:
                 self._pending.clear()
-            self._pending.append((levels, len(bids), is_snapshot))
+                self._pending_snapshot = True
+            self._pending.append((bids.copy(), asks.copy()))
             if len(self._pending) >= PENDING_MAX:
                 self._catch_up()
             return []
@@ -69,7 +70,7 @@ class MatchingBook:
             for side, rows in ((0, bids), (1, asks)):
                 for price in rows[:, 0].tolist():
                     self._taken.pop((side, price), None)
-        self._apply(levels, len(bids), is_snapshot)
+        self._apply([(bids, asks)], is_snapshot)
         if self._taken and is_snapshot:
             self._take_again()
         if not self.n_own:
@@ -79,16 +80,21 @@ class MatchingBook:
         self._note_taken([(TAKEN - handle, price, lots) for handle, price, lots in fills if handle <= TAKEN])
         return [fill for fill in fills if fill[0] > TAKEN]
 
-    def _apply(self, levels: np.ndarray, n_bids: int, is_snapshot: bool) -> None:
+    def _apply(self, changes: list[tuple[np.ndarray, np.ndarray]], is_snapshot: bool) -> None:
+        """Changes (bids, asks) one after the other in one call: the sides are independent, so each is one sequence."""
+        levels = np.concatenate([bids for bids, _ in changes] + [asks for _, asks in changes])
+        n_bids = sum(len(bids) for bids, _ in changes)
         (apply_snapshot if is_snapshot else apply_delta)(
-            self.book, ZERO, levels, ZERO, np.int64(n_bids), np.int64(len(levels) - n_bids)
+            self.book, ZERO, levels.view(LEVEL.dtype).reshape(-1), ZERO, np.int64(n_bids),
+            np.int64(len(levels) - n_bids),
         )
 
     def _catch_up(self) -> None:
-        """Apply what was only remembered while nobody had an order here."""
-        for levels, n_bids, is_snapshot in self._pending:
-            self._apply(levels, n_bids, is_snapshot)
-        self._pending.clear()
+        """Apply what was only remembered while nobody had an order here; only its first change can be a snapshot."""
+        if self._pending:
+            self._apply(self._pending, self._pending_snapshot)
+            self._pending.clear()
+            self._pending_snapshot = False
 
     def match_next(self, rows: np.ndarray, at: int, rise_ticks: int, fall_ticks: int) -> tuple[int, list[Fill]]:
         """Public trades int64[n, 3] (price, lots, aggressor) from row `at` on, until one fills an own order or its

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -15,8 +16,10 @@ from core.sim.exchange_types import (
     SmpType,
     TimeInForce,
 )
+from core.sim.margin_types import AccountSpec
 from core.sim.ret_codes import RetCode
 from tests.core.sim.exchange_rig import ASKS, BIDS, SPEC, A, B, Rig
+from tests.shared_data import fixture
 
 
 def test_limit_order_rests_and_is_cancelled():
@@ -269,3 +272,67 @@ def test_vacuum_leaves_market_orders_unfilled():
     rig.now += 1_000_000_000
     rig.market(1, 10)
     assert rig.states() == ["Filled"]
+
+
+def test_price_limits_follow_mark_index_and_premium():
+    """max buy = min(mark 1.02, max(index, mark 1.01 + premium)), min sell mirrored; premium = 30 s mean of mid - mark."""
+    rig = Rig()
+    rig.now += 31_000_000_000
+    rig.book([(10090, 5)], [(10110, 5)], snapshot=True)  # mid 10100
+    rig.prices(10000)
+    assert rig.ex.price_limits(SPEC.symbol) == (10200, 9900)  # 10100 + 100 meets mark + 2 %
+    rig.now += 1_000_000_000
+    rig.book([(10040, 5)], [(10060, 5)], snapshot=True)
+    rig.prices(10000, 9850)
+    assert rig.ex.price_limits(SPEC.symbol) == (10175, 9850)  # premium (100 + 50) / 2; the index is the lower one
+    rig.now += 40_000_000_000
+    rig.book([(9940, 5)], [(9960, 5)], snapshot=True)
+    rig.prices(10000)
+    assert rig.ex.price_limits(SPEC.symbol) == (10100, 9850)  # premium -50
+
+
+def test_market_band_and_message_order_are_the_recorded_ones():
+    """Real frames: a market order is first heard of as Filled, its price is 1 % from the last price, rounded inside; a
+    cancelled one shows no lots left, CancelByUser and EC_PerCancelRequest."""
+    path = fixture("private/bybit_order_stream_20241109_a.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    orders = [row for message in lines for row in message.get("data", ())]
+    heard: set[str] = set()
+    bands = cancels = 0
+    for row in orders:
+        if row["orderType"] == "Market" and row["orderId"] not in heard:
+            bands += 1
+            side = 1 if row["side"] == "Buy" else -1
+            rig = Rig(book=False, deposit_e8=10**15)
+            last = round(float(row["lastPriceOnCreated"]) * 10)
+            rig.book([(last - 1, 100)], [(last + 1, 100)], snapshot=True)
+            rig.trades((last, 1, 1))
+            order = rig.order(rig.market(side, 10).order_id)
+            assert order.price_ticks == round(float(row["price"]) * 10)
+            assert rig.states() == [row["orderStatus"]] == ["Filled"]
+            assert (row["timeInForce"], row["cancelType"], row["rejectReason"]) == (
+                order.tif.text, order.cancel_type.text, order.reject_reason.text)
+        if row["orderStatus"] == "Cancelled":
+            cancels += 1
+            rig = Rig()
+            working = rig.limit(1, 9990, 10).order_id
+            rig.cancel(working)
+            order = rig.order(working)
+            assert (row["cancelType"], row["rejectReason"], row["leavesQty"]) == (
+                order.cancel_type.text, order.reject_reason.text, str(order.leaves_lots))
+        heard.add(row["orderId"])
+    assert bands == 8 and cancels == 3
+
+
+def test_recorded_round_trip_to_the_last_digit():
+    """The first two orders of the recorded stream: fee 0.2448, then 0.24357466 and closedPnl -4.31757466 at 0.032 %."""
+    rig, uid = Rig(book=False), 303
+    rig.ex.add_account(uid, AccountSpec(deposit_e8=10**12, taker_fee_e8=32_000))
+    rig.book([(761_170, 8), (761_174, 2)], [(765_000, 50)], snapshot=True)
+    rig.trades((764_368, 1, 1))
+    bought = rig.order(rig.market(1, 10, uid).order_id, uid)
+    sold = rig.order(rig.market(-1, 10, uid, reduce_only=True).order_id, uid)
+    assert (bought.cum_value_e8, bought.cum_fee_e8, bought.closed_pnl_e8) == (765 * 10**8, 24_480_000, 0)
+    assert (sold.cum_value_e8, sold.cum_fee_e8, sold.closed_pnl_e8) == (76_117_080_000, 24_357_466, -431_757_466)
+    row = rig.ex.closed_pnl(uid)[0]
+    assert (row.closed_pnl_e8, row.entry_value_e8, row.exit_value_e8) == (-431_757_466, 76_500_000_000, 76_117_080_000)
