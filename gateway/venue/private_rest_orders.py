@@ -190,6 +190,8 @@ class OrderCalls:
             which = OrderFilter.STOP_ORDER
         rows: list[dict[str, str]] = []
         for symbol in [None] if symbols is None else symbols:
+            if symbol is not None:
+                self._venue.touch(symbol)
             found = self._venue.exchange.cancel_all(self._venue.now_ns, call.uid, symbol, which)
             done(found.result)
             rows += [{"orderId": order_id, "orderLinkId": link_id} for order_id, link_id in found.cancelled]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -139,3 +140,25 @@ def test_some_thousand_requests() -> None:
 def test_a_hundred_thousand_requests(seed: int) -> None:
     codes = run(seed, 20_000)
     assert codes[0] > 4000 and len(codes) >= 10, codes
+
+
+def test_random_headers_paths_and_methods() -> None:
+    """The door itself: whatever stands in the headers, the answer is one of Bybit's."""
+    draw, world = random.Random(8), PrivateWorld(symbols=2)
+    key, now_ms = first_key(world.accounts), world.market.now_ms
+    paths = [*world.rest.endpoints, "/v5/", "/v5/order", "/v5/order/create/", "/v5/%00", "/v5/ä"]
+
+    def noise(right: str) -> str:
+        return draw.choice((right, right, "", right[1:], right + "0", "-1", "1e9", "٣", "\x00", "ÿ" * 50, "9" * 400, " " + right))
+
+    seen = set()
+    for _ in range(3000):
+        proper = signed(key, draw.choice(("GET", "POST", "PUT", "HEAD")), draw.choice(paths), now_ms,
+                        query=draw.choice(("", "category=linear", "%", "&&==", "a=%zz")), body=draw.choice((b"", b"{}", b"\xff")))
+        headers = {name: noise(value) for name, value in proper.headers.items() if draw.random() < 0.95}
+        reply = world.rest.handle(replace(proper, headers=headers), world.now_ns)
+        assert reply.status in (200, 401, 403, 404) and reply.body is not None
+        found = json.loads(reply.body)
+        assert list(found) == ["retCode", "retMsg", "result", "retExtInfo", "time"]
+        seen.add(found["retCode"])
+    assert {403, 10001, 10002, 10003, 10004, 10017} <= seen

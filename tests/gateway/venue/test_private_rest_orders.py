@@ -163,6 +163,7 @@ def test_cancel_all_by_kind(world: PrivateWorld, client: Client) -> None:
     assert len(done["list"]) == 1 and done["success"] == "1"
     assert len(open_ids(client)) == 2
     assert len(good(client.post("order/cancel-all", **LINEAR, baseCoin="BTC"))["list"]) == 1
+    assert len(good(client.post("order/cancel-all", **LINEAR, baseCoin="DOGE"))["list"]) == 0, "never traded"
     assert len(good(client.post("order/cancel-all", **LINEAR, settleCoin="USDC"))["list"]) == 0
     assert len(good(client.post("order/cancel-all", **LINEAR, settleCoin="USDT"))["list"]) == 1
     assert open_ids(client) == []
