@@ -190,11 +190,15 @@ class FaultRules:
         return None
 
     def on_request(self, channel: str, op: str, uid: str = "", symbol: str = "") -> RequestFault:
-        """The fault of a client's request, or NO_FAULT. channel: "rest" or "trade" (filter `stream`)."""
+        """The fault of a client's request, or NO_FAULT. channel: "rest" or "trade" (filter `stream`).
+
+        `trade.` kinds leave market data alone."""
         if not self.armed:
             return NO_FAULT
         for kind in REQUEST_KINDS:
             if kind.startswith("rest.") and channel != "rest":
+                continue
+            if kind.startswith("trade.") and op.startswith("market."):
                 continue
             if kind == "trade.err_no_reqid" and channel != "trade":
                 continue
