@@ -27,15 +27,15 @@ DEPOSIT_USDT = 10_000
 
 @dataclass(frozen=True)
 class VenueOptions:
-    """What a venue is made of beside its market. accounts 0: no private side at all. response_ms: delay of the answers
-    on the private and the trade stream (0: none, as on no network)."""
+    """What a venue is made of beside its market. accounts 0: no private side at all. latency_ms: how much later the
+    requests on the WebSockets arrive (0: at once, as without a network)."""
 
     seed: int = 1
     accounts: int = 1
     deposit_usdt: int = DEPOSIT_USDT
     port: int = 0
     max_buffered_bytes: int = MAX_BUFFERED_BYTES
-    response_ms: int = 0
+    latency_ms: int = 0
     timeline: Timeline = field(default_factory=Timeline)
     faults: Sequence[ScheduledFault] = ()
 
@@ -50,6 +50,7 @@ class Venue:
             feed, port=options.port, max_buffered_bytes=options.max_buffered_bytes, seed=options.seed, clock=clock,
         )
         server.hub.now_ms = server.clock.now_ms()
+        server.hub.latency_ms = options.latency_ms
         self.accounts = Accounts(options.accounts, options.seed, server.hub.now_ms)
         exchange = feed.exchange if isinstance(feed, SyntheticFeed) else None
         self.private: PrivateSide | None = None
@@ -60,7 +61,7 @@ class Venue:
                 counters=server.counters, rules=server.rules, postponed=server.postponed, clock=server.clock,
                 max_buffered_bytes=options.max_buffered_bytes,
             )
-            self.private.hub.response_ms = options.response_ms
+            self.private.hub.latency_ms = options.latency_ms
         actions = account_faults(self.private, exchange) if self.private is not None else {}
         hub = self.private.hub if self.private is not None else None
         self.faults = Faults(server.hub, self.truth, exchange, hub, server.clock, actions, server.suspend)

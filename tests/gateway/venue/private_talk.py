@@ -31,11 +31,14 @@ class Frames(WSListener):
         self.came = asyncio.Event()
         self.closed = asyncio.Event()
         self.close_code = 0
+        self.pongs = 0
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
             self.frames.append(json.loads(frame.get_payload_as_bytes()))
             self.came.set()
+        elif frame.msg_type == WSMsgType.PONG:
+            self.pongs += 1
         elif frame.msg_type == WSMsgType.CLOSE:
             self.close_code = int(frame.get_close_code())
             transport.disconnect()
@@ -129,6 +132,14 @@ class Talk:
         """Wait until a ping has come back: everything sent before it has been received."""
         self.send({"op": "ping"})
         await self.find(lambda m: m.get("op") == "pong")
+
+    async def pongs_to(self, pings: int) -> int:
+        """Send WebSocket pings; how many pongs have come by the time an ordinary ping is answered."""
+        before = self._listener.pongs
+        for _ in range(pings):
+            self._transport.send_ping(b"x")
+        await self.quiet()
+        return self._listener.pongs - before
 
     async def gone(self) -> None:
         await asyncio.wait_for(self._listener.closed.wait(), WAIT_S)
