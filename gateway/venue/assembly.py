@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.sim.queue_model import QueueModel
 from gateway.venue.account_faults import account_faults
 from gateway.venue.accounts import Accounts, order_key
 from gateway.venue.clients import MAX_BUFFERED_BYTES
@@ -36,6 +37,7 @@ class VenueOptions:
     port: int = 0
     max_buffered_bytes: int = MAX_BUFFERED_BYTES
     latency_ms: int = 0
+    queue_model: QueueModel = QueueModel.RISK_AVERSE
     timeline: Timeline = field(default_factory=Timeline)
     faults: Sequence[ScheduledFault] = ()
 
@@ -59,7 +61,7 @@ class Venue:
             self.private = server.private = PrivateSide(
                 market, self.accounts, now_ms=server.hub.now_ms, seed=options.seed, deposit_usdt=options.deposit_usdt,
                 counters=server.counters, rules=server.rules, postponed=server.postponed, clock=server.clock,
-                max_buffered_bytes=options.max_buffered_bytes,
+                max_buffered_bytes=options.max_buffered_bytes, queue_model=options.queue_model,
             )
             self.private.hub.latency_ms = options.latency_ms
         actions = account_faults(self.private, exchange) if self.private is not None else {}

@@ -44,7 +44,6 @@ class Counters:
     steps_skipped: int = 0
     faults: int = 0
     private_frames: int = 0
-    orders: int = 0
 
 
 @dataclass(eq=False)

@@ -103,17 +103,16 @@ class Talk:
         self.send(message)
         return await self.find(wanted)
 
-    async def order(self, op: str, body: dict[str, Any], **header: str) -> dict[str, Any]:
+    async def order(self, op: str, body: dict[str, Any]) -> dict[str, Any]:
         """A trade request and its answer."""
-        req_id = self.post(op, body, **header)
+        req_id = self.post(op, body)
         return await self.find(lambda m: m.get("reqId") == req_id)
 
-    def post(self, op: str, body: dict[str, Any], **header: str) -> str:
+    def post(self, op: str, body: dict[str, Any]) -> str:
         """A trade request without waiting; returns its reqId."""
         self._numbers += 1
         req_id = f"r{id(self)}-{self._numbers}"
-        stamp = str(int(time.time() * 1000))
-        head = {"X-BAPI-TIMESTAMP": stamp, **header}
+        head = {"X-BAPI-TIMESTAMP": str(int(time.time() * 1000))}
         self.send({"reqId": req_id, "header": head, "op": op, "args": [{"category": "linear", **body}]})
         return req_id
 
@@ -143,10 +142,6 @@ class Talk:
 
     async def gone(self) -> None:
         await asyncio.wait_for(self._listener.closed.wait(), WAIT_S)
-
-    def mute(self) -> None:
-        """Forget what has come so far."""
-        self.frames.clear()
 
     async def close(self) -> None:
         if not self.closed:
