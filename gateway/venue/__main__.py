@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.sim.queue_model import QueueModel
 from gateway.venue.assembly import DEPOSIT_USDT, Venue, VenueOptions
 from gateway.venue.clients import MAX_BUFFERED_BYTES
 from gateway.venue.errors import VenueError
@@ -24,6 +25,7 @@ from gateway.venue.warm import warm_up, warm_up_private
 
 MAX_SYMBOLS = 800
 MAX_ACCOUNTS = 1000
+QUEUE_MODELS = {model.name.lower(): model for model in QueueModel}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -37,7 +39,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--accounts", type=int, default=1, help="trading accounts with a key each; 0 = market data only")
     parser.add_argument("--deposit", type=int, default=DEPOSIT_USDT, help="USDT that every account begins with")
     parser.add_argument("--fault", type=Path, help="TOML or JSON file of faults by time")
-    parser.add_argument("--response-ms", type=int, default=0, help="delay of answers on the private and trade streams")
+    parser.add_argument("--latency-ms", type=int, default=0, help="requests on the WebSockets arrive so much later")
+    parser.add_argument("--queue-model", choices=QUEUE_MODELS, default="risk_averse", help="how our orders queue at a price")
     parser.add_argument("--json", action="store_true", help="print the addresses as one JSON line (else as a sentence)")
     parser.add_argument("--port", type=int, default=0, help="REST port; the WebSocket gets the next one; 0 = any")
     parser.add_argument("--instruments", type=Path, help="recorded instruments-info answer to take contracts from")
@@ -65,8 +68,8 @@ def check(args: argparse.Namespace) -> None:
         raise VenueError(f"--accounts {args.accounts} is out of range", f"use 0 to {MAX_ACCOUNTS}")
     if not 0 <= args.deposit <= 1_000_000_000:
         raise VenueError(f"--deposit {args.deposit} is out of range", "use 0 to 1000000000 USDT")
-    if not 0 <= args.response_ms <= 10_000:
-        raise VenueError(f"--response-ms {args.response_ms} is out of range", "use 0 to 10000")
+    if not 0 <= args.latency_ms <= 10_000:
+        raise VenueError(f"--latency-ms {args.latency_ms} is out of range", "use 0 to 10000")
     if args.duration < 0:
         raise VenueError(f"--duration {args.duration} is negative", "give seconds, or 0 for no end")
     if args.seed < 0:
@@ -101,7 +104,8 @@ async def serve(args: argparse.Namespace) -> None:
         feed, count = args.recorded, len(args.recorded.instruments)
     venue = Venue(feed, VenueOptions(
         seed=args.seed, accounts=args.accounts, deposit_usdt=args.deposit, port=args.port,
-        max_buffered_bytes=args.max_buffer, response_ms=args.response_ms, timeline=args.timeline, faults=args.faults,
+        max_buffered_bytes=args.max_buffer, latency_ms=args.latency_ms,
+        queue_model=QUEUE_MODELS[args.queue_model], timeline=args.timeline, faults=args.faults,
     ))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

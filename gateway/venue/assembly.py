@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.sim.queue_model import QueueModel
 from gateway.venue.account_faults import account_faults
 from gateway.venue.accounts import Accounts, order_key
 from gateway.venue.clients import MAX_BUFFERED_BYTES
@@ -27,15 +28,16 @@ DEPOSIT_USDT = 10_000
 
 @dataclass(frozen=True)
 class VenueOptions:
-    """What a venue is made of beside its market. accounts 0: no private side at all. response_ms: delay of the answers
-    on the private and the trade stream (0: none, as on no network)."""
+    """What a venue is made of beside its market. accounts 0: no private side at all. latency_ms: how much later the
+    requests on the WebSockets arrive (0: at once, as without a network)."""
 
     seed: int = 1
     accounts: int = 1
     deposit_usdt: int = DEPOSIT_USDT
     port: int = 0
     max_buffered_bytes: int = MAX_BUFFERED_BYTES
-    response_ms: int = 0
+    latency_ms: int = 0
+    queue_model: QueueModel = QueueModel.RISK_AVERSE
     timeline: Timeline = field(default_factory=Timeline)
     faults: Sequence[ScheduledFault] = ()
 
@@ -50,6 +52,7 @@ class Venue:
             feed, port=options.port, max_buffered_bytes=options.max_buffered_bytes, seed=options.seed, clock=clock,
         )
         server.hub.now_ms = server.clock.now_ms()
+        server.hub.latency_ms = options.latency_ms
         self.accounts = Accounts(options.accounts, options.seed, server.hub.now_ms)
         exchange = feed.exchange if isinstance(feed, SyntheticFeed) else None
         self.private: PrivateSide | None = None
@@ -58,9 +61,9 @@ class Venue:
             self.private = server.private = PrivateSide(
                 market, self.accounts, now_ms=server.hub.now_ms, seed=options.seed, deposit_usdt=options.deposit_usdt,
                 counters=server.counters, rules=server.rules, postponed=server.postponed, clock=server.clock,
-                max_buffered_bytes=options.max_buffered_bytes,
+                max_buffered_bytes=options.max_buffered_bytes, queue_model=options.queue_model,
             )
-            self.private.hub.response_ms = options.response_ms
+            self.private.hub.latency_ms = options.latency_ms
         actions = account_faults(self.private, exchange) if self.private is not None else {}
         hub = self.private.hub if self.private is not None else None
         self.faults = Faults(server.hub, self.truth, exchange, hub, server.clock, actions, server.suspend)

@@ -44,7 +44,6 @@ class Counters:
     steps_skipped: int = 0
     faults: int = 0
     private_frames: int = 0
-    orders: int = 0
 
 
 @dataclass(eq=False)
@@ -99,7 +98,7 @@ class Sockets:
         self.max_buffered_bytes = max_buffered_bytes
         self.rules = rules
         self.postponed = postponed
-        self.response_ms = 0  # answers to requests leave so much later (at the next step then), as over a network
+        self.latency_ms = 0  # requests arrive so much later (with the next step then), as over a network
         self.clients: list[Client] = []
 
     @property
@@ -133,12 +132,21 @@ class Sockets:
         client.transport.abort()
         self.disconnect(client)
 
-    def respond(self, client: Client, payload: bytes) -> None:
-        """Answer a request: at once, or after `response_ms`."""
-        if self.response_ms:
-            self.postponed.put(self.now_ms + self.response_ms, lambda: self.say(client, payload))
+    def pinged(self, client: Client) -> bool:
+        """A ping of either sort has come: is it answered (a fault may hold the pong back)?"""
+        client.active_ms = self.now_ms
+        return self.rules.ask("ws.stall_pong", uid=client.uid, stream=client.stream) is None
+
+    def request(self, client: Client, raw: bytes) -> None:
+        """Handle a text message of a client."""
+        raise NotImplementedError
+
+    def arrive(self, client: Client, raw: bytes) -> None:
+        """A text message has come in: handle it now, or `latency_ms` later."""
+        if self.latency_ms:
+            self.postponed.put(self.now_ms + self.latency_ms, lambda: self.request(client, raw))
         else:
-            self.say(client, payload)
+            self.request(client, raw)
 
     def say(self, client: Client, payload: bytes) -> None:
         """Send one message now."""

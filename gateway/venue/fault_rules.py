@@ -164,14 +164,17 @@ class FaultRules:
         self.armed.setdefault(kind, []).append(rule)
         return rule
 
-    def ask(self, kind: str, **context: str) -> Rule | None:
-        """Does a fault of this kind happen here and now? context: some of FILTERS; a hit is counted."""
+    def ask(self, kind: str, needs: str = "", **context: str) -> Rule | None:
+        """Does a fault of this kind happen here and now? context: some of FILTERS; a hit is counted. needs: only rules
+        with this filter."""
         rules = self.armed.get(kind)
         if not rules:
             return None
         for rule in rules[:]:
             if rule.until_ms and self.now_ms >= rule.until_ms:
                 self._retire(rule)
+                continue
+            if needs and needs not in rule.filters:
                 continue
             if not all(fnmatchcase(context.get(name, ""), wanted) for name, wanted in rule.filters.items()):
                 continue
@@ -190,7 +193,9 @@ class FaultRules:
         return None
 
     def on_request(self, channel: str, op: str, uid: str = "", symbol: str = "") -> RequestFault:
-        """The fault of a client's request, or NO_FAULT. channel: "rest" or "trade" (filter `stream`)."""
+        """The fault of a client's request, or NO_FAULT. channel: "rest" or "trade" (filter `stream`).
+
+        `trade.` kinds leave market data alone, unless a rule names its op."""
         if not self.armed:
             return NO_FAULT
         for kind in REQUEST_KINDS:
@@ -198,7 +203,8 @@ class FaultRules:
                 continue
             if kind == "trade.err_no_reqid" and channel != "trade":
                 continue
-            rule = self.ask(kind, uid=uid, symbol=symbol, op=op, stream=channel)
+            needs = "op" if kind.startswith("trade.") and op.startswith("market.") else ""
+            rule = self.ask(kind, needs, uid=uid, symbol=symbol, op=op, stream=channel)
             if rule is not None:
                 return fault_of(rule)
         return NO_FAULT

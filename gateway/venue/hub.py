@@ -50,7 +50,7 @@ class Hub(Sockets):
             return
         self.counters.requests += 1
         reply = client.session.request(raw, self._refuse)
-        if reply.pong and self.rules.ask("ws.stall_pong", stream="public"):
+        if reply.pong and not self.pinged(client):
             return
         if reply.text.startswith(b'{"success":false'):
             self.counters.refused += 1

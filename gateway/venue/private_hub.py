@@ -78,15 +78,15 @@ class PrivateHub(Sockets):
         client.active_ms = self.now_ms
         if client.stream == "private":
             told = client.session.request(raw, self.clock.now_ms(), self._refuse)
-            if not (told.pong and self.rules.ask("ws.stall_pong", uid=client.uid, stream="private")):
-                self.respond(client, told.text)
+            if not told.pong or self.pinged(client):
+                self.say(client, told.text)
             return
         self.answering = True
         try:
             reply: Reply = client.session.request(raw, self.clock.now_ms())
         finally:
             self.answering = False
-        if not (reply.pong and self.rules.ask("ws.stall_pong", uid=client.uid, stream="trade")):
+        if not reply.pong or self.pinged(client):
             self._answer(client, reply)
         self.pump()
 
@@ -104,14 +104,14 @@ class PrivateHub(Sockets):
         elif fault.delay_ms:
             self.postponed.put(self.now_ms + fault.delay_ms, lambda: self.say(client, reply.text))
         else:
-            self.respond(client, reply.text)
+            self.say(client, reply.text)
             self._release(client)
 
     def _release(self, client: Client) -> None:
         """Send the answer that was held back to come after its successor."""
         held, client.held_answer = client.held_answer, None
         if held is not None:
-            self.respond(client, held)
+            self.say(client, held)
 
     def _refuse(self, topic: str) -> bool:
         return self.rules.ask("sub.nack", topic=topic, stream="private") is not None

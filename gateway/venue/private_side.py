@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.sim.margin_types import AccountSpec, MarginMode
+from core.sim.queue_model import QueueModel
 from gateway.venue.accounts import Accounts
 from gateway.venue.clients import Counters, Postponed
 from gateway.venue.clock import VenueClock
@@ -28,9 +29,9 @@ class PrivateSide:
 
     def __init__(self, market: MarketView, accounts: Accounts, *, now_ms: int, seed: int, deposit_usdt: int,
                  counters: Counters, rules: FaultRules, postponed: Postponed, clock: VenueClock,
-                 max_buffered_bytes: int) -> None:
+                 max_buffered_bytes: int, queue_model: QueueModel = QueueModel.RISK_AVERSE) -> None:
         self.accounts = accounts
-        self.exchange = exchange = VenueExchange(rules, seed)
+        self.exchange = exchange = VenueExchange(rules, seed, queue_model)
         for uid in accounts.uids:
             exchange.add_account(uid, AccountSpec(deposit_e8=deposit_usdt * E8))
         self.link = ExchangeLink(exchange, market, now_ms)

@@ -102,9 +102,10 @@ class ClientListener(WSListener):
         if client is None or client.half_open:
             return
         if frame.msg_type == WSMsgType.TEXT:
-            self._sockets.request(client, frame.get_payload_as_bytes())
+            self._sockets.arrive(client, frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
+            if self._sockets.pinged(client):
+                transport.send_pong(frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.CLOSE:
             transport.send_close(frame.get_close_code(), None)
             transport.disconnect()

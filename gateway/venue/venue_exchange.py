@@ -30,6 +30,7 @@ from core.sim.exchange_types import (
     WalletUpdate,
 )
 from core.sim.margin_types import MarginCode
+from core.sim.queue_model import QueueModel
 from gateway.venue.fault_rules import FaultRules
 
 NO_LEVELS = np.zeros((0, 2), np.int64)
@@ -42,8 +43,8 @@ class VenueExchange(Exchange):
     book_of: the market's present book of a symbol; look_again: shows the exchange that book again.
     """
 
-    def __init__(self, rules: FaultRules, seed: int) -> None:
-        super().__init__(seed)
+    def __init__(self, rules: FaultRules, seed: int, queue_model: QueueModel = QueueModel.RISK_AVERSE) -> None:
+        super().__init__(seed, queue_model)
         self._rules = rules
         self._late: list[Event] = []
         self.book_of: Callable[[str], tuple[NDArray, NDArray]] = lambda _symbol: (NO_LEVELS, NO_LEVELS)

@@ -31,11 +31,14 @@ class Frames(WSListener):
         self.came = asyncio.Event()
         self.closed = asyncio.Event()
         self.close_code = 0
+        self.pongs = 0
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.TEXT:
             self.frames.append(json.loads(frame.get_payload_as_bytes()))
             self.came.set()
+        elif frame.msg_type == WSMsgType.PONG:
+            self.pongs += 1
         elif frame.msg_type == WSMsgType.CLOSE:
             self.close_code = int(frame.get_close_code())
             transport.disconnect()
@@ -100,17 +103,16 @@ class Talk:
         self.send(message)
         return await self.find(wanted)
 
-    async def order(self, op: str, body: dict[str, Any], **header: str) -> dict[str, Any]:
+    async def order(self, op: str, body: dict[str, Any]) -> dict[str, Any]:
         """A trade request and its answer."""
-        req_id = self.post(op, body, **header)
+        req_id = self.post(op, body)
         return await self.find(lambda m: m.get("reqId") == req_id)
 
-    def post(self, op: str, body: dict[str, Any], **header: str) -> str:
+    def post(self, op: str, body: dict[str, Any]) -> str:
         """A trade request without waiting; returns its reqId."""
         self._numbers += 1
         req_id = f"r{id(self)}-{self._numbers}"
-        stamp = str(int(time.time() * 1000))
-        head = {"X-BAPI-TIMESTAMP": stamp, **header}
+        head = {"X-BAPI-TIMESTAMP": str(int(time.time() * 1000))}
         self.send({"reqId": req_id, "header": head, "op": op, "args": [{"category": "linear", **body}]})
         return req_id
 
@@ -130,12 +132,16 @@ class Talk:
         self.send({"op": "ping"})
         await self.find(lambda m: m.get("op") == "pong")
 
+    async def pongs_to(self, pings: int) -> int:
+        """Send WebSocket pings; how many pongs have come by the time an ordinary ping is answered."""
+        before = self._listener.pongs
+        for _ in range(pings):
+            self._transport.send_ping(b"x")
+        await self.quiet()
+        return self._listener.pongs - before
+
     async def gone(self) -> None:
         await asyncio.wait_for(self._listener.closed.wait(), WAIT_S)
-
-    def mute(self) -> None:
-        """Forget what has come so far."""
-        self.frames.clear()
 
     async def close(self) -> None:
         if not self.closed:

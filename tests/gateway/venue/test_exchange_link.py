@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core.jit import KERNELS
+from core.sim.queue_model import QueueModel
 from gateway.venue.instrument_specs import spec_of
 from gateway.venue.instruments import recorded_instruments, synthetic_instruments
 from gateway.venue.market_views import SyntheticView, TapeView
@@ -62,8 +63,9 @@ def test_trades_are_handed_over_once_and_in_order() -> None:
     assert handed[-len(last):] == last
 
 
-def test_a_resting_order_fills_when_the_public_market_comes_to_it() -> None:
-    plant = Plant(rate=10.0)
+@pytest.mark.parametrize("model", list(QueueModel))
+def test_a_resting_order_fills_when_the_public_market_comes_to_it(model: QueueModel) -> None:
+    plant = Plant(rate=10.0, queue_model=model)
     plant.step(20)
     private, trade = plant.private("order", "execution"), plant.trade()
     told = trade.order("order.create", plant.resting(percent=-0.002, qty="0.001"))

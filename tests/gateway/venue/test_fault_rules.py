@@ -82,6 +82,17 @@ def test_http_faults_leave_the_trade_websocket_alone_and_the_other_way_round() -
     assert rules.on_request("rest", "order.create").kind == "rest.5xx"
 
 
+def test_faults_of_trading_leave_market_data_alone_unless_it_is_named() -> None:
+    rules = FaultRules()
+    rules.arm("trade.reject", count=-1)
+    rules.arm("rest.delay", count=-1)
+    assert rules.on_request("rest", "market.tickers").kind == "rest.delay"
+    assert rules.on_request("rest", "position.list").kind == "trade.reject"
+    rules.arm("trade.ack_drop", op="market.tickers")
+    rules.disarm(2)
+    assert rules.on_request("rest", "market.tickers").kind == "trade.ack_drop", "where it is named"
+
+
 def test_every_request_kind_is_a_rule() -> None:
     assert set(REQUEST_KINDS) <= set(RULES)
 

@@ -95,7 +95,7 @@ def test_it_dies_with_its_parent() -> None:
     (["--scenario", "/nowhere/x.toml"], "/nowhere/x.toml"), (["--instruments", "/nowhere/x"], "/nowhere/x"),
     (["--seed", "-1"], "--seed"), (["--duration", "-1"], "--duration"), (["--accounts", "-1"], "--accounts"),
     (["--accounts", "1001"], "--accounts"), (["--deposit", "-1"], "--deposit"), (["--fault", "/nowhere/x.toml"], "/nowhere/x"),
-    (["--response-ms", "-1"], "--response-ms"),
+    (["--latency-ms", "-1"], "--latency-ms"),
 ])
 def test_bad_arguments_are_refused_with_cause_and_fix(arguments: list[str], text: str,
                                                       capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ def venue() -> Iterator[Running]:
 def distant() -> Iterator[Running]:
     """A venue some way off: pybit files what it asks for only after it has sent it, and stumbles over an answer that
     is there before."""
-    with served_venue(SyntheticFeed(new_exchange(4, seed=5)), accounts=3, seed=5, response_ms=50) as running:
+    with served_venue(SyntheticFeed(new_exchange(4, seed=5)), accounts=3, seed=5, latency_ms=50) as running:
         yield running
 
 

@@ -93,6 +93,9 @@ def test_faults_by_the_control_endpoint(venue: Running) -> None:
         trade = await Talk.open(venue.addresses["ws_trade"], first(venue))
         await works(venue, private, trade)
 
+        await fault("ws.stall_pong", stream="trade", count=2)
+        assert await trade.pongs_to(3) == 1
+
         await fault("ws.refuse", stream="trade", count=1)
         with pytest.raises(Exception, match="503"):
             await Talk.open(venue.addresses["ws_trade"])
@@ -103,7 +106,7 @@ def test_faults_by_the_control_endpoint(venue: Running) -> None:
     asyncio.run(scene())
     rules = venue.get("faults")
     assert {rule["kind"]: rule["hits"] for rule in rules} == {
-        "trade.ack_drop": 1, "trade.accept_then_drop": 1, "ws.refuse": 1}
+        "trade.ack_drop": 1, "trade.accept_then_drop": 1, "ws.stall_pong": 2, "ws.refuse": 1}
     assert set(venue.get("knobs")) >= {"trade.ack_drop", "acct.liq", "venue.restart"}
     assert requests.post(f"{venue.addresses['control']}/venue/fault", json={"kind": "x"}, timeout=WAIT_S).status_code == 400
 
