@@ -6,9 +6,9 @@
 Order of handling: *free* as messages arrive; *paced* by (seq, symbol, arrival) and only up to the smallest watermark of
 the shards, so that it does not depend on how many shards there are or how fast they run.
 
-Durability (free): every answered message and its answer are one journal record, fdatasynced before the answer leaves. A
-restarted execution books the journal, tells the shards (they send unanswered messages again, which are recognised), and
-goes on. When the disk refuses, entries are refused and exits go on.
+Durability (free): every answered message and its answer are one journal record, fdatasynced before the answer leaves, in
+a thread beside the loop (`workers/outbox.py`). A restarted execution books the journal, tells the shards (they send
+unanswered messages again, which are recognised), and goes on. When the disk refuses, entries are refused and exits go on.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.schema import Settings
 from core.enums import Cause, ControlBits, DataState, FeedState, LogKind, MessageKind, Mode, ReportKind, Severity
-from core.journal import EXECUTION, JournalError
+from core.journal import EXECUTION, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
 from core.orders.router import ExecutionRouter
 from core.orders.rows import account_row, position_row
@@ -40,6 +40,7 @@ from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
 from shm.topology import Plant
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch
+from workers.outbox import Committer, Outbox
 
 BATCH = 256
 ANSWERS_KEPT = 8192
@@ -61,12 +62,13 @@ def load_settings(plant: Plant) -> Settings:
 
 
 class Execution:
-    """Agent over `core.orders.broker.Broker`. `clock` gives CLOCK_MONOTONIC ns."""
+    """Agent over `core.orders.broker.Broker`. `clock` gives CLOCK_MONOTONIC ns; `threaded`: commit beside the loop."""
 
     role_name = "execution"
 
     def __init__(
-        self, plant: Plant, settings: Settings | None = None, clock: Callable[[], int] = time.monotonic_ns
+        self, plant: Plant, settings: Settings | None = None, clock: Callable[[], int] = time.monotonic_ns,
+        threaded: bool = False,
     ) -> None:
         self.plant = plant
         self.paced = plant.spec.paced
@@ -81,8 +83,7 @@ class Execution:
         self.paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
         shards = range(plant.spec.shards)
         self._intents = [plant.intents(i).reader() for i in shards]
-        self._reports = [plant.reports(i).writer() for i in shards]
-        self._outbox: list[list[Report]] = [[] for _ in shards]
+        self._outbox = Outbox([plant.reports(i).writer() for i in shards], self.counters, clock)
         self._scratch: np.ndarray = np.zeros(BATCH, MESSAGE.dtype)
         self._heap: list[tuple[int, int, int, int, Message]] = []
         self._arrivals = 0
@@ -95,13 +96,14 @@ class Execution:
         self._account_dirty = True
         self._board_ns = self._housekeeping_ns = 0
         self._config_version = self.control.get("config_version")
-        self._journal: DurableLog | None = None
+        self._threaded = threaded
+        self._committer: Committer | None = None
         self._disk_failed = False
         self._controls = Controls()
         self._lost: set[int] = set()
         self.kill = KillSwitch(
             self.control, self.paths.kill_file, lambda: self.broker.stand_down(int(Cause.KILL)),
-            lambda: self.broker.flat and not any(self._outbox), self._tell_kill, self._disk_error,
+            lambda: self.broker.flat and self._outbox.empty, self._tell_kill, self._disk_error,
         )
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -110,10 +112,10 @@ class Execution:
         self.kill.start()
         self._recover()
         self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
-        for shard, outbox in enumerate(self._outbox):
-            outbox.append(Report(kind=int(ReportKind.NONE), reason=SYNC_RESTART))
+        for shard in range(self.plant.spec.shards):
+            self._outbox.hand(shard, [Report(kind=int(ReportKind.NONE), reason=SYNC_RESTART)])
             self.plant.bell_of("shard", shard).ring()
-        self._flush_outboxes()
+        self._commit()
         self._write_boards(self._clock(), force=True)
 
     def _recover(self) -> None:
@@ -133,7 +135,8 @@ class Execution:
                                    text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
-        self._journal = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
+        log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
+        self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
 
     def _replay(self, records: list[bytes]) -> None:
         for data in records:
@@ -166,14 +169,12 @@ class Execution:
         messages = self._take(now)
         if messages:
             done += self._handle(messages)
-        if self._disk_failed:
-            self._commit()
-        done += self._flush_outboxes()
+        done += self._commit()
         if now - self._housekeeping_ns >= HOUSEKEEPING_NS:
             self._housekeeping_ns = now
             self._housekeep(now)
         self._write_boards(now, force=False)
-        if len(self._ended) == self.plant.spec.shards and not self._heap and not any(self._outbox):
+        if len(self._ended) == self.plant.spec.shards and not self._heap and self._outbox.empty:
             self._drained(now)
         return done
 
@@ -183,13 +184,14 @@ class Execution:
             self.control.set("drained", 1)
 
     def on_close(self) -> None:
-        """Last boards, journal closed."""
-        self._flush_outboxes()
+        """Everything booked on disk, last answers, last boards."""
+        if self._committer is not None:
+            error = self._committer.close(self.broker.account.updated_ns)
+            if error is not None:
+                self._disk_error(error)
+            self._outbox.flush(self._committer.durable)
+            self._committer = None
         self._write_boards(self._clock(), force=True)
-        if self._journal is not None:
-            self._commit()
-            self._journal.close()
-            self._journal = None
 
     # --- messages --------------------------------------------------------------------------------------------------
     def _take(self, now: int) -> list[tuple[int, Message]]:
@@ -225,7 +227,7 @@ class Execution:
             self.counters.record(S_WIRE_TO_INTENT, max(now - message.mono_recv_ns, 0))
 
     def _handle(self, messages: list[tuple[int, Message]]) -> int:
-        """Answer and book; the journal is written before any answer may leave."""
+        """Answer and book. What is told of a record waits in the outbox until the record is durable."""
         answers: list[tuple[int, Report]] = []
         notes: list[Note] = []
         for shard, message in messages:
@@ -242,9 +244,8 @@ class Execution:
                 if report is not None:
                     answers.append((shard, report))
             self.counters.record(S_EXECUTION, max(self._clock() - start, 0))
-        self._commit()
         for shard, report in answers:
-            self._outbox[shard].append(report)
+            self._hand(shard, [report])
         for note in notes:
             self._log(note)
         self._account_dirty = True
@@ -293,7 +294,7 @@ class Execution:
     def _hello(self, shard: int, message: Message, answers: list[tuple[int, Report]], notes: list[Note]) -> None:
         """A shard (re)started with an empty desk: its working entries are gone, its positions are handed back."""
         answers[:] = [(s, r) for s, r in answers if s != shard]  # answers to what the dead one asked are void
-        self._outbox[shard].clear()
+        self._outbox.clear(shard)
         symbols = self.broker.symbols_of(shard)
         notes += self._book_own(shard, self.broker.end_working(symbols))
         self._lost.discard(shard)
@@ -330,38 +331,41 @@ class Execution:
             notes = self._book_own(shard, self.broker.end_working(symbols) + self.broker.close_at_mark(symbols))
             notes.append(Note(LogKind.RISK, -1, self.broker.account.updated_ns, 0, b=shard, severity=Severity.CRITICAL,
                               text=f"shard {shard} lost: closed at last mark"))
-            self._commit()
             # should it wake up after all, it must not go on with what is gone
-            self._outbox[shard] += [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)]
+            self._hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
             self._account_dirty = True
             for note in notes:
                 self._log(note)
 
     # --- journal ---------------------------------------------------------------------------------------------------
     def _journal_record(self, shard: int, message: Message, report: Report | None) -> None:
-        if self._journal is None:
+        if self._committer is None:
             return
         data = write_messages([message]).tobytes()
         if report is not None:
             data += write_reports([report]).tobytes()
-        self._journal.append(message.ts_event_ns, message.mono_recv_ns, shard, ENTRY_RECORD, data)
+        self._committer.append(
+            encode_record(message.ts_event_ns, message.mono_recv_ns, shard, ENTRY_RECORD, data)
+        )
 
-    def _commit(self) -> None:
-        if self._journal is None:
-            return
-        try:
-            written = self._journal.commit(self.broker.account.updated_ns, durable=not self.paced)
-        except OSError as error:
+    def _commit(self) -> int:
+        """Start and finish blocks; send what may leave. Returns how many reports left."""
+        if self._committer is None:
+            return 0
+        before = self._committer.durable
+        error = self._committer.turn(self.broker.account.updated_ns)
+        written = self._committer.durable - before
+        self.counters.add("orders_journalled", written)
+        if error is not None:
             if not self._disk_failed:
                 self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
                                text="journal not writable: entries refused"))
             self._disk_failed = True
             self._disk_error(error)
-            return
-        if self._disk_failed:
+        elif self._disk_failed and written:
             self._disk_failed = False
             self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, text="journal writable again"))
-        self.counters.add("orders_journalled", written)
+        return self._outbox.flush(self._committer.durable, self._disk_failed)
 
     def _disk_error(self, error: OSError) -> None:
         self.counters.add("disk_errors")
@@ -374,24 +378,12 @@ class Execution:
     # --- reports ---------------------------------------------------------------------------------------------------
     def _send(self, reports: list[Report]) -> None:
         for report in reports:
-            self._outbox[self.broker.instruments[report.symbol].shard].append(report)
+            self._hand(self.broker.instruments[report.symbol].shard, [report])
             self.counters.add("cancels" if report.kind == ReportKind.CANCEL else "closes")
 
-    def _flush_outboxes(self) -> int:
-        """Push what fits; the rest stays for the next turn, nothing is dropped."""
-        pushed = 0
-        for shard, outbox in enumerate(self._outbox):
-            while outbox:
-                writer = self._reports[shard]
-                n = min(len(outbox), BATCH, max(writer.free(), 1))
-                now = self._clock()
-                if not writer.push(write_reports([r._replace(mono_sent_ns=now) for r in outbox[:n]]), n):
-                    self.counters.add("push_refused")
-                    break
-                del outbox[:n]
-                pushed += n
-        self.counters.add("reports", pushed)
-        return pushed
+    def _hand(self, shard: int, reports: list[Report]) -> None:
+        """Behind everything booked so far."""
+        self._outbox.hand(shard, reports, self._committer.booked if self._committer is not None else 0)
 
     # --- boards, log, settings ---------------------------------------------------------------------------------------
     def _write_boards(self, now: int, force: bool) -> None:
@@ -462,7 +454,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     die_with_parent()
     plant = Plant.join(options.run, "execution")
-    return run(Execution(plant), plant)
+    return run(Execution(plant, threaded=not plant.spec.paced), plant)
 
 
 if __name__ == "__main__":

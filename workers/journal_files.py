@@ -218,15 +218,14 @@ class SegmentWriter:
 
 
 class DurableLog:
-    """Append-only journal of few small records, each batch durable when `commit` returns (execution's intents).
+    """Append-only journal of few small records, each batch durable when `write` returns (execution's intents).
 
-    Plain blocks, one per commit. Raises OSError when the disk refuses: the caller must then not act on what it could
+    Plain blocks, one per batch. Raises OSError when the disk refuses: the caller must then not act on what it could
     not write down.
     """
 
     def __init__(self, path: Path, kind: int, run_id: str, created_ns: int) -> None:
         self.path = path
-        self._records: list[bytes] = []
         path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         size = os.fstat(self._handle).st_size
@@ -250,15 +249,10 @@ class DurableLog:
             raise JournalError("not a journal")
         return found.header.run_id, list(read_frames(path)), found
 
-    def append(self, ts_ns: int, mono_ns: int, conn: int, kind: int, data: bytes) -> None:
-        self._records.append(encode_record(ts_ns, mono_ns, conn, kind, data))
-
-    def commit(self, ts_ns: int, durable: bool = True) -> int:
-        """Write what was appended as one block, with fdatasync when `durable`. Returns the number of records."""
-        if not self._records:
-            return 0
-        raw = b"".join(self._records)
-        block = encode_block(raw, len(raw), len(self._records), ts_ns, ts_ns)
+    def write(self, records: list[bytes], ts_ns: int, durable: bool = True) -> None:
+        """Write `records` (core.journal.encode_record) as one block, with fdatasync when `durable`."""
+        raw = b"".join(records)
+        block = encode_block(raw, len(raw), len(records), ts_ns, ts_ns)
         try:
             write_all(self._handle, block)
             if durable:
@@ -269,9 +263,6 @@ class DurableLog:
             os.lseek(self._handle, self._end, os.SEEK_SET)
             raise
         self._end += len(block)
-        count = len(self._records)
-        self._records.clear()
-        return count
 
     def close(self) -> None:
         os.close(self._handle)

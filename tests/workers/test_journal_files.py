@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from core.journal import EXECUTION, JournalError, scan
+from core.journal import EXECUTION, JournalError, encode_record, scan
 from shm.journal_reader import read_frames, read_scan, segments
 from workers import journal_files
 from workers.journal_files import DurableLog, SegmentWriter, recover, write_all
@@ -162,10 +162,7 @@ def test_short_writes_are_finished(tmp_path, monkeypatch):
 def test_durable_log_survives_and_retries(tmp_path, monkeypatch):
     path = tmp_path / "sim" / "execution.journal"
     log = DurableLog(path, EXECUTION, "run-7", 5)
-    log.append(1, 2, 0, 1, b"one")
-    log.append(2, 2, 0, 1, b"two")
-    assert log.commit(2) == 2
-    assert log.commit(2) == 0
+    log.write([encode_record(1, 2, 0, 1, b"one"), encode_record(2, 2, 0, 1, b"two")], 2)
 
     real = os.write
 
@@ -174,13 +171,13 @@ def test_durable_log_survives_and_retries(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr(journal_files.os, "write", half)
-    log.append(3, 3, 1, 1, b"three")
+    three = [encode_record(3, 3, 1, 1, b"three")]
     with pytest.raises(OSError, match="full"):
-        log.commit(3)
+        log.write(three, 3)
     run_id, found, _ = DurableLog.load(path)
     assert (run_id, [f.data for f in found]) == ("run-7", [b"one", b"two"])
     monkeypatch.undo()
-    assert log.commit(3) == 1
+    log.write(three, 3)
     log.close()
     with path.open("ab") as file:
         file.write(b"SJB1 torn")
@@ -188,8 +185,7 @@ def test_durable_log_survives_and_retries(tmp_path, monkeypatch):
     assert [f.data for f in found] == [b"one", b"two", b"three"]
     assert what.torn_bytes == 9
     again = DurableLog(path, EXECUTION, "run-7", 6)
-    again.append(4, 4, 0, 1, b"four")
-    again.commit(4)
+    again.write([encode_record(4, 4, 0, 1, b"four")], 4)
     again.close()
     assert [f.data for f in DurableLog.load(path)[1]] == [b"one", b"two", b"three", b"four"]
     path.write_bytes(b"something else")
