@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import requests
@@ -18,6 +19,7 @@ from gateway.venue.scenarios import Timeline
 from gateway.venue.server import VenueServer
 from gateway.venue.streams import STEP_MS
 from gateway.venue.synthetic import SyntheticExchange
+from gateway.venue.warm import warm_up, warm_up_private
 from tests.reference.venue import payload
 
 START_MS = 1_786_310_760_000 + 37_000  # 37 s into a minute
@@ -118,9 +120,17 @@ class Running:
         return requests.get(f"{self.addresses['control']}/venue/{name}", timeout=30).json()
 
 
+@cache
+def compiled() -> None:
+    """Every kernel of the venue, before its loop owes anybody an answer."""
+    warm_up()
+    warm_up_private()
+
+
 @contextmanager
 def served_venue(feed: Any, **options: Any) -> Iterator[Running]:
     """Serve a whole venue in a thread of its own until the block ends. options: those of `VenueOptions`."""
+    compiled()
     ready = threading.Event()
     box: dict[str, Any] = {}
 
