@@ -12,7 +12,7 @@ gives the bounds that any true fill lies between, and where each model stands be
 model's fill lies between the bounds. Peer: hftbacktest on the same tape and orders, in an environment of its own under
 `.cache/` (made on the first full run; not in the small one). Where it is missing the table says so.
 
-Known differences to hftbacktest 2.4.4, each confirmed order by order:
+Known differences to hftbacktest 2.4.4, read in its source; the second was also tried order by order on two tapes:
 
 * its risk-averse model also caps the queue at the displayed lots; ours does not and fills less;
 * its probability models let the estimate fall below zero, where log(1 + x) is undefined: the order then counts as last
