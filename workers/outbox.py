@@ -54,7 +54,7 @@ class Committer:
             self._thread.start()
 
     def append(self, record: bytes) -> None:
-        """Take a record (see DurableLog.encode) into the next block."""
+        """Take a record (core.journal.encode_record) into the next block."""
         self._waiting.append(record)
         self.booked += 1
 
@@ -141,43 +141,34 @@ class Outbox:
     def flush(self, durable: int, disk_failed: bool = False) -> int:
         """Push what may leave and fits; the rest stays, nothing is dropped. Returns how many left."""
         pushed = 0
-        for shard, waiting in enumerate(self._queues):
-            while waiting:
+        for shard in range(len(self._queues)):
+            while self._queues[shard]:
                 free = min(BATCH, max(self._writers[shard].free(), 1))
-                ready = self._exits(waiting, durable, free) if disk_failed else self._ready(waiting, durable, free)
+                ready, kept = self._split(self._queues[shard], durable, disk_failed, free)
                 if not ready or not self._push(shard, ready):
                     break
                 pushed += len(ready)
-                if disk_failed:
-                    left = {id(report) for report in ready}
-                    kept = [entry for entry in waiting if id(entry[1]) not in left]
-                    waiting.clear()
-                    waiting.extend(kept)
-                else:
-                    for _ in ready:
-                        waiting.popleft()
+                self._queues[shard] = kept
         self._counters.add("reports", pushed)
         return pushed
 
     @staticmethod
-    def _ready(waiting: deque[tuple[int, Report]], durable: int, limit: int) -> list[Report]:
+    def _split(
+        waiting: deque[tuple[int, Report]], durable: int, disk_failed: bool, limit: int
+    ) -> tuple[list[Report], deque[tuple[int, Report]]]:
+        """(what may leave now, what stays), both in order; tickets never fall from front to back."""
         ready: list[Report] = []
+        kept: deque[tuple[int, Report]] = deque()
+        held: set[int] = set()  # symbols whose ACCEPTED waits for the disk
         for ticket, report in waiting:
-            if ticket > durable or len(ready) == limit:
-                break
-            ready.append(report)
-        return ready
-
-    @staticmethod
-    def _exits(waiting: deque[tuple[int, Report]], durable: int, limit: int) -> list[Report]:
-        held: set[int] = set()
-        ready: list[Report] = []
-        for ticket, report in waiting:
-            if ticket > durable and report.kind == ReportKind.ACCEPTED:
+            unwritten = ticket > durable
+            if unwritten and report.kind == ReportKind.ACCEPTED:
                 held.add(report.symbol)
-            if report.symbol not in held and len(ready) < limit:
+            if len(ready) == limit or (unwritten and not disk_failed) or report.symbol in held:
+                kept.append((ticket, report))
+            else:
                 ready.append(report)
-        return ready
+        return ready, kept
 
     def _push(self, shard: int, ready: list[Report]) -> bool:
         now = self._clock()
