@@ -27,7 +27,7 @@ import numpy as np
 from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.schema import Settings
-from core.enums import Cause, ControlBits, DataState, FeedState, LogKind, MessageKind, Mode, ReportKind, Severity
+from core.enums import Cause, ControlBits, DataState, FeedState, Gate, LogKind, MessageKind, Mode, ReportKind, Severity
 from core.journal import EXECUTION, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
 from core.orders.router import ExecutionRouter
@@ -39,8 +39,10 @@ from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
 from shm.topology import Plant
 from workers.journal_files import DurableLog
-from workers.kill_switch import KillSwitch
+from workers.kill_switch import KillSwitch, PaperStandDown
+from workers.kill_watch import PlantWatch
 from workers.outbox import Committer, Outbox
+from workers.pause_latch import PauseLatch
 
 BATCH = 256
 ANSWERS_KEPT = 8192
@@ -102,14 +104,17 @@ class Execution:
         self._controls = Controls()
         self._lost: set[int] = set()
         self.kill = KillSwitch(
-            self.control, self.paths.kill_file, lambda: self.broker.stand_down(int(Cause.KILL)),
-            lambda: self.broker.flat and self._outbox.empty, self._tell_kill, self._disk_error,
+            self.control, self.paths.kill_file, PaperStandDown(self.broker, lambda: self._outbox.empty),
+            self._tell_kill, self._disk_error,
         )
+        self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
+        self.watch = PlantWatch(plant, self.broker)
 
     # --- life ------------------------------------------------------------------------------------------------------
     def on_start(self) -> None:
-        """Recover the account, latch an old kill, tell the shards."""
+        """Latch an old kill and an old pause, recover the account, tell the shards."""
         self.kill.start()
+        self.pause.look()
         self._recover()
         self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
         for shard in range(self.plant.spec.shards):
@@ -130,7 +135,7 @@ class Execution:
             if run_id == spec.run_id:
                 self._replay([frame.data for frame in frames])
                 if found is not None and found.gaps:
-                    self.control.request_pause("exec", True)
+                    self.pause.hold("execution journal damaged")
                     self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
                                    text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
@@ -156,6 +161,7 @@ class Execution:
     def do_work(self) -> int:
         """One turn: control words, messages, reports, boards."""
         now = self._clock()
+        self.pause.turn(now)
         bits = self.control.bits()
         unsolicited = self.kill.turn(bits, now)
         self._controls = Controls(
@@ -419,10 +425,21 @@ class Execution:
                 del self.broker.instruments[int(symbol)]
                 self._know(int(symbol))
         self._close_lost_shards(now)
+        self._watch_limits(now)
         version = self.control.get("config_version")
         if version != self._config_version:
             self._config_version = version
             self._reload(version)
+
+    def _watch_limits(self, now: int) -> None:
+        """Kill where a trigger has tripped."""
+        if self.kill.killed:
+            return
+        trip = self.watch.look(now, self._controls, self._settings)
+        if trip is not None:
+            self._log(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.KILLED), severity=Severity.CRITICAL,
+                           text=f"KILL trigger {trip.trigger}"))
+            self.kill.trip(trip.reason)
 
     def _reload(self, version: int) -> None:
         try:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from admin.server import AdminServer
-from config.kill_file import read_kill, write_kill
+from config.latch_file import read_latch, write_latch
 from core.enums import ControlBits
 from tests.admin.conftest import Browser
 from tests.admin.engine_part import EnginePart
@@ -44,12 +44,12 @@ def test_the_persons_reason_wins_over_the_latch_of_execution(
 
     def execution_is_fast() -> None:
         wake()
-        write_kill(admin.paths.kill_file, "admin", "kill requested")
+        write_latch(admin.paths.kill_file, "admin", "kill requested")
 
     monkeypatch.setattr(admin.controls, "_wake", execution_is_fast)
     engine.start()
     assert browser.post("/api/admin/kill", {"reason": "fat finger"}).json["result"]["already"] is False
-    assert read_kill(admin.paths.kill_file)["reason"] == "fat finger"
+    assert read_latch(admin.paths.kill_file)["reason"] == "fat finger"
 
 
 def test_silent_processes_are_named(admin: AdminServer, browser: Browser) -> None:

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from config.kill_file import read_kill
+from config.latch_file import read_latch
 from config.paths import DataPaths
 from core.enums import Cause, FeedState, Gate, MessageKind, OrderRole, ReportKind
 from core.orders.router import LiveUnavailable
@@ -263,7 +263,7 @@ class TestKill:
         assert [(r.kind, r.symbol, r.seq) for r in reports] == [
             (ReportKind.CANCEL, 1, 0), (ReportKind.CLOSE, 0, 0)]
         assert (reports[1].role, reports[1].reason) == (OrderRole.KILL, Cause.KILL)
-        assert read_kill(rig.paths.kill_file)["source"] == "admin"
+        assert read_latch(rig.paths.kill_file)["source"] == "admin"
         assert rig.turn(enter(2, 4))[0].reason == Gate.KILLED
         assert rig.account()["risk_off"] in (0, Gate.KILLED)
         assert rig.turn(ms=1100) != []  # told again while something is open
