@@ -126,6 +126,7 @@ class ControlBlock:
     config_version = _Word()
     kill_ns = _Word()
     flat = _Word()
+    mode = _Word()
 
     def __init__(self, words: np.ndarray) -> None:
         self.words: np.ndarray = words[: CONTROL_ROWS * LINE_WORDS]

@@ -51,7 +51,7 @@ class ExecutionRouter:
                 "mode LIVE is not available in this version: no order path to the exchange exists. "
                 "Use SIM or DRY_RUN (trading.mode in config/trading.toml, TRADING_MODE, or --mode)."
             )
-        self.mode = mode
+        self.mode: Mode = mode
         self.sent = 0
         self.dry_runs = 0
 
@@ -66,7 +66,7 @@ class ExecutionRouter:
             self.dry_runs += 1
             return Report(
                 seq=order.seq, effect_ns=effect_ns, decision_id=order.decision_id, symbol=order.symbol,
-                kind=int(ReportKind.REJECTED), side=order.side, reason=int(Gate.MODE),
+                qty_lots=order.qty_lots, kind=int(ReportKind.REJECTED), side=order.side, reason=int(Gate.MODE),
             ), DRY_RUN_ID
         self.sent += 1
         return Report(
