@@ -21,6 +21,7 @@ from shm.control import ControlBlock
 SOURCE = "admin"
 ACK_TIMEOUT_S = 0.6
 ACK_POLL_S = 0.004
+FLAT_TIMEOUT_S = 2.0
 
 
 class NotFlat(Exception):
@@ -115,6 +116,13 @@ class Controls:
         acks = self._wait_for_acks(requested)
         return {"killed": True, "already": first is not None, "since_ts": first["time_ns"] // 1_000_000 if first else None,
                 "seen": sum(row["seen"] for row in acks), "of": len(acks), "processes": acks, "warnings": warnings}
+
+    def wait_flat(self, timeout_s: float = FLAT_TIMEOUT_S) -> bool:
+        """Has execution verified, within this time, that nothing is open any more?"""
+        deadline = time.monotonic() + timeout_s
+        while not self._words.flat and time.monotonic() < deadline:
+            time.sleep(ACK_POLL_S)
+        return bool(self._words.flat)
 
     def _wait_for_acks(self, requested: int) -> list[dict]:
         """Ask until every live process has seen the kill, at most `ACK_TIMEOUT_S`; ms count from the request in force."""

@@ -20,6 +20,7 @@ from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
+from config.blacklist_file import read_blacklist
 from config.latch_file import read_latch
 from config.paths import ROOT, DataPaths
 from core.detail import DETAIL, DETAIL_INTERVALS_S
@@ -30,6 +31,7 @@ from core.enums import (
     Gate,
     GlobalRegime,
     LogKind,
+    Mode,
     Pump,
     Regime,
     State,
@@ -265,6 +267,22 @@ class Views:
         snapshot = self.snapshot()
         with self._lock:
             return self._funnel.answer(snapshot.symbols, time.monotonic_ns())
+
+    @property
+    def mode(self) -> Mode:
+        """The mode in force, which may have changed since the start."""
+        return Mode(self._plant.control.mode)
+
+    def blacklist(self) -> list[dict]:
+        """Symbols out of trading: by a person (who can take them back), and by the settings or their profile."""
+        try:
+            mine = read_blacklist(self._paths.blacklist_file)
+        except (OSError, ValueError):
+            mine = {}  # execution has paused for it, and says so
+        rows = [{"symbol": name, "by": "person", "reason": row.reason, "since_ts": row.time_ns // 1_000_000}
+                for name, row in sorted(mine.items())]
+        return rows + [{"symbol": info.name, "by": "settings", "reason": "settings or symbol profile", "since_ts": None}
+                       for info in self.snapshot().symbols.values() if info.blacklisted and info.name not in mine]
 
     # --- names and descriptions
     def names(self) -> Names:

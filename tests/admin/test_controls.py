@@ -104,6 +104,37 @@ def test_kill_of_others_is_shown_and_cleared(admin: AdminServer, browser: Browse
     assert not admin.plant.control.bits() & ControlBits.KILL
 
 
+def test_pause_is_durable_and_a_person_resumes_whoever_paused(admin: AdminServer, browser: Browser) -> None:
+    control = admin.plant.control
+    answer = browser.post("/api/pause", {"on": True}).json["result"]
+    assert answer == {"paused": True, "warnings": []} and control.pause_sources() == ["admin"]
+    latch = read_latch(admin.paths.pause_file)
+    assert latch is not None and (latch["source"], latch["reason"]) == ("admin", "paused by one-time link")
+    control.request_pause("cli", True)
+    control.request_pause("exec", True)
+    admin.views._stats_ns = 0
+    admin.views.refresh()
+    shown = admin.views.snapshot().control
+    assert shown["pause_sources"] == ["admin", "cli", "exec"] and shown["pause"]["source"] == "admin"
+    assert browser.post("/api/pause", {"on": False}).json["result"]["paused"] is False
+    assert control.pause_sources() == [] and read_latch(admin.paths.pause_file) is None
+
+
+def test_a_pause_that_cannot_be_written_holds_and_says_so(
+    admin: AdminServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("admin.controls.write_latch", full)
+    answer = browser.post("/api/pause", {"on": True}).json["result"]
+    assert answer["paused"] and "would not survive" in answer["warnings"][0]
+    assert admin.plant.control.pause_sources() == ["admin"]
+    monkeypatch.setattr("admin.controls.clear_latch", full)
+    answer = browser.post("/api/pause", {"on": False}).json["result"]
+    assert answer["paused"] and "stay paused" in answer["warnings"][0]  # the next start would pause again
+
+
 def test_news_are_noted_for_the_gateway(admin: AdminServer, browser: Browser) -> None:
     sent = {"symbol": "BTCUSDT", "type": "HACK", "impact": 80, "ttl_s": 60, "text": "bridge"}
     answer = browser.post("/api/news", sent).json["result"]
