@@ -107,8 +107,20 @@ class Kill(Section, frozen=True):
     daily_loss_pct: Annotated[float, Meta(gt=0, le=5)] = 5.0  # of the equity at 00:00 UTC
 
 
+class Guardian(Section, frozen=True):
+    """The process that protects positions while execution is gone (LIVE)."""
+
+    silent_s: Positive = 2.0  # execution without a heartbeat for this long
+    boot_s: Positive = 30.0  # after the start, until execution beats for the first time
+    stop_pct: Annotated[float, Meta(gt=0, le=20)] = 1.0  # distance of a stop it sets, from the mark price
+    poll_s: Positive = 0.5  # between looks at the exchange while it is on duty
+    timeout_s: Annotated[float, Meta(gt=0, le=5)] = 1.5  # of a request
+    orphan_s: Positive = 300.0  # without a supervisor: tries at most this long to leave everything protected
+
+
 class Safety(Section, frozen=True):
     limits: Limits = field(default_factory=Limits)
+    guardian: Guardian = field(default_factory=Guardian)
     kill: Kill = field(default_factory=Kill)
     degraded: Degraded = field(default_factory=Degraded)
     feed: Feed = field(default_factory=Feed)

@@ -64,6 +64,7 @@ ROLES: tuple[Role, ...] = (
     Role("recorder", "workers.recorder", "journal of raw frames, JSONL"),
     Role("admin", "admin.server", "pages, REST, WebSocket push"),
     Role("venue", "gateway.venue", "embedded exchange"),
+    Role("guardian", "workers.guardian", "LIVE only: protects what is open while execution is gone"),
     Role("shard", "workers.shard", "books, features, scores and states of its symbols; one process per shard"),
 )
 ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in ROLES)

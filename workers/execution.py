@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config.load import ConfigError, load
+from config.load import ConfigError
 from config.paths import DataPaths
 from config.schema import Settings
 from core.enums import Cause, ControlBits, DataState, FeedState, Gate, LogKind, MessageKind, Mode, ReportKind, Severity
@@ -45,6 +45,7 @@ from workers.kill_switch import KillSwitch, PaperStandDown
 from workers.kill_watch import PlantWatch
 from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
+from workers.run_settings import load_settings
 
 BATCH = 256
 ANSWERS_KEPT = 8192
@@ -56,13 +57,6 @@ EXIT_NOTE_NS = 10_000_000_000
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
 ENTRY_RECORD = 1  # kind of a record in the execution journal
-
-
-def load_settings(plant: Plant) -> Settings:
-    """The settings of the run, with its mode. Raises ConfigError."""
-    spec = plant.spec
-    overrides = dict(spec.overrides) | {"trading.mode": spec.mode}
-    return load([Path(f) for f in spec.config_files], os.environ, overrides).settings
 
 
 class Execution:
@@ -111,6 +105,7 @@ class Execution:
         )
         self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
         self.watch = PlantWatch(plant, self.broker)
+        self.reconciled_after: Callable[[int], bool] = lambda takeover: True  # nothing to look at without an exchange
         self.commands = Commands(plant, self, self.paths.blacklist_file)
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -175,7 +170,7 @@ class Execution:
         unsolicited = self.kill.turn(bits, now)
         self._controls = Controls(
             killed=self.kill.killed or bool(bits & ControlBits.KILL),
-            paused=bool(bits & ControlBits.PAUSE) or self._disk_failed,
+            paused=bool(bits & ControlBits.PAUSE) or self._disk_failed or self._guarded(),
             degraded=not self.paced and bool(bits & ControlBits.DEGRADED),
             feed_down=not self.paced and self.control.get("feed_state") != FeedState.CONNECTED,
         )
@@ -304,6 +299,13 @@ class Execution:
         row = self.plant.symbols().read(symbol)[0]
         if int(row["name_hash"]):
             self.broker.instruments[symbol] = instrument(row)
+
+    def _guarded(self) -> bool:
+        """Is the guardian on duty? Then say when we have looked at the exchange again; entries wait for it to leave."""
+        duty = self.control.guardian_duty
+        if duty and self.control.exec_back != duty and self.reconciled_after(duty):
+            self.control.exec_back = duty
+        return bool(duty)
 
     # --- commands of a person (workers.commands.Desk) -----------------------------------------------------------------
     def take_intent(self, shard: int, message: Message) -> tuple[Report | None, list[Note]]:

@@ -61,7 +61,8 @@ from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
 from shm.decisions import DecisionWriter
 from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
-from workers.execution import SYNC_HELLO, SYNC_RESTART, load_settings
+from workers.execution import SYNC_HELLO, SYNC_RESTART
+from workers.run_settings import load_settings
 
 SCRATCH_CELLS = 8192
 OUT_ROWS = 1024

@@ -109,6 +109,11 @@ def venue_address(name: str) -> VenueAddress | None:
     return VenueAddress(rest=rest, ws_public=ws_public)
 
 
+def venue_name(rest: str) -> str:
+    """`mainnet`, `testnet` or `demo` for their REST addresses, else the address itself: keys are kept by it."""
+    return next((name for name, (address, _) in HOSTS.items() if address == rest), rest)
+
+
 def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec:
     """Everything the processes must know of this run."""
     system, rings = settings.system, settings.system.rings

@@ -129,7 +129,7 @@ def test_data_flows_through_every_part(plant: Plant, tmp_path: Path) -> None:
     assert admin.totals()["frames"] == 2
     assert admin.latency()["decode"]["count"] == 1
     assert list(admin.cncs()) == [
-        "supervisor", "gateway", "execution", "recorder", "admin", "venue", "shard-0", "shard-1",
+        "supervisor", "gateway", "execution", "recorder", "admin", "venue", "guardian", "shard-0", "shard-1",
     ]
 
 
