@@ -234,7 +234,7 @@ class ExchangeDesk:
             return self.killing.phase is KillPhase.FLAT
         return not self.entries.working and not self.closes.jobs and not any(
             h.lots - h.ignored_lots or h.at_stake for h in self.core.holdings.values()
-        ) and not any(o.open and not o.reduce_only for o in self.core.store)
+        ) and not any(o.alive and not o.reduce_only for o in self.core.store)
 
     @property
     def counters(self) -> Counter[str]:

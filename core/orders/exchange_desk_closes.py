@@ -68,7 +68,7 @@ class Closes:
             job.role, job.reason = role, reason
         self.entries.cancel(holding.symbol, reason)
         for order in self.core.store.of(holding.symbol):
-            if order.leg is Leg.TARGET and order.open and not order.cancel_asked:
+            if order.leg is Leg.TARGET and order.alive and not order.cancel_asked:
                 self.flow.cancel(order)
         self.evaluate(job)
 

@@ -116,7 +116,7 @@ class KillSequence:
             return False
         if any(h.at_stake or h.lots - h.ignored_lots for h in core.holdings.values()):
             return False
-        return not any(o.open and not o.reduce_only for o in core.store)
+        return not any(o.alive and not o.reduce_only for o in core.store)
 
     def _verify(self) -> None:
         """Two complete rounds (orders and positions) that began after the last thing we did and showed nothing."""
@@ -138,7 +138,7 @@ class KillSequence:
             self.flat_ns = core.now_ns
             core.note(Severity.WARNING, "kill_flat", "", "verified flat twice")
             for order in core.store:
-                if order.open:
+                if order.alive:
                     self.flow.cancel(order)
             return
         self.recon.ask_now(core.config.verify_ns)

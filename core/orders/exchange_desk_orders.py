@@ -108,7 +108,7 @@ class OrderFlow:
     def _react(self, order: DeskOrder, reaction: Reaction, answer: Ack) -> None:
         core = self.core
         if reaction is Reaction.AWAIT_STREAM:
-            if order.open and order.state is not OrderState.LIVE:
+            if order.alive and order.state is not OrderState.LIVE:
                 order.await_ns = core.now_ns + core.config.stream_ns
             self.feed(order, Input.ACK)
         elif reaction in (Reaction.LOOK_UP, Reaction.READ_BACK):
@@ -163,7 +163,7 @@ class OrderFlow:
         order.doubtful = True
         order.await_ns = 0
         self.feed(order, Input.AMBIGUOUS)
-        if not order.open:
+        if not order.alive:
             return
         core.count("unknown")
         if order.reduce_only and order.ret_code != 110072 and core.now_ns + RETRY_NS < order.ttl_ns:
@@ -173,7 +173,7 @@ class OrderFlow:
     # --- changing --------------------------------------------------------------------------------------------------
     def cancel(self, order: DeskOrder) -> None:
         """Ask to cancel; again and again until it has ended, one request at a time."""
-        if not order.open or order.change_id or order.state is OrderState.INTENT:
+        if not order.alive or order.change_id or order.state is OrderState.INTENT:
             return
         core = self.core
         order.cancel_asked = True
@@ -186,7 +186,7 @@ class OrderFlow:
 
     def amend(self, order: DeskOrder, price_ticks: int | None, qty_lots: int | None) -> bool:
         """Change price or total quantity, never upwards (O06). False: not possible now."""
-        if not order.open or order.change_id or order.cancel_asked or order.unproved:
+        if not order.alive or order.change_id or order.cancel_asked or order.unproved:
             return False
         if qty_lots is not None and (qty_lots > order.qty_lots or qty_lots <= max(order.cum_lots, order.told_lots)):
             return False
@@ -200,7 +200,7 @@ class OrderFlow:
     def _change_answered(self, order: DeskOrder, answer: Answer) -> None:
         core = self.core
         order.change_id = 0
-        if not order.open:
+        if not order.alive:
             return
         order.await_ns = core.now_ns + core.config.stream_ns
         if isinstance(answer, Lost):
@@ -394,7 +394,7 @@ class OrderFlow:
         core = self.core
         core.store.name(order, row.order_id)
         order.cum_lots += row.qty_lots
-        order.await_ns = 0 if order.open else order.await_ns
+        order.await_ns = 0 if order.alive else order.await_ns
         if order.state is OrderState.CANCELLED and order.told_lots < order.cum_lots:
             core.count("fill_after_cancel")
         if order.cum_lots > order.qty_lots:
@@ -423,7 +423,7 @@ class OrderFlow:
     def _give_up(self, order: DeskOrder) -> None:
         if order.doubtful:
             self.looks.start(order)
-        elif order.open:
+        elif order.alive:
             self.feed(order, Input.REFUSED)
 
 

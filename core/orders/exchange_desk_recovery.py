@@ -48,7 +48,7 @@ def recover(desk: ExchangeDesk, records: Iterable[tuple[int, bytes]], booked: in
             desk.core.tell(number, message)
             told += 1
     _end_the_unwritten(desk, working)
-    _look_for_the_open(desk)
+    _look_for_survivors(desk)
     if count:
         desk.core.log(Severity.INFO, "recovered", "", f"{count} records", told, len(desk.looks.looks))
     if desk.core.killed:
@@ -179,9 +179,9 @@ def _end_the_unwritten(desk: ExchangeDesk, working: list[Order]) -> None:
                                             int(Cause.EXPIRED)))
 
 
-def _look_for_the_open(desk: ExchangeDesk) -> None:
+def _look_for_survivors(desk: ExchangeDesk) -> None:
     for order in desk.core.store:
-        if order.open:
+        if order.alive:
             desk.core.count("recover_unknown")
             desk.looks.start(order, at_once=True)
             if order.leg in CLOSING_LEGS:

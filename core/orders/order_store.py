@@ -114,7 +114,7 @@ class DeskOrder:
     reject_reason: str = ""
 
     @property
-    def open(self) -> bool:
+    def alive(self) -> bool:
         """May (still) fill, as far as we know."""
         return self.state in OPEN
 
@@ -131,7 +131,7 @@ class DeskOrder:
     @property
     def leaves_lots(self) -> int:
         """What may still fill; 0 once ended."""
-        return max(self.qty_lots - max(self.cum_lots, self.told_lots), 0) if self.open else 0
+        return max(self.qty_lots - max(self.cum_lots, self.told_lots), 0) if self.alive else 0
 
     @property
     def entry(self) -> bool:

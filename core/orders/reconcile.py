@@ -327,7 +327,7 @@ class Reconciler:
             self._ask_position(holding)
         if age < BROKEN_NS or suspect.executions < 2 or suspect.positions < 2:
             return
-        busy = any(o.unproved or (not o.settled and not o.open) for o in core.store.of(holding.symbol))
+        busy = any(o.unproved or (not o.settled and not o.alive) for o in core.store.of(holding.symbol))
         if not holding.lots and not busy:
             self._external(holding)
         elif core.trouble(holding.symbol, "INTEGRITY_BROKEN", "the position is not the sum of our executions",
