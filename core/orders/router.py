@@ -68,7 +68,7 @@ class ExecutionRouter:
                 "mode LIVE needs the desk of an exchange, and no other mode may have one: no order path to the exchange "
                 "exists here. Use SIM or DRY_RUN (trading.mode in config/trading.toml, TRADING_MODE, or --mode)."
             )
-        self.mode = mode
+        self.mode: Mode = mode
         self.desk = desk
         self.now_ns = 0
         self.sent = 0
@@ -102,7 +102,7 @@ class ExecutionRouter:
     def _refusal(order: Order, effect_ns: int, gate: Gate) -> Report:
         return Report(
             seq=order.seq, effect_ns=effect_ns, decision_id=order.decision_id, symbol=order.symbol,
-            kind=int(ReportKind.REJECTED), side=order.side, reason=int(gate),
+            qty_lots=order.qty_lots, kind=int(ReportKind.REJECTED), side=order.side, reason=int(gate),
         )
 
     def cancel(self, symbol: int, reason: int) -> None:
