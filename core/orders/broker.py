@@ -7,62 +7,25 @@ Every ENTER, CANCEL, EXIT, FILL and DONE gets one report; MARK and END get none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from core.constants import DAY_NS, SIZE_FULL
 from core.enums import Gate, LogKind, MessageKind, Mode, OrderRole, ReportKind, Severity
+from core.orders.exposure import Controls as Controls
+from core.orders.exposure import Working as Working
+from core.orders.exposure import equity_e8, gather
 from core.orders.router import ExecutionRouter, Order
 from core.orders.wire import Message, Report
 from core.position.position import Position
-from core.risk.gate import FAR, UNKNOWN, Facts, Verdict, check, risk_off
+from core.risk.gate import Facts, Verdict, check, risk_off
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy
-from core.risk.sizing import order_risk_e8, size_lots
+from core.risk.sizing import size_lots
 from core.sim.account import Account
 from core.sim.desk import FLAG_POST_ONLY, FLAG_TAKER
 
 ANSWERED = frozenset({MessageKind.ENTER, MessageKind.CANCEL, MessageKind.EXIT, MessageKind.FILL, MessageKind.DONE})
 INTENTS = frozenset({MessageKind.ENTER, MessageKind.CANCEL, MessageKind.EXIT})
-
-
-@dataclass(slots=True)
-class Working:
-    """An accepted entry; `leaves_lots` of it can still fill and count as filled in every limit."""
-
-    order: Order
-    leaves_lots: int
-    leverage_e2: int
-    cancelling: bool = False
-
-
-class ExchangeFacts(NamedTuple):
-    """What only an exchange can say, for LIVE; what it has not said is UNKNOWN and refuses. Money in 1e-8 USDT."""
-
-    settled: bool = False  # reconciled, and nothing differs
-    tier_allowed: int = 0  # core.risk.tiers.Rank that the evidence allows
-    equity_e8: int = UNKNOWN
-    balance_e8: int = UNKNOWN
-    available_e8: int = UNKNOWN
-    mark_ticks: int = UNKNOWN  # of the symbol to be entered
-    open_liquidation_bps: int = UNKNOWN  # mark to liquidation of the nearest open position; core.risk.gate.FAR: none
-    adl_rank: int = UNKNOWN  # highest of the open positions, 0 without one
-
-
-SIMULATED = ExchangeFacts(True, 0, 0, 0, 0, UNKNOWN, FAR, 0)
-"""The paper account has no liquidation engine and no deleveraging; its money is `Account`'s."""
-
-
-class Controls(NamedTuple):
-    """What is in force around a message, beside the account."""
-
-    killed: bool = False
-    paused: bool = False
-    degraded: bool = False
-    feed_down: bool = False
-    quarantined: bool = False
-    age_ns: int = 0
-    exchange: ExchangeFacts = ExchangeFacts()  # looked at in LIVE only
 
 
 class Note(NamedTuple):
@@ -134,7 +97,7 @@ class Broker:
         fee = policy.fee_of(instrument)
         if stop > 0 and side * (price - stop) <= 0:  # a stop on the wrong side would not protect
             return self._refuse(message, Verdict(Gate.DATA, float(stop), float(price)))
-        equity = self._equity_e8(controls)
+        equity = equity_e8(self.account, controls, self.router.mode == Mode.LIVE)
         share = message.qty_lots or SIZE_FULL  # the symbol profile may make it smaller
         margin = policy.margin_of(instrument, equity) * share // SIZE_FULL
         lots = size_lots(
@@ -165,85 +128,11 @@ class Broker:
         lots: int = 0,
     ) -> Facts:
         """Everything the gate looks at; without an instrument only what concerns every symbol."""
-        account, policy, ledger = self.account, self.policy, self.ledger
-        live = self.router.mode == Mode.LIVE
-        exchange = controls.exchange if live else SIMULATED
-        equity = self._equity_e8(controls)
-        margin_working = sum(self._margin(w) for w in self.working.values())
-        heat_working = sum(self._risk(w) for w in self.working.values())
-        heat_open = sum(p.risk_e8(policy.taker_fee_e8) for p in account.positions.values())
-        margin_used = account.margin_used_e8 + margin_working
-        busy = account.positions.keys() | self.working.keys()
-        value = risk = margin = correlated = in_category = 0
-        symbol = -1
-        if instrument is not None and message is not None:
-            symbol = instrument.id
-            in_category = sum(self.instruments[s].category == instrument.category for s in busy)
-            if policy.moves_with_btc(instrument):
-                correlated = self._correlated_e8(message.side)
-            value = instrument.grid.value_e8(message.price_ticks, lots, round_up=True)
-            margin = -(-value * 100 // policy.leverage_of(instrument))
-            risk = order_risk_e8(instrument.grid, message.side, message.price_ticks, message.stop_ticks, lots,
-                                 policy.fee_of(instrument), policy.price_buffer_e8)
-        return Facts(
-            ts_ns=ts_ns, age_ns=controls.age_ns, killed=controls.killed, paused=controls.paused,
-            degraded=controls.degraded, feed_down=controls.feed_down, mode_allows=self.router.sends, live=live,
-            settled=exchange.settled, tier_allowed=exchange.tier_allowed,
-            blacklisted=instrument is not None and policy.blacklists(instrument),
-            trading=instrument is None or instrument.trading, quarantined=controls.quarantined,
-            churned=symbol in ledger.latched, duplicate=False,
-            in_position=symbol in account.positions, order_working=symbol in self.working, positions=len(busy),
-            category_positions=in_category,
-            max_category_positions=policy.max_category_positions[instrument.category if instrument else 0],
-            trades_day=ledger.trades_day + len(self.working.keys() - account.positions.keys()),
-            orders_minute=ledger.entries_minute(ts_ns), balance_e8=exchange.balance_e8 if live else account.balance_e8,
-            equity_e8=equity, available_e8=exchange.available_e8 if live else equity - margin_used,
-            day_start_equity_e8=ledger.day_start_equity_e8, rolling_start_equity_e8=ledger.rolling_start_equity_e8,
-            unrealised_e8=account.unrealised_e8, margin_used_e8=margin_used,
-            margin_new_e8=margin, heat_e8=heat_open + heat_working, risk_new_e8=risk,
-            correlated_e8=correlated, correlated_new_e8=value if instrument and policy.moves_with_btc(instrument) else 0,
-            qty_lots=lots,
-            min_qty_lots=instrument.min_qty_lots if instrument else 0,
-            max_qty_lots=instrument.max_qty_lots if instrument else 0, notional_e8=value,
-            min_notional_e8=instrument.min_notional_e8 if instrument else 0,
-            max_notional_e8=policy.notional_of(instrument) if instrument else 0,
-            leverage_e2=policy.leverage_of(instrument) if instrument else policy.leverage_e2,
-            price_ticks=message.price_ticks if message else 0, stop_ticks=message.stop_ticks if message else 0,
-            mark_ticks=exchange.mark_ticks, price_limit_e8=instrument.price_limit_e8 if instrument else 0,
-            liquidation_bps=policy.liquidation_bps(instrument) if instrument else FAR,
-            open_liquidation_bps=exchange.open_liquidation_bps, adl_rank=exchange.adl_rank,
-        )
-
-    def _equity_e8(self, controls: Controls) -> int:
-        """LIVE: what the exchange says. Else the paper account's."""
-        return controls.exchange.equity_e8 if self.router.mode == Mode.LIVE else self.account.equity_e8
-
-    def _correlated_e8(self, side: int) -> int:
-        """Value open and working in one direction over the symbols that move with BTC."""
-        policy, instruments = self.policy, self.instruments
-        total = sum(
-            abs(p.entry_value_e8) for s, p in self.account.positions.items()
-            if p.side == side and policy.moves_with_btc(instruments[s])
-        )
-        return total + sum(
-            instruments[s].grid.value_e8(w.order.price_ticks, w.leaves_lots, round_up=True)
-            for s, w in self.working.items() if w.order.side == side and policy.moves_with_btc(instruments[s])
-        )
+        return gather(self, ts_ns, controls, self.router.mode == Mode.LIVE, self.router.sends, instrument, message, lots)
 
     def risk_off(self, ts_ns: int, controls: Controls) -> Gate:
         """Why no symbol may enter now, Gate.NONE when some may."""
         return risk_off(self.facts(ts_ns, controls), self.policy.limits)
-
-    def _margin(self, working: Working) -> int:
-        order = working.order
-        value = self.instruments[order.symbol].grid.value_e8(order.price_ticks, working.leaves_lots, round_up=True)
-        return -(-value * 100 // working.leverage_e2)
-
-    def _risk(self, working: Working) -> int:
-        order = working.order
-        instrument = self.instruments[order.symbol]
-        return order_risk_e8(instrument.grid, order.side, order.price_ticks, order.stop_ticks, working.leaves_lots,
-                             self.policy.fee_of(instrument), self.policy.price_buffer_e8)
 
     def _cancel_report(self, message: Message) -> Report:
         working = self.working.get(message.symbol)
@@ -298,7 +187,7 @@ class Broker:
     # --- booking ---------------------------------------------------------------------------------------------------
     def handle(self, message: Message, controls: Controls = Controls()) -> tuple[Report | None, list[Note]]:
         """Answer and book one message: (report or None, log records)."""
-        self._roll(message.ts_event_ns, self._equity_e8(controls))
+        self._roll(message.ts_event_ns, equity_e8(self.account, controls, self.router.mode == Mode.LIVE))
         decision = self.decide(message, controls)
         report = decision.report
         notes = self.book(message, report)
