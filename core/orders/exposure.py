@@ -5,12 +5,14 @@ Orders on their way count as filled: `Broker.working` holds everything that is S
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from core.orders.exchange_words import PositionRow, WalletRow
 from core.orders.router import Order
 from core.orders.wire import Message
-from core.risk.gate import FAR, UNKNOWN, Facts
+from core.risk.gate import BPS, FAR, UNKNOWN, Facts
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy
 from core.risk.sizing import order_risk_e8
@@ -42,6 +44,31 @@ class ExchangeFacts(NamedTuple):
 
 SIMULATED = ExchangeFacts(True, 0, 0, 0, 0, UNKNOWN, FAR, 0)
 """The paper account has no liquidation engine and no deleveraging; its money is `Account`'s."""
+
+
+def exchange_facts(
+    positions: Iterable[PositionRow], wallet: WalletRow | None, settled: bool, tier_allowed: int, mark_ticks: int
+) -> ExchangeFacts:
+    """What the exchange has said, as the gate reads it. `mark_ticks` of the symbol to be entered; 0 or less: not known."""
+    nearest, rank = FAR, 0
+    for row in positions:
+        if row.lots:
+            nearest = min(nearest, liquidation_distance_bps(row)) if nearest != UNKNOWN else UNKNOWN
+            rank = max(rank, row.adl_rank)
+    return ExchangeFacts(
+        settled, tier_allowed, wallet.equity_e8 if wallet else UNKNOWN, wallet.balance_e8 if wallet else UNKNOWN,
+        wallet.available_e8 if wallet else UNKNOWN, mark_ticks if mark_ticks > 0 else UNKNOWN, nearest, rank,
+    )
+
+
+def liquidation_distance_bps(row: PositionRow) -> int:
+    """Mark to liquidation of an open position; FAR where the exchange names no liquidation price (the margin bears any
+    fall), UNKNOWN without a mark. Past it: 0."""
+    if row.mark_price_e8 <= 0:
+        return UNKNOWN
+    if row.liq_price_e8 <= 0:
+        return FAR
+    return min(max(row.side * (row.mark_price_e8 - row.liq_price_e8), 0) * BPS // row.mark_price_e8, FAR)
 
 
 class Controls(NamedTuple):
