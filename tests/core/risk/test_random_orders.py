@@ -107,6 +107,7 @@ class World:
         exchange, told = self.exchange()
         controls = Controls(exchange=exchange, **flags)
         equity = self.broker.account.equity_e8
+        latched = set(self.broker.ledger.latched)
         self.asked += 1
         message, report = self.send(
             MessageKind.ENTER, symbol, controls, side=side, price_ticks=price, stop_ticks=stop, decision_id=self.seq,
@@ -123,7 +124,7 @@ class World:
         assert not breaches, (breaches, message, report)
         assert not any(flags.values()) and instrument.trading and not instrument.blacklisted
         assert self.mode != Mode.LIVE or (told and self.settings.trading.capital_tier != "NONE")
-        assert symbol not in self.broker.ledger.latched
+        assert symbol not in latched  # the order that is one too many latches it for the next
         assert self.mode != Mode.LIVE or abs(price - PRICE) <= PRICE / 100
 
     def work(self) -> None:
