@@ -159,6 +159,18 @@ class Gate(IntEnum):
     LIQ_SAFETY = 32
     EXPLOSION = 33
     ZONE = 34
+    INTEGRITY = 35  # orders or positions do not agree with the exchange
+    TIER = 36  # capital tier: not allowed by the evidence, or its capital
+    TRADES_A_DAY = 37
+    CHURN = 38  # latched by the churn throttle
+    ORDER_RATE = 39
+    COLLAR = 40  # price too far from the mark price
+    LIQUIDATION = 41
+    LEVERAGE = 42
+    ADL = 43
+    MARGIN_RATIO = 44
+    CORRELATED = 45
+    NO_STOP = 46
 
 
 class NewsType(IntEnum):
@@ -186,6 +198,7 @@ class MessageKind(IntEnum):
     DONE = 5  # the working order ended without a (further) fill
     MARK = 6  # price of a symbol with an open position, every second
     END = 7  # the tape ended and everything before it is handled
+    CASH = 10  # cash moved without a trade (funding): `fee_e8` paid; from the exchange desk only
 
 
 class ReportKind(IntEnum):

@@ -173,8 +173,9 @@ class OrderLink:
             self.error = error
         finally:
             self._ready.set()
-            self._urgent.shutdown(wait=False, cancel_futures=True)
-            self._asking.shutdown(wait=False, cancel_futures=True)
+            self._urgent.shutdown(cancel_futures=True)
+            self._asking.shutdown(cancel_futures=True)
+            self._rest.close_all()
             self._wake()
 
     async def _life(self) -> None:

@@ -11,6 +11,7 @@ import select
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from gateway.bybit.sign import Credentials
 from gateway.venue_clock import VenueClock
 
 MAX_ANSWER_BYTES = 16 << 20
+CONNECTIONS_KEPT = 64  # more than threads: closed ones are among them
 IDLE_S = 20.0  # a connection that rested longer is made anew: the other side may have closed it
 
 
@@ -52,6 +54,7 @@ class SignedRest:
         self._recv_window_ms = recv_window_ms
         self._timeout_s = timeout_s
         self._mine = threading.local()
+        self._all: deque[http.client.HTTPConnection] = deque(maxlen=CONNECTIONS_KEPT)
 
     def call(self, method: str, path: str, payload: bytes, not_after_ns: int, signed: bool = True) -> RestAnswer:
         """One request; `payload` is the query string of a GET, the body of a POST. Nothing is written after
@@ -102,6 +105,7 @@ class SignedRest:
         else:
             held = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         held.connect()
+        self._all.append(held)
         self._mine.connection, self._mine.used_s = held, time.monotonic()
         return held
 
@@ -111,3 +115,8 @@ class SignedRest:
         if held is not None:
             held.close()
             self._mine.connection = None
+
+    def close_all(self) -> None:
+        """Close the connections of all threads, once none of them calls any more."""
+        while self._all:
+            self._all.pop().close()

@@ -12,7 +12,7 @@ from core.enums import DataState, GlobalRegime
 from core.orders.broker import Broker, Controls
 from core.orders.kill_triggers import KillFacts, KillWatch, Trip, kill_limits
 from core.records import GLOBAL
-from core.risk.gate import day_loss_pct
+from core.risk.gate import daily_loss_pct
 from shm.topology import Plant
 
 
@@ -49,7 +49,7 @@ class PlantWatch:
         return KillFacts(
             exposed=bool(held), private_up=link.private_up, rest_up=link.rest_up, global_regime=self._regime,
             spread_bps=self._widest_spread_bps(held), failures_per_min=link.failures_per_min,
-            day_loss_pct=day_loss_pct(broker.facts(broker.account.updated_ns, controls)),
+            day_loss_pct=daily_loss_pct(broker.facts(broker.account.updated_ns, controls), broker.policy.limits),
             volatility_index=settings.skip.volatility_index,
         )
 

@@ -80,15 +80,19 @@ class Window:
 
     def wait_ns(self, now_ns: int, ceiling: int, units: int) -> int:
         """0 when `units` more fit below `ceiling` now, else how long until they do (NEVER: they never will)."""
-        used = self.used
-        while used and used[0] <= now_ns - self.span_ns:
-            used.popleft()
+        in_use = self.in_use(now_ns)
         if now_ns < self.closed_until_ns:
             return self.closed_until_ns - now_ns
         if units > ceiling:
             return NEVER
-        over = len(used) + units - ceiling
-        return used[over - 1] + self.span_ns - now_ns if over > 0 else 0
+        over = in_use + units - ceiling
+        return self.used[over - 1] + self.span_ns - now_ns if over > 0 else 0
+
+    def in_use(self, now_ns: int) -> int:
+        """Units that left within the span."""
+        while self.used and self.used[0] <= now_ns - self.span_ns:
+            self.used.popleft()
+        return len(self.used)
 
     def take(self, now_ns: int, units: int) -> None:
         self.used.extend([now_ns] * units)
@@ -125,8 +129,7 @@ class Budget:
         window = self._windows[endpoint]
         if limit > 0:
             window.limit = limit
-        window.wait_ns(now_ns, window.limit, 1)
-        missing = window.limit - left - len(window.used)
+        missing = window.limit - left - window.in_use(now_ns)
         if missing > 0:  # somebody else uses the same account
             window.take(now_ns, missing)
 
@@ -145,9 +148,9 @@ class Budget:
     def left(self, endpoint: Endpoint, purpose: Purpose, now_ns: int) -> int:
         """How many may leave now."""
         window = self._windows[endpoint]
-        if window.wait_ns(now_ns, window.limit + 1, 1) and now_ns < window.closed_until_ns:
+        if now_ns < window.closed_until_ns:
             return 0
-        return max(0, ceiling(window.limit, purpose) - len(window.used))
+        return max(0, ceiling(window.limit, purpose) - window.in_use(now_ns))
 
 
 def ceiling(limit: int, purpose: Purpose) -> int:

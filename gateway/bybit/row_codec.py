@@ -49,6 +49,14 @@ def text(row: Raw, name: str) -> str:
     return value
 
 
+def _list(row: Raw, name: str) -> list[Any]:
+    """A list; empty where it is absent or null. Raises WireError where it is something else."""
+    value = row.get(name)
+    if value is not None and not isinstance(value, list):
+        raise WireError(f"{name} is no list")
+    return value or []
+
+
 def flag(row: Raw, name: str) -> bool:
     return row.get(name) is True
 
@@ -136,8 +144,7 @@ def wallet_row(row: Raw, updated_ms: int) -> WalletRow | None:
     The account's own figure of what is available is empty in isolated mode; then it is the coin's balance without what
     is bound (BYBIT.md 5).
     """
-    coins = row.get("coin")
-    coin = next((c for c in coins if isinstance(c, Mapping) and c.get("coin") == USDT), None) if coins else None
+    coin = next((c for c in _list(row, "coin") if isinstance(c, Mapping) and c.get("coin") == USDT), None)
     if coin is None:
         return None
     balance, position_im, order_im = (money(text(coin, name)) for name in ("walletBalance", "totalPositionIM", "totalOrderIM"))
@@ -155,8 +162,8 @@ def key_row(row: Raw) -> KeyRow:
     """user/query-api. Raises WireError."""
     permissions = row.get("permissions")
     groups = permissions if isinstance(permissions, Mapping) else {}
-    words = tuple(f"{group}:{right}" for group, rights in sorted(groups.items()) for right in rights or ())
-    ips = tuple(ip for ip in row.get("ips") or () if isinstance(ip, str) and ip != "*")
+    words = tuple(f"{group}:{right}" for group in sorted(groups) for right in _list(groups, group))
+    ips = tuple(ip for ip in _list(row, "ips") if isinstance(ip, str) and ip != "*")
     return KeyRow(str(row.get("userID", "")), integer(row.get("readOnly")) == 1, words, ips, _expiry_ms(row))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -19,6 +20,7 @@ from tests.gateway.venue.running import Running
 
 E = TypeVar("E")
 WAIT_S = 20.0
+_names = itertools.count(1)  # link ids are unique per account, also across the links of a test run
 TIMING = Timing(20_000_000_000, 10_000_000_000, 20_000_000, 200_000_000, 1_000_000_000)
 
 
@@ -26,15 +28,31 @@ def wire_grid(instrument: Instrument) -> WireGrid:
     return WireGrid(instrument.tick_mant, instrument.price_exp, instrument.lot_mant, instrument.qty_exp)
 
 
-class Linked:
-    """An OrderLink with everything it has said so far."""
+def keys_of(venue: Running, number: int = 0) -> Credentials:
+    account = venue.venue.announced()["accounts"][number]
+    return credentials(account["api_key"], account["api_secret"])
 
-    def __init__(self, link: OrderLink, wake: threading.Event, symbols: dict[str, Instrument]) -> None:
-        self.link = link
+
+def address_of(venue: Running, trade: bool = True) -> LinkAddress:
+    found = venue.addresses
+    return LinkAddress(found["rest"], found["ws_private"], found["ws_trade"] if trade else "")
+
+
+class Linked:
+    """An OrderLink to a served venue with everything it has said so far."""
+
+    def __init__(self, venue: Running, address: LinkAddress, keys: Credentials, options: LinkOptions) -> None:
+        assert venue.venue.private is not None
+        self.venue = venue
         self.heard: list[Event] = []
-        self.symbols = symbols
-        self._wake = wake
+        self.symbols: dict[str, Instrument] = dict(venue.venue.private.venue.instruments)
+        self._wake = threading.Event()
         self._number = 0
+        self.link = OrderLink(address, keys, self.grid, options, self._wake.set, random.Random(7))
+
+    def grid(self, symbol: str) -> WireGrid | None:
+        found = self.symbols.get(symbol)
+        return None if found is None else wire_grid(found)
 
     def next_id(self) -> int:
         self._number += 1
@@ -57,44 +75,41 @@ class Linked:
             self._wake.wait(0.05)
             self._wake.clear()
 
+    def answer(self, request: Request, kind: type[E], **how: Any) -> E:
+        """Send a request and wait for its answer."""
+        self.send(request, **how)
+        return self.wait(kind, lambda event: getattr(event, "req_id", None) == request.req_id)
+
     def up(self, *streams: Stream) -> None:
         for stream in streams or tuple(Stream):
             self.wait(LinkState, lambda e, s=stream: e.stream is s and e.up)
 
     @property
     def words(self) -> list[str]:
+        """Notes so far."""
         return [note.word for note in self.link.notes]
 
-    def entry(self, symbol: str = "BTCUSDT", link_id: str = "", factor: float = 0.97, lots: int = 0, **more: Any) -> Create:
-        """A post-only buy far below the market of `symbol`, with a stop."""
+    def bid(self, symbol: str) -> int:
+        private = self.venue.venue.private
+        assert private is not None
+        return self.venue.run(lambda: int(private.link.market.book(symbol)[0][0, 0]))
+
+    def entry(self, symbol: str = "BTCUSDT", factor: float = 0.97, **more: Any) -> Create:
+        """A buy with a stop; far below the market unless told otherwise."""
         number = self.next_id()
-        instrument = self.symbols[symbol]
-        bid = self.bid(symbol)
-        price = int(bid * factor)
-        return Create(
-            number, link_id or f"t{number}", symbol, 1, OrderType.LIMIT, lots or self.lots(symbol), price, TimeInForce.POST_ONLY,
-            stop_ticks=int(price * 0.98), **more,
-        ) if instrument else more["never"]
+        price = int(self.bid(symbol) * factor)
+        values: dict[str, Any] = {
+            "link_id": f"t{next(_names)}", "qty_lots": self.lots(symbol), "price_ticks": price, "tif": TimeInForce.POST_ONLY,
+            "stop_ticks": int(price * 0.98), "order_type": OrderType.LIMIT, "side": 1,
+        }
+        return Create(req_id=number, symbol=symbol, **(values | more))
 
     def lots(self, symbol: str) -> int:
-        """A quantity worth more than the least notional value."""
+        """A quantity worth some 20 USDT, and at least the smallest one."""
         found = self.symbols[symbol]
-        price = self.bid(symbol) * found.tick_mant / 10**found.price_exp
         lot = found.lot_mant / 10**found.qty_exp
-        return max(int(20 / price / lot) + 1, int(float(found.answer["lotSizeFilter"]["minOrderQty"]) / lot + 0.5))
-
-    def bid(self, symbol: str) -> int:
-        raise NotImplementedError
-
-
-def keys_of(venue: Running, number: int = 0) -> Credentials:
-    account = venue.venue.announced()["accounts"][number]
-    return credentials(account["api_key"], account["api_secret"])
-
-
-def address_of(venue: Running, trade: bool = True) -> LinkAddress:
-    found = venue.addresses
-    return LinkAddress(found["rest"], found["ws_private"], found["ws_trade"] if trade else "")
+        price = self.bid(symbol) * found.tick_mant / 10**found.price_exp
+        return max(int(20 / price / lot) + 1, round(float(found.answer["lotSizeFilter"]["minOrderQty"]) / lot))
 
 
 @contextmanager
@@ -102,33 +117,10 @@ def linked(
     venue: Running, *, trade: bool = True, keys: Credentials | None = None, options: LinkOptions | None = None,
     address: LinkAddress | None = None,
 ) -> Iterator[Linked]:
-    """A running link to `venue` with the key of its first account."""
-    wake = threading.Event()
-    assert venue.venue.private is not None
-    symbols = dict(venue.venue.private.venue.instruments)
-
-    def grids(symbol: str) -> WireGrid | None:
-        found = symbols.get(symbol)
-        return None if found is None else wire_grid(found)
-
-    link = OrderLink(
-        address or address_of(venue, trade), keys or keys_of(venue), grids, options or LinkOptions(TIMING), wake.set,
-        random.Random(7),
-    )
-    reader = _Reader(link, wake, symbols, venue)
-    link.start()
+    """A running link to `venue`, with the key of its first account."""
+    reader = Linked(venue, address or address_of(venue, trade), keys or keys_of(venue), options or LinkOptions(TIMING))
+    reader.link.start()
     try:
         yield reader
     finally:
-        link.stop()
-
-
-class _Reader(Linked):
-    def __init__(self, link: OrderLink, wake: threading.Event, symbols: dict[str, Instrument], venue: Running) -> None:
-        super().__init__(link, wake, symbols)
-        self._venue = venue
-
-    def bid(self, symbol: str) -> int:
-        private = self._venue.venue.private
-        assert private is not None
-        return self._venue.run(lambda: int(private.link.market.book(symbol)[0][0, 0]))
+        reader.link.stop()
