@@ -35,18 +35,17 @@ def back(side, price):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def plan_ladder(side, price, atr_bps, fees_bps, spread_bps, plan, at, params):  # type: ignore[no-untyped-def]
-    """Stop into plan[at], targets into plan[at + 1 : at + 4] (ticks) of an entry at `price`. 1, or 0: a price would not be
-    positive."""
+def plan_ladder(side, price, atr_bps, fees_bps, spread_bps, plan, params):  # type: ignore[no-untyped-def]
+    """Stop into plan[1], targets into plan[2:5] (ticks) of an entry at `price`. 1, or 0: a price would not be positive."""
     par = params[0]
     stop_bps = stop_distance_bps(atr_bps, params)
     least_bps = min_move_bps(fees_bps, spread_bps, params)
-    plan[at] = price - side * max(int(math.ceil(price * stop_bps * 1e-4)), 1)
-    sane = plan[at] > 0
+    plan[1] = price - side * max(int(math.ceil(price * stop_bps * 1e-4)), 1)
+    sane = plan[1] > 0
     for k in range(RUNGS):
         distance_bps = max(par.tp_r[k] * stop_bps, least_bps)
-        plan[at + 1 + k] = price + side * max(int(math.ceil(price * distance_bps * 1e-4)), 1)
-        sane = sane and plan[at + 1 + k] > 0
+        plan[2 + k] = price + side * max(int(math.ceil(price * distance_bps * 1e-4)), 1)
+        sane = sane and plan[2 + k] > 0
     return 1 if sane else 0
 
 
