@@ -52,6 +52,18 @@ GATE_REASONS: dict[Gate, str] = {
     Gate.LIQ_SAFETY: "liquidation would be too near",
     Gate.EXPLOSION: "its price explodes",
     Gate.ZONE: "the price is outside the entry zone",
+    Gate.INTEGRITY: "orders or positions do not agree with the exchange; entries wait until they do",
+    Gate.TIER: "the capital tier does not allow it",
+    Gate.TRADES_A_DAY: "the trades of this day are used up",
+    Gate.CHURN: "it was traded in circles and is off until a person enables it",
+    Gate.ORDER_RATE: "too many entries within a minute",
+    Gate.COLLAR: "its price is too far from the mark price",
+    Gate.LIQUIDATION: "liquidation would be too near its stop, or an open position is near its own",
+    Gate.LEVERAGE: "the leverage is over the ceiling",
+    Gate.ADL: "an open position is high in the queue of auto-deleveraging",
+    Gate.MARGIN_RATIO: "too little of the equity would stay free",
+    Gate.CORRELATED: "too much would be open in one direction",
+    Gate.NO_STOP: "an entry without a stop is never sent",
 }
 
 

@@ -1,7 +1,7 @@
 """TOML layers -> Settings. Every error at once, each with its file and line, or the name of the variable.
 
 Layers, last wins: defaults in `schema.py`, `config/*.toml`, `config/local.toml`, each `-c FILE`, `SCALPER__A__B__C=value`,
-`TRADING_MODE` (PAPER = SIM), command line. Secrets are never settings: keys come from the environment only.
+`TRADING_MODE` (PAPER = SIM), `CAPITAL_TIER`, command line. Secrets are never settings: keys come from the environment only.
 """
 
 from __future__ import annotations
@@ -154,6 +154,10 @@ def _merge_environment(
         else:
             _put(tree, ["trading", "mode"], "SIM" if mode == "PAPER" else mode)
             sources["trading.mode"] = "environment TRADING_MODE"
+    tier = environ.get("CAPITAL_TIER", "")
+    if tier:
+        _put(tree, ["trading", "capital_tier"], tier)
+        sources["trading.capital_tier"] = "environment CAPITAL_TIER"
     for name in sorted(environ):
         if not name.startswith(ENV_PREFIX):
             continue

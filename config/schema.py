@@ -17,9 +17,11 @@ PositiveCount = Annotated[int, Meta(gt=0)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Score100 = Annotated[float, Meta(ge=0, le=100)]
+Leverage25 = Annotated[float, Meta(ge=1, le=25)]
 
 ModeName = Literal["SIM", "DRY_RUN", "LIVE"]
 CategoryName = Literal["PRIME", "NORMAL", "WILD"]
+TierName = Literal["NONE", "MICRO", "SMALL", "NORMAL"]
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,6 +72,7 @@ class Exits(Section, frozen=True):
 
 class Trading(Section, frozen=True):
     mode: ModeName = "SIM"
+    capital_tier: TierName = "NONE"  # LIVE needs one (core/risk/tiers.py); elsewhere it rehearses the limits
     account: Account = field(default_factory=Account)
     fees: Fees = field(default_factory=Fees)
     orders: Orders = field(default_factory=Orders)
@@ -81,6 +84,20 @@ class Limits(Section, frozen=True):
     daily_loss_pct: Annotated[float, Meta(gt=0, le=5)] = 3.0
     max_heat_pct: Percent = 5.0
     max_unrealised_loss_pct: Percent = 3.0
+    risk_per_trade_pct: Annotated[float, Meta(gt=0, le=5)] = 2.0  # R; the share of the heat limit may be less
+    max_correlated_pct: Positive = 100.0  # value in one direction of what moves together
+    min_margin_ratio_pct: Percent = 50.0  # of equity stays free of margin
+    max_leverage: tuple[Leverage25, Leverage25, Leverage25] = (25.0, 20.0, 10.0)  # PRIME, NORMAL, WILD
+    max_notional_usdt: tuple[Positive, Positive, Positive] = (5000.0, 2500.0, 1000.0)  # of one position
+    max_category_positions: tuple[PositiveCount, PositiveCount, PositiveCount] = (10, 10, 10)
+    max_orders_per_minute: PositiveCount = 60  # entries of all symbols
+    churn_orders: PositiveCount = 20  # of one symbol within a minute: more latch it off
+    churn_round_trips: PositiveCount = 4
+    collar_bps: Positive = 100.0  # entry price from the mark price (LIVE)
+    liquidation_stops: Positive = 2.0  # liquidation at least this many stop distances away
+    open_liquidation_bps: NonNegative = 300.0  # of an open position, from the mark price (LIVE)
+    max_adl_rank: Annotated[int, Meta(ge=0, le=5)] = 3  # of an open position (LIVE)
+    close_riskiest: bool = False  # risk limit reached: also close the riskiest position, one after the other
 
 
 class Degraded(Section, frozen=True):
@@ -309,6 +326,7 @@ class SymbolOverride(Section, frozen=True):
     blacklisted: bool = False
     max_leverage: Annotated[float, Meta(ge=1, le=25)] | None = None
     margin_per_trade_usdt: Positive | None = None
+    max_notional_usdt: Positive | None = None
 
 
 class Symbols(Section, frozen=True):
@@ -317,6 +335,7 @@ class Symbols(Section, frozen=True):
     limit: PositiveCount = 1024
     depth: tuple[int, int, int] = (50, 50, 50)  # order-book topic for PRIME, NORMAL, WILD
     blacklist: tuple[str, ...] = ()
+    uncorrelated: tuple[str, ...] = ()  # not of the group that moves with BTC
     overrides: dict[str, SymbolOverride] = field(default_factory=dict)
 
 

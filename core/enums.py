@@ -159,6 +159,18 @@ class Gate(IntEnum):
     LIQ_SAFETY = 32
     EXPLOSION = 33
     ZONE = 34
+    INTEGRITY = 35  # orders or positions do not agree with the exchange
+    TIER = 36  # capital tier: not allowed by the evidence, or its capital
+    TRADES_A_DAY = 37
+    CHURN = 38  # latched by the churn throttle
+    ORDER_RATE = 39
+    COLLAR = 40  # price too far from the mark price
+    LIQUIDATION = 41
+    LEVERAGE = 42
+    ADL = 43
+    MARGIN_RATIO = 44
+    CORRELATED = 45
+    NO_STOP = 46
 
 
 class NewsType(IntEnum):
@@ -188,6 +200,7 @@ class MessageKind(IntEnum):
     END = 7  # the tape ended and everything before it is handled
     PROTECT = 8  # an intent: another stop, other target prices for the open position; `reason` is the rule
     ADD = 9  # an intent: add to the open position within the risk that was gated at its entry
+    CASH = 10  # cash moved without a trade (funding): `fee_e8` paid; from the exchange desk only
 
 
 class ReportKind(IntEnum):

@@ -136,6 +136,18 @@ REFUSAL_WORDS: dict[Gate, str] = {
     Gate.SYMBOL_LIMIT: "the size is over the instrument's largest order",
     Gate.MODE: "this mode sends no orders: the order was built and checked only",
     Gate.EXPIRED: "the intent was too old when it arrived",
+    Gate.INTEGRITY: "orders or positions do not agree with the exchange: see the differences on the page",
+    Gate.TIER: "the capital tier does not allow it: `launch.py rollout status` tells why",
+    Gate.TRADES_A_DAY: "the tier's trades of this UTC day are used up; entries come back tomorrow",
+    Gate.CHURN: "the symbol was traded in circles: look why, then `launch.py enable SYMBOL`",
+    Gate.ORDER_RATE: "too many entries within a minute (safety.limits.max_orders_per_minute)",
+    Gate.COLLAR: "the price is too far from the mark price, or the mark price is not known",
+    Gate.LIQUIDATION: "liquidation would be too near the stop, or an open position is near its own",
+    Gate.LEVERAGE: "the leverage is over 25",
+    Gate.ADL: "an open position is high in the queue of auto-deleveraging",
+    Gate.MARGIN_RATIO: "too little of the equity would stay free (safety.limits.min_margin_ratio_pct)",
+    Gate.CORRELATED: "too much would be open in one direction (safety.limits.max_correlated_pct)",
+    Gate.NO_STOP: "an entry without a stop is never sent",
 }
 """What only execution can refuse, in words that help (requirement C7)."""
 assert set(GATE_WORDS) == set(GATES)

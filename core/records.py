@@ -307,7 +307,7 @@ SYMBOL_ROW = _record(
     ("book_digest", "u8", "1", "digest of the book, filled in when a tape ends"),
     ("watch_e2", "i4", "1e-2", "score from which it is watched now"),
     ("arm_e2", "i4", "1e-2", "score from which an entry is prepared now"),
-    ("reserved", "(8,)u1", "", "zero"),
+    ("mark_ticks", "i8", "ticks", "mark price to the nearest tick, 0 = not known"),
 )
 POSITION_ROW = _record(
     "POSITION_ROW", 192, "an open or last closed position; seqlock board written by execution, row = symbol id",

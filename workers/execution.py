@@ -28,7 +28,7 @@ from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.schema import Settings
 from core.enums import Cause, ControlBits, DataState, FeedState, LogKind, MessageKind, Mode, ReportKind, Severity
-from core.journal import EXECUTION, JournalError, encode_record
+from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
 from core.orders.router import ExecutionRouter
 from core.orders.rows import account_row, position_row
@@ -51,7 +51,8 @@ EXIT_NOTE_NS = 10_000_000_000
 # handshakes: `reason` of messages and reports of kind NONE
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
-ENTRY_RECORD = 1  # kind of a record in the execution journal
+ENTRY_RECORD = 1  # kinds of records in the execution journal
+ROLL_RECORD = 2  # baselines of the daily loss (core.risk.ledger)
 
 
 def load_settings(plant: Plant) -> Settings:
@@ -128,7 +129,7 @@ class Execution:
                 run_id, frames, found = "", [], None
                 self._error(error)
             if run_id == spec.run_id:
-                self._replay([frame.data for frame in frames])
+                self._replay(frames)
                 if found is not None and found.gaps:
                     self.control.request_pause("exec", True)
                     self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
@@ -138,8 +139,12 @@ class Execution:
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
         self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
 
-    def _replay(self, records: list[bytes]) -> None:
-        for data in records:
+    def _replay(self, frames: list[Frame]) -> None:
+        for frame in frames:
+            data = frame.data
+            if frame.kind == ROLL_RECORD:
+                self.broker.restore_roll(data)
+                continue
             message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
             report = None
             if len(data) > MESSAGE.size:
@@ -150,8 +155,8 @@ class Execution:
             if report is not None and message.seq:
                 self._remember(message, report)
         self.broker.dirty |= self.broker.account.positions.keys() | self.broker.account.closed.keys()
-        self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, a=len(records), b=os.getpid(),
-                       text=f"account recovered from {len(records)} records"))
+        self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, a=len(frames), b=os.getpid(),
+                       text=f"account recovered from {len(frames)} records"))
 
     def do_work(self) -> int:
         """One turn: control words, messages, reports, boards."""
@@ -264,6 +269,7 @@ class Execution:
                 quarantined=self._quarantined(message.symbol),
             )
         report, notes = self.broker.handle(message, controls)
+        self._journal_roll(message)
         if message.kind in ANSWERED:
             self._journal_record(shard, message, report)
             if report is not None:
@@ -312,6 +318,7 @@ class Execution:
         notes: list[Note] = []
         for message in messages:
             report, lines = self.broker.handle(message)
+            self._journal_roll(message)
             self._journal_record(shard, message, report)
             notes += lines
         return notes
@@ -347,6 +354,12 @@ class Execution:
         self._committer.append(
             encode_record(message.ts_event_ns, message.mono_recv_ns, shard, ENTRY_RECORD, data)
         )
+
+    def _journal_roll(self, message: Message) -> None:
+        """A roll that was just made, before the record of the message that made it."""
+        if self._committer is not None and self.broker.ledger.dirty:
+            data = self.broker.ledger.record()
+            self._committer.append(encode_record(message.ts_event_ns, message.mono_recv_ns, 0, ROLL_RECORD, data))
 
     def _commit(self) -> int:
         """Start and finish blocks; send what may leave. Returns how many reports left."""

@@ -93,6 +93,7 @@ def _fill_row(state, slot, dst, k):  # type: ignore[no-untyped-def]
     row.funding_rate_e10 = trade.funding_rate_e10
     row.name_hash = symbol.name_hash
     row.book_digest = trade.book_digest
+    row.mark_ticks = 0 if math.isnan(feature.mark) else int(math.floor(feature.mark / symbol.tick_size + 0.5))
 
 
 @kernel

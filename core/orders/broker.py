@@ -7,43 +7,25 @@ Every ENTER, CANCEL, EXIT, FILL and DONE gets one report; MARK and END get none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.constants import SIZE_FULL
-from core.enums import Gate, LogKind, MessageKind, OrderRole, ReportKind, Severity
+from core.constants import DAY_NS, SIZE_FULL
+from core.enums import Gate, LogKind, MessageKind, Mode, OrderRole, ReportKind, Severity
+from core.orders.exposure import Controls as Controls
+from core.orders.exposure import Working as Working
+from core.orders.exposure import equity_e8, gather
 from core.orders.router import ExecutionRouter, Order
 from core.orders.wire import Message, Report
 from core.position.position import Position
 from core.risk.gate import Facts, Verdict, check, risk_off
+from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy
-from core.risk.sizing import order_risk_e8, size_lots
+from core.risk.sizing import size_lots
 from core.sim.account import Account
 from core.sim.desk import FLAG_POST_ONLY, FLAG_TAKER
 
 ANSWERED = frozenset({MessageKind.ENTER, MessageKind.CANCEL, MessageKind.EXIT, MessageKind.FILL, MessageKind.DONE})
 INTENTS = frozenset({MessageKind.ENTER, MessageKind.CANCEL, MessageKind.EXIT})
-
-
-@dataclass(slots=True)
-class Working:
-    """An accepted entry; `leaves_lots` of it can still fill and count as filled in every limit."""
-
-    order: Order
-    leaves_lots: int
-    leverage_e2: int
-    cancelling: bool = False
-
-
-class Controls(NamedTuple):
-    """What is in force around a message, beside the account."""
-
-    killed: bool = False
-    paused: bool = False
-    degraded: bool = False
-    feed_down: bool = False
-    quarantined: bool = False
-    age_ns: int = 0
 
 
 class Note(NamedTuple):
@@ -80,6 +62,7 @@ class Broker:
         self.policy = policy
         self.router = router
         self.account = Account(policy.start_balance_e8)
+        self.ledger = RiskLedger(policy.start_balance_e8)
         self.instruments: dict[int, Instrument] = {}
         self.working: dict[int, Working] = {}
         self.dirty: set[int] = set()
@@ -109,17 +92,17 @@ class Broker:
         instrument = self.instruments.get(message.symbol)
         if instrument is None or message.price_ticks <= 0 or message.side not in (-1, 1):
             return self._refuse(message, Verdict(Gate.DATA, float(message.price_ticks), 0.0))
-        policy, account = self.policy, self.account
+        policy = self.policy
         side, price, stop = message.side, message.price_ticks, message.stop_ticks
         fee = policy.fee_of(instrument)
         if stop > 0 and side * (price - stop) <= 0:  # a stop on the wrong side would not protect
             return self._refuse(message, Verdict(Gate.DATA, float(stop), float(price)))
-        equity = account.equity_e8
+        equity = equity_e8(self.account, controls, self.router.mode == Mode.LIVE)
         share = message.qty_lots or SIZE_FULL  # the symbol profile may make it smaller
-        margin = policy.margin_of(instrument) * share // SIZE_FULL
+        margin = policy.margin_of(instrument, equity) * share // SIZE_FULL
         lots = size_lots(
-            instrument.grid, side, price, stop, margin, policy.leverage_of(instrument),
-            policy.risk_cap_e8(equity), fee, instrument.max_qty_lots,
+            instrument.grid, side, price, stop, margin, policy.leverage_of(instrument), policy.risk_cap_e8(equity), fee,
+            instrument.max_qty_lots, policy.notional_of(instrument), policy.price_buffer_e8,
         )
         facts = self.facts(message.ts_event_ns, controls, instrument, message, lots)
         verdict = check(facts, policy.limits)
@@ -131,8 +114,10 @@ class Broker:
             self.next_order_id, message.symbol, instrument.name, side, lots, price, stop, message.target_ticks,
             self._effect(message) + policy.maker_deadline_ns, flags, message.decision_id, message.seq,
         )
-        report, label = self.router.submit(order, self._effect(message))
-        return Decision(report, verdict if only_mode else None, label)
+        report, label = self.router.submit(order, self._effect(message), instrument)
+        if only_mode or report.kind == ReportKind.ACCEPTED:
+            return Decision(report, verdict if only_mode else None, label)
+        return self._refuse(message, Verdict(Gate(report.reason), 0.0, 0.0))  # the desk of the exchange knows better
 
     def _refuse(self, message: Message, verdict: Verdict) -> Decision:
         return Decision(Report(
@@ -145,47 +130,11 @@ class Broker:
         lots: int = 0,
     ) -> Facts:
         """Everything the gate looks at; without an instrument only what concerns every symbol."""
-        account, policy = self.account, self.policy
-        margin_working = sum(self._margin(w) for w in self.working.values())
-        heat_working = sum(self._risk(w) for w in self.working.values())
-        heat_open = sum(p.risk_e8(policy.taker_fee_e8) for p in account.positions.values())
-        value = risk = margin = 0
-        symbol = -1
-        if instrument is not None and message is not None:
-            symbol = instrument.id
-            value = instrument.grid.value_e8(message.price_ticks, lots, round_up=True)
-            margin = -(-value * 100 // policy.leverage_of(instrument))
-            risk = order_risk_e8(instrument.grid, message.side, message.price_ticks, message.stop_ticks, lots,
-                                 policy.fee_of(instrument))
-        return Facts(
-            ts_ns=ts_ns, age_ns=controls.age_ns, killed=controls.killed, paused=controls.paused,
-            degraded=controls.degraded, feed_down=controls.feed_down, mode_allows=self.router.sends,
-            blacklisted=instrument is not None and policy.blacklists(instrument),
-            trading=instrument is None or instrument.trading, quarantined=controls.quarantined, duplicate=False,
-            in_position=symbol in account.positions, order_working=symbol in self.working,
-            positions=len(account.positions.keys() | self.working.keys()), balance_e8=account.balance_e8,
-            equity_e8=account.equity_e8, day_start_equity_e8=account.day_start_equity_e8,
-            unrealised_e8=account.unrealised_e8, margin_used_e8=account.margin_used_e8 + margin_working,
-            margin_new_e8=margin, heat_e8=heat_open + heat_working, risk_new_e8=risk, qty_lots=lots,
-            min_qty_lots=instrument.min_qty_lots if instrument else 0,
-            max_qty_lots=instrument.max_qty_lots if instrument else 0, notional_e8=value,
-            min_notional_e8=instrument.min_notional_e8 if instrument else 0,
-        )
+        return gather(self, ts_ns, controls, self.router.mode == Mode.LIVE, self.router.sends, instrument, message, lots)
 
     def risk_off(self, ts_ns: int, controls: Controls) -> Gate:
         """Why no symbol may enter now, Gate.NONE when some may."""
         return risk_off(self.facts(ts_ns, controls), self.policy.limits)
-
-    def _margin(self, working: Working) -> int:
-        order = working.order
-        value = self.instruments[order.symbol].grid.value_e8(order.price_ticks, working.leaves_lots, round_up=True)
-        return -(-value * 100 // working.leverage_e2)
-
-    def _risk(self, working: Working) -> int:
-        order = working.order
-        instrument = self.instruments[order.symbol]
-        return order_risk_e8(instrument.grid, order.side, order.price_ticks, order.stop_ticks, working.leaves_lots,
-                             self.policy.fee_of(instrument))
 
     def _cancel_report(self, message: Message) -> Report:
         working = self.working.get(message.symbol)
@@ -240,8 +189,12 @@ class Broker:
     # --- booking ---------------------------------------------------------------------------------------------------
     def handle(self, message: Message, controls: Controls = Controls()) -> tuple[Report | None, list[Note]]:
         """Answer and book one message: (report or None, log records)."""
-        self.account.roll(message.ts_event_ns)
+        self._roll(message.ts_event_ns, equity_e8(self.account, controls, self.router.mode == Mode.LIVE))
         decision = self.decide(message, controls)
+        if message.kind == MessageKind.CANCEL:
+            self.router.cancel(message.symbol, message.reason)
+        elif message.kind == MessageKind.EXIT:
+            self.router.close(message.symbol, OrderRole.EXIT, message.reason)
         report = decision.report
         notes = self.book(message, report)
         if report is None:
@@ -254,6 +207,19 @@ class Broker:
             notes = self._enter_notes(message, decision) + notes
         return report, notes
 
+    def _roll(self, ts_ns: int, equity_e8: int) -> None:
+        """Event time moves on: the account's day, and the baselines of the daily loss."""
+        self.account.roll(ts_ns)
+        if equity_e8 > 0:  # not known yet (LIVE): no baseline, and no entry either
+            self.ledger.roll(ts_ns, equity_e8)
+            self.account.day_start_equity_e8 = self.ledger.day_start_equity_e8
+
+    def restore_roll(self, record: bytes) -> None:
+        """Take a roll from the journal, before the message that made it."""
+        self.ledger.restore(record)
+        self.account.roll(self.ledger.day * DAY_NS)
+        self.account.day_start_equity_e8 = self.ledger.day_start_equity_e8
+
     def _last_position(self, symbol: int) -> Position | None:
         return self.account.positions.get(symbol) or self.account.closed.get(symbol)
 
@@ -262,6 +228,7 @@ class Broker:
         kind = message.kind
         account = self.account
         account.roll(message.ts_event_ns)
+        self.ledger.observe(message, report, self.policy.churn)
         self.intents += kind in INTENTS
         notes: list[Note] = []
         if kind == MessageKind.ENTER and report is not None:
@@ -288,6 +255,10 @@ class Broker:
             self._fold(message, message.leaves_lots, message.reason)
         elif kind == MessageKind.MARK:
             self._book_mark(message)
+        elif kind == MessageKind.CASH:
+            account.cash(message.symbol, message.fee_e8)
+            self.dirty.add(message.symbol)
+            self._fold(message, message.fee_e8, account.balance_e8)
         return notes
 
     def _fold(self, message: Message, *values: int) -> None:
@@ -322,6 +293,7 @@ class Broker:
         if opened:
             position.order_id, position.decision_id = message.order_id, message.decision_id
             position.leverage_e2 = self.policy.leverage_of(instrument)
+            position.stop_ticks, position.target_ticks = message.stop_ticks, message.target_ticks  # 0 on paper
         if message.role == OrderRole.ENTRY and working is not None:
             if opened:
                 position.stop_ticks, position.target_ticks = working.order.stop_ticks, working.order.target_ticks
@@ -393,6 +365,7 @@ class Broker:
         for symbol, working in sorted(self.working.items()):
             if symbols is None or symbol in symbols:
                 working.cancelling = True
+                self.router.cancel(symbol, reason)
                 reports.append(Report(
                     order_id=working.order.order_id, symbol=symbol, kind=int(ReportKind.CANCEL), reason=reason,
                     side=working.order.side, decision_id=working.order.decision_id,
@@ -401,6 +374,7 @@ class Broker:
             if symbols is None or symbol in symbols:
                 position.closing = True
                 self.dirty.add(symbol)
+                self.router.close(symbol, OrderRole.KILL, reason)
                 reports.append(Report(
                     order_id=position.order_id, symbol=symbol, kind=int(ReportKind.CLOSE), reason=reason,
                     side=-position.side, role=int(OrderRole.KILL), decision_id=position.decision_id,

@@ -25,6 +25,7 @@ def test_rows() -> None:
     plant = run()
     state = plant.shards[0].state
     ids, rows = np.zeros(3, np.int64), np.zeros(3, SYMBOL_ROW.dtype)
+    state.features.row["mark"][2] = 1234.4 * state.symbols[2]["tick_size"]
     seen: dict[int, np.void] = {}
     for expected in (3, 3, 1, 0):
         n = fill_rows(state, ids, rows)
@@ -42,6 +43,9 @@ def test_rows() -> None:
         assert row["book_digest"] == book_digest(state.book, slot) != 0
         assert row["name_hash"] == state.symbols[slot]["name_hash"] and row["gate"] == trade["gate"]
         assert 0 <= row["volatility_e2"] <= 10_000
+        known = not np.isnan(feature["mark"])
+        assert row["mark_ticks"] == (round(feature["mark"] / state.symbols[slot]["tick_size"]) if known else 0)
+    assert [int(seen[slot]["mark_ticks"]) for slot in (1, 2)] == [0, 1234]
 
 
 def test_detail() -> None:

@@ -114,7 +114,9 @@ def test_daily_loss_stops_entries():
     assert b.account.balance_e8 < 970 * E8
     assert b.handle(enter(1, 4))[0].reason == Gate.DAILY_LOSS
     assert b.risk_off(4 * S, Controls()) == Gate.DAILY_LOSS
-    assert b.handle(enter(1, 86_400))[0].kind == ReportKind.ACCEPTED  # the next UTC day
+    assert b.handle(enter(1, 86_400))[0].reason == Gate.DAILY_LOSS  # midnight alone resets nothing: 24 h must pass
+    assert b.account.day_start_equity_e8 == b.account.balance_e8
+    assert b.handle(enter(1, 86_400 + 3_600))[0].kind == ReportKind.ACCEPTED
 
 
 def test_dry_run_builds_checks_and_sends_nothing():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from config.schema import Settings, SymbolOverride, Symbols
+from config.schema import Account, Limits, Safety, Settings, SymbolOverride, Symbols, Trading
 from core.enums import Mode
 from core.records import SYMBOL
+from core.risk.ledger import ChurnLimits
 from core.risk.policy import instrument, policy
 
 
@@ -23,7 +24,13 @@ def test_units():
     assert rules.mode == Mode.SIM
     assert (rules.start_balance_e8, rules.margin_e8, rules.leverage_e2) == (1000 * 10**8, 25 * 10**8, 500)
     assert (rules.latency_ns, rules.maker_deadline_ns, rules.taker_fee_e8) == (20_000_000, 1_500_000_000, 55_000)
-    assert rules.risk_cap_e8(900 * 10**8) == 15 * 10**8
+    assert rules.risk_cap_e8(900 * 10**8) == 15 * 10**8  # a third of 5 %
+    assert rules.risk_cap_e8(-1) == 0
+    assert (rules.price_buffer_e8, rules.churn) == (10_000, ChurnLimits(20, 4))
+    assert rules.maintenance_e8 == (500_000, 1_000_000, 2_000_000)
+    assert rules.max_notional_e8 == (5000 * 10**8, 2500 * 10**8, 1000 * 10**8)
+    assert (rules.max_leverage_e2, rules.max_category_positions) == ((2500, 2000, 1000), (10, 10, 10))
+    assert (rules.risk_per_trade_pct, rules.close_riskiest, rules.limits.tier) == (2.0, False, None)
 
 
 def test_instrument_and_overrides():
@@ -36,10 +43,47 @@ def test_instrument_and_overrides():
     rules = policy(settings)
     plain = instrument(row(b"ETHUSDT", max_leverage_e2=200, taker_fee_e8=12))
     assert rules.leverage_of(found) == 300
-    assert rules.margin_of(found) == 10 * 10**8
+    assert rules.margin_of(found, 10**12) == 10 * 10**8
     assert rules.leverage_of(plain) == 200
-    assert rules.margin_of(plain) == 25 * 10**8
+    assert rules.margin_of(plain, 10**12) == 25 * 10**8
     assert rules.fee_of(plain) == 12
     assert rules.fee_of(found) == 55_000
     assert rules.blacklists(plain)
     assert instrument(row()).max_qty_lots == 0
+
+
+def test_r_is_a_share_of_the_tiers_capital():
+    safety = Safety(limits=Limits(risk_per_trade_pct=1.0))
+    assert policy(Settings(safety=safety)).risk_cap_e8(900 * 10**8) == 9 * 10**8
+    micro = policy(Settings(safety=safety, trading=Trading(capital_tier="MICRO")))
+    assert micro.risk_cap_e8(900 * 10**8) == 2 * 10**8
+    assert micro.risk_cap_e8(100 * 10**8) == 10**8
+
+
+def test_tiers_cut_the_margin():
+    def margin(tier, equity, setting=500.0):
+        rules = policy(Settings(trading=Trading(capital_tier=tier, account=Account(margin_per_trade_usdt=setting))))
+        return rules.margin_of(instrument(row()), equity * 10**8) // 10**8
+
+    assert [margin(t, 900) for t in ("NONE", "MICRO", "SMALL", "NORMAL")] == [500, 25, 50, 100]
+    assert [margin("NORMAL", e) for e in (2000, 2001, 5001)] == [100, 150, 150]
+    assert margin("SMALL", 900, 10.0) == 10
+
+
+def test_categories_cut_leverage_and_value():
+    limits = Limits(max_leverage=(25.0, 4.0, 3.0), max_notional_usdt=(900.0, 800.0, 700.0))
+    rules = policy(Settings(safety=Safety(limits=limits), trading=Trading(account=Account(leverage=25.0)),
+                            symbols=Symbols(overrides={"SOLUSDT": SymbolOverride(max_notional_usdt=50.0)})))
+    kinds = [instrument(row(category=k)) for k in range(3)]
+    assert [rules.leverage_of(k) for k in kinds] == [2500, 400, 300]
+    assert [rules.notional_of(k) // 10**8 for k in kinds] == [900, 800, 700]
+    assert rules.notional_of(instrument(row(b"SOLUSDT"))) == 50 * 10**8
+    # 1 / 25 - 0.5 %, 1 / 4 - 1 %, 1 / 3 - 2 %
+    assert [rules.liquidation_bps(k) for k in kinds] == [350, 2400, 3133]
+    assert rules.liquidation_bps(instrument(row(maintenance_e8=1_234_567))) == 400 - 124
+
+
+def test_everything_moves_with_btc_unless_named():
+    rules = policy(Settings(symbols=Symbols(uncorrelated=("PAXGUSDT",))))
+    assert rules.moves_with_btc(instrument(row()))
+    assert not rules.moves_with_btc(instrument(row(b"PAXGUSDT")))

@@ -1,0 +1,380 @@
+"""The link against the embedded exchange over real sockets: both ways in, every way an answer can fail to come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from core.orders.exchange_words import (
+    AccountRow,
+    Ack,
+    Amend,
+    Banned,
+    Cancel,
+    ClockOffset,
+    ExecutionRow,
+    FeeRow,
+    InstrumentRow,
+    KeyRow,
+    LinkState,
+    Lost,
+    OrderRow,
+    OrderStatus,
+    OrderType,
+    PositionRow,
+    Query,
+    QueryKind,
+    QueryRows,
+    SetLeverage,
+    Stream,
+    TimeInForce,
+    TradingStop,
+    WalletRow,
+)
+from core.sim.exchange_types import OrderFilter
+from gateway.bybit.session import Timing
+from gateway.bybit.sign import credentials
+from gateway.order_link import LinkAddress, LinkOptions
+from gateway.venue.synthetic_feed import SyntheticFeed
+from tests.gateway.link_tools import TIMING, Linked, address_of, linked
+from tests.gateway.venue.running import Running, new_exchange, served_venue
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Running]:
+    with served_venue(SyntheticFeed(new_exchange(3, seed=5)), accounts=1, seed=5) as running:
+        yield running
+
+
+@pytest.fixture
+def venue(shared: Running) -> Iterator[Running]:
+    """The same exchange for all tests, without the faults, orders and used-up limits of the one before."""
+    yield shared
+    shared.post("release", {})
+    private = shared.venue.private
+    assert private is not None
+
+    def clean() -> None:
+        limits = private.rest.limits
+        limits._used.clear()
+        limits._ip.clear()
+        limits.banned_until_ms.clear()
+        for uid in shared.venue.accounts.uids:
+            private.link.exchange.cancel_all(private.link.now_ns, uid, None, OrderFilter.ORDER)
+
+    shared.run(clean)
+
+
+def status(link: Linked, link_id: str, wanted: OrderStatus) -> OrderRow:
+    return link.wait(OrderRow, lambda row: row.link_id == link_id and row.status is wanted)
+
+
+def rows(link: Linked, kind: QueryKind, symbol: str | None = None, **more: object) -> QueryRows:
+    return link.answer(Query(link.next_id(), kind, symbol, **more), QueryRows)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("trade", [True, False], ids=["trade WebSocket", "REST only"])
+def test_the_life_of_an_order(venue: Running, trade: bool):
+    with linked(venue, trade=trade) as link:
+        link.up(Stream.PRIVATE, Stream.REST)
+        if trade:
+            link.up(Stream.TRADE)
+        entry = link.entry(link_id=f"life-{trade}")
+        ack = link.answer(entry, Ack)
+        assert ack.ret_code == 0 and ack.order_id and ack.limit_left >= 0
+        born = status(link, entry.link_id, OrderStatus.NEW)
+        assert (born.order_id, born.price_ticks, born.stop_ticks, born.qty_lots) == (
+            ack.order_id, entry.price_ticks, entry.stop_ticks, entry.qty_lots)
+        amend = Amend(link.next_id(), entry.symbol, entry.link_id, price_ticks=entry.price_ticks - 5)
+        assert link.answer(amend, Ack).ret_code == 0
+        link.wait(OrderRow, lambda row: row.link_id == entry.link_id and row.price_ticks == entry.price_ticks - 5)
+        (seen,) = rows(link, QueryKind.ORDER_REALTIME, entry.symbol, link_id=entry.link_id).rows
+        assert isinstance(seen, OrderRow) and seen.order_id == ack.order_id
+        assert link.answer(Cancel(link.next_id(), entry.symbol, entry.link_id), Ack, urgent=True).ret_code == 0
+        gone = status(link, entry.link_id, OrderStatus.CANCELLED)
+        assert gone.cancel_type == "CancelByUser" and gone.leaves_lots == 0
+        stamps = {sent.req_id: sent for sent in link.link.sent}
+        assert 0 < stamps[entry.req_id].handed_ns <= stamps[entry.req_id].written_ns
+
+
+def test_a_position_from_entry_to_flat(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        assert link.answer(SetLeverage(link.next_id(), "BTCUSDT", 500), Ack).ret_code in (0, 110043)
+        entry = link.entry(factor=1.001, tif=TimeInForce.IOC)
+        assert link.answer(entry, Ack).ret_code == 0
+        fill = link.wait(ExecutionRow, lambda row: row.link_id == entry.link_id)
+        assert (fill.exec_type, fill.side, fill.is_maker) == ("Trade", 1, False) and fill.fee_e8 > 0
+        held = link.wait(PositionRow, lambda row: row.lots == entry.qty_lots)
+        assert held.stop_ticks == entry.stop_ticks and held.signed_lots > 0 and held.leverage_e2 == 500
+        mark = len(link.heard)
+        assert link.answer(TradingStop(link.next_id(), "BTCUSDT", entry.stop_ticks + 7), Ack, urgent=True).ret_code == 0
+        link.wait(PositionRow, lambda row: row.stop_ticks == entry.stop_ticks + 7, mark)
+        (listed,) = rows(link, QueryKind.POSITIONS).rows
+        assert isinstance(listed, PositionRow) and listed.lots == entry.qty_lots
+        assert (listed.entry_value_e8, listed.seq > 0) == (fill.value_e8, True)
+        close = link.entry(side=-1, order_type=OrderType.MARKET, qty_lots=0, price_ticks=0, stop_ticks=0, tif=TimeInForce.IOC,
+                           reduce_only=True, close_on_trigger=True)
+        assert link.answer(close, Ack, urgent=True).ret_code == 0
+        link.wait(PositionRow, lambda row: row.lots == 0 and row.side == 0, mark)
+        trades = rows(link, QueryKind.EXECUTIONS, "BTCUSDT").rows
+        assert {row.link_id for row in trades if isinstance(row, ExecutionRow)} >= {entry.link_id, close.link_id}
+
+
+def test_everything_can_be_asked(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        kinds = {QueryKind.WALLET: WalletRow, QueryKind.API_KEY: KeyRow, QueryKind.ACCOUNT: AccountRow,
+                 QueryKind.INSTRUMENT: InstrumentRow, QueryKind.FEE: FeeRow}
+        for kind, row in kinds.items():
+            told = rows(link, kind, "BTCUSDT" if kind in (QueryKind.INSTRUMENT, QueryKind.FEE) else None)
+            assert len(told.rows) == 1 and isinstance(told.rows[0], row) and told.kind is kind and told.now_ms > 0
+        assert "ContractTrade:Order" in rows(link, QueryKind.API_KEY).rows[0].permissions  # type: ignore[union-attr]
+        assert rows(link, QueryKind.SERVER_TIME).rows == ()
+        refused = link.answer(Query(link.next_id(), QueryKind.POSITIONS, "NOSUCHUSDT"), Ack)
+        assert refused.ret_code == 10001
+
+
+def test_an_answer_that_never_comes_is_lost_after_a_second(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        venue.fault("trade.ack_drop", op="order.create")
+        entry = link.entry()
+        began = time.monotonic()
+        lost = link.answer(entry, Lost)
+        assert lost.sent and "no ack" in lost.why and time.monotonic() - began > 0.99
+        status(link, entry.link_id, OrderStatus.NEW)  # it acted all the same: only a look-up can tell
+
+
+def test_a_late_answer_is_told_after_it_was_lost(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        venue.fault("trade.ack_delay", op="order.create", ms=1300)
+        entry = link.entry()
+        assert link.answer(entry, Lost).sent
+        assert link.wait(Ack, lambda ack: ack.req_id == entry.req_id).ret_code == 0
+        assert "late_ack" in link.words
+
+
+def test_an_error_without_a_request_id_makes_all_of_its_kind_unknown(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        bystander = link.entry()
+        assert link.answer(bystander, Ack).ret_code == 0
+        venue.fault("trade.ack_drop", op="order.create", count=2)
+        venue.fault("trade.err_no_reqid", op="order.create", skip=2, code=10016)
+        hit = [link.entry() for _ in range(3)]
+        cancel = Cancel(link.next_id(), bystander.symbol, bystander.link_id)
+        for request in hit:
+            link.send(request)
+        link.send(cancel)
+        for request in hit:
+            lost = link.wait(Lost, lambda event, r=request: event.req_id == r.req_id)
+            assert lost.sent and "without reqId" in lost.why
+        assert link.wait(Ack, lambda ack: ack.req_id == cancel.req_id).ret_code == 0
+        assert "err_no_reqid" in link.words
+
+
+@pytest.mark.parametrize("fault", ["trade.accept_then_drop", "ws.rst"])
+def test_a_lost_connection_loses_what_is_in_flight_and_comes_back(venue: Running, fault: str):
+    with linked(venue) as link:
+        link.up()
+        if fault == "ws.rst":
+            venue.fault("trade.ack_drop", op="order.create")
+        else:
+            venue.fault(fault, op="order.create")
+        entry = link.entry()
+        link.send(entry)
+        status(link, entry.link_id, OrderStatus.NEW)
+        if fault == "ws.rst":
+            venue.fault("ws.rst", stream="trade")
+        lost = link.wait(Lost, lambda event: event.req_id == entry.req_id)
+        assert lost.sent
+        link.wait(LinkState, lambda e: e.stream is Stream.TRADE and not e.up and e.epoch == 1)
+        link.wait(LinkState, lambda e: e.stream is Stream.TRADE and e.up and e.epoch == 2)
+        assert link.answer(link.entry(), Ack).ret_code == 0
+
+
+def test_the_private_stream_comes_back_with_a_new_epoch(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        venue.fault("ws.rst", stream="private")
+        link.wait(LinkState, lambda e: e.stream is Stream.PRIVATE and not e.up)
+        link.wait(LinkState, lambda e: e.stream is Stream.PRIVATE and e.up and e.epoch == 2)
+        entry = link.entry()
+        link.send(entry)
+        status(link, entry.link_id, OrderStatus.NEW)
+
+
+def test_a_refused_subscription_is_no_connection(venue: Running):
+    venue.fault("sub.nack", topic="wallet")
+    with linked(venue) as link:
+        link.up(Stream.PRIVATE)
+        assert any("subscription refused" in note.text for note in link.link.notes)
+
+
+def test_a_silent_socket_is_given_up(venue: Running):
+    timing = Timing(100_000_000, 300_000_000, 20_000_000, 200_000_000, 1_000_000_000)
+    with linked(venue, options=LinkOptions(timing)) as link:
+        link.up()
+        venue.fault("ws.half_open", stream="private")
+        link.wait(LinkState, lambda e: e.stream is Stream.PRIVATE and e.up and e.epoch == 2)
+        assert any("no pong" in note.text for note in link.link.notes)
+
+
+def test_without_the_trade_stream_orders_take_rest(venue: Running):
+    address = address_of(venue)._replace(ws_trade="ws://127.0.0.1:1/v5/trade")
+    with linked(venue, address=address) as link:
+        link.up(Stream.PRIVATE, Stream.REST)
+        entry = link.entry()
+        assert link.answer(entry, Ack).ret_code == 0
+        status(link, entry.link_id, OrderStatus.NEW)
+
+
+def test_nothing_leaves_without_a_connection(venue: Running):
+    address = LinkAddress("http://127.0.0.1:1", "ws://127.0.0.1:1/v5/private", "ws://127.0.0.1:1/v5/trade")
+    with linked(venue, address=address) as link:
+        lost = link.answer(link.entry(), Lost)
+        assert not lost.sent and "no connection" in lost.why
+
+
+@pytest.mark.parametrize(("fault", "acted"), [("rest.5xx", True), ("rest.html", True), ("rest.5xx", False)])
+def test_http_trouble_is_ambiguous(venue: Running, fault: str, acted: bool):
+    with linked(venue, trade=False) as link:
+        link.up(Stream.PRIVATE, Stream.REST)
+        venue.fault(fault, op="order.create", executed=acted)
+        entry = link.entry()
+        assert link.answer(entry, Lost).sent
+        if acted:
+            status(link, entry.link_id, OrderStatus.NEW)
+
+
+def test_a_slow_answer_of_rest_is_lost_in_time(venue: Running):
+    with linked(venue, trade=False, options=LinkOptions(TIMING, rest_timeout_s=0.3)) as link:
+        link.up(Stream.PRIVATE, Stream.REST)
+        venue.fault("rest.delay", op="order.create", ms=1000)
+        began = time.monotonic()
+        assert link.answer(link.entry(), Lost).sent
+        assert time.monotonic() - began > 0.29
+
+
+def test_a_ban_stops_rest_and_says_so(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        venue.fault("rest.403", op="position.list")
+        assert link.answer(Query(link.next_id(), QueryKind.POSITIONS), Ack).ret_code == 403
+        assert link.wait(Banned).until_ns > time.monotonic_ns() + 590_000_000_000
+        link.wait(LinkState, lambda e: e.stream is Stream.REST and not e.up)
+        lost = link.answer(Query(link.next_id(), QueryKind.WALLET), Lost)
+        assert not lost.sent and "banned" in lost.why
+        assert link.answer(link.entry(), Ack).ret_code == 0, "the trade stream goes on"
+
+
+def test_rate_limits_are_not_run_into(venue: Running):
+    """Thirty cancels of nothing at once: the exchange never has to say 10006."""
+    with linked(venue) as link:
+        link.up()
+        requests = [Cancel(link.next_id(), "BTCUSDT", f"none-{i}") for i in range(30)]
+        for request in requests:
+            link.send(request)
+        codes = {link.wait(Ack, lambda ack, r=request: ack.req_id == r.req_id).ret_code for request in requests}
+        assert codes == {110001}
+
+
+def test_a_tighter_limit_of_the_exchange_is_learnt(venue: Running):
+    venue.fault("rate", op="order.cancel", per_s=2, seconds=60)
+    with linked(venue) as link:
+        link.up()
+        requests = [Cancel(link.next_id(), "BTCUSDT", f"few-{i}") for i in range(12)]
+        for request in requests:
+            link.send(request, urgent=True)
+        codes = [link.wait(Ack, lambda ack, r=request: ack.req_id == r.req_id).ret_code for request in requests]
+        assert codes.count(10006) <= 10 and codes[-1] == 110001, codes  # the first burst finds out, then it is kept
+        late = Cancel(link.next_id(), "BTCUSDT", "late")
+        assert link.answer(late, Ack, urgent=True).ret_code == 110001
+
+
+def test_killing_uses_the_batch_counters_too(venue: Running):
+    """Twenty reduce-only closes at once leave within the second: ten single, ten in batches, each with its own answer."""
+    with linked(venue) as link:
+        link.up()
+        close = link.entry(side=-1, order_type=OrderType.MARKET, price_ticks=0, stop_ticks=0, tif=TimeInForce.IOC,
+                           reduce_only=True)
+        requests = [close._replace(req_id=link.next_id(), link_id=f"kill-{i}") for i in range(20)]
+        began_ns = time.monotonic_ns()
+        for request in requests:
+            link.send(request, urgent=True)
+        acks = [link.wait(Ack, lambda ack, r=request: ack.req_id == r.req_id) for request in requests]
+        assert {ack.ret_code for ack in acks} == {110017}, "no position to reduce; but every one was answered"
+        written = [sent.written_ns for sent in link.link.sent if sent.req_id in {r.req_id for r in requests}]
+        assert len(written) == 20 and max(written) - began_ns < 1_000_000_000
+        assert "batch_partial" in link.words
+
+
+def test_a_deadline_passed_in_the_queue_is_kept(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        late = link.entry()
+        lost = link.answer(late, Lost, deadline_ns=time.monotonic_ns() - 1)
+        assert not lost.sent and "deadline" in lost.why
+        first = [link.entry() for _ in range(8)]  # entries may use six of ten
+        soon_ns = time.monotonic_ns() + 300_000_000
+        for request in first:
+            link.send(request, deadline_ns=soon_ns)
+        unsent = [link.wait(Lost, lambda e, r=request: e.req_id == r.req_id) for request in first[6:]]
+        assert [event.sent for event in unsent] == [False, False]
+        assert {link.wait(Ack, lambda a, r=request: a.req_id == r.req_id).ret_code for request in first[:6]} == {0}
+
+
+def test_what_cannot_be_written_does_not_leave(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        lost = link.answer(link.entry()._replace(symbol="NOSUCHUSDT"), Lost)
+        assert not lost.sent and "NOSUCHUSDT" in lost.why and "not_encodable" in link.words
+
+
+@pytest.mark.parametrize("ms", [-3000, 3000])
+def test_a_clock_that_is_off_is_measured(venue: Running, ms: int):
+    """Bybit refuses more than a second ahead whatever the window; the link stamps with the exchange's time."""
+    venue.fault("clock.step", ms=ms)
+    try:
+        with linked(venue) as link:
+            link.up()
+            assert abs(link.wait(ClockOffset).ms - ms) < 500
+            assert link.answer(link.entry(), Ack).ret_code == 0
+    finally:
+        venue.fault("clock.step", ms=-ms)
+
+
+def test_a_step_of_the_exchanges_clock_is_noticed(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        venue.fault("clock.step", ms=5000)
+        try:
+            assert link.answer(link.entry(), Ack).ret_code == 10002
+            mark = len(link.heard)
+            assert abs(link.wait(ClockOffset, after=mark).ms - 5000) < 500
+            assert link.answer(link.entry(), Ack).ret_code == 0
+        finally:
+            venue.fault("clock.step", ms=-5000)
+
+
+def test_a_bad_key_never_comes_up_and_is_not_shown(venue: Running):
+    with linked(venue, keys=credentials("nobody-knows-this-key", "nor-this-secret")) as link:
+        refused = link.answer(Query(link.next_id(), QueryKind.WALLET), Ack)
+        assert refused.ret_code == 10003
+        link.wait(LinkState, lambda e: e.stream is Stream.PRIVATE and not e.up)
+        said = " ".join(note.text for note in link.link.notes) + repr(link.link.__dict__)
+        assert "nor-this-secret" not in said and "nobody-knows-this-key" not in said
+
+
+def test_orders_of_someone_else_are_heard(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        venue.fault("acct.ext_order", symbol="BTCUSDT", qty="0.01", side="Buy")
+        foreign = link.wait(OrderRow, lambda row: not row.link_id.startswith("t"))
+        assert foreign.symbol == "BTCUSDT"
+
+
