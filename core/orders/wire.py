@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.position.ladder import Targets
 from core.records import MESSAGE, REPORT
 
-_RESERVED = (0,) * 20
+_MESSAGE_RESERVED, _REPORT_RESERVED = (0,) * 16, (0,) * 28
 
 
 class Message(NamedTuple):
-    """One MESSAGE; fields as in `core.records.MESSAGE`."""
+    """One MESSAGE without its reserved bytes; fields as in `core.records.MESSAGE`."""
 
     seq: int = 0
     ts_event_ns: int = 0
@@ -35,6 +36,12 @@ class Message(NamedTuple):
     score_e2: int = 0
     reason: int = 0
     leaves_lots: int = 0
+    target2_ticks: int = 0
+    target3_ticks: int = 0
+    target_lots: int = 0
+    target2_lots: int = 0
+    target3_lots: int = 0
+    rung: int = 0
 
     @property
     def key(self) -> tuple[int, ...]:
@@ -57,6 +64,13 @@ class Report(NamedTuple):
     deadline_ns: int = 0
     entry_value_e8: int = 0
     realised_e8: int = 0
+    target2_ticks: int = 0
+    target3_ticks: int = 0
+    target_lots: int = 0
+    target2_lots: int = 0
+    target3_lots: int = 0
+    risk_ticks: int = 0
+    risk_lots: int = 0
     symbol: int = 0
     kind: int = 0
     side: int = 0
@@ -65,9 +79,23 @@ class Report(NamedTuple):
     reason: int = 0
 
 
+def targets_of(row: Message | Report) -> Targets:
+    """The ladder a message or report carries."""
+    return (
+        (row.target_ticks, row.target_lots), (row.target2_ticks, row.target2_lots), (row.target3_ticks, row.target3_lots),
+    )
+
+
+def target_fields(targets: Targets) -> dict[str, int]:
+    """A ladder as the fields of a message, report or board row."""
+    (ticks, lots), (ticks2, lots2), (ticks3, lots3) = targets
+    return {"target_ticks": ticks, "target_lots": lots, "target2_ticks": ticks2, "target2_lots": lots2,
+            "target3_ticks": ticks3, "target3_lots": lots3}
+
+
 def read_messages(records: np.ndarray, n: int) -> list[Message]:
     """The first `n` MESSAGE records as tuples."""
-    return [Message._make(row) for row in records[:n].tolist()]
+    return [Message._make(row[:-1]) for row in records[:n].tolist()]
 
 
 def read_reports(records: np.ndarray, n: int) -> list[Report]:
@@ -77,13 +105,13 @@ def read_reports(records: np.ndarray, n: int) -> list[Report]:
 
 def write_messages(messages: list[Message]) -> np.ndarray:
     """A MESSAGE record array of the tuples."""
-    return np.array([tuple(m) for m in messages], MESSAGE.dtype)
+    return np.array([(*m, _MESSAGE_RESERVED) for m in messages], MESSAGE.dtype)
 
 
 def write_reports(reports: list[Report]) -> np.ndarray:
     """A REPORT record array of the tuples."""
-    return np.array([(*r, _RESERVED) for r in reports], REPORT.dtype)
+    return np.array([(*r, _REPORT_RESERVED) for r in reports], REPORT.dtype)
 
 
-if Message._fields != MESSAGE.dtype.names or (*Report._fields, "reserved") != REPORT.dtype.names:
+if any((*t._fields, "reserved") != r.dtype.names for t, r in ((Message, MESSAGE), (Report, REPORT))):
     raise AssertionError("core.orders.wire does not follow core.records")
