@@ -31,6 +31,7 @@ from config.schema import Settings
 from core.enums import Cause, ControlBits, DataState, FeedState, Gate, LogKind, MessageKind, Mode, ReportKind, Severity
 from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
+from core.orders.latency import Ledger
 from core.orders.router import ExecutionRouter
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
@@ -38,7 +39,7 @@ from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT
 from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
-from shm.topology import Plant
+from shm.topology import ORDER_ROWS, Plant
 from workers.commands import Commands
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown
@@ -57,6 +58,7 @@ EXIT_NOTE_NS = 10_000_000_000
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
 ENTRY_RECORD = 1  # kinds of records in the execution journal
+LEDGER_RECORD = 3  # ORDER_ROW of an order that has ended (core.orders.latency)
 ROLL_RECORD = 2  # baselines of the daily loss (core.risk.ledger)
 
 
@@ -100,6 +102,7 @@ class Execution:
         self._disk_failed = False
         self._controls = Controls()
         self._lost: set[int] = set()
+        self.ledger = Ledger()
         self.kill = KillSwitch(
             self.control, self.paths.kill_file, PaperStandDown(self.broker, lambda: self._outbox.empty),
             self._tell_kill, self._disk_error,
@@ -153,6 +156,9 @@ class Execution:
             if frame.kind == ROLL_RECORD:
                 self.broker.restore_roll(data)
                 continue
+            if frame.kind == LEDGER_RECORD:
+                self.ledger.restore(data)
+                continue
             message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
             report = None
             if len(data) > MESSAGE.size:
@@ -161,6 +167,7 @@ class Execution:
             self._know(message.symbol)
             self.broker.book(message, report)
             self.commands.recover(message, report)
+            self._note_order(message, report, [], 0, 0)
             if report is not None and message.seq:
                 self._remember(message, report)
         self.broker.dirty |= self.broker.account.positions.keys() | self.broker.account.closed.keys()
@@ -284,7 +291,23 @@ class Execution:
             self._journal_record(shard, message, report)
             if report is not None:
                 self._remember(message, report)
+            self._note_order(message, report, notes, now, self._clock())
         return report, notes
+
+    def _note_order(
+        self, message: Message, report: Report | None, notes: list[Note], taken_ns: int, gated_ns: int
+    ) -> None:
+        """What the order ledger learns of an answered message; from the journal without times of ours."""
+        if message.kind == MessageKind.ENTER and report is not None:
+            label = next((note.text for note in notes if note.kind == LogKind.ORDER), "")
+            numbers = next(((note.x, note.y) for note in notes if note.kind == LogKind.RISK), (0.0, 0.0))
+            self.ledger.entered(
+                message, report, self.broker.instruments.get(message.symbol), int(self.broker.router.mode), label, numbers,
+                taken_ns, gated_ns, time.time_ns() if taken_ns else message.ts_event_ns,
+                self._committer.booked if self._committer is not None else 0,
+            )
+        elif message.kind in (MessageKind.FILL, MessageKind.DONE) and message.symbol in self.broker.instruments:
+            self.ledger.told(message, self.broker.instruments[message.symbol], gated_ns)
 
     def _remember(self, message: Message, report: Report) -> None:
         self._answers[message.key] = report
@@ -412,10 +435,16 @@ class Execution:
         """Start and finish blocks; send what may leave. Returns how many reports left."""
         if self._committer is None:
             return 0
+        for rows in self.ledger.rows(self.ledger.ended):
+            wall_ns = int(rows[0]["wall_ns"])
+            self._committer.append(encode_record(wall_ns, 0, 0, LEDGER_RECORD, rows.tobytes()))
+        self.ledger.ended.clear()
         before = self._committer.durable
         error = self._committer.turn(self.broker.account.updated_ns)
         written = self._committer.durable - before
         self.counters.add("orders_journalled", written)
+        if written:
+            self.ledger.durable(self._committer.durable, self._clock())
         if error is not None:
             if not self._disk_failed:
                 self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
@@ -457,6 +486,9 @@ class Execution:
                 position_row(self._position_rows, position, broker.instruments[symbol])
                 self.plant.positions().write(symbol, self._position_rows)
         broker.dirty.clear()
+        for rows in self.ledger.rows(sorted(self.ledger.dirty)):
+            self.plant.orders().write(int(rows[0]["number"]) % ORDER_ROWS, rows)
+        self.ledger.dirty.clear()
         if force or self._account_dirty:
             self._account_dirty = False
             gate = broker.risk_off(broker.account.updated_ns, self._controls)

@@ -9,11 +9,11 @@ import numpy as np
 from core.position.ladder import Targets
 from core.records import MESSAGE, REPORT
 
-_MESSAGE_RESERVED, _REPORT_RESERVED = (0,) * 16, (0,) * 28
+_REPORT_RESERVED = (0,) * 28
 
 
 class Message(NamedTuple):
-    """One MESSAGE without its reserved bytes; fields as in `core.records.MESSAGE`."""
+    """One MESSAGE; fields as in `core.records.MESSAGE`."""
 
     seq: int = 0
     ts_event_ns: int = 0
@@ -42,6 +42,8 @@ class Message(NamedTuple):
     target2_lots: int = 0
     target3_lots: int = 0
     rung: int = 0
+    ts_exch_ns: int = 0
+    mono_decided_ns: int = 0
 
     @property
     def key(self) -> tuple[int, ...]:
@@ -95,7 +97,7 @@ def target_fields(targets: Targets) -> dict[str, int]:
 
 def read_messages(records: np.ndarray, n: int) -> list[Message]:
     """The first `n` MESSAGE records as tuples."""
-    return [Message._make(row[:-1]) for row in records[:n].tolist()]
+    return [Message._make(row) for row in records[:n].tolist()]
 
 
 def read_reports(records: np.ndarray, n: int) -> list[Report]:
@@ -105,7 +107,7 @@ def read_reports(records: np.ndarray, n: int) -> list[Report]:
 
 def write_messages(messages: list[Message]) -> np.ndarray:
     """A MESSAGE record array of the tuples."""
-    return np.array([(*m, _MESSAGE_RESERVED) for m in messages], MESSAGE.dtype)
+    return np.array([tuple(m) for m in messages], MESSAGE.dtype)
 
 
 def write_reports(reports: list[Report]) -> np.ndarray:
@@ -113,5 +115,5 @@ def write_reports(reports: list[Report]) -> np.ndarray:
     return np.array([(*r, _REPORT_RESERVED) for r in reports], REPORT.dtype)
 
 
-if any((*t._fields, "reserved") != r.dtype.names for t, r in ((Message, MESSAGE), (Report, REPORT))):
+if Message._fields != MESSAGE.dtype.names or (*Report._fields, "reserved") != REPORT.dtype.names:
     raise AssertionError("core.orders.wire does not follow core.records")
