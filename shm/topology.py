@@ -8,7 +8,7 @@ destroys; all others `Plant.join(run_file, role, index)`.
     boards      symbols, symbol_rows, positions, account, detail, global, funnel
     market-I    market ring of shard I (slot 0 the shard, 1 the recorder, 2 the admin, rest free)
     raw         raw frames, gateway to recorder (slot 1)
-    orders      intent and report ring of every shard
+    orders      intent and report ring of every shard, command and answer ring of the admin
     logs        log ring of every process (slot 1 the recorder, 2 the admin, 3 the supervisor), decision ring of every shard
 """
 
@@ -26,7 +26,8 @@ import numpy as np
 
 from core.decision import DECISION_CELLS, FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
-from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
+from core.enums import Mode
+from core.records import ACCOUNT_ROW, ANSWER, COMMAND, GLOBAL, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
 from shm.atomics import LINE_WORDS, get_word, set_word
 from shm.broadcast import BroadcastRing
 from shm.control import CncPage, ControlBlock, ProcessState
@@ -42,6 +43,7 @@ from shm.spsc import SpscRing
 PREFIX = "scalper-"
 MAX_SYMBOLS = 1024
 MAX_SHARDS = 32
+COMMAND_SLOTS = 64
 
 SLOT_SHARD = 0
 SLOT_RECORDER = 1
@@ -182,6 +184,8 @@ def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
     for i in range(spec.shards):
         orders.append((f"intents-{i}", SpscRing.bytes_needed(MESSAGE.size, sizes.intent_slots)))
         orders.append((f"reports-{i}", SpscRing.bytes_needed(REPORT.size, sizes.report_slots)))
+    orders.append(("commands", SpscRing.bytes_needed(COMMAND.size, COMMAND_SLOTS)))
+    orders.append(("answers", SpscRing.bytes_needed(ANSWER.size, COMMAND_SLOTS)))
     logs = [(f"{role}-{i}", BroadcastRing.bytes_needed(sizes.log_cells)) for role, i in rows]
     logs += [(f"decisions-{i}", BroadcastRing.bytes_needed(sizes.decision_cells)) for i in range(spec.shards)]
     table = {"control": control, "boards": boards, "orders": orders, "logs": logs,
@@ -264,6 +268,8 @@ class Plant:
             BroadcastRing.format(self._body("logs", f"decisions-{i}"), sizes.decision_cells)
             SpscRing.format(self._body("orders", f"intents-{i}"), MESSAGE.size, sizes.intent_slots)
             SpscRing.format(self._body("orders", f"reports-{i}"), REPORT.size, sizes.report_slots)
+        SpscRing.format(self._body("orders", "commands"), COMMAND.size, COMMAND_SLOTS)
+        SpscRing.format(self._body("orders", "answers"), ANSWER.size, COMMAND_SLOTS)
         BroadcastRing.format(self._body("raw", "ring"), sizes.raw_cells)
         for role, i in self.rows:
             BroadcastRing.format(self._body("logs", f"{role}-{i}"), sizes.log_cells)
@@ -275,6 +281,7 @@ class Plant:
         Board.format(self._body("boards", "global"), GLOBAL.dtype, 1)
         Board.format(self._body("boards", "funnel"), FUNNEL.dtype, MAX_SYMBOLS)
         self.control.set("run_state", ProcessState.BOOT)
+        self.control.set("mode", Mode[self.spec.mode])
 
     def close(self) -> None:
         """Drop this process's mappings (as far as no array of them is in use any more)."""
@@ -378,6 +385,14 @@ class Plant:
     def reports(self, shard: int) -> SpscRing:
         """REPORT ring, execution to shard."""
         return self._keep("orders", f"reports-{shard}", self._spsc)
+
+    def commands(self) -> SpscRing:
+        """COMMAND ring, admin to execution."""
+        return self._keep("orders", "commands", self._spsc)
+
+    def answers(self) -> SpscRing:
+        """ANSWER ring, execution to admin."""
+        return self._keep("orders", "answers", self._spsc)
 
     def _board(self, name: str, dtype: np.dtype) -> Board:
         return self._keep("boards", name, lambda body: Board.attach(body, dtype))

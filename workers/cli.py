@@ -232,7 +232,7 @@ def status(data_dir: Path | None, as_json: bool) -> None:
 @cli.command()
 @data_dir_option
 def pause(data_dir: Path | None) -> None:
-    """Stop new entries; exits go on."""
+    """Stop new entries, also after a restart; exits go on."""
     _control(data_dir, "pause")
 
 
@@ -250,9 +250,9 @@ def resume(data_dir: Path | None, clear_kill: bool) -> None:
 def kill(data_dir: Path | None, reason: str) -> None:
     """Stop entries, cancel, close everything reduce-only; stays latched until cleared."""
     paths = DataPaths(data_dir_of(data_dir), "SIM")
-    from config.kill_file import write_kill
+    from config.latch_file import write_latch
 
-    write_kill(paths.kill_file, "cli", reason)  # first and durable: it works with everything else dead
+    write_latch(paths.kill_file, "cli", reason)  # first and durable: it works with everything else dead
     click.echo(f"kill latched in {paths.kill_file}")
     _control(data_dir, "kill", missing_ok=True)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from config.kill_file import read_kill
+from config.latch_file import read_latch
 from config.load import ConfigError, load
 from config.paths import ROOT, DataPaths
 
@@ -123,7 +123,7 @@ def check_kernel_cache() -> Row:
 
 
 def check_kill(data_dir: Path) -> Row:
-    latch = read_kill(DataPaths(data_dir, "SIM").kill_file)
+    latch = read_latch(DataPaths(data_dir, "SIM").kill_file)
     if latch is None:
         return Row("kill latch", "ok", "not set")
     found = f"set by {latch.get('source')}: {latch.get('reason')}"

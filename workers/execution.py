@@ -20,6 +20,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,20 +28,25 @@ import numpy as np
 from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.schema import Settings
-from core.enums import Cause, ControlBits, DataState, FeedState, LogKind, MessageKind, Mode, ReportKind, Severity
+from core.enums import Cause, ControlBits, DataState, FeedState, Gate, LogKind, MessageKind, Mode, ReportKind, Severity
 from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
+from core.orders.exposure import ExchangeFacts
 from core.orders.router import ExecutionRouter
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
 from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT
-from core.risk.policy import instrument, policy
+from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
 from shm.topology import Plant
+from workers.churn_latch import ChurnLatch
+from workers.commands import Commands
 from workers.journal_files import DurableLog
-from workers.kill_switch import KillSwitch
+from workers.kill_switch import KillSwitch, PaperStandDown
+from workers.kill_watch import PlantWatch
 from workers.outbox import Committer, Outbox
+from workers.pause_latch import PauseLatch
 
 BATCH = 256
 ANSWERS_KEPT = 8192
@@ -48,6 +54,7 @@ BOARD_NS = 100_000_000
 HOUSEKEEPING_NS = 250_000_000
 SHARD_LOST_NS = 30_000_000_000  # a shard silent this long does not manage its positions any more
 EXIT_NOTE_NS = 10_000_000_000
+CLOSE_RISKIEST_NS = 5_000_000_000
 # handshakes: `reason` of messages and reports of kind NONE
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
@@ -75,9 +82,9 @@ class Execution:
         self.paced = plant.spec.paced
         self._clock = clock
         self._settings = load_settings(plant) if settings is None else settings
-        rules = policy(self._settings)
-        self.broker = Broker(rules, ExecutionRouter(Mode[plant.spec.mode]))
+        self._person_blacklist: frozenset[str] = frozenset()
         self.control = plant.control
+        self.broker = Broker(self._policy(), ExecutionRouter(Mode(self.control.mode)))
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
@@ -95,7 +102,7 @@ class Execution:
         self._account: np.ndarray = np.zeros(1, ACCOUNT_ROW.dtype)
         self._symbol_row: np.ndarray = np.zeros(1, plant.symbol_rows().dtype)
         self._account_dirty = True
-        self._board_ns = self._housekeeping_ns = 0
+        self._board_ns = self._housekeeping_ns = self._riskiest_ns = 0
         self._config_version = self.control.get("config_version")
         self._threaded = threaded
         self._committer: Committer | None = None
@@ -103,16 +110,27 @@ class Execution:
         self._controls = Controls()
         self._lost: set[int] = set()
         self.kill = KillSwitch(
-            self.control, self.paths.kill_file, lambda: self.broker.stand_down(int(Cause.KILL)),
-            lambda: self.broker.flat and self._outbox.empty, self._tell_kill, self._disk_error,
+            self.control, self.paths.kill_file, PaperStandDown(self.broker, lambda: self._outbox.empty),
+            self._tell_kill, self._disk_error,
         )
+        self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
+        self.exchange: Callable[[int], ExchangeFacts] = lambda symbol: ExchangeFacts()  # LIVE tells more
+        self.watch = PlantWatch(plant, self.broker)
+        self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self._disk_error)
+        self.commands = Commands(plant, self, self.paths.blacklist_file)
 
     # --- life ------------------------------------------------------------------------------------------------------
     def on_start(self) -> None:
-        """Recover the account, latch an old kill, tell the shards."""
+        """Latch an old kill and an old pause, recover the account, tell the shards."""
         self.kill.start()
+        self.pause.look()
+        try:
+            self.commands.start()
+        except (OSError, ValueError) as error:
+            self._error(error)
+            self.pause.hold("blacklist file unreadable")
         self._recover()
-        self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
+        self.note(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
         for shard in range(self.plant.spec.shards):
             self._outbox.hand(shard, [Report(kind=int(ReportKind.NONE), reason=SYNC_RESTART)])
             self.plant.bell_of("shard", shard).ring()
@@ -131,8 +149,8 @@ class Execution:
             if run_id == spec.run_id:
                 self._replay(frames)
                 if found is not None and found.gaps:
-                    self.control.request_pause("exec", True)
-                    self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
+                    self.pause.hold("execution journal damaged")
+                    self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
                                    text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
@@ -152,15 +170,17 @@ class Execution:
                 report = Report._make(row[:-1])
             self._know(message.symbol)
             self.broker.book(message, report)
+            self.commands.recover(message, report)
             if report is not None and message.seq:
                 self._remember(message, report)
         self.broker.dirty |= self.broker.account.positions.keys() | self.broker.account.closed.keys()
-        self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, a=len(frames), b=os.getpid(),
+        self.note(Note(LogKind.PROCESS, -1, time.time_ns(), 0, a=len(frames), b=os.getpid(),
                        text=f"account recovered from {len(frames)} records"))
 
     def do_work(self) -> int:
         """One turn: control words, messages, reports, boards."""
         now = self._clock()
+        self.pause.turn(now)
         bits = self.control.bits()
         unsolicited = self.kill.turn(bits, now)
         self._controls = Controls(
@@ -168,9 +188,10 @@ class Execution:
             paused=bool(bits & ControlBits.PAUSE) or self._disk_failed,
             degraded=not self.paced and bool(bits & ControlBits.DEGRADED),
             feed_down=not self.paced and self.control.get("feed_state") != FeedState.CONNECTED,
+            exchange=self.exchange(-1),
         )
         self._send(unsolicited)
-        done = len(unsolicited)
+        done = len(unsolicited) + self.commands.turn(self._settings.thresholds.signal, now)
         messages = self._take(now)
         if messages:
             done += self._handle(messages)
@@ -252,7 +273,7 @@ class Execution:
         for shard, report in answers:
             self._hand(shard, [report])
         for note in notes:
-            self._log(note)
+            self.note(note)
         self._account_dirty = True
         return len(messages)
 
@@ -266,7 +287,7 @@ class Execution:
         if message.kind == MessageKind.ENTER and not self.paced:
             controls = controls._replace(
                 age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0,
-                quarantined=self._quarantined(message.symbol),
+                quarantined=self._quarantined(message.symbol), exchange=self.exchange(message.symbol),
             )
         report, notes = self.broker.handle(message, controls)
         self._journal_roll(message)
@@ -288,6 +309,13 @@ class Execution:
             return False
         return int(self._symbol_row[0]["data_state"]) != DataState.OK
 
+    def mark_ticks(self, symbol: int) -> int:
+        """Mark price as the shard's board shows it; 0 = not known."""
+        rows = self.plant.symbol_rows()
+        if not 0 <= symbol < rows.rows or rows.read_into(symbol, self._symbol_row) <= 0:
+            return 0
+        return int(self._symbol_row[0]["mark_ticks"])
+
     def _know(self, symbol: int) -> None:
         """Read the instrument of a symbol once; `_housekeep` refreshes it in free runs."""
         if symbol in self.broker.instruments or not 0 <= symbol < self.plant.symbols().rows:
@@ -295,6 +323,36 @@ class Execution:
         row = self.plant.symbols().read(symbol)[0]
         if int(row["name_hash"]):
             self.broker.instruments[symbol] = instrument(row)
+
+    # --- commands of a person (workers.commands.Desk) -----------------------------------------------------------------
+    def take_intent(self, shard: int, message: Message) -> tuple[Report | None, list[Note]]:
+        """As if the shard had sent it, logged at once."""
+        report, notes = self._answer(shard, message, self._clock())
+        for note in notes:
+            self.note(note)
+        self._account_dirty = True
+        return report, notes
+
+    def tell_shard(self, shard: int, report: Report) -> None:
+        self._hand(shard, [report])
+
+    def instrument_of(self, symbol: int) -> Instrument | None:
+        self._know(symbol)
+        return self.broker.instruments.get(symbol)
+
+    def set_mode(self, mode: Mode) -> None:
+        self.broker.router.mode = mode
+        self.control.mode = mode
+        self._account_dirty = True
+
+    def set_blacklist(self, names: frozenset[str]) -> None:
+        self._person_blacklist = names
+        self.broker.policy = self._policy()
+
+    def _policy(self) -> Policy:
+        """The settings in force, with what a person has taken out."""
+        rules = policy(self._settings)
+        return replace(rules, blacklist=rules.blacklist | self._person_blacklist)
 
     # --- shards that came back, or will not -------------------------------------------------------------------------
     def _hello(self, shard: int, message: Message, answers: list[tuple[int, Report]], notes: list[Note]) -> None:
@@ -342,7 +400,7 @@ class Execution:
             self._hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
             self._account_dirty = True
             for note in notes:
-                self._log(note)
+                self.note(note)
 
     # --- journal ---------------------------------------------------------------------------------------------------
     def _journal_record(self, shard: int, message: Message, report: Report | None) -> None:
@@ -371,13 +429,13 @@ class Execution:
         self.counters.add("orders_journalled", written)
         if error is not None:
             if not self._disk_failed:
-                self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
+                self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
                                text="journal not writable: entries refused"))
             self._disk_failed = True
             self._disk_error(error)
         elif self._disk_failed and written:
             self._disk_failed = False
-            self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, text="journal writable again"))
+            self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, text="journal writable again"))
         return self._outbox.flush(self._committer.durable, self._disk_failed)
 
     def _disk_error(self, error: OSError) -> None:
@@ -432,28 +490,54 @@ class Execution:
                 del self.broker.instruments[int(symbol)]
                 self._know(int(symbol))
         self._close_lost_shards(now)
+        self._watch_limits(now)
+        self._close_riskiest(now)
+        for name in self.churn.turn(self.broker.instruments):
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.CHURN), severity=Severity.WARNING,
+                           text=f"{name} {'latched off: churn' if name in self.churn.stands else 'enabled again'}"))
         version = self.control.get("config_version")
         if version != self._config_version:
             self._config_version = version
             self._reload(version)
+
+    def _close_riskiest(self, now: int) -> None:
+        """At a risk limit, where the setting says so: the position with the most at risk goes, one after the other."""
+        if not self.broker.policy.close_riskiest or now - self._riskiest_ns < CLOSE_RISKIEST_NS:
+            return
+        symbol = self.broker.riskiest(self._controls)
+        if symbol is not None:
+            self._riskiest_ns = now
+            self.note(Note(LogKind.RISK, symbol, time.time_ns(), 0, int(Gate.HEAT), severity=Severity.WARNING,
+                           text="RISK_OFF: closing the riskiest"))
+            self._send(self.broker.stand_down(int(Cause.GLOBAL), {symbol}))
+
+    def _watch_limits(self, now: int) -> None:
+        """Kill where a trigger has tripped."""
+        if self.kill.killed:
+            return
+        trip = self.watch.look(now, self._controls, self._settings)
+        if trip is not None:
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.KILLED), severity=Severity.CRITICAL,
+                           text=f"KILL trigger {trip.trigger}"))
+            self.kill.trip(trip.reason)
 
     def _reload(self, version: int) -> None:
         try:
             settings = load_settings(self.plant)
         except ConfigError as error:
             self._error(error)
-            self._log(Note(LogKind.CONFIG, -1, time.time_ns(), 0, a=version, severity=Severity.ERROR,
+            self.note(Note(LogKind.CONFIG, -1, time.time_ns(), 0, a=version, severity=Severity.ERROR,
                            text="execution keeps the old settings"))
             return
         self._settings = settings
-        self.broker.policy = policy(settings)
+        self.broker.policy = self._policy()
         self.cnc.config_seen = version
 
     def _tell_kill(self, text: str, ms: float) -> None:
-        self._log(Note(LogKind.CONTROL, -1, time.time_ns(), 0, a=int(ControlBits.KILL), x=ms, text=text,
+        self.note(Note(LogKind.CONTROL, -1, time.time_ns(), 0, a=int(ControlBits.KILL), x=ms, text=text,
                        severity=Severity.CRITICAL))
 
-    def _log(self, note: Note) -> None:
+    def note(self, note: Note) -> None:
         self.log.emit(
             note.kind, note.symbol, note.severity, note.ts_ns, note.seq, note.a, note.b, note.c, note.d, note.e, note.f,
             note.x, note.y, note.text,

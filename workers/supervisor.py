@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from config.kill_file import read_kill
+from config.latch_file import read_latch
 from config.load import Loaded
 from config.paths import DataPaths
 from shm.agent import be_parent
@@ -127,12 +127,16 @@ class Supervisor:
         swept = leftovers()
         if swept:
             self._say(f"removed {len(swept)} shared-memory leftovers of dead runs")
-        latch = read_kill(self.paths.kill_file)
+        latch = read_latch(self.paths.kill_file)
         if latch:
             self._say(
                 f"KILL is latched ({latch.get('source')}: {latch.get('reason')}): nothing will be entered.\n"
                 "   Clear it with `launch.py resume --clear-kill` after looking why."
             )
+        pause = read_latch(self.paths.pause_file)
+        if pause:
+            self._say(f"PAUSE is latched ({pause.get('source')}: {pause.get('reason')}): nothing will be entered until "
+                      "`launch.py resume`.")
         warm(Path(os.environ["NUMBA_CACHE_DIR"]), show=not self.options.verbose, stopping=lambda: self._signals > 0)
         embedded = not self.paced and self.options.venue == "embedded"
         if embedded:

@@ -8,12 +8,12 @@ import os
 import numpy as np
 import pytest
 
-from config.kill_file import read_kill
+from config.latch_file import clear_latch, read_latch, write_latch
 from config.paths import DataPaths
-from core.enums import Cause, FeedState, Gate, MessageKind, OrderRole, ReportKind
+from core.enums import Cause, FeedState, Gate, GlobalRegime, MessageKind, OrderRole, ReportKind
 from core.orders.router import LiveUnavailable
 from core.orders.wire import Message, Report, read_reports, write_messages
-from core.records import REPORT
+from core.records import GLOBAL, REPORT
 from shm.control import N_HEARTBEAT
 from shm.topology import SLOT_ADMIN, Plant
 from tests.core.engine.streams import symbol_record
@@ -263,7 +263,7 @@ class TestKill:
         assert [(r.kind, r.symbol, r.seq) for r in reports] == [
             (ReportKind.CANCEL, 1, 0), (ReportKind.CLOSE, 0, 0)]
         assert (reports[1].role, reports[1].reason) == (OrderRole.KILL, Cause.KILL)
-        assert read_kill(rig.paths.kill_file)["source"] == "admin"
+        assert read_latch(rig.paths.kill_file)["source"] == "admin"
         assert rig.turn(enter(2, 4))[0].reason == Gate.KILLED
         assert rig.account()["risk_off"] in (0, Gate.KILLED)
         assert rig.turn(ms=1100) != []  # told again while something is open
@@ -307,6 +307,43 @@ class TestKill:
         assert rig.control.get("kill_exec") == 1
         assert rig.turn(enter())[0].reason == Gate.KILLED
 
+    def test_a_file_is_as_quick_as_a_word(self, make):
+        rig = make()
+        rig.paths.kill_file.parent.mkdir(parents=True, exist_ok=True)
+        rig.paths.kill_file.touch()
+        assert rig.turn(enter(), ms=20)[0].reason == Gate.KILLED
+
+    def test_the_system_kills_itself_and_says_why(self, make):
+        """Daily loss: the threshold of safety.toml, the reason in the latch file, the position closed."""
+        rig = make()
+        (accepted,) = rig.turn(enter())
+        rig.turn(fill(accepted.order_id, accepted.qty_lots))
+        account = rig.execution.broker.account
+        rig.execution.broker.ledger.day_start_equity_e8 = account.equity_e8 * 2
+        told = rig.turn(ms=300)
+        told += rig.turn()
+        latch = read_latch(rig.paths.kill_file)
+        assert latch is not None and latch["source"] == "exec" and "percent (50, limit 5)" in latch["reason"]
+        assert [report.kind for report in told] == [ReportKind.CLOSE] and told[0].role == OrderRole.KILL
+        assert any("KILL trigger daily_loss" in text for text in rig.log_texts())
+
+    def test_panic_kills_only_with_something_open(self, make):
+        rig = make()
+        verdict = np.zeros(1, GLOBAL.dtype)
+        verdict["regime"] = int(GlobalRegime.GLOBAL_PANIC)
+        Plant.join(rig.tmp_path / "run.json", "gateway").global_regime().write(0, verdict)
+        for _ in range(3):
+            rig.turn(ms=9_000)
+        assert not rig.execution.kill.killed
+        (accepted,) = rig.turn(enter(0, 50))
+        rig.turn(fill(accepted.order_id, accepted.qty_lots))
+        rig.turn(ms=300)
+        rig.turn(ms=9_000)
+        assert not rig.execution.kill.killed
+        rig.turn(ms=2_000)
+        rig.turn()
+        assert rig.execution.kill.killed and "PANIC" in read_latch(rig.paths.kill_file)["reason"]
+
     def test_words_without_the_file_do_not_bring_it_back(self, make):
         """launch.py resume --clear-kill removes the file first, then the words."""
         rig = make()
@@ -326,6 +363,29 @@ def test_pause_refuses_entries_only(make):
     assert rig.turn(enter())[0].reason == Gate.PAUSED
     rig.control.request_pause("admin", False)
     assert rig.turn(enter(0, 2))[0].kind == ReportKind.ACCEPTED
+
+
+def test_pause_survives_a_restart_of_everything(make):
+    rig = make()
+    write_latch(rig.paths.pause_file, "cli", "over night")
+    rig.restart()  # shared memory of a new run knows nothing of it
+    rig.push(Message(symbol=-1, reason=SYNC_RESTART))
+    rig.take()
+    assert rig.turn(enter())[0].reason == Gate.PAUSED
+    clear_latch(rig.paths.pause_file)
+    rig.turn(ms=20)
+    assert rig.control.pause_sources() == []
+    assert rig.turn(enter(0, 2))[0].kind == ReportKind.ACCEPTED
+
+
+def test_an_unreadable_blacklist_pauses(make):
+    """Nobody may guess which symbols were meant."""
+    rig = make()
+    rig.paths.blacklist_file.parent.mkdir(parents=True, exist_ok=True)
+    rig.paths.blacklist_file.write_text("[")
+    rig.restart()
+    assert rig.control.pause_sources() == ["exec"]
+    assert read_latch(rig.paths.pause_file)["reason"] == "blacklist file unreadable"
 
 
 def test_old_intents_and_quarantined_books_are_refused(make):
