@@ -36,6 +36,7 @@ from core.orders.router import ExecutionRouter
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
 from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT
+from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
@@ -67,6 +68,15 @@ def load_settings(plant: Plant) -> Settings:
     spec = plant.spec
     overrides = dict(spec.overrides) | {"trading.mode": spec.mode}
     return load([Path(f) for f in spec.config_files], os.environ, overrides).settings
+
+
+def _entry(data: bytes) -> tuple[Message, Report | None]:
+    """A record of the execution journal: a message, and its answer where it got one."""
+    message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
+    if len(data) <= MESSAGE.size:
+        return message, None
+    row = np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()
+    return message, Report._make(row[:-1])
 
 
 class Execution:
@@ -140,6 +150,7 @@ class Execution:
     def _recover(self) -> None:
         path = self.paths.execution_journal
         spec = self.plant.spec
+        rolls: list[bytes] = []
         if path.exists():
             try:
                 run_id, frames, found = DurableLog.load(path)
@@ -153,21 +164,30 @@ class Execution:
                     self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
                                    text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
+                if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
+                    rolls = self.broker.ledger.carry(self._ledger_of(frames))
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
         self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
+        for roll in rolls:
+            self._committer.append(encode_record(time.time_ns(), 0, 0, ROLL_RECORD, roll))
+
+    def _ledger_of(self, frames: list[Frame]) -> RiskLedger:
+        """What a journal knows of losses and trades."""
+        ledger = RiskLedger(self.broker.policy.start_balance_e8)
+        for frame in frames:
+            if frame.kind == ROLL_RECORD:
+                ledger.restore(frame.data)
+            elif frame.kind == ENTRY_RECORD:
+                ledger.observe(*_entry(frame.data), self.broker.policy.churn)
+        return ledger
 
     def _replay(self, frames: list[Frame]) -> None:
         for frame in frames:
-            data = frame.data
             if frame.kind == ROLL_RECORD:
-                self.broker.restore_roll(data)
+                self.broker.restore_roll(frame.data)
                 continue
-            message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
-            report = None
-            if len(data) > MESSAGE.size:
-                row = np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()
-                report = Report._make(row[:-1])
+            message, report = _entry(frame.data)
             self._know(message.symbol)
             self.broker.book(message, report)
             self.commands.recover(message, report)
