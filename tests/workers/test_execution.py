@@ -470,7 +470,7 @@ class TestDailyLoss:
         ledger = rig.execution.broker.ledger
         rolls = list(ledger.hours)
         assert [hour for hour, _ in rolls] == [23, 24]
-        assert (ledger.day, rig.account()["day"]) == (1, 1)
+        assert (ledger.day, rig.execution.broker.account.day) == (1, 1)
         rig.restart()
         again = rig.execution.broker.ledger
         assert (list(again.hours), again.day, again.day_start_equity_e8) == (rolls, 1, ledger.day_start_equity_e8)
