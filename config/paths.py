@@ -65,6 +65,11 @@ class DataPaths:
         return self.run_dir / "news.jsonl"
 
     @property
+    def churn_dir(self) -> Path:
+        """Symbols the churn throttle has latched off: one file each (config/latch_file.py)."""
+        return self.mode_dir / "churn"
+
+    @property
     def mode_dir(self) -> Path:
         return self.data_dir / self.mode.lower()
 

@@ -45,14 +45,17 @@ from core.enums import (
 from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
+from core.orders.exposure import ExchangeFacts
 from core.orders.router import ExecutionRouter
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
 from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT
+from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
 from shm.topology import Plant
+from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
@@ -67,6 +70,7 @@ BOARD_NS = 100_000_000
 HOUSEKEEPING_NS = 250_000_000
 SHARD_LOST_NS = 30_000_000_000  # a shard silent this long does not manage its positions any more
 EXIT_NOTE_NS = 10_000_000_000
+CLOSE_RISKIEST_NS = 5_000_000_000
 # handshakes: `reason` of messages and reports of kind NONE
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
@@ -82,6 +86,15 @@ def load_settings(plant: Plant) -> Settings:
     spec = plant.spec
     overrides = dict(spec.overrides) | {"trading.mode": spec.mode}
     return load([Path(f) for f in spec.config_files], os.environ, overrides).settings
+
+
+def _entry(data: bytes) -> tuple[Message, Report | None]:
+    """A record of the execution journal: a message, and its answer where it got one."""
+    message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
+    if len(data) <= MESSAGE.size:
+        return message, None
+    row = np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()
+    return message, Report._make(row[:-1])
 
 
 class Execution:
@@ -120,7 +133,7 @@ class Execution:
         self._account: np.ndarray = np.zeros(1, ACCOUNT_ROW.dtype)
         self._symbol_row: np.ndarray = np.zeros(1, plant.symbol_rows().dtype)
         self._account_dirty = True
-        self._board_ns = self._housekeeping_ns = 0
+        self._board_ns = self._housekeeping_ns = self._riskiest_ns = 0
         self._config_version = self.control.get("config_version")
         self._threaded = threaded
         self._committer: Committer | None = None
@@ -130,7 +143,12 @@ class Execution:
         closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
         self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
         self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
-        self.watch = PlantWatch(plant, self.broker, self.live.health if self.live is not None else LinkHealth)
+        self.exchange: Callable[[int], ExchangeFacts] = lambda symbol: ExchangeFacts()  # LIVE tells more
+        health: Callable[[], LinkHealth] = LinkHealth
+        if self.live is not None:
+            self.exchange, health = self.live.facts, self.live.health
+        self.watch = PlantWatch(plant, self.broker, health)
+        self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self._disk_error)
         self.commands = Commands(plant, self, self.paths.blacklist_file)
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -159,6 +177,7 @@ class Execution:
         if self.live is not None:
             for symbol in self.plant.symbols().changed_since():
                 self._know(int(symbol))
+        rolls: list[bytes] = []
         if path.exists():
             try:
                 run_id, frames, found = DurableLog.load(path)
@@ -172,27 +191,36 @@ class Execution:
                     self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
                                    text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
+                if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
+                    rolls = self.broker.ledger.carry(self._ledger_of(frames))
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
         self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
+        for roll in rolls:
+            self._committer.append(encode_record(time.time_ns(), 0, 0, ROLL_RECORD, roll))
         if self.live is not None:
             working = [working.order for working in self.broker.working.values()]
             self.live.start(self._clock(), self._desk_records, self._desk_booked, working)
 
+    def _ledger_of(self, frames: list[Frame]) -> RiskLedger:
+        """What a journal knows of losses and trades."""
+        ledger = RiskLedger(self.broker.policy.start_balance_e8)
+        for frame in frames:
+            if frame.kind == ROLL_RECORD:
+                ledger.restore(frame.data)
+            elif frame.kind == ENTRY_RECORD:
+                ledger.observe(*_entry(frame.data), self.broker.policy.churn)
+        return ledger
+
     def _replay(self, frames: list[Frame]) -> None:
         for frame in frames:
-            data = frame.data
             if frame.kind == ROLL_RECORD:
-                self.broker.restore_roll(data)
+                self.broker.restore_roll(frame.data)
                 continue
             if frame.kind >= DESK_RECORD:
-                self._desk_records.append((frame.kind - DESK_RECORD, data))
+                self._desk_records.append((frame.kind - DESK_RECORD, frame.data))
                 continue
-            message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
-            report = None
-            if len(data) > MESSAGE.size:
-                row = np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()
-                report = Report._make(row[:-1])
+            message, report = _entry(frame.data)
             self._know(message.symbol)
             if message.seq >= DESK_SEQ:
                 self._desk_booked = max(self._desk_booked, message.seq)
@@ -219,6 +247,7 @@ class Execution:
             paused=bool(bits & ControlBits.PAUSE) or self._disk_failed,
             degraded=not self.paced and bool(bits & ControlBits.DEGRADED),
             feed_down=not self.paced and self.control.get("feed_state") != FeedState.CONNECTED,
+            exchange=self.exchange(-1),
         )
         self._send(unsolicited)
         done += len(unsolicited) + self.commands.turn(self._settings.thresholds.signal, now)
@@ -333,13 +362,11 @@ class Execution:
         if message.kind == MessageKind.ENTER and not self.paced:
             controls = controls._replace(
                 age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0,
-                quarantined=self._quarantined(message.symbol),
+                quarantined=self._quarantined(message.symbol), exchange=self.exchange(message.symbol),
             )
-        if self.live is not None:
-            if message.kind in PAPER:
-                self._error(RuntimeError("a shard's paper desk spoke in LIVE"))
-                return None, []
-            controls = controls._replace(exchange=self.live.facts(message.symbol))
+        if self.live is not None and message.kind in PAPER:
+            self._error(RuntimeError("a shard's paper desk spoke in LIVE"))
+            return None, []
         report, notes = self.broker.handle(message, controls)
         self._journal_roll(message)
         if message.kind in ANSWERED:
@@ -359,6 +386,13 @@ class Execution:
         if not 0 <= symbol < rows.rows or rows.read_into(symbol, self._symbol_row) <= 0:
             return False
         return int(self._symbol_row[0]["data_state"]) != DataState.OK
+
+    def mark_ticks(self, symbol: int) -> int:
+        """Mark price as the shard's board shows it; 0 = not known."""
+        rows = self.plant.symbol_rows()
+        if not 0 <= symbol < rows.rows or rows.read_into(symbol, self._symbol_row) <= 0:
+            return 0
+        return int(self._symbol_row[0]["mark_ticks"])
 
     def _know(self, symbol: int) -> None:
         """Read the instrument of a symbol once; `_housekeep` refreshes it in free runs."""
@@ -402,8 +436,7 @@ class Execution:
         the position: with the last fill of an entry, and when an entry ends that has filled in part.
         """
         self._know(message.symbol)
-        controls = self._controls._replace(exchange=self.live.facts(message.symbol)) if self.live else self._controls
-        report, notes = self.broker.handle(message, controls)
+        report, notes = self.broker.handle(message, self._controls._replace(exchange=self.exchange(message.symbol)))
         shard = self.broker.instruments[message.symbol].shard if message.symbol in self.broker.instruments else 0
         self._journal_roll(message)
         self._journal_record(shard, message, report)
@@ -583,10 +616,25 @@ class Execution:
                 self._know(int(symbol))
         self._close_lost_shards(now)
         self._watch_limits(now)
+        self._close_riskiest(now)
+        for name in self.churn.turn(self.broker.instruments):
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.CHURN), severity=Severity.WARNING,
+                           text=f"{name} {'latched off: churn' if name in self.churn.stands else 'enabled again'}"))
         version = self.control.get("config_version")
         if version != self._config_version:
             self._config_version = version
             self._reload(version)
+
+    def _close_riskiest(self, now: int) -> None:
+        """At a risk limit, where the setting says so: the position with the most at risk goes, one after the other."""
+        if not self.broker.policy.close_riskiest or now - self._riskiest_ns < CLOSE_RISKIEST_NS:
+            return
+        symbol = self.broker.riskiest(self._controls)
+        if symbol is not None:
+            self._riskiest_ns = now
+            self.note(Note(LogKind.RISK, symbol, time.time_ns(), 0, int(Gate.HEAT), severity=Severity.WARNING,
+                           text="RISK_OFF: closing the riskiest"))
+            self._send(self.broker.stand_down(int(Cause.GLOBAL), {symbol}))
 
     def _watch_limits(self, now: int) -> None:
         """Kill where a trigger has tripped."""
