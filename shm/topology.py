@@ -19,7 +19,7 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import msgspec
 import numpy as np
@@ -70,8 +70,15 @@ ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in ROLES)
 
 
 class VenueAddress(TypedDict):
+    """Addresses of an exchange; `ws_trade` is missing where orders go over REST (demo). Keys only of the embedded one,
+    which hands them out itself: others come from the environment and are never written down."""
+
     rest: str
     ws_public: str
+    ws_private: NotRequired[str]
+    ws_trade: NotRequired[str]
+    api_key: NotRequired[str]
+    api_secret: NotRequired[str]
 
 
 class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +92,8 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     data_dir: str = "data"
     seed: int = 1
     venue: VenueAddress | None = None
+    venue_name: str = "embedded"  # as asked for: embedded, mainnet, testnet, demo, or an address
+    tier_allowed: str = "PAPER"  # core.risk.tiers.Rank that the evidence allows on this venue (LIVE)
     tape: list[str] = msgspec.field(default_factory=list)
     tape_speed: float = 0.0  # 0 = as fast as possible, 1 = as recorded
     instruments: str = ""  # file with a recorded instruments-info answer

@@ -404,6 +404,13 @@ class Broker:
             for s, w in sorted(self.working.items()) if s in symbols
         ]
 
+    def cancel_working(self, symbols: set[int], reason: int) -> None:
+        """Cancel the working entries of `symbols` at the exchange (LIVE); their ends are told later."""
+        for symbol, working in sorted(self.working.items()):
+            if symbol in symbols:
+                working.cancelling = True
+                self.router.cancel(symbol, reason)
+
     def position_reports(self, symbols: set[int]) -> list[Report]:
         """Unsolicited POSITION reports: a restarted shard adopts these positions."""
         return [
