@@ -30,9 +30,9 @@ class PinError(Exception):
 class PinFile(msgspec.Struct, forbid_unknown_fields=True):
     salt: str
     hash: str
-    n: int = N
-    r: int = R
-    p: int = P
+    n: int
+    r: int
+    p: int
     failures: int = 0
     locked_until_ms: int = 0
 
@@ -70,7 +70,7 @@ def set_pin(path: Path, pin: str) -> None:
     steps = {ord(b) - ord(a) for a, b in itertools.pairwise(pin)}
     if len(steps) == 1 and steps <= {-1, 0, 1}:
         raise PinError("a PIN is not a row of equal or counted characters")
-    file = PinFile(salt=secrets.token_hex(16), hash="")
+    file = PinFile(salt=secrets.token_hex(16), hash="", n=N, r=R, p=P)
     file.hash = _hash(pin, file)
     _write(path, file)
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -26,7 +25,7 @@ def _checksum(body: bytes) -> str:
     return hashlib.sha256(b"rollout %d\n" % VERSION + body).hexdigest()
 
 
-def write_rollout(path: Path, content: Mapping[str, Any]) -> None:
+def write_rollout(path: Path, content: object) -> None:
     """Replace the file: whole or not at all, durable. Raises OSError."""
     body = msgspec.json.encode(content)
     text = msgspec.json.encode({"version": VERSION, "sha256": _checksum(body), "rollout": msgspec.Raw(body)})

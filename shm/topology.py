@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, TypedDict
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -119,6 +120,12 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"shards = {self.shards}: 1..{MAX_SHARDS}")
         if not self.run_id or not all(c.isalnum() or c in "-_" for c in self.run_id):
             raise ValueError(f"run id {self.run_id!r}: letters, digits, - and _ only")
+
+    @property
+    def practice(self) -> bool:
+        """LIVE on an exchange of this machine: orders are real, the money is not. Every page and line says so."""
+        host = urlsplit(self.venue["rest"]).hostname if self.venue else ""
+        return self.mode == "LIVE" and (self.venue_name == "embedded" or host in ("127.0.0.1", "localhost", "::1"))
 
     def save(self, path: Path | str) -> None:
         """Write run.json: readable by the owner only, because it holds the admin token."""

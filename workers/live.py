@@ -281,12 +281,12 @@ class LiveOrders:
         return int(row[0]["bid_ticks"]), int(row[0]["ask_ticks"])
 
     def facts(self, symbol: int) -> ExchangeFacts:
-        """What the exchange has said, for the gate; the middle of the touch stands for the mark of a symbol to enter."""
+        """What the exchange has said, for the gate; the mark of the symbol to enter as its shard last heard it."""
         desk = self.desk
-        bid, ask = self.touch(symbol)
+        mark = int(self._symbol_row[0]["mark_ticks"]) if all(self.touch(symbol)) else 0
         rows = [h.venue for h in desk.core.holdings.values() if h.venue is not None]
         settled = desk.ready and not any(t.symbol in (-1, symbol) for t in desk.trouble)
-        return exchange_facts(rows, desk.wallet, settled, int(self._tier_allowed), (bid + ask) // 2 if bid and ask else 0)
+        return exchange_facts(rows, desk.wallet, settled, int(self._tier_allowed), mark)
 
     def health(self) -> LinkHealth:
         """For the kill triggers."""

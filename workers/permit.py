@@ -17,7 +17,6 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from config.incidents import locked_until_ms, utc
-from config.latch_file import read_latch
 from config.paths import DataPaths
 from config.pin import PinError, check_pin, is_set
 from config.rollout_file import Damaged, read_rollout
@@ -121,7 +120,7 @@ def ask_exchange(rest: str, environ: Mapping[str, str], venue: str) -> tuple[Key
                 return None, answer.why
             said = envelope(answer.body)
             if said.code:
-                return None, f"{said.code} {said.message}"
+                return None, f"{said.code} {said.text}"
             if not signed:
                 clock.take(server_ns(said), answer.sent_ns, answer.received_ns)
     except WireError as error:
@@ -169,7 +168,6 @@ def live_permit(
         pin_set=is_set(paths.pin_file), pin_trouble="it was not given", key_names=names, other_keys=others,
         key_present=present, key_trouble=trouble, key=key, tier=tier, tier_allowed=judged.allowed,
         evidence_trouble=judged.trouble, locked_until=judged.locked_until,
-        kill_latched=read_latch(paths.kill_file) is not None,
     )
     if not practice and key is not None and not [row for row in refusals(ask) if row.name not in ASKED_LAST]:
         ask = _with_person(ask, request.account, key, person, paths.pin_file)

@@ -34,8 +34,8 @@ from workers.starting import (
     Options,
     StartError,
     first_line,
-    live_permit,
     make_spec,
+    permit_live,
     take_lock,
 )
 from workers.summary import summarise
@@ -117,7 +117,10 @@ class Supervisor:
     # --- start -----------------------------------------------------------------------------------------------------
     def _start(self) -> None:
         if self.mode == "LIVE":
-            self.spec.tier_allowed = live_permit(self.options)
+            permit = permit_live(self.options, self.settings, self.paths)
+            self.spec.tier_allowed = permit.tier_allowed.name
+            for line in permit.said:
+                self._say(f"LIVE: {line}")
         self._lock = take_lock(self.paths)
         self.paths.run_file.unlink(missing_ok=True)  # of a run that could not remove it
         swept = leftovers()
@@ -152,7 +155,8 @@ class Supervisor:
         self._wait_running()
         if self.options.admin:
             self._announce_admin()
-        self._say(f"{self.mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
+        mode = f"{self.mode} (PRACTICE: no real money)" if self.spec.practice else self.mode
+        self._say(f"{mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
 
     def _source_text(self) -> str:
         if self.paced:

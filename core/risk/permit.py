@@ -2,8 +2,10 @@
 
 LIVE by accident is impossible: it takes the mode, two confirmations of different kinds (a flag, and the account's number
 typed or given), the PIN, a key that belongs to the endpoint and may trade but not withdraw, a capital tier, and evidence
-that allows the tier. An exchange on this machine (`practice`: embedded, loopback) has no real money: it needs neither the
-account's number nor the PIN nor evidence, and says everywhere that it is practice.
+that allows the tier. An exchange on this machine (`practice`: embedded, loopback) has no real money: it needs neither
+confirmations nor PIN nor evidence, and says everywhere that it is practice.
+
+A latched kill switch is no row: a killed system must be able to start, close what is open and prove that it is flat.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import NamedTuple
 
 from core.risk.tiers import Rank
 
-USAGE, CONFIG, CREDENTIALS, PREFLIGHT, KILLED = 2, 3, 4, 5, 6  # exit codes (INTERFACE: 3.3)
+USAGE, CONFIG, CREDENTIALS, PREFLIGHT = 2, 3, 4, 5  # exit codes (INTERFACE: 3.3)
 DAY_MS = 86_400_000
 EXPIRY_WARN_MS = 14 * DAY_MS
 ORDER, POSITION = "ContractTrade:Order", "ContractTrade:Position"
@@ -50,11 +52,10 @@ class Ask(NamedTuple):
     tier_allowed: Rank
     evidence_trouble: str  # the rollout file is damaged, or of another account or endpoint; "" = neither
     locked_until: str  # PAPER only until (text); "" = not locked
-    kill_latched: bool
 
 
 class Need(NamedTuple):
-    """`applies`: does the row concern this start. `practice`: also on an exchange without real money."""
+    """`practice`: also asked of an exchange without real money."""
 
     name: str
     code: int
@@ -91,10 +92,8 @@ def _other(a: Ask) -> str:
 NEEDS: tuple[Need, ...] = (
     Need("market", USAGE, True, lambda a: not a.tape, lambda a: "a tape is no market: nothing can be traded on it",
          lambda a: "leave --tape away, or use --mode SIM"),
-    Need("flag", USAGE, True, lambda a: a.flag, lambda a: "the first confirmation is missing: the flag --live",
+    Need("flag", USAGE, False, lambda a: a.flag, lambda a: "the first confirmation is missing: the flag --live",
          lambda a: "add --live to the command"),
-    Need("kill", KILLED, True, lambda a: not a.kill_latched, lambda a: "the kill switch is latched",
-         lambda a: "look why, then `launch.py resume --clear-kill`"),
     Need("key", CREDENTIALS, True, lambda a: a.key_present, lambda a: f"no API key for {a.endpoint}.{_other(a)}",
          lambda a: f"set {_names(a)} in the environment"),
     Need("endpoint", CREDENTIALS, True, lambda a: not a.key_present or not a.key_trouble,
@@ -144,7 +143,7 @@ def warnings(ask: Ask) -> list[str]:
     """What does not stop the start but should be known."""
     said = []
     if ask.practice:
-        said.append("PRACTICE: the exchange is on this machine, no real money; neither PIN nor evidence is asked for")
+        said.append("PRACTICE: the exchange is on this machine, no real money; no confirmation, PIN or evidence is asked for")
     if _asked(ask):
         key = _key_knows(ask)
         if not key.ips:

@@ -1,0 +1,69 @@
+"""Incidents: the last 15 minutes are collected, the list grows by a line, locks are remembered."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from config.incidents import IncidentFile, Places, locked_until_ms, record
+
+NOW = 1_763_712_300_000  # 2025-11-21 08:05:00 UTC
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    events, logs = tmp_path / "events", tmp_path / "logs"
+    (events / "2025-11-21").mkdir(parents=True)
+    (events / "2025-11-20").mkdir()
+    logs.mkdir()
+    lines = [json.dumps({"ts_ns": (NOW + ms) * 1_000_000, "at": ms}) for ms in (-900_001, -900_000, 0, 60_000, 60_001)]
+    (events / "2025-11-21" / "orders.jsonl").write_text("\n".join([*lines, "torn {"]) + "\n")
+    (events / "2025-11-20" / "orders.jsonl").write_text(lines[0] + "\n")
+    (logs / "execution.log").write_text("words\n")
+    (logs / "old.log").write_text("words\n")
+    os.utime(logs / "execution.log", (NOW / 1000, NOW / 1000))
+    os.utime(logs / "old.log", (NOW / 1000 - 901, NOW / 1000 - 901))
+    return Places(tmp_path / "incidents", events, logs, tmp_path / "INCIDENTS.md")
+
+
+def test_what_was_logged_before_is_kept(places: Places) -> None:
+    folder = record(places, IncidentFile(NOW, "technical", True, "a | b\nc", "cause", "fix", NOW + 5))
+    assert folder.name == "2025-11-21T08-05-00Z-technical"
+    kept = (folder / "events" / "2025-11-21-orders.jsonl").read_text().splitlines()
+    assert [json.loads(line)["at"] for line in kept[:-1]] == [-900_000, 0, 60_000]
+    assert kept[-1] == "torn {"
+    assert [path.name for path in (folder / "logs").iterdir()] == ["execution.log"]
+    assert not list((folder / "events").glob("2025-11-20*"))
+    text = places.list_file.read_text()
+    assert "| 2025-11-21 08:05:00 | technical | yes | a / b c | cause | fix | incidents/2025-11-21T08-05-00Z-technical |" in text
+    assert json.loads((folder / "incident.json").read_text())["symptom"] == "a | b\nc"
+
+
+def test_two_in_one_second_and_one_title(places: Places) -> None:
+    first = record(places, IncidentFile(NOW, "market", False, "x"))
+    second = record(places, IncidentFile(NOW, "market", False, "y"))
+    assert second.name == first.name + "-1"
+    assert places.list_file.read_text().count("# Incidents") == 1
+
+
+def test_midnight_is_crossed(tmp_path: Path, places: Places) -> None:
+    midnight = 1_763_683_200_000
+    row = json.dumps({"ts_ns": (midnight - 5_000) * 1_000_000})
+    (places.events / "2025-11-20" / "orders.jsonl").write_text(row + "\n")
+    folder = record(places, IncidentFile(midnight + 1000, "safety", False, "x"))
+    assert (folder / "events" / "2025-11-20-orders.jsonl").read_text() == row + "\n"
+
+
+def test_the_latest_lock_counts_and_an_unreadable_one_locks(places: Places) -> None:
+    assert locked_until_ms(places.incidents) == 0
+    record(places, IncidentFile(NOW, "market", False, "x"))
+    assert locked_until_ms(places.incidents) == 0
+    folder = record(places, IncidentFile(NOW, "market", True, "x", locked_until_ms=NOW + 77))
+    record(places, IncidentFile(NOW, "market", True, "x", locked_until_ms=NOW + 66))
+    assert locked_until_ms(places.incidents) == NOW + 77
+    (folder / "incident.json").write_text("{")
+    os.utime(folder, (NOW / 1000, NOW / 1000))
+    assert locked_until_ms(places.incidents) == NOW + 3 * 86_400_000
