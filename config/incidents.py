@@ -19,7 +19,7 @@ TITLE = "# Incidents\n\n| time (UTC) | kind | serious | symptom | cause | fix | 
 
 
 class IncidentFile(msgspec.Struct):
-    """incident.json. `locked_until_ms`: PAPER only until then; 0 = not locked."""
+    """incident.json. `reacted`: a safety (stop, kill, gate) did what it is for."""
 
     time_ms: int
     kind: str
@@ -27,7 +27,7 @@ class IncidentFile(msgspec.Struct):
     symptom: str
     cause: str = ""
     fix: str = ""
-    locked_until_ms: int = 0
+    reacted: bool = True
 
 
 class Places(NamedTuple):
@@ -120,13 +120,12 @@ def collect_logs(source: Path, target: Path, time_ms: int) -> int:
     return count
 
 
-def locked_until_ms(incidents: Path) -> int:
-    """The latest lock of all incidents, beside what the rollout file says: one of them may be lost. A folder whose
-    incident.json cannot be read locks from its time on (its name), as if it had been serious."""
-    latest = 0
+def recorded(incidents: Path) -> list[IncidentFile]:
+    """All incidents on disk. A folder whose incident.json cannot be read counts as a serious one of the folder's time."""
+    found = []
     for folder in sorted(incidents.iterdir()) if incidents.exists() else []:
         try:
-            latest = max(latest, msgspec.json.decode((folder / "incident.json").read_bytes(), type=IncidentFile).locked_until_ms)
+            found.append(msgspec.json.decode((folder / "incident.json").read_bytes(), type=IncidentFile))
         except (OSError, msgspec.MsgspecError):
-            latest = max(latest, int(folder.stat().st_mtime * 1000) + 3 * 86_400_000)
-    return latest
+            found.append(IncidentFile(int(folder.stat().st_mtime) * 1000, "technical", True, f"{folder.name}: unreadable"))
+    return found

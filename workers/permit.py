@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from config.incidents import locked_until_ms, utc
+from config.incidents import utc
 from config.paths import DataPaths
 from config.pin import PinError, check_pin, is_set
-from config.rollout_file import Damaged, read_rollout
+from config.rollout_file import Damaged
 from core.constants import NS_PER_S
 from core.orders.exchange_words import KeyRow, Query, QueryKind
-from core.performance.promotion import Rollout, standing
+from core.performance.promotion import standing
 from core.risk.permit import Ask, KeyFacts, Refusal, refusals, warnings
 from core.risk.tiers import Rank
 from gateway.bybit.rest_codec import envelope, page_of, server_ns
@@ -30,6 +30,7 @@ from gateway.bybit.sign import ENVIRONMENT, KeyProblem, from_environment, key_na
 from gateway.bybit.wire_units import WireError
 from gateway.signed_rest import SignedRest
 from gateway.venue_clock import VenueClock
+from workers.rollout import load_rollout
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 ACCOUNT_VARIABLE, PIN_VARIABLE = "SCALPER_LIVE_ACCOUNT", "SCALPER_LIVE_PIN"
@@ -134,17 +135,15 @@ def ask_exchange(rest: str, environ: Mapping[str, str], venue: str) -> tuple[Key
 
 def judge(paths: DataPaths, endpoint: str, account: str, now_ms: int) -> Judged:
     """The evidence of this data folder, for an account at an endpoint."""
-    locked = locked_until_ms(paths.incidents_dir)
     try:
-        state = read_rollout(paths.rollout_file, Rollout) or Rollout()
+        state = load_rollout(paths)
     except Damaged as error:
-        return Judged(Rank.PAPER, str(error), utc(locked) if locked > now_ms else "")
+        return Judged(Rank.PAPER, str(error), "")
     trouble = ""
     if state.endpoint and (state.endpoint, state.account) != (endpoint, account or state.account):
         trouble = f"{paths.live_dir} holds the evidence of account …{state.account[-4:]} at {state.endpoint}"
-    locked = max(locked, state.locked_until_ms)
-    rank = standing(state._replace(locked_until_ms=locked), now_ms).rank
-    return Judged(rank, trouble, utc(locked) if locked > now_ms else "")
+    found = standing(state, now_ms)
+    return Judged(found.rank, trouble, utc(found.locked_until_ms) if found.locked_until_ms else "")
 
 
 def live_permit(

@@ -184,7 +184,7 @@ def demoted(state: Rollout, now_ms: int) -> Rollout:
     """One tier down from what is allowed now (MICRO stays MICRO); evidence counts from here."""
     rank = standing(state, now_ms).rank
     lower = max(Rank.MICRO, rank - 1)
-    return state._replace(base_rank=int(lower), base_ms=now_ms)
+    return state._replace(base_rank=int(lower), base_ms=max(state.base_ms, now_ms))
 
 
 def after_incident(state: Rollout, incident: Incident) -> Rollout:
@@ -193,4 +193,13 @@ def after_incident(state: Rollout, incident: Incident) -> Rollout:
     if not incident.serious:
         return demoted(noted, incident.time_ms)
     until = max(state.locked_until_ms, incident.time_ms + LOCK_MS)
-    return noted._replace(base_rank=int(Rank.MICRO), base_ms=incident.time_ms, locked_until_ms=until)
+    base_ms = max(state.base_ms, incident.time_ms)
+    return noted._replace(base_rank=int(Rank.MICRO), base_ms=base_ms, locked_until_ms=until)
+
+
+def with_incidents(state: Rollout, found: Iterable[Incident]) -> Rollout:
+    """Take up every incident not known yet, oldest first."""
+    known = set(state.incidents)
+    for incident in sorted(set(found) - known):
+        state = after_incident(state, incident)
+    return state

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.incidents import IncidentFile, Places, locked_until_ms, record
+from config.incidents import IncidentFile, Places, record, recorded
 
 NOW = 1_763_712_300_000  # 2025-11-21 08:05:00 UTC
 
@@ -30,7 +30,7 @@ def places(tmp_path: Path) -> Places:
 
 
 def test_what_was_logged_before_is_kept(places: Places) -> None:
-    folder = record(places, IncidentFile(NOW, "technical", True, "a | b\nc", "cause", "fix", NOW + 5))
+    folder = record(places, IncidentFile(NOW, "technical", True, "a | b\nc", "cause", "fix"))
     assert folder.name == "2025-11-21T08-05-00Z-technical"
     kept = (folder / "events" / "2025-11-21-orders.jsonl").read_text().splitlines()
     assert [json.loads(line)["at"] for line in kept[:-1]] == [-900_000, 0, 60_000]
@@ -57,13 +57,14 @@ def test_midnight_is_crossed(tmp_path: Path, places: Places) -> None:
     assert (folder / "events" / "2025-11-20-orders.jsonl").read_text() == row + "\n"
 
 
-def test_the_latest_lock_counts_and_an_unreadable_one_locks(places: Places) -> None:
-    assert locked_until_ms(places.incidents) == 0
-    record(places, IncidentFile(NOW, "market", False, "x"))
-    assert locked_until_ms(places.incidents) == 0
-    folder = record(places, IncidentFile(NOW, "market", True, "x", locked_until_ms=NOW + 77))
-    record(places, IncidentFile(NOW, "market", True, "x", locked_until_ms=NOW + 66))
-    assert locked_until_ms(places.incidents) == NOW + 77
+def test_what_is_recorded_is_read_and_what_cannot_be_read_is_serious(places: Places) -> None:
+    assert recorded(places.incidents) == []
+    first = IncidentFile(NOW, "market", False, "x")
+    record(places, first)
+    folder = record(places, IncidentFile(NOW + 5_000, "safety", True, "y", reacted=False))
+    assert [(i.time_ms, i.serious, i.reacted) for i in recorded(places.incidents)] == [
+        (NOW, False, True), (NOW + 5_000, True, False)]
     (folder / "incident.json").write_text("{")
     os.utime(folder, (NOW / 1000, NOW / 1000))
-    assert locked_until_ms(places.incidents) == NOW + 3 * 86_400_000
+    broken = recorded(places.incidents)[1]
+    assert (broken.time_ms, broken.serious) == (NOW, True)

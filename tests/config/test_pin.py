@@ -79,10 +79,10 @@ def test_a_try_counts_before_it_is_checked(path: Path, monkeypatch: pytest.Monke
 def test_no_file_and_a_broken_one(tmp_path: Path) -> None:
     path = tmp_path / "pin.json"
     assert not is_set(path)
-    with pytest.raises(PinError, match="launch.py pin set"):
+    with pytest.raises(PinError, match="pin set"):
         check_pin(path, "a good pin", 0)
     path.write_text("{")
-    with pytest.raises(PinError, match="launch.py pin set"):
+    with pytest.raises(PinError, match="pin set"):
         check_pin(path, "a good pin", 0)
 
 

@@ -17,6 +17,7 @@ from core.performance.promotion import (
     patterns,
     standing,
     win_pct,
+    with_incidents,
     with_trade,
 )
 from core.risk.tiers import Rank
@@ -150,3 +151,13 @@ def test_numbers():
     for k in range(KEPT_TRADES + 3):
         many = with_trade(many, LiveTrade("X", k, k, 1, 1, 1, "MICRO", ""))
     assert (len(many.trades), many.trades[0].opened_ms) == (KEPT_TRADES, 3)
+
+
+def test_incidents_found_on_disk_count_once():
+    first, second = Incident(5, "market", False, True, "a"), Incident(9, "safety", True, True, "b")
+    state = with_incidents(Rollout(trades=trades(33, 17, start=-10**10)), [second, first])
+    assert [i.text for i in state.incidents] == ["a", "b"]
+    assert state.locked_until_ms == 9 + LOCK_MS
+    assert with_incidents(state, [first, second, second]) == state
+    late = with_incidents(state, [Incident(3, "market", True, True, "c")])
+    assert (late.base_ms, late.locked_until_ms) == (9, 9 + LOCK_MS)  # the older one moves nothing back
