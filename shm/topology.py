@@ -19,7 +19,8 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -83,8 +84,15 @@ ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in ROLES)
 
 
 class VenueAddress(TypedDict):
+    """Addresses of an exchange; `ws_trade` is missing where orders go over REST (demo). Keys only of the embedded one,
+    which hands them out itself: others come from the environment and are never written down."""
+
     rest: str
     ws_public: str
+    ws_private: NotRequired[str]
+    ws_trade: NotRequired[str]
+    api_key: NotRequired[str]
+    api_secret: NotRequired[str]
 
 
 class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +106,8 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     data_dir: str = "data"
     seed: int = 1
     venue: VenueAddress | None = None
+    venue_name: str = "embedded"  # as asked for: embedded, mainnet, testnet, demo, or an address
+    tier_allowed: str = "PAPER"  # core.risk.tiers.Rank that the evidence allows on this venue (LIVE)
     tape: list[str] = msgspec.field(default_factory=list)
     tape_speed: float = 0.0  # 0 = as fast as possible, 1 = as recorded
     instruments: str = ""  # file with a recorded instruments-info answer
@@ -123,6 +133,12 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"shards = {self.shards}: 1..{MAX_SHARDS}")
         if not self.run_id or not all(c.isalnum() or c in "-_" for c in self.run_id):
             raise ValueError(f"run id {self.run_id!r}: letters, digits, - and _ only")
+
+    @property
+    def practice(self) -> bool:
+        """LIVE on an exchange of this machine: orders are real, the money is not. Every page and line says so."""
+        host = urlsplit(self.venue["rest"]).hostname if self.venue else ""
+        return self.mode == "LIVE" and (self.venue_name == "embedded" or host in ("127.0.0.1", "localhost", "::1"))
 
     def save(self, path: Path | str) -> None:
         """Write run.json: readable by the owner only, because it holds the admin token."""

@@ -28,22 +28,40 @@ import numpy as np
 from config.load import ConfigError
 from config.paths import DataPaths
 from config.schema import Settings
-from core.enums import Cause, ControlBits, DataState, FeedState, Gate, LogKind, MessageKind, Mode, ReportKind, Severity
+from core.constants import FLAG_EXTERNAL
+from core.enums import (
+    Cause,
+    ControlBits,
+    DataState,
+    FeedState,
+    Gate,
+    LogKind,
+    MessageKind,
+    Mode,
+    OrderRole,
+    ReportKind,
+    Severity,
+)
 from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
+from core.orders.exchange_desk_core import DESK_SEQ
+from core.orders.exposure import ExchangeFacts
 from core.orders.latency import Ledger
 from core.orders.router import ExecutionRouter
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
 from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT
+from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
 from shm.topology import ORDER_ROWS, Plant
+from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
 from workers.journal_files import DurableLog
-from workers.kill_switch import KillSwitch, PaperStandDown
-from workers.kill_watch import PlantWatch
+from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
+from workers.kill_watch import LinkHealth, PlantWatch
+from workers.live import DESK_RECORD, LiveOrders
 from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
 from workers.run_settings import load_settings
@@ -54,12 +72,25 @@ BOARD_NS = 100_000_000
 HOUSEKEEPING_NS = 250_000_000
 SHARD_LOST_NS = 30_000_000_000  # a shard silent this long does not manage its positions any more
 EXIT_NOTE_NS = 10_000_000_000
+CLOSE_RISKIEST_NS = 5_000_000_000
 # handshakes: `reason` of messages and reports of kind NONE
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
 ENTRY_RECORD = 1  # kinds of records in the execution journal
 LEDGER_RECORD = 3  # ORDER_ROW of an order that has ended (core.orders.latency)
+PAPER = frozenset({MessageKind.FILL, MessageKind.DONE})  # what only a paper desk says
+LEAVE_NS = 2_000_000_000  # at an orderly end, for cancelling entries at the exchange
+LEAVE_STEP_S = 0.005
 ROLL_RECORD = 2  # baselines of the daily loss (core.risk.ledger)
+
+
+def _entry(data: bytes) -> tuple[Message, Report | None]:
+    """A record of the execution journal: a message, and its answer where it got one."""
+    message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
+    if len(data) <= MESSAGE.size:
+        return message, None
+    row = np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()
+    return message, Report._make(row[:-1])
 
 
 class Execution:
@@ -77,7 +108,10 @@ class Execution:
         self._settings = load_settings(plant) if settings is None else settings
         self._person_blacklist: frozenset[str] = frozenset()
         self.control = plant.control
-        self.broker = Broker(self._policy(), ExecutionRouter(Mode(self.control.mode)))
+        live = Mode[plant.spec.mode] == Mode.LIVE
+        self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
+        desk = self.live.desk if self.live is not None else None
+        self.broker = Broker(self._policy(), ExecutionRouter(Mode(self.control.mode), desk))
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
@@ -95,7 +129,7 @@ class Execution:
         self._account: np.ndarray = np.zeros(1, ACCOUNT_ROW.dtype)
         self._symbol_row: np.ndarray = np.zeros(1, plant.symbol_rows().dtype)
         self._account_dirty = True
-        self._board_ns = self._housekeeping_ns = 0
+        self._board_ns = self._housekeeping_ns = self._riskiest_ns = 0
         self._config_version = self.control.get("config_version")
         self._threaded = threaded
         self._committer: Committer | None = None
@@ -103,12 +137,15 @@ class Execution:
         self._controls = Controls()
         self._lost: set[int] = set()
         self.ledger = Ledger()
-        self.kill = KillSwitch(
-            self.control, self.paths.kill_file, PaperStandDown(self.broker, lambda: self._outbox.empty),
-            self._tell_kill, self._disk_error,
-        )
+        closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
+        self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
         self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
-        self.watch = PlantWatch(plant, self.broker)
+        self.exchange: Callable[[int], ExchangeFacts] = lambda symbol: ExchangeFacts()  # LIVE tells more
+        health: Callable[[], LinkHealth] = LinkHealth
+        if self.live is not None:
+            self.exchange, health = self.live.facts, self.live.health
+        self.watch = PlantWatch(plant, self.broker, health)
+        self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self._disk_error)
         self.reconciled_after: Callable[[int], bool] = lambda takeover: True  # nothing to look at without an exchange
         self.commands = Commands(plant, self, self.paths.blacklist_file)
 
@@ -133,6 +170,12 @@ class Execution:
     def _recover(self) -> None:
         path = self.paths.execution_journal
         spec = self.plant.spec
+        self._desk_records: list[tuple[int, bytes]] = []
+        self._desk_booked = 0
+        if self.live is not None:
+            for symbol in self.plant.symbols().changed_since():
+                self._know(int(symbol))
+        rolls: list[bytes] = []
         if path.exists():
             try:
                 run_id, frames, found = DurableLog.load(path)
@@ -146,25 +189,42 @@ class Execution:
                     self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
                                    text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
+                if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
+                    rolls = self.broker.ledger.carry(self._ledger_of(frames))
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
         self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
+        for roll in rolls:
+            self._committer.append(encode_record(time.time_ns(), 0, 0, ROLL_RECORD, roll))
+        if self.live is not None:
+            working = [working.order for working in self.broker.working.values()]
+            self.live.start(self._clock(), self._desk_records, self._desk_booked, working)
+
+    def _ledger_of(self, frames: list[Frame]) -> RiskLedger:
+        """What a journal knows of losses and trades."""
+        ledger = RiskLedger(self.broker.policy.start_balance_e8)
+        for frame in frames:
+            if frame.kind == ROLL_RECORD:
+                ledger.restore(frame.data)
+            elif frame.kind == ENTRY_RECORD:
+                ledger.observe(*_entry(frame.data), self.broker.policy.churn)
+        return ledger
 
     def _replay(self, frames: list[Frame]) -> None:
         for frame in frames:
-            data = frame.data
             if frame.kind == ROLL_RECORD:
-                self.broker.restore_roll(data)
+                self.broker.restore_roll(frame.data)
                 continue
             if frame.kind == LEDGER_RECORD:
-                self.ledger.restore(data)
+                self.ledger.restore(frame.data)
                 continue
-            message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
-            report = None
-            if len(data) > MESSAGE.size:
-                row = np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()
-                report = Report._make(row[:-1])
+            if frame.kind >= DESK_RECORD:
+                self._desk_records.append((frame.kind - DESK_RECORD, frame.data))
+                continue
+            message, report = _entry(frame.data)
             self._know(message.symbol)
+            if message.seq >= DESK_SEQ:
+                self._desk_booked = max(self._desk_booked, message.seq)
             self.broker.book(message, report)
             self.commands.recover(message, report)
             self._note_order(message, report, [], 0, 0)
@@ -177,6 +237,10 @@ class Execution:
     def do_work(self) -> int:
         """One turn: control words, messages, reports, boards."""
         now = self._clock()
+        done = 0
+        if self.live is not None:
+            self.broker.router.now_ns = now
+            done = self.live.turn(now)
         self.pause.turn(now)
         bits = self.control.bits()
         unsolicited = self.kill.turn(bits, now)
@@ -185,12 +249,16 @@ class Execution:
             paused=bool(bits & ControlBits.PAUSE) or self._disk_failed or self._guarded(),
             degraded=not self.paced and bool(bits & ControlBits.DEGRADED),
             feed_down=not self.paced and self.control.get("feed_state") != FeedState.CONNECTED,
+            exchange=self.exchange(-1),
         )
         self._send(unsolicited)
-        done = len(unsolicited) + self.commands.turn(self._settings.thresholds.signal, now)
+        done += len(unsolicited) + self.commands.turn(self._settings.thresholds.signal, now)
         messages = self._take(now)
         if messages:
             done += self._handle(messages)
+        if self.live is not None:
+            self.live.follow_kill(now, self.kill.killed)
+            self.live.carry_out()
         done += self._commit()
         if now - self._housekeeping_ns >= HOUSEKEEPING_NS:
             self._housekeeping_ns = now
@@ -206,7 +274,9 @@ class Execution:
             self.control.set("drained", 1)
 
     def on_close(self) -> None:
-        """Everything booked on disk, last answers, last boards."""
+        """Entries at the exchange cancelled, everything booked on disk, last answers, last boards."""
+        if self.live is not None:
+            self._leave_exchange(self.live)
         if self._committer is not None:
             error = self._committer.close(self.broker.account.updated_ns)
             if error is not None:
@@ -214,6 +284,17 @@ class Execution:
             self._outbox.flush(self._committer.durable)
             self._committer = None
         self._write_boards(self._clock(), force=True)
+
+    def _leave_exchange(self, live: LiveOrders) -> None:
+        """An orderly end leaves no entry behind; positions keep their stops at the exchange."""
+        deadline = self._clock() + LEAVE_NS
+        for symbol in list(self.broker.working):
+            live.desk.cancel(self._clock(), symbol, int(Cause.CONTROL))
+        while live.desk.entries.working and self._clock() < deadline and live.link.error is None:
+            live.turn(self._clock())
+            self._commit()
+            time.sleep(LEAVE_STEP_S)
+        live.stop()
 
     # --- messages --------------------------------------------------------------------------------------------------
     def _take(self, now: int) -> list[tuple[int, Message]]:
@@ -283,8 +364,11 @@ class Execution:
         if message.kind == MessageKind.ENTER and not self.paced:
             controls = controls._replace(
                 age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0,
-                quarantined=self._quarantined(message.symbol),
+                quarantined=self._quarantined(message.symbol), exchange=self.exchange(message.symbol),
             )
+        if self.live is not None and message.kind in PAPER:
+            self._error(RuntimeError("a shard's paper desk spoke in LIVE"))
+            return None, []
         report, notes = self.broker.handle(message, controls)
         self._journal_roll(message)
         if message.kind in ANSWERED:
@@ -321,13 +405,22 @@ class Execution:
             return False
         return int(self._symbol_row[0]["data_state"]) != DataState.OK
 
+    def mark_ticks(self, symbol: int) -> int:
+        """Mark price as the shard's board shows it; 0 = not known."""
+        rows = self.plant.symbol_rows()
+        if not 0 <= symbol < rows.rows or rows.read_into(symbol, self._symbol_row) <= 0:
+            return 0
+        return int(self._symbol_row[0]["mark_ticks"])
+
     def _know(self, symbol: int) -> None:
         """Read the instrument of a symbol once; `_housekeep` refreshes it in free runs."""
         if symbol in self.broker.instruments or not 0 <= symbol < self.plant.symbols().rows:
             return
         row = self.plant.symbols().read(symbol)[0]
         if int(row["name_hash"]):
-            self.broker.instruments[symbol] = instrument(row)
+            self.broker.instruments[symbol] = found = instrument(row)
+            if self.live is not None:
+                self.live.know(found, row)
 
     def _guarded(self) -> bool:
         """Is the guardian on duty? Then say when we have looked at the exchange again; entries wait for it to leave."""
@@ -352,6 +445,43 @@ class Execution:
         self._know(symbol)
         return self.broker.instruments.get(symbol)
 
+    # --- what LIVE needs of us (workers.live.Host) -----------------------------------------------------------------------
+    def append(self, record: bytes) -> None:
+        assert self._committer is not None, "the journal is open while orders are worked"
+        self._committer.append(record)
+
+    @property
+    def booked(self) -> int:
+        return self._committer.booked if self._committer is not None else 0
+
+    def tell(self, message: Message) -> None:
+        """A FILL, DONE or CASH of the exchange desk: booked, journalled, reported to the shard as unsolicited.
+
+        The shard's own desk is silent in LIVE, so the end of an entry is told with a DONE of its own where the answer is
+        the position: with the last fill of an entry, and when an entry ends that has filled in part.
+        """
+        self._know(message.symbol)
+        report, notes = self.broker.handle(message, self._controls._replace(exchange=self.exchange(message.symbol)))
+        shard = self.broker.instruments[message.symbol].shard if message.symbol in self.broker.instruments else 0
+        self._journal_roll(message)
+        self._journal_record(shard, message, report)
+        now = self._clock()
+        self._note_order(message, report, notes, now, now)
+        if report is not None:
+            reports = [report._replace(seq=0)]
+            entry_over = message.kind == MessageKind.DONE or (
+                message.kind == MessageKind.FILL and message.role == OrderRole.ENTRY and not message.leaves_lots
+            )
+            if entry_over and report.kind != ReportKind.DONE:
+                reports.append(Report(
+                    order_id=message.order_id, decision_id=message.decision_id, symbol=message.symbol,
+                    kind=int(ReportKind.DONE), reason=message.reason,
+                ))
+            self._hand(shard, reports)
+        for note in notes:
+            self.note(note)
+        self._account_dirty = True
+
     def set_mode(self, mode: Mode) -> None:
         self.broker.router.mode = mode
         self.control.mode = mode
@@ -372,7 +502,10 @@ class Execution:
         answers[:] = [(s, r) for s, r in answers if s != shard]  # answers to what the dead one asked are void
         self._outbox.clear(shard)
         symbols = self.broker.symbols_of(shard)
-        notes += self._book_own(shard, self.broker.end_working(symbols))
+        if self.live is None:
+            notes += self._book_own(shard, self.broker.end_working(symbols))
+        else:  # they work at the exchange: cancelled there, and their end is told like any other
+            self.broker.cancel_working(symbols, int(Cause.CONTROL))
         self._lost.discard(shard)
         answers.append((shard, Report(kind=int(ReportKind.NONE), reason=SYNC_HELLO, decision_id=message.decision_id)))
         handed = self.broker.position_reports(symbols)
@@ -405,9 +538,13 @@ class Execution:
             if shard in self._lost or not symbols:
                 continue
             self._lost.add(shard)
-            notes = self._book_own(shard, self.broker.end_working(symbols) + self.broker.close_at_mark(symbols))
+            if self.live is None:
+                notes = self._book_own(shard, self.broker.end_working(symbols) + self.broker.close_at_mark(symbols))
+            else:
+                self.broker.stand_down(int(Cause.CONTROL), symbols)  # at the exchange, for real
+                notes = []
             notes.append(Note(LogKind.RISK, -1, self.broker.account.updated_ns, 0, b=shard, severity=Severity.CRITICAL,
-                              text=f"shard {shard} lost: closed at last mark"))
+                              text=f"shard {shard} lost: closed {'at last mark' if self.live is None else 'at market'}"))
             # should it wake up after all, it must not go on with what is gone
             self._hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
             self._account_dirty = True
@@ -454,7 +591,8 @@ class Execution:
         elif self._disk_failed and written:
             self._disk_failed = False
             self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, text="journal writable again"))
-        return self._outbox.flush(self._committer.durable, self._disk_failed)
+        sent = self.live.release(self._committer.durable, self._disk_failed) if self.live is not None else 0
+        return sent + self._outbox.flush(self._committer.durable, self._disk_failed)
 
     def _disk_error(self, error: OSError) -> None:
         self.counters.add("disk_errors")
@@ -471,7 +609,9 @@ class Execution:
             self.counters.add("cancels" if report.kind == ReportKind.CANCEL else "closes")
 
     def _hand(self, shard: int, reports: list[Report]) -> None:
-        """Behind everything booked so far."""
+        """Behind everything booked so far. In LIVE they are not for the shard's paper desk."""
+        if self.live is not None:
+            reports = [report._replace(flags=report.flags | FLAG_EXTERNAL) for report in reports]
         self._outbox.hand(shard, reports, self._committer.booked if self._committer is not None else 0)
 
     # --- boards, log, settings ---------------------------------------------------------------------------------------
@@ -507,15 +647,30 @@ class Execution:
         if self.paced:
             return
         for symbol in self.plant.symbols().changed_since():
-            if int(symbol) in self.broker.instruments:
-                del self.broker.instruments[int(symbol)]
+            known = self.broker.instruments.pop(int(symbol), None)
+            if known is not None or self.live is not None:  # LIVE hears of positions in any symbol
                 self._know(int(symbol))
         self._close_lost_shards(now)
         self._watch_limits(now)
+        self._close_riskiest(now)
+        for name in self.churn.turn(self.broker.instruments):
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.CHURN), severity=Severity.WARNING,
+                           text=f"{name} {'latched off: churn' if name in self.churn.stands else 'enabled again'}"))
         version = self.control.get("config_version")
         if version != self._config_version:
             self._config_version = version
             self._reload(version)
+
+    def _close_riskiest(self, now: int) -> None:
+        """At a risk limit, where the setting says so: the position with the most at risk goes, one after the other."""
+        if not self.broker.policy.close_riskiest or now - self._riskiest_ns < CLOSE_RISKIEST_NS:
+            return
+        symbol = self.broker.riskiest(self._controls)
+        if symbol is not None:
+            self._riskiest_ns = now
+            self.note(Note(LogKind.RISK, symbol, time.time_ns(), 0, int(Gate.HEAT), severity=Severity.WARNING,
+                           text="RISK_OFF: closing the riskiest"))
+            self._send(self.broker.stand_down(int(Cause.GLOBAL), {symbol}))
 
     def _watch_limits(self, now: int) -> None:
         """Kill where a trigger has tripped."""

@@ -12,7 +12,7 @@ from core.enums import DataState, GlobalRegime
 from core.orders.broker import Broker, Controls
 from core.orders.kill_triggers import KillFacts, KillWatch, Trip, kill_limits
 from core.records import GLOBAL
-from core.risk.gate import daily_loss_pct
+from core.risk.gate import UNKNOWN, daily_loss_pct
 from shm.topology import Plant
 
 
@@ -49,9 +49,14 @@ class PlantWatch:
         return KillFacts(
             exposed=bool(held), private_up=link.private_up, rest_up=link.rest_up, global_regime=self._regime,
             spread_bps=self._widest_spread_bps(held), failures_per_min=link.failures_per_min,
-            day_loss_pct=daily_loss_pct(broker.facts(broker.account.updated_ns, controls), broker.policy.limits),
+            day_loss_pct=self._day_loss_pct(controls),
             volatility_index=settings.skip.volatility_index,
         )
+
+    def _day_loss_pct(self, controls: Controls) -> float:
+        """Of the UTC day or of 24 h, the larger; 0 while the exchange has not told the equity."""
+        facts = self._broker.facts(self._broker.account.updated_ns, controls)
+        return 0.0 if facts.equity_e8 == UNKNOWN else daily_loss_pct(facts, self._broker.policy.limits)
 
     def _widest_spread_bps(self, symbols: Iterable[int]) -> float:
         """Of books that are believed; a broken one is the business of the quarantine."""

@@ -29,7 +29,6 @@ from workers.forking import PRELOAD, preload
 from workers.processes import POLICIES, Child, CrashLoop
 from workers.starting import (
     EXIT_CRASH_LOOP,
-    EXIT_CREDENTIALS,
     EXIT_OK,
     EXIT_PREFLIGHT,
     EXIT_UNEXPECTED,
@@ -37,6 +36,7 @@ from workers.starting import (
     StartError,
     first_line,
     make_spec,
+    permit_live,
     take_lock,
 )
 from workers.summary import summarise
@@ -118,11 +118,10 @@ class Supervisor:
     # --- start -----------------------------------------------------------------------------------------------------
     def _start(self) -> None:
         if self.mode == "LIVE":
-            raise StartError(
-                EXIT_CREDENTIALS,
-                "mode LIVE: the order path to Bybit is not part of this version, nothing was started.\n"
-                "   Use `--mode SIM` (paper) or `--mode DRY_RUN`.",
-            )
+            permit = permit_live(self.options, self.settings, self.paths)
+            self.spec.tier_allowed = permit.tier_allowed.name
+            for line in permit.said:
+                self._say(f"LIVE: {line}")
         self._lock = take_lock(self.paths)
         self.paths.run_file.unlink(missing_ok=True)  # of a run that could not remove it
         swept = leftovers()
@@ -160,7 +159,8 @@ class Supervisor:
             self._wait_running()
         if self.options.admin:
             self._announce_admin()
-        self._say(f"{self.mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
+        mode = f"{self.mode} (PRACTICE: no real money)" if self.spec.practice else self.mode
+        self._say(f"{mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
 
     def _source_text(self) -> str:
         if self.paced:
@@ -188,7 +188,8 @@ class Supervisor:
             child = Child("venue", 0, self.paths.log_dir / "venue.log")
             self.children.append(child)
         arguments = ["--seed", str(self.options.seed), "--json", "--with-parent", "--port", str(self._venue_port)]
-        arguments += ["--symbols", self.options.symbols or "40"]
+        arguments += ["--symbols", self.options.symbols or "40", "--accounts", "1"]
+        arguments += ["--deposit", f"{self.settings.trading.account.start_balance_usdt:.0f}"]
         self._venue_output = child.spawn(arguments, show_output=bool(self.options.verbose))
 
     def _await_venue(self) -> None:
@@ -197,7 +198,7 @@ class Supervisor:
         line = first_line(self._venue_output, POLICIES["venue"].boot_s)
         try:
             venue = json.loads(line)
-            self.spec.venue = VenueAddress(rest=venue["rest"], ws_public=venue["ws_public"])
+            self.spec.venue = self._venue_address(venue)
         except (ValueError, KeyError, TypeError):
             words = next(c for c in self.children if c.role == "venue").last_words()
             raise StartError(EXIT_UNEXPECTED, f"the embedded exchange did not start:\n{words}") from None
@@ -207,6 +208,17 @@ class Supervisor:
         self.plant.cnc("venue").note_start(int(venue["pid"]))
         self._venue_port = int(venue["rest"].rsplit(":", 1)[1])
         self.spec.save(self.paths.run_file)
+
+    def _venue_address(self, venue: dict[str, Any]) -> VenueAddress:
+        """What the embedded exchange announces; LIVE trades as its first account."""
+        address = VenueAddress(rest=venue["rest"], ws_public=venue["ws_public"])
+        if self.mode == "LIVE":
+            account = venue["accounts"][0]
+            address |= VenueAddress(
+                rest=venue["rest"], ws_public=venue["ws_public"], ws_private=venue["ws_private"],
+                ws_trade=venue["ws_trade"], api_key=account["api_key"], api_secret=account["api_secret"],
+            )
+        return address
 
     def _fork(self, child: Child) -> None:
         arguments = ["--run", str(self.paths.run_file)]

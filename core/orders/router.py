@@ -83,7 +83,7 @@ class ExecutionRouter:
         """Send a checked order. Returns the report for the shard and the id to log it under (`DRY-RUN` if not sent)."""
         if not self.sends:
             self.dry_runs += 1
-            return self._refusal(order, effect_ns, Gate.MODE), DRY_RUN_ID
+            return self._refusal(order, effect_ns, Gate.MODE)._replace(qty_lots=order.qty_lots), DRY_RUN_ID
         flags = order.flags
         if self.desk is not None:
             gate = self.desk.submit(self.now_ns, order, instrument, max(order.deadline_ns - effect_ns, 0))
@@ -102,7 +102,7 @@ class ExecutionRouter:
     def _refusal(order: Order, effect_ns: int, gate: Gate) -> Report:
         return Report(
             seq=order.seq, effect_ns=effect_ns, decision_id=order.decision_id, symbol=order.symbol,
-            qty_lots=order.qty_lots, kind=int(ReportKind.REJECTED), side=order.side, reason=int(gate),
+            kind=int(ReportKind.REJECTED), side=order.side, reason=int(gate),
         )
 
     def cancel(self, symbol: int, reason: int) -> None:

@@ -18,7 +18,7 @@ from shm.control import N_HEARTBEAT
 from shm.topology import SLOT_ADMIN, Plant
 from tests.core.engine.streams import symbol_record
 from tests.workers.support import EAGER, make_plant
-from workers import journal_files
+from workers import journal_files, kill_watch
 from workers.execution import SHARD_LOST_NS, SYNC_HELLO, SYNC_RESTART, Execution
 
 S = 10**9
@@ -127,7 +127,7 @@ def test_answers_boards_and_figures(make):
     account = rig.account()
     assert (account["open_positions"], account["orders"], account["fills"], account["intents"]) == (1, 1, 1, 1)
     assert account["equity_e8"] == account["balance_e8"] + account["unrealised_e8"]
-    assert rig.plant.counters("execution").get("orders_journalled") == 3  # the hour's roll, the order, the fill
+    assert rig.plant.counters("execution").get("orders_journalled") == 4  # its ledger row, the hour's roll, the order, the fill
 
 
 def test_live_cannot_be_started(tmp_path):
@@ -319,7 +319,7 @@ class TestKill:
         (accepted,) = rig.turn(enter())
         rig.turn(fill(accepted.order_id, accepted.qty_lots))
         account = rig.execution.broker.account
-        account.day_start_equity_e8 = account.equity_e8 * 2
+        rig.execution.broker.ledger.day_start_equity_e8 = account.equity_e8 * 2
         told = rig.turn(ms=300)
         told += rig.turn()
         latch = read_latch(rig.paths.kill_file)
@@ -439,3 +439,63 @@ def test_positions_of_a_lost_shard_are_closed_at_the_last_mark(make, how):
     assert rig.turn(ms=300) == []
     rig.restart()
     assert rig.execution.broker.flat
+
+
+class TestDailyLoss:
+    """S13: a restart one second before midnight, or one after, resets nothing; a day begins once."""
+
+    LAST = 86_399 * S + 900_000_000
+
+    @pytest.fixture(autouse=True)
+    def no_kill_trigger(self, monkeypatch):
+        """The gate alone is under test: a loss over the limit would also kill."""
+        monkeypatch.setattr(kill_watch.PlantWatch, "look", lambda *_: None)
+
+    def lose(self, rig):
+        (accepted,) = rig.turn(enter(0, 86_390))
+        rig.turn(fill(accepted.order_id, accepted.qty_lots, seq=86_391))
+        price = 1_000_000 - 500_000
+        rig.turn(fill(accepted.order_id, accepted.qty_lots, seq=86_392, side=-1, role=OrderRole.STOP, price=price))
+        return accepted
+
+    def test_over_midnight_and_a_restart(self, make):
+        rig = make()
+        self.lose(rig)
+        assert rig.turn(enter(1, 86_399))[0].reason == Gate.DAILY_LOSS
+        rig.restart()
+        rig.take()
+        rig.push(Message(symbol=-1, reason=SYNC_RESTART))
+        assert rig.turn(enter(1, 86_399)._replace(ts_event_ns=self.LAST))[0].reason == Gate.DAILY_LOSS
+        assert rig.turn(enter(2, 86_401))[0].reason == Gate.DAILY_LOSS  # the next day, 24 h not over
+        ledger = rig.execution.broker.ledger
+        rolls = list(ledger.hours)
+        assert [hour for hour, _ in rolls] == [23, 24]
+        assert (ledger.day, rig.execution.broker.account.day) == (1, 1)
+        rig.restart()
+        again = rig.execution.broker.ledger
+        assert (list(again.hours), again.day, again.day_start_equity_e8) == (rolls, 1, ledger.day_start_equity_e8)
+        rig.take()
+        rig.push(Message(symbol=-1, reason=SYNC_RESTART))
+        assert rig.turn(enter(3, 86_500))[0].reason == Gate.DAILY_LOSS
+        assert list(again.hours) == rolls
+        assert rig.turn(enter(3, 48 * 3600 + 1))[0].kind == ReportKind.ACCEPTED
+
+    def test_the_baseline_is_the_one_that_was_seen_not_the_one_the_journal_gives(self, make):
+        """Marks are not journalled: replayed messages alone would find another equity at the roll."""
+        rig = make()
+        (accepted,) = rig.turn(enter(0, 3_000))
+        rig.turn(fill(accepted.order_id, accepted.qty_lots, seq=3_001))
+        rig.turn(Message(seq=3_002, ts_event_ns=3_002 * S, kind=int(MessageKind.MARK), price_ticks=2 * 1_100_000))
+        rig.turn(Message(seq=3_700, ts_event_ns=3_700 * S, kind=int(MessageKind.MARK), price_ticks=2 * 1_100_000))
+        live = list(rig.execution.broker.ledger.hours)
+        assert live[1][1] > live[0][1]
+        rig.restart()
+        assert list(rig.execution.broker.ledger.hours) == live
+
+    def test_another_run_of_a_live_account_knows_the_losses_of_today(self, make):
+        rig = make()
+        self.lose(rig)
+        hours = list(rig.execution.broker.ledger.hours)
+        _, frames, _ = journal_files.DurableLog.load(rig.paths.execution_journal)
+        known = rig.execution._ledger_of(frames)
+        assert (list(known.hours), known.trades_day) == (hours, 1)
