@@ -18,6 +18,7 @@ import numpy as np
 from admin import present
 from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
+from admin.orders import Orders
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from config.blacklist_file import read_blacklist
@@ -68,6 +69,7 @@ class Views:
         self.timeline = Timeline()
         self._decisions = Decisions(plant, paths.decisions_dir)
         self._funnel = Funnel(plant)
+        self.orders = Orders(plant)
         self.symbols_version = 0
         self._symbols: dict[int, SymbolInfo] = {}
         self._listed = np.zeros(MAX_SYMBOLS, bool)
