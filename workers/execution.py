@@ -639,6 +639,7 @@ class Execution:
                 ("intents", broker.intents), ("orders", broker.orders), ("fills", account.fills),
                 ("rejects", broker.rejects), ("trades_closed", account.trades_closed), ("wins", account.wins),
                 ("dry_run_orders", broker.router.dry_runs),
+                ("troubles", len(self.live.desk.trouble) if self.live is not None else 0),
             ):
                 self.counters.set(name, value)
 

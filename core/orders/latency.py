@@ -226,6 +226,7 @@ def as_dict(row: np.void) -> dict[str, object]:
         "by": "person" if int(row["seq"]) < 0 else "system", "wall_ns": int(row["wall_ns"]),
         "side": "Buy" if side > 0 else "Sell", "state": OrderState(int(row["state"])).name,
         "gate": Gate(int(row["gate"])).name, "value": float(row["value"]), "limit": float(row["limit"]),
+        "stop": _exact(int(row["stop_ticks"]) * tick) or None, "target": _exact(int(row["target_ticks"]) * tick) or None,
         "cause": int(row["cause"]), "ret_code": int(row["ret_code"]), "price": _exact(price),
         "qty": _exact(int(row["qty_lots"]) * lot),
         "filled_qty": _exact(filled), "average": _exact(average) if average is not None else None,

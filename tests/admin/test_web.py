@@ -31,7 +31,7 @@ READS = [
     "/api/storage/status",
     "/api/session",
 ]
-PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT"]
+PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT", "/trades", "/orders"]
 WRITES = {
     "/api/pause": {"on": True},
     "/api/news": {"symbol": "BTCUSDT", "type": "HACK"},
@@ -39,6 +39,7 @@ WRITES = {
     "/api/admin/kill/clear": {},
     "/api/execute-trade": {"symbol": "BTCUSDT", "direction": "LONG", "sl": 1},
     "/api/positions/BTCUSDT/close": {},
+    "/api/positions/BTCUSDT/protect": {"sl": 1},
     "/api/panic-close": {},
     "/api/mode": {"mode": "DRY_RUN"},
     "/api/blacklist-symbol": {"symbol": "BTCUSDT"},
