@@ -287,6 +287,10 @@ class NaiveExchange:
         return QueryRows(q.req_id, q.what, tuple(page), more, self.now_ms)
 
 
+class Crash(Exception):
+    """The process died between two effects: what came before is durable, sent and told; the rest never happened."""
+
+
 @dataclass
 class Rig:
     """A desk, an exchange, a link with latency; virtual time in steps of 10 ms."""
@@ -303,6 +307,7 @@ class Rig:
     sent_ns: list[int] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
     private_up: bool = True
+    crash_in: int = 0  # effects until the process dies in the middle of its list, 0 = never
 
     def __post_init__(self) -> None:
         self._queue: list[tuple[int, int, str, Any]] = []
@@ -336,6 +341,10 @@ class Rig:
 
     def flush(self) -> None:
         for effect in self.desk.drain():
+            if self.crash_in:
+                self.crash_in -= 1
+                if not self.crash_in:
+                    raise Crash
             if isinstance(effect, Persist):
                 self.records.append((int(effect.kind), effect.payload))
             elif isinstance(effect, Tell):
@@ -438,6 +447,7 @@ class Rig:
         old one are gone."""
         self._queue = [item for item in self._queue if item[2] != "event"]
         heapq.heapify(self._queue)
+        self.crash_in = 0
         self.desk = self.new_desk()
         kept = self.records if keep is None else self.records[:keep]
         self.records = list(kept)
