@@ -210,6 +210,10 @@ class OrderFlow:
         if not order.alive or order.change_id or order.state is OrderState.INTENT:
             return
         core = self.core
+        if order.retry_ns and not order.doubtful:  # every try so far was certainly not taken
+            order.retry_ns = 0
+            self.feed(order, Input.REFUSED)
+            return
         order.cancel_asked = True
         order.change_retry_ns = 0
         order.retry_ns = 0
@@ -447,13 +451,14 @@ class OrderFlow:
                 self._send(order)
             if order.change_retry_ns and order.change_retry_ns <= core.now_ns and core.reachable:
                 self.cancel(order)
-            if order.await_ns and order.await_ns <= core.now_ns:
+            waits = order.req_id or order.retry_ns or order.await_ns or order.link_id in self.looks.looks
+            if (order.await_ns and order.await_ns <= core.now_ns) or (order.unproved and not waits):
                 self._look(order)
 
     def _look(self, order: DeskOrder) -> None:
         """Something should have been heard of it."""
         order.await_ns = 0
-        if order.state is OrderState.ACKED:
+        if order.state in (OrderState.SENT, OrderState.ACKED):
             self.feed(order, Input.AMBIGUOUS)
         self.looks.start(order, at_once=True)
 

@@ -57,6 +57,7 @@ class Guard:
     wished: bool = False  # a new stop was asked for and has not been seen yet
     triggered_ns: int = 0  # the stop triggered, and we are not flat yet
     beyond_ns: int = 0  # since when the price is beyond a stop that stands
+    attached: set[int] = field(default_factory=set)  # stops our entries brought: one of them standing is our doing
     rearmed: list[int] = field(default_factory=list)
     yielded: bool = False
     asked_ns: int = -(1 << 62)
@@ -100,9 +101,11 @@ class Protection:
         if not holding.stop_ticks:
             holding.stop_ticks = order.stop_ticks
         elif holding.stop_ticks != order.stop_ticks:
+            guard = self._guard(holding)
+            guard.attached |= {holding.stop_ticks, order.stop_ticks}
+            guard.wished = True
             if order.side * (order.stop_ticks - holding.stop_ticks) > 0:
                 holding.stop_ticks = order.stop_ticks
-            self._guard(holding).wished = True
 
     def stop_told(self, row: OrderRow) -> None:
         """A child order of the position: a stop that triggered has half a second to close it (O14)."""
@@ -154,6 +157,7 @@ class Protection:
         holding = guard.holding
         guard.naked_ns = guard.changed_ns = guard.stood_ticks = guard.refusals = 0
         guard.triggered_ns = guard.beyond_ns = 0
+        guard.attached.clear()
         guard.yielded = guard.wished = False
         if holding.lots == 0 and not holding.venue_lots and not guard.req_id:
             holding.stop_ticks = 0
@@ -174,7 +178,7 @@ class Protection:
             guard.changed_ns = guard.refusals = 0
             guard.wished = False
             return
-        if guard.wished:
+        if guard.wished or stands in guard.attached:
             self._set(guard)
             return
         guard.changed_ns = guard.changed_ns or core.now_ns

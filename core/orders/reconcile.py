@@ -203,6 +203,7 @@ class Reconciler:
             order = self.core.store.by_link.get(link_id)
             if order is not None and order.state in SEEN:
                 self.core.count("order_missing")
+                self.core.count("recon_diff")
                 self.looks.start(order, at_once=True)
         PagedQuery(self.core, QueryKind.POSITIONS, self._positions).start()
 

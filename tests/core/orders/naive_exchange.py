@@ -206,7 +206,7 @@ class NaiveExchange:
         self.put(done)
         self.execute(order.symbol, order.side, lots, price, order_id, order.link_id, exec_type, order.stop_order_type)
         held = self.position(order.symbol)
-        if held.side == order.side and order.stop_ticks and not held.stop_ticks:
+        if held.side == order.side and order.stop_ticks and held.stop_ticks != order.stop_ticks:
             self.put_position(held._replace(stop_ticks=order.stop_ticks, target_ticks=order.target_ticks))
 
     def execute(self, symbol: str, side: int, lots: int, price: int, order_id: str, link_id: str,
