@@ -87,7 +87,8 @@ class DeskLink:
         self.queries = Queries(exchange, uid, self.dice)
         self.hits: Counter[str] = Counter()
         self.sent: Callable[[Request], None] = lambda _request: None  # every request at the moment it leaves
-        self.refuse: dict[int, int] = {}  # retCode given to every order of now on (33004: the key is gone) -> until, ns
+        self.refuse: dict[int, int] = {}  # retCode given to every order from now on (33004: the key is gone) -> until, ns
+        self.refuse_stops_until = 0  # trading-stop is refused with 10001 until then
         self.up = dict.fromkeys(Stream, False)
         self.down_until = dict.fromkeys(Stream, 0)
         self.banned_until = 0
@@ -265,6 +266,8 @@ class DeskLink:
             for code, until in self.refuse.items():
                 if self.scheduler.now_ns < until:
                     return code
+            if isinstance(request, TradingStop) and self.scheduler.now_ns < self.refuse_stops_until:
+                return 10001
             if self.dice.hits(self.faults.reject_ppm):
                 return self.faults.reject_codes[self.dice.below(len(self.faults.reject_codes))]
         used = self._used.setdefault("query" if is_query else type(request).__name__, deque())
@@ -398,6 +401,7 @@ class DeskLink:
         """Nothing goes wrong any more; what is under way or down keeps its course."""
         self.faults = replace(LinkFaults(), clock_error_ms=self.faults.clock_error_ms)
         self.refuse.clear()
+        self.refuse_stops_until = 0
 
 
 def order_request(request: Create) -> OrderRequest:

@@ -72,6 +72,8 @@ class Market:
         self.contracts: list[Contract] = []
         self._rng = rng
         self._jump = jump_pct
+        self._leap: dict[int, int] = {}
+        self._shown: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for symbol in range(symbols):
             spec = spec_of(symbol)
             price, lots = GRIDS[symbol][4], GRIDS[symbol][5]
@@ -92,6 +94,7 @@ class Market:
         else:
             move = rng.choice((-2, -1, -1, 0, 0, 0, 1, 1, 2)) * contract.step_ticks
         anchor = GRIDS[symbol][4]
+        move = self._leap.pop(symbol, move)
         move += (anchor - before) // 40 if abs(anchor - before) > anchor // 20 else 0
         contract.mid_ticks = max(contract.mid_ticks + move, anchor // 2)
         side = (move > 0) - (move < 0) or rng.choice((-1, 1))
@@ -106,14 +109,24 @@ class Market:
             self.exchange.on_trades(now_ns, contract.spec.symbol, np.array(rows, np.int64))
         self._show(now_ns, contract)
 
+    def jump(self, symbol: int, rng: random.Random) -> None:
+        """The price leaps at the contract's next step: far enough to reach most stops on one side."""
+        self._leap[symbol] = rng.choice((-1, 1)) * rng.randint(8, 70) * self.contracts[symbol].step_ticks
+
+    def book(self, symbol: int) -> tuple[np.ndarray, np.ndarray]:
+        """Bids and asks as last shown."""
+        return self._shown[symbol]
+
     def _show(self, now_ns: int, contract: Contract) -> None:
         rng, name = self._rng, contract.spec.symbol
         step = max(1, contract.half_ticks)
-        sides = []
-        for side, best in ((-1, contract.best_bid), (1, contract.best_ask)):
-            sides.append([(best + side * k * step, rng.randint(contract.lots // 4 + 1, contract.lots * (k + 1)))
-                          for k in range(LEVELS)])
-        self.exchange.on_book(now_ns, name, np.array(sides[0], np.int64), np.array(sides[1], np.int64), True)
+        sides = [
+            np.array([(best + side * k * step, rng.randint(contract.lots // 4 + 1, contract.lots * (k + 1)))
+                      for k in range(LEVELS)], np.int64)
+            for side, best in ((-1, contract.best_bid), (1, contract.best_ask))
+        ]
+        self._shown[contract.symbol] = sides[0], sides[1]
+        self.exchange.on_book(now_ns, name, sides[0], sides[1], True)
         spec = contract.spec
         mark_e10 = contract.mid_ticks * spec.tick_mant * 10**10 // 10**spec.price_exp
         self.exchange.on_prices(now_ns, name, mark_e10, mark_e10)
