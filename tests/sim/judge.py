@@ -72,32 +72,34 @@ class Judge:
     def lots(self, symbol: str) -> int:
         return sum(p.lots for p in self.exchange.account(self.uid).positions(symbol))
 
-    def look(self, now_ns: int) -> None:
-        """Which positions stand without a stop, and for how long."""
+    def look(self, now_ns: int, name: str) -> None:
+        """Does the position of a symbol stand without a stop, and for how long?"""
+        bare = self.bare(name)
+        state = self.naked.get(name)
+        if not bare or name in self.unable:
+            self.naked.pop(name, None)
+            return
+        if state is None:
+            self.naked[name] = Naked(now_ns)
+            return
+        if not self.able_ns or state.told:
+            return
+        since = max(state.since_ns, self.able_ns + self.slack_ns)
+        calm = now_ns - max(since, self.storm_until_ns)
+        self.longest_naked_ns = max(self.longest_naked_ns, calm)
+        if calm > NAKED_NS or now_ns - since > NAKED_IN_STORM_NS:
+            state.told = True
+            self.say(now_ns, f"{name} has had no stop for {(now_ns - state.since_ns) / MS:.0f} ms")
+
+    def bare(self, name: str) -> bool:
+        """A position without a stop at the exchange."""
         margin = self.exchange.account(self.uid)
-        for name in self.names:
-            bare = any(p.lots and not p.stop_loss_ticks and not p.trailing_stop_ticks for p in margin.positions(name))
-            state = self.naked.get(name)
-            if not bare or name in self.unable:
-                self.naked.pop(name, None)
-                continue
-            if state is None:
-                self.naked[name] = Naked(now_ns)
-                continue
-            if not self.able_ns or state.told:
-                continue
-            since = max(state.since_ns, self.able_ns + self.slack_ns)
-            calm = now_ns - max(since, self.storm_until_ns)
-            self.longest_naked_ns = max(self.longest_naked_ns, calm)
-            if calm > NAKED_NS or now_ns - since > NAKED_IN_STORM_NS:
-                state.told = True
-                self.say(now_ns, f"{name} has had no stop for {(now_ns - state.since_ns) / MS:.0f} ms")
+        return any(p.lots and not p.stop_loss_ticks and not p.trailing_stop_ticks for p in margin.positions(name))
 
     # --- at rest -----------------------------------------------------------------------------------------------------
     def protected(self) -> list[str]:
         """Symbols with a position and no stop."""
-        margin = self.exchange.account(self.uid)
-        return [n for n in self.names if any(p.lots and not p.stop_loss_ticks for p in margin.positions(n))]
+        return [name for name in self.names if self.bare(name)]
 
     def differences(self, broker: Broker) -> list[str]:
         """What our books say against the ledger; [] = equal."""

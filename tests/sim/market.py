@@ -17,6 +17,7 @@ from core.sim.margin_types import RiskTier
 
 E8 = 10**8
 LEVELS = 5
+MOVES = (0, 0, 0, 1, 1, 2)  # steps either way
 STEP_NS = 200_000_000  # between two steps of one contract
 TIERS = (
     RiskTier(1, 200_000 * E8, 2_000_000, 1_000_000, 0, 5_000),
@@ -44,9 +45,12 @@ def spec_of(symbol: int) -> InstrumentSpec:
     )
 
 
+SHAPES = 64  # sides of a book that are drawn beforehand
+
+
 @dataclass(slots=True)
 class Contract:
-    """One symbol as it is now. `mid_ticks` lies on or below the true middle; best bid = mid - half, ask = mid + half."""
+    """One symbol as it is now: best bid = mid - half, best ask = mid + half. `shapes[side]` are (offset, lots) rows."""
 
     symbol: int
     spec: InstrumentSpec
@@ -54,6 +58,8 @@ class Contract:
     half_ticks: int
     lots: int
     step_ticks: int
+    e10_per_tick: int
+    shapes: dict[int, list[np.ndarray]]
 
     @property
     def best_bid(self) -> int:
@@ -67,18 +73,29 @@ class Contract:
 class Market:
     """`step` moves one contract and tells the exchange."""
 
-    def __init__(self, exchange: Exchange, rng: random.Random, symbols: int, jump_pct: float) -> None:
+    def __init__(self, exchange: Exchange, rng: random.Random, symbols: int, jump: float) -> None:
         self.exchange = exchange
         self.contracts: list[Contract] = []
-        self._rng = rng
-        self._jump = jump_pct
+        self._draw = rng.random
+        self._jump = jump
         self._leap: dict[int, int] = {}
         self._shown: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         for symbol in range(symbols):
             spec = spec_of(symbol)
             price, lots = GRIDS[symbol][4], GRIDS[symbol][5]
+            half = max(1, price // 20_000)
+            shapes = {
+                side: [
+                    np.array([(side * (half + k * half), rng.randint(lots // 4 + 1, lots * (k + 1)))
+                              for k in range(LEVELS)], np.int64)
+                    for _ in range(SHAPES)
+                ]
+                for side in (-1, 1)
+            }
             exchange.add_instrument(spec)
-            self.contracts.append(Contract(symbol, spec, price, max(1, price // 20_000), lots, max(1, price // 8_000)))
+            self.contracts.append(Contract(
+                symbol, spec, price, half, lots, max(1, price // 8_000), spec.tick_mant * 10**10 // 10**spec.price_exp, shapes,
+            ))
 
     def start(self, now_ns: int) -> None:
         for contract in self.contracts:
@@ -86,25 +103,26 @@ class Market:
             self._show(now_ns, contract)
 
     def step(self, now_ns: int, symbol: int) -> None:
-        rng, contract = self._rng, self.contracts[symbol]
-        before = contract.mid_ticks
-        roll = rng.random()
-        if roll < self._jump:
-            move = rng.choice((-1, 1)) * rng.randint(20, 60) * contract.step_ticks
+        """A move, the prints on its way, the book after it."""
+        draw, contract = self._draw, self.contracts[symbol]
+        before, lots = contract.mid_ticks, contract.lots
+        side = 1 if draw() < 0.5 else -1
+        if draw() < self._jump:
+            move = side * (20 + int(40 * draw())) * contract.step_ticks
         else:
-            move = rng.choice((-2, -1, -1, 0, 0, 0, 1, 1, 2)) * contract.step_ticks
-        anchor = GRIDS[symbol][4]
+            move = side * MOVES[int(len(MOVES) * draw())] * contract.step_ticks
         move = self._leap.pop(symbol, move)
+        anchor = GRIDS[symbol][4]
         move += (anchor - before) // 40 if abs(anchor - before) > anchor // 20 else 0
-        contract.mid_ticks = max(contract.mid_ticks + move, anchor // 2)
-        side = (move > 0) - (move < 0) or rng.choice((-1, 1))
+        contract.mid_ticks = max(before + move, anchor // 2)
         rows = []
         if move:  # trade through everything on the way
-            rows.append((before + side * contract.half_ticks, rng.randint(1, contract.lots), side))
-            rows.append((contract.mid_ticks, 3 * contract.lots, side))
-        if rng.random() < 0.6:
-            side = rng.choice((-1, 1))
-            rows.append((contract.mid_ticks + side * contract.half_ticks, rng.randint(1, contract.lots // 2), side))
+            side = 1 if move > 0 else -1
+            rows.append((before + side * contract.half_ticks, 1 + int(lots * draw()), side))
+            rows.append((contract.mid_ticks, 3 * lots, side))
+        if draw() < 0.6:
+            side = 1 if draw() < 0.5 else -1
+            rows.append((contract.mid_ticks + side * contract.half_ticks, 1 + int(lots * draw() / 2), side))
         if rows:
             self.exchange.on_trades(now_ns, contract.spec.symbol, np.array(rows, np.int64))
         self._show(now_ns, contract)
@@ -118,15 +136,10 @@ class Market:
         return self._shown[symbol]
 
     def _show(self, now_ns: int, contract: Contract) -> None:
-        rng, name = self._rng, contract.spec.symbol
-        step = max(1, contract.half_ticks)
-        sides = [
-            np.array([(best + side * k * step, rng.randint(contract.lots // 4 + 1, contract.lots * (k + 1)))
-                      for k in range(LEVELS)], np.int64)
-            for side, best in ((-1, contract.best_bid), (1, contract.best_ask))
-        ]
-        self._shown[contract.symbol] = sides[0], sides[1]
-        self.exchange.on_book(now_ns, name, sides[0], sides[1], True)
-        spec = contract.spec
-        mark_e10 = contract.mid_ticks * spec.tick_mant * 10**10 // 10**spec.price_exp
+        name = contract.spec.symbol
+        middle = np.array([contract.mid_ticks, 0], np.int64)
+        bids, asks = (contract.shapes[side][int(SHAPES * self._draw())] + middle for side in (-1, 1))
+        self._shown[contract.symbol] = bids, asks
+        self.exchange.on_book(now_ns, name, bids, asks, True)
+        mark_e10 = contract.mid_ticks * contract.e10_per_tick
         self.exchange.on_prices(now_ns, name, mark_e10, mark_e10)

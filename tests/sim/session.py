@@ -221,7 +221,7 @@ class Session:
         quote = quote_of(self.exchange, contract.spec.symbol, contract.best_bid, contract.best_ask, contract.mid_ticks)
         self.scheduler.after(10 * MS, self._deliver, quote)
         self._able(now)
-        self.judge.look(now)
+        self.judge.look(now, self.names[symbol])
         self.scheduler.after(STEP_NS, self._market, symbol)
 
     def _able(self, now: int) -> None:
