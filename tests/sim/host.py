@@ -12,8 +12,9 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from typing import Any
 
-from core.enums import MessageKind, OrderRole, ReportKind
+from core.enums import MessageKind, OrderRole
 from core.orders.broker import ANSWERED, Broker, Controls
+from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exchange_words import (
     Ack,
     Create,
@@ -71,7 +72,6 @@ class Host:
         self.was_ready = False
         self._answers: OrderedDict[tuple[int, ...], Report | None] = OrderedDict()
         self._outbox: deque[tuple[int, str, Any]] = deque()
-        disk.flushed = self.flush
 
     def point(self, name: str) -> None:
         """Die here, if it is this place's turn."""
@@ -84,54 +84,44 @@ class Host:
     # --- life --------------------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Recover from what the disk kept."""
-        desk_records = []
+        desk_records, booked = [], 0
         for record in self.disk.records:
             if record[0] == "desk":
                 desk_records.append((record[1], record[2]))
-            else:
-                _, message, report = record
-                self.broker.book(message, report)
-                self._answers[message.key] = report
-                self.killed |= False
-        self.desk.recover(self.clock(), desk_records)
+                continue
+            _, message, report = record
+            self.broker.book(message, report)
+            self._answers[message.key] = report
+            if message.seq >= DESK_SEQ:
+                booked = max(booked, message.seq)
+        self.broker.router.now_ns = self.clock()
+        self.desk.recover(self.clock(), desk_records, booked, [w.order for w in self.broker.working.values()])
         self._effects()
 
     def message(self, message: Message) -> None:
         """From a shard."""
         self.point("before_append")
-        known = self._answers.get(message.key)
-        if known is not None:
-            self._outbox.append((len(self.disk.records), "report", known))
+        if message.key in self._answers:
+            known = self._answers[message.key]
+            if known is not None:
+                self._outbox.append((len(self.disk.records), "report", known))
             self.flush()
             return
         age = max(self.clock() - message.mono_sent_ns, 0)
-        self._handle(message, Controls(killed=self.killed, paused=not self.desk.ready, age_ns=age))
+        self._handle(message, Controls(killed=self.killed, age_ns=age))
         self._effects()
 
     def _handle(self, message: Message, controls: Controls) -> None:
+        self.broker.router.now_ns = self.clock()
         report, _ = self.broker.handle(message, controls)
-        if message.kind in ANSWERED:
+        if message.kind in ANSWERED or message.seq >= DESK_SEQ:
             ticket = self.disk.append(("broker", message, report))
             self._answers[message.key] = report
             if report is not None:
                 self._outbox.append((ticket, "report", report))
-        self._obey(message, report)
-
-    def _obey(self, message: Message, report: Report | None) -> None:
-        """What an answer asks of the desk."""
-        if report is None:
-            return
-        now = self.clock()
-        if message.kind == MessageKind.ENTER and report.kind == ReportKind.ACCEPTED:
-            working = self.broker.working[message.symbol]
-            self.desk.submit(now, working.order, self.broker.instruments[message.symbol].grid)
-        elif message.kind == MessageKind.CANCEL:
-            self.desk.cancel(now, message.symbol, message.reason)
-        elif message.kind == MessageKind.EXIT:
-            self.desk.close(now, message.symbol, OrderRole.EXIT, message.reason)
 
     def protect(self, symbol: int, stop_ticks: int) -> None:
-        self.desk.protect(self.clock(), symbol, stop_ticks, ())
+        self.desk.protect(self.clock(), symbol, stop_ticks, None)
         self._effects()
 
     def kill(self) -> None:

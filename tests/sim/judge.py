@@ -17,6 +17,7 @@ from core.orders.desk_journal import Intent
 from core.orders.exchange_words import Create, Request, TradingStop
 from core.sim.desk_link import RECV_WINDOW_MS
 from core.sim.exchange import Exchange
+from core.sim.margin_types import Cause
 from core.sim.exchange_types import OPEN_STATUSES, CancelType, OrderStatus, SimOrder, StopOrderType
 
 MS = 1_000_000
@@ -43,6 +44,7 @@ class Judge:
     names: list[str]
     venue_epoch_ns: int
     boot_ns: int
+    deposit_e8: int
     violations: list[str] = field(default_factory=list)
     intents: dict[str, Intent] = field(default_factory=dict)  # by link id
     deadlines: dict[str, int] = field(default_factory=dict)  # of the last try of an entry, by link id
@@ -109,7 +111,9 @@ class Judge:
             ours, theirs = position.lots if position else 0, self.lots(instrument.name)
             if ours != theirs:
                 found.append(f"{instrument.name}: we hold {ours}, the exchange says {theirs}")
-        cash = self.exchange.wallet(self.uid).wallet_balance_e8
+        ledger = self.exchange.account(self.uid).ledger
+        moved = ledger.totals_e8[Cause.DEPOSIT] + ledger.totals_e8[Cause.WITHDRAWAL] - self.deposit_e8
+        cash = ledger.balance_e8 - moved  # money moved in or out is no result of ours
         if broker.account.balance_e8 != cash:
             found.append(f"cash: {broker.account.balance_e8} here, {cash} there ({broker.account.balance_e8 - cash:+d} e8)")
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from core.enums import MessageKind, OrderRole
+from core.enums import Gate, MessageKind, OrderRole
 from core.orders.desk_journal import intent_of, persist
 from core.orders.exchange_words import (
     Ack,
@@ -54,7 +54,7 @@ class NaiveDesk:
         self.number += 1
         return self.number
 
-    def submit(self, now_ns: int, order: Order, grid: object) -> None:
+    def submit(self, now_ns: int, order: Order, instrument: object, work_ns: int) -> Gate:
         link = link_id_of("n", Leg.MAKER, order.order_id)
         made = DeskOrder(
             link_id=link, leg=Leg.MAKER, symbol=order.name, side=order.side, order_type=OrderType.LIMIT,
@@ -68,6 +68,7 @@ class NaiveDesk:
             persist(intent_of(made, order.symbol, order.qty_lots, 0)),
             Send(made.create(self._next()), now_ns + 2_000_000_000, False),
         ]
+        return Gate.NONE
 
     def cancel(self, now_ns: int, symbol: int, reason: int) -> None:
         for link, order in self.entries.items():
@@ -96,7 +97,7 @@ class NaiveDesk:
     def on_timer(self, now_ns: int) -> None:
         """Nothing: every answer will come."""
 
-    def recover(self, now_ns: int, records: list[tuple[int, bytes]]) -> None:
+    def recover(self, now_ns: int, records: object, booked: int, working: object) -> None:
         """Nothing: the stream will tell."""
 
     def on_event(self, now_ns: int, event: Event) -> None:

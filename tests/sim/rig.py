@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from config.schema import Account, Limits, Orders, Safety, Settings, Trading
 from core.enums import Mode
 from core.orders.broker import Broker
+from core.orders.exchange_desk import DeskConfig, ExchangeDesk
 from core.orders.router import ExecutionRouter
 from core.risk.policy import Instrument, Policy, policy
 from tests.sim.host import Host
@@ -39,8 +42,20 @@ def instruments(n: int) -> dict[int, Instrument]:
 
 def naive_host(session: Session) -> Host:
     """A process with the naive desk."""
-    broker = Broker(rules(), ExecutionRouter(Mode.SIM))
+    known = instruments(session.plan.symbols)
+    names = {symbol: instrument.name for symbol, instrument in known.items()}
+    return _host(session, NaiveDesk(names, len(session.crashes) << 40))
+
+
+def live_host(session: Session) -> Host:
+    """A process as LIVE has it."""
+    desk = ExchangeDesk(DeskConfig(run_tag=f"{session.plan.seed:x}"))
+    for instrument in instruments(session.plan.symbols).values():
+        desk.know(instrument)
+    return _host(session, desk)
+
+
+def _host(session: Session, desk: Any) -> Host:
+    broker = Broker(rules(), ExecutionRouter(Mode.LIVE, desk))
     broker.instruments = instruments(session.plan.symbols)
-    names = {symbol: instrument.name for symbol, instrument in broker.instruments.items()}
-    desk = NaiveDesk(names, len(session.crashes) << 40)
-    return Host(session.disk, broker, desk, lambda: session.scheduler.now_ns, session.send, session.report, session._noted)
+    return Host(session.disk, broker, desk, lambda: session.scheduler.now_ns, session.send, session.report, session.noted)

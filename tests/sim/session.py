@@ -40,6 +40,8 @@ INTENTS = 60
 SETTLE_NS = 30 * SECOND
 LONGEST_NS = 150 * SECOND
 
+LATCHED = frozenset({"LIQUIDATION", "KEY"})  # troubles that wait for a person
+
 MakeHost = Callable[["Session"], Host]
 
 
@@ -82,7 +84,7 @@ class Session:
         self.link = DeskLink(self.scheduler, self.exchange, UID, seed, VENUE_EPOCH_NS, self._deliver)
         self.link.sent = self._sent
         self.disk = Disk(self.scheduler, Dice(seed ^ 0xD15C), self.plan.sync_ns)
-        self.judge = Judge(self.exchange, UID, self.names, VENUE_EPOCH_NS, BOOT_NS)
+        self.judge = Judge(self.exchange, UID, self.names, VENUE_EPOCH_NS, BOOT_NS, DEPOSIT_E8)
         self.strategy = Strategy(
             self.scheduler, self.market, random.Random(f"strategy {seed}"), self.plan.pace_ns, self._to_host,
             self._protect, lambda: self.link.venue_ns,
@@ -112,7 +114,7 @@ class Session:
         if self._trace is not None:
             self._trace.append(line)
 
-    def _noted(self, kind: str, effect: object) -> None:
+    def noted(self, kind: str, effect: object) -> None:
         self.note(kind, effect)
         if isinstance(effect, Persist) and effect.kind == RecordKind.INTENT:
             record = decode(int(effect.kind), effect.payload)
@@ -151,6 +153,7 @@ class Session:
     def _start(self) -> None:
         self.note("start", len(self.disk.records))
         self.host = self.make_host(self)
+        self.disk.flushed = lambda: self._alive(Host.flush)
         self.host.killed = self.killed_ns > 0
         again = bool(self.crashes)
         if again and self._armed and self._armed[0] == "recovering":
@@ -335,7 +338,7 @@ class Session:
         host = self.host
         if host is None:
             return ["execution is down"]
-        found = [] if host.desk.ready else [f"not ready: {host.desk.trouble}"]
+        found = [] if self._ready(host) else [f"not ready: {host.desk.trouble}"]
         found += [f"{name} has no stop" for name in self.judge.protected()]
         found += self.judge.differences(host.broker)
         if flat:
@@ -343,6 +346,13 @@ class Session:
         ours = [o for o in self.judge.working() if o.order_link_id in self.judge.intents and not o.reduce_only]
         found += [f"{o.order_link_id} works on" for o in ours if o.symbol not in self._working_names(host)]
         return found
+
+    def _ready(self, host: Host) -> bool:
+        """Entries are allowed, or kept away by what only a person may clear, with the books reconciled."""
+        desk = host.desk
+        if host.killed:
+            return desk.flat
+        return desk.ready or (desk.recon.synced and any(t.code in LATCHED for t in desk.trouble))
 
     def _working_names(self, host: Host) -> set[str]:
         return {host.broker.instruments[s].name for s in host.broker.working}
