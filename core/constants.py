@@ -19,6 +19,7 @@ MAX_IDS = 4096  # symbol ids an engine can name
 MAX_BATCH_ROWS = 64  # rows of `out` and `logs` that must be free before one event or one slot of a sweep is handled
 SIZE_FULL = 10_000  # the normal size of an entry, in the unit of MESSAGE.qty_lots of ENTER
 MAX_OUTSTANDING = 1024  # unanswered messages of one shard (paced)
+FLAG_EXTERNAL = 4  # flag of an ACCEPTED: an exchange works the order, the shard's paper desk only remembers it
 
 assert MAX_OUTSTANDING > MAX_BATCH_ROWS
 assert TIMER_NS <= MARK_NS

@@ -186,6 +186,7 @@ class MessageKind(IntEnum):
     DONE = 5  # the working order ended without a (further) fill
     MARK = 6  # price of a symbol with an open position, every second
     END = 7  # the tape ended and everything before it is handled
+    CASH = 10  # cash moved without a trade (funding): `fee_e8` paid; from the exchange desk only
 
 
 class ReportKind(IntEnum):

@@ -131,8 +131,10 @@ class Broker:
             self.next_order_id, message.symbol, instrument.name, side, lots, price, stop, message.target_ticks,
             self._effect(message) + policy.maker_deadline_ns, flags, message.decision_id, message.seq,
         )
-        report, label = self.router.submit(order, self._effect(message))
-        return Decision(report, verdict if only_mode else None, label)
+        report, label = self.router.submit(order, self._effect(message), instrument)
+        if only_mode or report.kind == ReportKind.ACCEPTED:
+            return Decision(report, verdict if only_mode else None, label)
+        return self._refuse(message, Verdict(Gate(report.reason), 0.0, 0.0))  # the desk of the exchange knows better
 
     def _refuse(self, message: Message, verdict: Verdict) -> Decision:
         return Decision(Report(
@@ -242,6 +244,10 @@ class Broker:
         """Answer and book one message: (report or None, log records)."""
         self.account.roll(message.ts_event_ns)
         decision = self.decide(message, controls)
+        if message.kind == MessageKind.CANCEL:
+            self.router.cancel(message.symbol, message.reason)
+        elif message.kind == MessageKind.EXIT:
+            self.router.close(message.symbol, OrderRole.EXIT, message.reason)
         report = decision.report
         notes = self.book(message, report)
         if report is None:
@@ -288,6 +294,10 @@ class Broker:
             self._fold(message, message.leaves_lots, message.reason)
         elif kind == MessageKind.MARK:
             self._book_mark(message)
+        elif kind == MessageKind.CASH:
+            account.cash(message.symbol, message.fee_e8)
+            self.dirty.add(message.symbol)
+            self._fold(message, message.fee_e8, account.balance_e8)
         return notes
 
     def _fold(self, message: Message, *values: int) -> None:
@@ -322,6 +332,7 @@ class Broker:
         if opened:
             position.order_id, position.decision_id = message.order_id, message.decision_id
             position.leverage_e2 = self.policy.leverage_of(instrument)
+            position.stop_ticks, position.target_ticks = message.stop_ticks, message.target_ticks  # 0 on paper
         if message.role == OrderRole.ENTRY and working is not None:
             if opened:
                 position.stop_ticks, position.target_ticks = working.order.stop_ticks, working.order.target_ticks
@@ -393,6 +404,7 @@ class Broker:
         for symbol, working in sorted(self.working.items()):
             if symbols is None or symbol in symbols:
                 working.cancelling = True
+                self.router.cancel(symbol, reason)
                 reports.append(Report(
                     order_id=working.order.order_id, symbol=symbol, kind=int(ReportKind.CANCEL), reason=reason,
                     side=working.order.side, decision_id=working.order.decision_id,
@@ -401,6 +413,7 @@ class Broker:
             if symbols is None or symbol in symbols:
                 position.closing = True
                 self.dirty.add(symbol)
+                self.router.close(symbol, OrderRole.KILL, reason)
                 reports.append(Report(
                     order_id=position.order_id, symbol=symbol, kind=int(ReportKind.CLOSE), reason=reason,
                     side=-position.side, role=int(OrderRole.KILL), decision_id=position.decision_id,

@@ -99,6 +99,16 @@ class Account:
         self.max_equity_e8 = max(self.max_equity_e8, self.equity_e8)
         return position
 
+    def cash(self, symbol: int, paid_e8: int) -> None:
+        """Book a payment that is no trade (funding; negative: received), also in the symbol's open position."""
+        self.balance_e8 -= paid_e8
+        self.realised_e8 -= paid_e8
+        self.realised_day_e8 -= paid_e8
+        position = self.positions.get(symbol)
+        if position is not None:
+            position.realised_e8 -= paid_e8
+        self.max_equity_e8 = max(self.max_equity_e8, self.equity_e8)
+
     def mark(self, symbol: int, mark2_ticks: int, ts_ns: int) -> bool:
         """A mid price (x 2) of an open position; False when there is none."""
         self.roll(ts_ns)

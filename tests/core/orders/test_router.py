@@ -7,18 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from core.enums import Gate, Mode, ReportKind
+from core.constants import FLAG_EXTERNAL
+from core.enums import Gate, Mode, OrderRole, ReportKind
+from core.orders.exchange_desk import ExchangeDesk
 from core.orders.router import DRY_RUN_ID, LINK_ID_MAX, ExecutionRouter, LiveUnavailable, Order, link_id
+from core.position.position import Grid
+from core.risk.policy import Instrument
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDERS = ("config", "core", "shm", "gateway", "workers", "admin")
 DOOR = Path("core/orders/router.py")
+INSTRUMENT = Instrument(3, "1000PEPEUSDT", 1, 0, Grid(1, 1, 4), 0.01, 0.01, 1, 0, 0, 0, 0, True, False)
 ORDER = Order(7, 3, "1000PEPEUSDT", -1, 50, 1234, 1240, 1200, 99, 3, 41, 0x7FFFFFFFFFFF)
 
 
 def test_sim_accepts():
     router = ExecutionRouter(Mode.SIM)
-    report, label = router.submit(ORDER, 1000)
+    report, label = router.submit(ORDER, 1000, INSTRUMENT)
     assert (report.kind, report.order_id, report.qty_lots, report.effect_ns) == (ReportKind.ACCEPTED, 7, 50, 1000)
     assert (report.seq, report.symbol, report.side, report.flags) == (ORDER.seq, 3, -1, 3)
     assert label == link_id(ORDER)
@@ -29,15 +34,68 @@ def test_sim_accepts():
 
 def test_dry_run_sends_nothing():
     router = ExecutionRouter(Mode.DRY_RUN)
-    report, label = router.submit(ORDER, 1000)
+    report, label = router.submit(ORDER, 1000, INSTRUMENT)
     assert (report.kind, report.reason, report.order_id) == (ReportKind.REJECTED, Gate.MODE, 0)
     assert label == DRY_RUN_ID == "DRY-RUN"
     assert (router.sent, router.dry_runs) == (0, 1)
 
 
-def test_live_refuses_to_be_made():
+def test_live_refuses_to_be_made_without_a_desk():
     with pytest.raises(LiveUnavailable, match="SIM or DRY_RUN"):
         ExecutionRouter(Mode.LIVE)
+
+
+@pytest.mark.parametrize("mode", [Mode.SIM, Mode.DRY_RUN])
+def test_no_other_mode_may_have_a_desk(mode):
+    with pytest.raises(LiveUnavailable):
+        ExecutionRouter(mode, ExchangeDesk())
+
+
+class Recorder:
+    """A desk that takes everything, or refuses with `gate`."""
+
+    ready = True
+
+    def __init__(self, gate: Gate = Gate.NONE) -> None:
+        self.gate = gate
+        self.calls: list[tuple] = []
+
+    def submit(self, *args):
+        self.calls.append(("submit", *args))
+        return self.gate
+
+    def cancel(self, *args):
+        self.calls.append(("cancel", *args))
+        return True
+
+    def close(self, *args):
+        self.calls.append(("close", *args))
+        return True
+
+    def protect(self, *args):
+        self.calls.append(("protect", *args))
+        return True
+
+
+def test_live_hands_everything_to_the_desk():
+    desk = Recorder()
+    router = ExecutionRouter(Mode.LIVE, desk)
+    router.now_ns = 5
+    report, _ = router.submit(ORDER, 50, INSTRUMENT)
+    assert (report.kind, report.flags) == (ReportKind.ACCEPTED, 3 | FLAG_EXTERNAL)
+    router.cancel(3, 7)
+    router.close(3, OrderRole.EXIT, 8)
+    router.protect(3, 1230, None)
+    assert desk.calls == [
+        ("submit", 5, ORDER, INSTRUMENT, 49), ("cancel", 5, 3, 7), ("close", 5, 3, OrderRole.EXIT, 8),
+        ("protect", 5, 3, 1230, None),
+    ]
+
+
+def test_what_the_desk_refuses_is_a_refusal():
+    router = ExecutionRouter(Mode.LIVE, Recorder(Gate.FEED))
+    report, label = router.submit(ORDER, 50, INSTRUMENT)
+    assert (report.kind, report.reason, label, router.sent) == (ReportKind.REJECTED, Gate.FEED, "", 0)
 
 
 def test_link_ids_follow_from_the_decision_alone():

@@ -1,0 +1,447 @@
+"""Our orders on their way: sent once (or again with the same id), answered, told about, filled, ended.
+
+    place -> Persist(INTENT), Send(Create) -> answer -> reaction of its class (core.orders.ret_classes)
+    row of the order stream, a look-up or a poll -> lifecycle;  execution -> booked once, told to the Broker
+
+A retry carries the same id: the venue takes one of them at most. Nothing leaves after the order's time to live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from core.constants import NS_PER_MS
+from core.enums import MessageKind, OrderRole, Severity
+from core.orders.desk_journal import Ended, Executed, intent_of
+from core.orders.exchange_desk_core import MS, SECOND, Answer, DeskCore, Holding
+from core.orders.exchange_words import (
+    Ack,
+    Amend,
+    Cancel,
+    ExecutionRow,
+    Lost,
+    OrderRow,
+    StopOrderType,
+    TimeInForce,
+)
+from core.orders.lifecycle import ENDED, Input, OrderState, input_of, step
+from core.orders.lookups import LookUps
+from core.orders.order_store import DeskOrder
+from core.orders.ret_classes import ALREADY_FLAT, SYMBOL_NOT_REDUCING, Reaction, RetClass, classify, classify_change
+from core.orders.wire import Message
+
+ADOPTED = "Adopted"  # of our own making: the venue's side of a position taken over
+MOVES_QUANTITY = frozenset({
+    "Trade", "AdlTrade", "BustTrade", "Delivery", "Settle", "BlockTrade", "MovePosition", ADOPTED,
+})
+FUNDING = "Funding"
+RETRY_NS = 100 * MS
+CHANGE_RETRY_NS = 300 * MS
+STOP_ROLES: dict[StopOrderType, OrderRole] = {
+    StopOrderType.STOP_LOSS: OrderRole.STOP,
+    StopOrderType.PARTIAL_STOP_LOSS: OrderRole.STOP,
+    StopOrderType.TRAILING_STOP: OrderRole.STOP,
+    StopOrderType.TAKE_PROFIT: OrderRole.TAKE_PROFIT,
+    StopOrderType.PARTIAL_TAKE_PROFIT: OrderRole.TAKE_PROFIT,
+    StopOrderType.STOP: OrderRole.EXIT,
+}
+FORCED_ROLES = {"BustTrade": OrderRole.LIQUIDATION, "AdlTrade": OrderRole.LIQUIDATION}
+
+
+class OrderFlow:
+    """See the module. `entry_leaves` and `entry_filled`: the entries know what is left of the whole; `foreign_fill`:
+    the reconciler decides what becomes of a stranger."""
+
+    def __init__(self, core: DeskCore, looks: LookUps) -> None:
+        self.core = core
+        self.looks = looks
+        looks.apply_row = self.apply_row
+        looks.apply_execution = self.apply_execution
+        looks.absent = lambda order: self.feed(order, Input.PROVED_ABSENT)
+        self.entry_leaves: Callable[[DeskOrder], int] = lambda order: 0
+        self.entry_filled: Callable[[DeskOrder, int], None] = lambda order, lots: None
+        self.foreign_fill: Callable[[Holding, ExecutionRow], None] = lambda holding, row: None
+
+    # --- sending ---------------------------------------------------------------------------------------------------
+    def place(self, order: DeskOrder, total_lots: int = 0, flags: int = 0, ttl_ns: int = 0) -> None:
+        """Write it down, send it. `ttl_ns` from now: no try leaves later."""
+        core = self.core
+        core.store.add(order)
+        order.born_ns = core.now_ns
+        order.ttl_ns = core.now_ns + (ttl_ns or core.config.entry_ttl_ns)
+        core.persist(intent_of(order, core.symbol_id(order.symbol), total_lots, flags))
+        self._send(order)
+
+    def _send(self, order: DeskOrder) -> None:
+        core = self.core
+        order.tries += 1
+        order.retry_ns = 0
+        if order.tries > 1:
+            core.count("dup_attempt")
+        self.feed(order, Input.SEND)
+        order.left_by_ns = order.ttl_ns
+        order.req_id = core.request(
+            order.create, lambda answer: self._create_answered(order, answer),
+            max(order.ttl_ns - core.now_ns, 1), urgent=not order.entry,
+        )
+
+    def _create_answered(self, order: DeskOrder, answer: Answer) -> None:
+        core = self.core
+        order.req_id = 0
+        if isinstance(answer, Ack):
+            core.store.name(order, answer.order_id if answer.ret_code == 0 else "")
+            verdict = classify(answer.ret_code, answer.ret_msg)
+            order.ret_code = answer.ret_code
+            if verdict.kind is not RetClass.TAKEN:
+                core.count(f"ret_{verdict.kind.value}")
+                core.log(Severity.WARNING, "refused", order.symbol, f"{order.link_id}: {answer.ret_code} {answer.ret_msg}",
+                         answer.ret_code)
+            self._react(order, verdict.reaction, answer)
+        elif isinstance(answer, Lost):
+            if not answer.sent and not order.doubtful:
+                self.feed(order, Input.NOT_SENT)
+                return
+            if answer.sent:
+                order.left_by_ns = min(order.left_by_ns, core.now_ns) if answer.why != "no answer" else order.left_by_ns
+            self._doubt(order)
+
+    def _react(self, order: DeskOrder, reaction: Reaction, answer: Ack) -> None:
+        core = self.core
+        if reaction is Reaction.AWAIT_STREAM:
+            if order.alive and order.state is not OrderState.LIVE:
+                order.await_ns = core.now_ns + core.config.stream_ns
+            self.feed(order, Input.ACK)
+        elif reaction in (Reaction.LOOK_UP, Reaction.READ_BACK):
+            if answer.ret_code == 110072:
+                core.count("dup_refused")
+            self._doubt(order)
+        elif reaction in (Reaction.RETRY_LATER, Reaction.RETRY_NEW_CLOCK):
+            self._again(order, reaction, answer)
+        else:
+            self._refused(order, reaction, answer)
+
+    def _again(self, order: DeskOrder, reaction: Reaction, answer: Ack) -> None:
+        """Certainly not processed: the same id again while its time lasts."""
+        core = self.core
+        wait = RETRY_NS
+        if reaction is Reaction.RETRY_NEW_CLOCK:
+            core.count("clock_refused")
+            core.measure_clock()
+        else:
+            core.count("rate_refused")
+            wait = max(wait, (answer.limit_reset_ms - core.venue_ms) * MS if answer.limit_reset_ms else SECOND // 2)
+        retry = core.now_ns + min(wait, SECOND)
+        if retry < order.ttl_ns:
+            order.retry_ns = retry
+        elif order.doubtful:
+            self._doubt(order)
+        else:
+            self.feed(order, Input.REFUSED)
+
+    def _refused(self, order: DeskOrder, reaction: Reaction, answer: Ack) -> None:
+        core = self.core
+        holding = core.holding(order.symbol)
+        if reaction is Reaction.STOP_ENTRIES:
+            core.trouble("", "KEY", f"{answer.ret_code} {answer.ret_msg}")
+        if holding is not None and order.entry:
+            if reaction is Reaction.STOP_SYMBOL:
+                core.switch_off(holding, "venue", core.now_ns + 10 * core.config.refusal_ns,
+                                f"{answer.ret_code} {answer.ret_msg}")
+            core.refused(holding, answer.ret_code, answer.ret_msg)
+        if answer.ret_code in SYMBOL_NOT_REDUCING:
+            core.count("venue_reduce_only")
+        if order.reduce_only and answer.ret_code in ALREADY_FLAT:
+            core.count("close_race")
+        if order.doubtful:  # an earlier try may have landed: the refusal of this one proves nothing
+            self._doubt(order)
+        else:
+            self.feed(order, Input.REFUSED)
+
+    def _doubt(self, order: DeskOrder) -> None:
+        """Nobody knows. A reduce-only order is tried again with the same id (the venue takes one of them)."""
+        core = self.core
+        order.doubtful = True
+        order.await_ns = 0
+        self.feed(order, Input.AMBIGUOUS)
+        if not order.alive:
+            return
+        core.count("unknown")
+        if order.reduce_only and order.ret_code != 110072 and core.now_ns + RETRY_NS < order.ttl_ns:
+            order.retry_ns = core.now_ns + RETRY_NS
+        self.looks.start(order)
+
+    # --- changing --------------------------------------------------------------------------------------------------
+    def cancel(self, order: DeskOrder) -> None:
+        """Ask to cancel; again and again until it has ended, one request at a time."""
+        if not order.alive or order.change_id or order.state is OrderState.INTENT:
+            return
+        core = self.core
+        order.cancel_asked = True
+        order.change_retry_ns = 0
+        order.retry_ns = 0
+        order.change_id = core.request(
+            lambda req_id: Cancel(req_id, order.symbol, order.link_id, order.venue_id),
+            lambda answer: self._change_answered(order, answer), core.config.close_ttl_ns, urgent=True,
+        )
+
+    def amend(self, order: DeskOrder, price_ticks: int | None, qty_lots: int | None) -> bool:
+        """Change price or total quantity, never upwards (O06). False: not possible now."""
+        if not order.alive or order.change_id or order.cancel_asked or order.unproved:
+            return False
+        if qty_lots is not None and (qty_lots > order.qty_lots or qty_lots <= max(order.cum_lots, order.told_lots)):
+            return False
+        core = self.core
+        order.change_id = core.request(
+            lambda req_id: Amend(req_id, order.symbol, order.link_id, order.venue_id, price_ticks, qty_lots),
+            lambda answer: self._change_answered(order, answer), core.config.close_ttl_ns, urgent=True,
+        )
+        return True
+
+    def _change_answered(self, order: DeskOrder, answer: Answer) -> None:
+        core = self.core
+        order.change_id = 0
+        if not order.alive:
+            return
+        order.await_ns = core.now_ns + core.config.stream_ns
+        if isinstance(answer, Lost):
+            order.await_ns = core.now_ns + CHANGE_RETRY_NS
+            order.change_retry_ns = core.now_ns + CHANGE_RETRY_NS if order.cancel_asked else 0
+        elif isinstance(answer, Ack) and answer.ret_code:
+            verdict = classify_change(answer.ret_code, answer.ret_msg)
+            core.count(f"ret_{verdict.kind.value}")
+            if verdict.kind is RetClass.GONE:
+                core.count("amend_race")
+                if not order.unproved:
+                    order.await_ns = 0
+                    self.looks.start(order, at_once=True)
+            if verdict.reaction is Reaction.RETRY_NEW_CLOCK:
+                core.measure_clock()
+            if verdict.reaction is Reaction.STOP_ENTRIES:
+                core.trouble("", "KEY", f"{answer.ret_code} {answer.ret_msg}")
+            if order.cancel_asked:
+                order.change_retry_ns = core.now_ns + CHANGE_RETRY_NS
+        core.order_changed(order)
+
+    # --- what the exchange tells -----------------------------------------------------------------------------------
+    def feed(self, order: DeskOrder, event: Input) -> None:
+        """One input into the table; a change is told to whoever the order belongs to."""
+        core = self.core
+        before = order.state
+        taken = step(before, event)
+        if taken.note:
+            core.count(taken.note)
+        if taken.integrity:
+            core.log(Severity.ERROR, "integrity", order.symbol, f"{order.link_id}: {event.name} while {before.name}")
+        order.state = taken.state
+        if taken.state in ENDED and before not in ENDED:
+            order.ended_ns = core.now_ns
+            order.retry_ns = order.await_ns = order.change_retry_ns = 0
+        if taken.state is OrderState.UNKNOWN and before in ENDED:
+            self.looks.start(order)
+        if order.settled and not order.ended_told and order.state in ENDED:
+            order.ended_told = True
+            self.looks.stop(order)
+            core.persist(Ended(0, order.link_id, int(order.state), core.symbol_id(order.symbol), order.order_id,
+                               order.decision_id, 0, order.reason, core.venue_ms))
+        elif order.state in ENDED and not order.settled:
+            order.await_ns = order.await_ns or core.now_ns + CHANGE_RETRY_NS  # executions are missing
+        if event is not Input.SEND:
+            core.order_changed(order)
+
+    def apply_row(self, row: OrderRow) -> DeskOrder | None:
+        """A telling of an order; returns ours, or None for one we do not know."""
+        core = self.core
+        core.venue_ms = max(core.venue_ms, row.updated_ms)
+        order = core.store.find(row.order_id, row.link_id)
+        if order is None:
+            return None
+        core.store.name(order, row.order_id)
+        event = input_of(row)
+        if event is None:
+            core.note(Severity.WARNING, "status_unknown", row.symbol, f"{row.link_id}: {row.status_text}")
+            return order
+        old = row.seq < order.seen_seq if row.seq and order.seen_seq else row.updated_ms < order.seen_ms
+        order.told_lots = max(order.told_lots, row.cum_lots)
+        if old and event in (Input.SEEN_OPEN, Input.SEEN_PARTIAL):
+            return order
+        order.seen_seq, order.seen_ms = max(row.seq, order.seen_seq), max(row.updated_ms, order.seen_ms)
+        if event in (Input.SEEN_OPEN, Input.SEEN_PARTIAL):
+            self._as_working(order, row)
+            if order.cancel_asked and not order.change_id and not order.change_retry_ns:
+                order.change_retry_ns = core.now_ns + CHANGE_RETRY_NS
+        else:
+            order.cancel_type, order.reject_reason = row.cancel_type, row.reject_reason
+            if row.cancel_type == "CancelBySmp":
+                core.count("smp")
+        order.await_ns = 0
+        self.feed(order, event)
+        return order
+
+    def _as_working(self, order: DeskOrder, row: OrderRow) -> None:
+        """Price and quantity as they are on the book: limits move prices, the venue and people change orders."""
+        core = self.core
+        moved = row.price_ticks != order.price_ticks and order.price_ticks and row.price_ticks
+        if moved and not order.change_id:
+            core.count("price_limit_hit" if order.entry else "order_moved")
+        if row.qty_lots != order.qty_lots and order.entry and row.qty_lots > 0:
+            core.note(Severity.WARNING, "ext_order", order.symbol, f"{order.link_id}: quantity changed",
+                      order.qty_lots, row.qty_lots)
+        order.price_ticks = row.price_ticks or order.price_ticks
+        order.qty_lots = row.qty_lots or order.qty_lots
+
+    def apply_execution(self, row: ExecutionRow) -> bool:
+        """Book one execution, once. False: known, or not ours to book."""
+        core = self.core
+        if row.exec_id in core.store.execs or row.exec_time_ms < core.store.forgotten_ms:
+            core.count("exec_dup")
+            return False
+        holding = core.holding(row.symbol)
+        if holding is None:
+            core.trouble("", "INSTRUMENT", f"execution of unknown {row.symbol}")
+            return False
+        if row.exec_type != ADOPTED and 0 < row.seq <= holding.base_seq:
+            core.count("exec_dup")  # inside the position that was taken over
+            return False
+        core.venue_ms = max(core.venue_ms, row.exec_time_ms)
+        order = core.store.find(row.order_id, row.link_id)
+        if row.exec_type == FUNDING:
+            self._book_cash(holding, row)
+        elif row.exec_type in MOVES_QUANTITY:
+            self._book_fill(holding, order, row)
+        else:
+            core.store.execs[row.exec_id] = row.exec_time_ms
+            core.trouble("", "EXEC_TYPE", f"{row.symbol}: execution of type {row.exec_type}", latch=True)
+            core.count("exec_unknown_type")
+            core.persist(self._executed(0, holding, row, OrderRole.EXIT, None, 0, 0))
+        return True
+
+    def _executed(self, number: int, holding: Holding, row: ExecutionRow, role: OrderRole, order: DeskOrder | None,
+                  leaves: int, stop: int) -> Executed:
+        return Executed(
+            number, row.exec_id, row.exec_type, row.order_id, order.link_id if order else row.link_id, row.symbol,
+            holding.instrument.id, row.side, row.price_ticks, row.qty_lots, row.fee_e8, int(row.is_maker),
+            row.exec_time_ms, row.seq, int(role), order.reason if order else 0,
+            order.order_id if order else holding.order_id, order.decision_id if order else holding.decision_id, leaves,
+            stop, order.target_ticks if order else 0, int(order is None),
+        )
+
+    def _book_cash(self, holding: Holding, row: ExecutionRow) -> None:
+        core = self.core
+        core.store.execs[row.exec_id] = row.exec_time_ms
+        number = core.next_number()
+        record = self._executed(number, holding, row, OrderRole.EXIT, None, 0, 0)
+        core.persist(record)
+        core.count("funding")
+        core.tell(number, message_of(record))
+
+    def _book_fill(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> None:
+        core = self.core
+        core.store.execs[row.exec_id] = row.exec_time_ms
+        role = self._role(holding, order, row)
+        if order is not None:
+            self._fill_order(order, row)
+        opening = holding.lots == 0
+        holding.lots += row.side * row.qty_lots
+        holding.exec_seq = max(holding.exec_seq, row.seq)
+        holding.exec_ns = core.now_ns
+        stop = 0
+        if order is not None and order.entry:
+            stop = order.stop_ticks
+            if opening or not holding.order_id:
+                holding.order_id, holding.decision_id = order.order_id, order.decision_id
+            if not holding.stop_ticks:
+                holding.stop_ticks = stop
+        if row.exec_type == "BustTrade":
+            core.trouble("", "LIQUIDATION", f"{row.symbol}: {row.qty_lots} lots", latch=True)
+        elif row.exec_type == "AdlTrade":
+            core.note(Severity.CRITICAL, "adl", row.symbol, f"{row.qty_lots} lots closed by auto-deleveraging")
+        if row.exec_type == ADOPTED:
+            holding.base_seq = max(holding.base_seq, row.seq)
+        leaves = self.entry_leaves(order) if order is not None and order.entry else 0
+        ignored = order is None and self._ignores(holding, row, role)
+        number = 0 if ignored else core.next_number()
+        record = self._executed(number, holding, row, role, order, leaves, stop)
+        core.persist(record)
+        if ignored:
+            holding.ignored_lots += row.side * row.qty_lots
+        else:
+            core.count("fills")
+            core.tell(number, message_of(record))
+        if order is not None:
+            self.feed(order, Input.FILL_ALL if order.cum_lots >= order.qty_lots else Input.FILL)
+        elif role is OrderRole.ENTRY:
+            self.foreign_fill(holding, row)
+        core.holding_changed(holding)
+
+    def _ignores(self, holding: Holding, row: ExecutionRow, role: OrderRole) -> bool:
+        """By policy a stranger's position is left alone, from its opening to its end."""
+        if self.core.config.adopt != "ignore":
+            return False
+        return holding.ignored_lots * row.side < 0 or (role is OrderRole.ENTRY and not holding.order_id)
+
+    def _role(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> OrderRole:
+        if order is not None:
+            return order.role
+        forced = FORCED_ROLES.get(row.exec_type)
+        if forced is not None:
+            return forced
+        if row.stop_order_type in STOP_ROLES:
+            return STOP_ROLES[row.stop_order_type]
+        reduces = holding.lots * row.side < 0
+        return OrderRole.EXIT if reduces else OrderRole.ENTRY
+
+    def _fill_order(self, order: DeskOrder, row: ExecutionRow) -> None:
+        core = self.core
+        core.store.name(order, row.order_id)
+        order.cum_lots += row.qty_lots
+        order.await_ns = 0 if order.alive else order.await_ns
+        if order.state is OrderState.CANCELLED and order.told_lots < order.cum_lots:
+            core.count("fill_after_cancel")
+        if order.cum_lots > order.qty_lots:
+            core.note(Severity.ERROR, "overfill", order.symbol, order.link_id, order.cum_lots, order.qty_lots)
+        if order.entry:
+            self.entry_filled(order, row.qty_lots)
+
+    # --- time ------------------------------------------------------------------------------------------------------
+    def on_timer(self) -> None:
+        """Retries, and look-ups of orders nothing was heard of."""
+        core = self.core
+        for order in core.store:
+            if order.retry_ns and core.now_ns >= order.ttl_ns:
+                order.retry_ns = 0
+                self._give_up(order)
+            elif order.retry_ns and order.retry_ns <= core.now_ns and not order.req_id and core.reachable:
+                self._send(order)
+            if order.change_retry_ns and order.change_retry_ns <= core.now_ns and core.reachable:
+                self.cancel(order)
+            if order.await_ns and order.await_ns <= core.now_ns:
+                order.await_ns = 0
+                if order.state is OrderState.ACKED:
+                    self.feed(order, Input.AMBIGUOUS)
+                self.looks.start(order, at_once=True)
+
+    def _give_up(self, order: DeskOrder) -> None:
+        if order.doubtful:
+            self.looks.start(order)
+        elif order.alive:
+            self.feed(order, Input.REFUSED)
+
+
+def message_of(record: Executed) -> Message:
+    """The FILL or CASH message of a booked execution; the same again after a restart."""
+    cash = record.exec_type == FUNDING
+    return Message(
+        ts_event_ns=record.exec_time_ms * NS_PER_MS, decision_id=record.decision_id, order_id=record.order_id,
+        price_ticks=0 if cash else record.price_ticks, qty_lots=0 if cash else record.qty_lots,
+        stop_ticks=record.stop_ticks, target_ticks=record.target_ticks, fee_e8=record.fee_e8, symbol=record.symbol_id,
+        kind=int(MessageKind.CASH if cash else MessageKind.FILL), side=record.side, role=record.role,
+        is_maker=record.is_maker, reason=record.reason, leaves_lots=record.leaves_lots,
+    )
+
+
+POST_ONLY_DIED = "EC_PostOnlyWillTakeLiquidity"
+
+
+def died_as_maker(order: DeskOrder) -> bool:
+    """Post-only that would have taken (O35): a normal outcome, not an error."""
+    return order.tif is TimeInForce.POST_ONLY and order.reject_reason == POST_ONLY_DIED and order.cum_lots == 0

@@ -1,0 +1,269 @@
+"""The watchdog of stops: a position has its stop on the exchange within a second, or it is closed.
+
+    position told, stop there                -> stands
+    position told, no stop, 0.3 s            -> set it (POST trading-stop)
+    refused twice, or the price is through   -> close reduce-only
+    stop was there and is gone (a person, or the venue) -> set again, at most twice an hour on the symbol; then the
+                                                person's will is taken for meant: no entries, a trouble, no fight
+    stop stands elsewhere                    -> tighter is taken over; looser is moved back, under the same limit
+
+A close under way needs no new stop. Stops are never removed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from core.enums import Cause, OrderRole, Severity
+from core.orders.desk_journal import Protect, targets_text
+from core.orders.exchange_desk_closes import Closes
+from core.orders.exchange_desk_core import FOREVER, MS, SECOND, Answer, DeskCore, Holding
+from core.orders.exchange_words import Ack, PositionRow, QueryKind, QueryRows, TradingStop
+from core.orders.lookups import LookUps
+from core.orders.ret_classes import Reaction, RetClass, classify
+
+HOUR_NS = 3600 * SECOND
+RETRY_NS = 200 * MS
+ASK_NS = 300 * MS
+CHANGED_NS = 1 * SECOND  # a stop elsewhere for this long is no race with our own request
+REFUSALS = 2
+
+
+@dataclass(slots=True)
+class Guard:
+    """The stop of one symbol."""
+
+    holding: Holding
+    naked_ns: int = 0  # since when a position stands without a stop, 0 = it does not
+    changed_ns: int = 0  # since when the stop stands elsewhere
+    stood_ticks: int = 0  # last seen on the exchange for this position
+    req_id: int = 0
+    next_ns: int = 0
+    refusals: int = 0
+    wished: bool = False  # a new stop was asked for and has not been seen yet
+    rearmed: list[int] = field(default_factory=list)
+    yielded: bool = False
+    asked_ns: int = -(1 << 62)
+
+
+class Protection:
+    """See the module."""
+
+    def __init__(self, core: DeskCore, closes: Closes, looks: LookUps) -> None:
+        self.core = core
+        self.closes = closes
+        self.looks = looks
+        self.guards: dict[str, Guard] = {}
+
+    def want(self, holding: Holding, stop_ticks: int, targets: tuple[tuple[int, int], ...] | None) -> None:
+        """The stop that should stand from now on (0: leave what there is)."""
+        holding.stop_ticks = stop_ticks or holding.stop_ticks
+        holding.targets = targets if targets is not None else holding.targets
+        self.core.persist(Protect(holding.symbol, holding.stop_ticks, targets_text(holding.targets or ())))
+        guard = self._guard(holding)
+        guard.yielded = False
+        guard.refusals = 0
+        guard.wished = True
+        self.check(guard)
+
+    def _guard(self, holding: Holding) -> Guard:
+        guard = self.guards.get(holding.symbol)
+        if guard is None:
+            guard = self.guards[holding.symbol] = Guard(holding)
+        return guard
+
+    def holding_changed(self, holding: Holding) -> None:
+        """Fill or telling of the position."""
+        if holding.lots or (holding.venue_lots or 0) or holding.symbol in self.guards:
+            self.check(self._guard(holding))
+
+    def on_timer(self) -> None:
+        for guard in list(self.guards.values()):
+            self.check(guard)
+
+    def check(self, guard: Guard) -> None:
+        """Is the position of the symbol protected?"""
+        core, holding = self.core, guard.holding
+        lots = holding.at_stake
+        venue = holding.venue
+        if lots == 0:
+            self._flat(guard)
+            return
+        told = venue is not None and venue.signed_lots - holding.ignored_lots != 0 and venue.seq >= holding.exec_seq
+        stands = venue.stop_ticks if venue is not None and told else 0
+        if stands:
+            self._stands(guard, stands)
+            return
+        guard.naked_ns = guard.naked_ns or core.now_ns
+        naked = core.now_ns - guard.naked_ns
+        core.counters["naked_ms_max"] = max(core.counters["naked_ms_max"], naked // MS)
+        if holding.symbol in self.closes.jobs or guard.yielded:
+            return
+        if guard.stood_ticks and told:
+            self._lost(guard)
+        elif naked >= core.config.naked_ns:
+            if told or naked >= 2 * core.config.naked_ns:
+                self._set(guard)
+            else:
+                self._ask(guard)
+
+    def _flat(self, guard: Guard) -> None:
+        holding = guard.holding
+        guard.naked_ns = guard.changed_ns = guard.stood_ticks = guard.refusals = 0
+        guard.yielded = guard.wished = False
+        if holding.lots == 0 and not holding.venue_lots and not guard.req_id:
+            holding.stop_ticks = 0
+            holding.targets = None
+            holding.order_id = holding.decision_id = 0
+            if not guard.rearmed or guard.rearmed[-1] < self.core.now_ns - HOUR_NS:
+                del self.guards[holding.symbol]
+
+    def _stands(self, guard: Guard, stands: int) -> None:
+        core, holding = self.core, guard.holding
+        side = 1 if holding.at_stake > 0 else -1
+        guard.naked_ns = 0
+        guard.stood_ticks = stands
+        if not holding.stop_ticks:
+            holding.stop_ticks = stands
+        if stands == holding.stop_ticks or guard.yielded:
+            guard.changed_ns = guard.refusals = 0
+            guard.wished = False
+            return
+        if guard.wished:
+            self._set(guard)
+            return
+        guard.changed_ns = guard.changed_ns or core.now_ns
+        if guard.req_id or core.now_ns - guard.changed_ns < CHANGED_NS:
+            return
+        core.count("sl_changed")
+        guard.changed_ns = 0
+        if side * (stands - holding.stop_ticks) > 0:
+            core.log(Severity.WARNING, "sl_changed", holding.symbol, "a tighter stop stands: taken over",
+                     holding.stop_ticks, stands)
+            self._accept(holding, stands)
+        elif self._may_rearm(guard):
+            self._set(guard)
+        else:
+            self._yield(guard, f"the stop was moved to {stands} again and again")
+            self._accept(holding, stands)
+
+    def _accept(self, holding: Holding, stop_ticks: int) -> None:
+        holding.stop_ticks = stop_ticks
+        self.core.persist(Protect(holding.symbol, stop_ticks, targets_text(holding.targets or ())))
+
+    def _lost(self, guard: Guard) -> None:
+        """It stood and is gone."""
+        if guard.req_id or self.core.now_ns < guard.next_ns:
+            return
+        self.core.count("sl_lost")
+        if self._may_rearm(guard):
+            guard.stood_ticks = 0
+            self._set(guard)
+        else:
+            self._yield(guard, "the stop was removed again and again")
+
+    def _may_rearm(self, guard: Guard) -> bool:
+        """Set against somebody's will: at most so often an hour."""
+        core = self.core
+        guard.rearmed = [t for t in guard.rearmed if t > core.now_ns - HOUR_NS]
+        if len(guard.rearmed) >= core.config.rearms_per_hour:
+            return False
+        guard.rearmed.append(core.now_ns)
+        core.note(Severity.ERROR, "sl_rearmed", guard.holding.symbol, "the stop is set again", guard.holding.stop_ticks)
+        return True
+
+    def _yield(self, guard: Guard, text: str) -> None:
+        guard.yielded = True
+        self.core.switch_off(guard.holding, "operator", FOREVER, text)
+        self.core.note(Severity.CRITICAL, "sl_yielded", guard.holding.symbol, text)
+
+    # --- requests ----------------------------------------------------------------------------------------------------
+    def _ask(self, guard: Guard) -> None:
+        """A fill, and the venue has not told the position: ask."""
+        core = self.core
+        if not core.can_ask or core.now_ns - guard.asked_ns < ASK_NS:
+            return
+        guard.asked_ns = core.now_ns
+
+        def answered(answer: Answer) -> None:
+            if isinstance(answer, QueryRows):
+                for row in answer.rows:
+                    if isinstance(row, PositionRow):
+                        self.looks.apply_position(row)
+
+        core.ask(QueryKind.POSITIONS, answered, guard.holding.symbol)
+
+    def _set(self, guard: Guard) -> None:
+        core, holding = self.core, guard.holding
+        if guard.req_id or core.now_ns < guard.next_ns or not core.reachable:
+            return
+        stop = holding.stop_ticks or self._emergency(holding)
+        if not stop:
+            self._ask(guard)
+            return
+        if not holding.stop_ticks:
+            self._accept(holding, stop)
+        core.count("sl_set")
+        target = 0 if holding.targets is not None else None
+
+        guard.req_id = core.request(
+            lambda req_id: TradingStop(req_id, holding.symbol, stop, target), lambda answer: self._answered(guard, answer),
+            core.config.close_ttl_ns, urgent=True,
+        )
+
+    def _emergency(self, holding: Holding) -> int:
+        """A stop for a position nobody planned: so far from its entry price, or from the mark where that is worse."""
+        core, venue = self.core, holding.venue
+        lots = holding.at_stake
+        side = 1 if lots > 0 else -1
+        base = self.closes.reference(holding, -side)
+        if not base:
+            return 0
+        width = max(base * core.config.adopt_stop_bps // 10_000, 1)
+        entry = average_ticks(holding) if venue is not None and venue.entry_value_e8 else base
+        stop = entry - side * width
+        return max(stop if side * (base - stop) > 0 else base - side * width, 1)
+
+    def _answered(self, guard: Guard, answer: Answer) -> None:
+        core, holding = self.core, guard.holding
+        guard.req_id = 0
+        guard.next_ns = core.now_ns + RETRY_NS
+        if not isinstance(answer, Ack):
+            return
+        verdict = classify(answer.ret_code, answer.ret_msg)
+        if verdict.kind in (RetClass.TAKEN, RetClass.UNCHANGED):
+            guard.asked_ns = -(1 << 62)
+            guard.next_ns = core.now_ns + core.config.naked_ns
+            self._ask(guard)  # read it back
+        elif verdict.reaction is Reaction.RETRY_NEW_CLOCK:
+            core.measure_clock()
+        elif verdict.reaction in (Reaction.REFUSE, Reaction.STOP_ENTRIES, Reaction.STOP_SYMBOL):
+            guard.refusals += 1
+            core.note(Severity.CRITICAL, "sl_refused", holding.symbol, f"{answer.ret_code} {answer.ret_msg}",
+                      holding.stop_ticks)
+            if guard.refusals >= REFUSALS:
+                self._refused(guard)
+
+    def _refused(self, guard: Guard) -> None:
+        """Twice: without a stop, or with the price beyond the one wanted, close; else keep the one that stands."""
+        core, holding = self.core, guard.holding
+        guard.refusals = 0
+        side = 1 if holding.at_stake > 0 else -1
+        reference = self.closes.reference(holding, -side)
+        through = reference and side * (reference - holding.stop_ticks) <= 0
+        if holding.at_stake == 0 or holding.symbol in self.closes.jobs:
+            return
+        if guard.naked_ns or through:
+            core.count("sl_close")
+            self.closes.begin(holding, OrderRole.STOP, int(Cause.STOP))
+        else:
+            guard.wished = False
+            self._accept(holding, guard.stood_ticks)
+
+
+def average_ticks(holding: Holding) -> int:
+    """Average entry price of the position as told by the venue, in ticks, rounded down."""
+    venue, grid = holding.venue, holding.instrument.grid
+    if venue is None or not venue.lots:
+        return 0
+    return venue.entry_value_e8 * 10**grid.decimals // (venue.lots * grid.tick_mant * grid.lot_mant * 10**8)
