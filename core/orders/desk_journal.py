@@ -134,8 +134,11 @@ _KINDS: dict[RecordKind, type[Record]] = {
     RecordKind.CHECKPOINT: Checkpoint, RecordKind.PROTECT: Protect,
 }
 _KIND_OF = {record: kind for kind, record in _KINDS.items()}
-_TEXT_FIELDS = {
-    record: frozenset(name for name, hint in record.__annotations__.items() if hint == "str") for record in _KIND_OF
+_TEXT_FIELDS = {  # NamedTuple keeps its hints as ForwardRef
+    record: frozenset(
+        name for name, hint in record.__annotations__.items() if getattr(hint, "__forward_arg__", hint) == "str"
+    )
+    for record in _KIND_OF
 }
 
 

@@ -21,7 +21,7 @@ use_cache(Path(__file__).resolve().parents[2])  # before anything imports numba
 
 
 def main() -> int:
-    from tests.sim import coverage, mutants, runner
+    from tests.sim import mutants, runner
 
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -49,6 +49,8 @@ def main() -> int:
     totals = runner.run_many(seeds, options.workers, options.mutant)
     print(totals.text())
     if options.coverage:
+        from tests.sim import coverage
+
         print(coverage.table(totals))
     return 1 if totals.failed else 0
 
