@@ -207,7 +207,8 @@ class OrderFlow:
         order.change_id = 0
         if not order.alive:
             return
-        order.await_ns = core.now_ns + core.config.stream_ns
+        heard_by = core.now_ns + core.config.stream_ns
+        order.await_ns = min(order.await_ns or heard_by, heard_by)  # answers of repeated tries do not push it away
         if isinstance(answer, Lost):
             order.await_ns = core.now_ns + CHANGE_RETRY_NS
             order.change_retry_ns = core.now_ns + CHANGE_RETRY_NS if order.cancel_asked else 0
@@ -216,8 +217,10 @@ class OrderFlow:
             core.count(f"ret_{verdict.kind.value}")
             if verdict.kind is RetClass.GONE:
                 core.count("amend_race")
-                if not order.unproved:
+                if not order.req_id:  # else the answer to its create is still to come
                     order.await_ns = 0
+                    if order.state is OrderState.ACKED:
+                        self.feed(order, Input.AMBIGUOUS)
                     self.looks.start(order, at_once=True)
             if verdict.reaction is Reaction.RETRY_NEW_CLOCK:
                 core.measure_clock()

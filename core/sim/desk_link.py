@@ -125,11 +125,13 @@ class DeskLink:
             return
         self.hits[f"cut {stream.name}"] += 1
         self.up[stream] = False
+        client = self._client
         self._tell(LinkState(stream, False, self._epochs[stream]))
         for req_id, flight in list(self._in_flight.items()):
-            if flight.stream is stream:
+            if flight.stream is stream and client == self._client:
                 self._lose(req_id, "disconnect")
-        self._connect_later(stream, down_ns + self.dice.between(self.faults.reconnect_ns))
+        if client == self._client:  # else the process has died over it
+            self._connect_later(stream, down_ns + self.dice.between(self.faults.reconnect_ns))
 
     def restart_venue(self, down_ns: int) -> None:
         """The venue goes away for a while and has forgotten the ended orders in order/realtime afterwards."""
@@ -349,6 +351,8 @@ class DeskLink:
             return
         kind = type(flight.request)
         for req_id, other in list(self._in_flight.items()):
+            if flight.client != self._client:
+                return
             if other.stream is flight.stream and type(other.request) is kind and other.epoch == flight.epoch:
                 self._lose(req_id, "error without reqId")
 
