@@ -13,16 +13,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.enums import OrderRole, Severity
+from core.orders.desk_journal import Latch
 from core.orders.exchange_desk_core import MS, SECOND, Answer, DeskCore, Holding
 from core.orders.exchange_desk_entries import Entries
 from core.orders.exchange_desk_orders import OrderFlow
 from core.orders.exchange_words import OrderType, PositionRow, QueryKind, QueryRows, TimeInForce
 from core.orders.lifecycle import OrderState
 from core.orders.lookups import LookUps
-from core.orders.order_store import CLOSING_LEGS, DeskOrder, Leg, link_id_of
+from core.orders.order_store import DeskOrder, Leg, link_id_of
 from core.orders.ret_classes import ALREADY_FLAT, NO_MARKET, PRICE_LIMIT
 
 BPS = 10_000
+CLOSING = "CLOSING"  # latch of a symbol: "role,reason" of its job
 AGAIN_NS = 50 * MS  # between two tries on the same market
 REFUSED_NS = 200 * MS
 REFUSED_MAX_NS = 5 * SECOND
@@ -64,6 +66,7 @@ class Closes:
         if job is None:
             job = self.jobs[holding.symbol] = CloseJob(holding, role, reason, self.core.now_ns)
             self.core.count("closes")
+            self.core.persist(Latch(CLOSING, holding.symbol, 1, f"{int(role)},{reason}"))
         elif role is OrderRole.KILL:
             job.role, job.reason = role, reason
         self.entries.cancel(holding.symbol, reason)
@@ -131,7 +134,9 @@ class Closes:
     def _flat(self, job: CloseJob) -> bool:
         """By our books, by what the venue told after our last fill, and with nothing that may still open."""
         holding = job.holding
-        if holding.lots - holding.ignored_lots or not holding.agrees or holding.venue is None:
+        if holding.at_stake or holding.venue is None:
+            return False
+        if (holding.lots - holding.ignored_lots or not holding.agrees) and not self.core.broken(holding):
             return False
         if job.leg is not None and not job.leg.settled:
             return False
@@ -140,6 +145,7 @@ class Closes:
 
     def _end(self, job: CloseJob) -> None:
         del self.jobs[job.holding.symbol]
+        self.core.persist(Latch(CLOSING, job.holding.symbol, 0, ""))
         self.core.count("closed")
 
     def _ask_position(self, job: CloseJob) -> None:
@@ -211,16 +217,20 @@ class Closes:
         for job in list(self.jobs.values()):
             self.evaluate(job)
 
-    def adopt(self, order: DeskOrder) -> None:
-        """A closing order read in the journal is still out there: its job goes on."""
-        holding = self.core.holding(order.symbol)
-        if holding is None or order.leg not in CLOSING_LEGS:
+    def recover(self, holding: Holding, text: str) -> None:
+        """A job read in the journal ("" = it ended)."""
+        if not text:
+            self.jobs.pop(holding.symbol, None)
             return
+        role, reason = text.split(",")
+        self.jobs[holding.symbol] = CloseJob(holding, OrderRole(int(role)), int(reason), self.core.now_ns)
+
+    def adopt(self, order: DeskOrder) -> None:
+        """A closing order read in the journal may still be out there: its job waits for it."""
         job = self.jobs.get(order.symbol)
-        if job is None:
-            job = self.jobs[order.symbol] = CloseJob(holding, order.role, order.reason, self.core.now_ns)
-        job.leg = order
-        job.tries += 1
+        if job is not None:
+            job.leg = order
+            job.tries += 1
 
 
 def ticks_of(holding: Holding, price_e8: int) -> int:
