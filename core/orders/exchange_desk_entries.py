@@ -214,7 +214,7 @@ class Entries:
         if waiting:
             if ending:
                 for leg in waiting:
-                    if leg.alive and not leg.cancel_asked and leg.leg is Leg.MAKER:
+                    if leg.alive and not leg.cancel_asked and (leg.leg is Leg.MAKER or leg.retry_ns):
                         self.flow.cancel(leg)
             return
         if entry.leaves_lots == 0:

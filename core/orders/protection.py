@@ -143,7 +143,11 @@ class Protection:
         guard.naked_ns = guard.naked_ns or core.now_ns
         naked = core.now_ns - guard.naked_ns
         core.counters["naked_ms_max"] = max(core.counters["naked_ms_max"], naked // MS)
-        if holding.symbol in self.closes.jobs or guard.yielded:
+        if guard.yielded:
+            return
+        if holding.symbol in self.closes.jobs:
+            if naked >= core.config.naked_closing_ns:  # the close takes its time: a stop until then
+                self._set(guard)
             return
         if guard.stood_ticks and told:
             self._lost(guard)
