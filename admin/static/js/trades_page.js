@@ -250,7 +250,7 @@ setInterval(() => {
   if ([...armed.values()].some((until) => until < performance.now())) { for (const [symbol, until] of armed) if (until < performance.now()) armed.delete(symbol); frame.schedule(); }
 }, 250);
 setInterval(lookAtOrders, ORDERS_MS);
-setInterval(lookAtBlacklist, 5000);
+setInterval(lookAtBlacklist, 2 * ORDERS_MS);
 const frame = startFrame(page);
 lookAtOrders();
 lookAtBlacklist();
