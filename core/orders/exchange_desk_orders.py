@@ -449,7 +449,7 @@ class OrderFlow:
         """Retries, and look-ups of orders nothing was heard of."""
         core = self.core
         for order in core.store:
-            if order.retry_ns and core.now_ns >= order.ttl_ns:
+            if order.retry_ns and (core.now_ns >= order.ttl_ns or (order.entry and core.killed)):
                 order.retry_ns = 0
                 self._give_up(order)
             elif order.retry_ns and order.retry_ns <= core.now_ns and not order.req_id and core.reachable:

@@ -4,10 +4,10 @@
     position told, no stop, 0.3 s            -> set it (POST trading-stop)
     refused twice, or the price is through   -> close reduce-only
     stop was there and is gone (a person, or the venue) -> set again, at most twice an hour on the symbol; then the
-                                                person's will is taken for meant: no entries, a trouble, no fight
+                                                no fight: the position is closed, and no entries
     stop stands elsewhere                    -> tighter is taken over; looser is moved back, under the same limit
 
-A close under way needs no new stop. Stops are never removed here.
+A close under way needs no new stop for its first moments only: its order may be lost. Stops are never removed here.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ class Protection:
         guard.naked_ns = guard.naked_ns or core.now_ns
         naked = core.now_ns - guard.naked_ns
         core.counters["naked_ms_max"] = max(core.counters["naked_ms_max"], naked // MS)
-        if holding.symbol in self.closes.jobs or guard.yielded:
-            return
+        if guard.yielded or (holding.symbol in self.closes.jobs and naked < core.config.naked_ns):
+            return  # a close is quicker than a stop; one that hangs (its order unknown) is not
         if guard.stood_ticks and told:
             self._lost(guard)
         elif naked >= core.config.naked_ns:
@@ -233,6 +233,7 @@ class Protection:
             self._set(guard)
         else:
             self._yield(guard, "the stop was removed again and again")
+            self.closes.begin(guard.holding, OrderRole.STOP, int(Cause.STOP))  # no fight, but no position without a stop
 
     def _may_rearm(self, guard: Guard) -> bool:
         """Set against somebody's will: at most so often an hour."""
