@@ -4,8 +4,9 @@
     -> (dust, or refused as too small) everything at once: quantity 0, reduceOnly, closeOnTrigger
     -> flat by our books and by a position told after the last fill: done
 
-Each try is an order of its own with its own id; while one is open or unproved no other is made. A refused exit is tried
-again for ever: exits must not be given up (O14, O32, O33, O34).
+Each try is an order of its own with its own id; while one is alive no other is made, except that one of unknown outcome
+is waited for only as long as it may be sent again: reduce-only, two of them cannot close more than there is. A refused
+exit is tried again for ever: exits must not be given up (O14, O32, O33, O34).
 """
 
 from __future__ import annotations
@@ -122,6 +123,10 @@ class Closes:
         if self._flat(job):
             self._end(job)
             return
+        leg = job.leg
+        if leg is not None and leg.state is OrderState.UNKNOWN and core.now_ns >= leg.ttl_ns:
+            core.count("close_unproved")  # it is looked for; a second one cannot close more than there is
+            job.leg = None
         if job.leg is not None or core.now_ns < job.next_ns:
             return
         if lots == 0 or (job.refusals and job.asked_ns < core.now_ns - ASK_NS * 4):

@@ -16,6 +16,7 @@ from core.orders.desk_journal import Checkpoint, Latch, Record, persist
 from core.orders.exchange_words import (
     REQ_EPOCH_SHIFT,
     Ack,
+    Create,
     Effect,
     Log,
     Lost,
@@ -47,6 +48,7 @@ class DeskConfig(NamedTuple):
     recv_window_ns: int = 2 * SECOND
     guard_ns: int = 5 * SECOND  # acceptance at the gate is not execution
     ack_ns: int = 1 * SECOND
+    close_ack_ns: int = 250 * MS  # of a reduce-only order: sent again with the same id
     query_ns: int = 2 * SECOND
     stream_ns: int = 2 * SECOND  # acked, cancelled or filled, and nothing heard: look up
     entry_ttl_ns: int = 2 * SECOND
@@ -59,6 +61,7 @@ class DeskConfig(NamedTuple):
     poll_ns: int = 5 * SECOND  # open orders and positions
     poll_executions_ns: int = 30 * SECOND
     wallet_ns: int = 30 * SECOND
+    naked_closing_ns: int = 600 * MS  # the same while a close is under way
     naked_ns: int = 300 * MS  # a fill without a stop in sight for this long: set it
     fillable_ns: int = 600 * SECOND  # after an end
     overlap_ms: int = 600_000  # executions are asked for again this far behind the checkpoint
@@ -232,6 +235,8 @@ class DeskCore:
         request = make(req_id)
         query = isinstance(request, Query)
         wait = self.config.query_ns if query else self.config.ack_ns
+        if isinstance(request, Create) and request.reduce_only:
+            wait = self.config.close_ack_ns
         stream = Stream.REST if query else Stream.TRADE
         self.pending[req_id] = Pending(request, answered, self.now_ns + wait, stream, epoch)
         self.effects.append(Send(request, self.now_ns + ttl_ns, urgent))

@@ -214,8 +214,7 @@ class Entries:
         if waiting:
             if ending:
                 for leg in waiting:
-                    untried = leg.retry_ns and entry.cancel  # an IOC that waits for its next try: not wanted any more
-                    if leg.alive and not leg.cancel_asked and (leg.leg is Leg.MAKER or untried):
+                    if leg.alive and not leg.cancel_asked and (leg.leg is Leg.MAKER or leg.retry_ns):
                         self.flow.cancel(leg)
             return
         if entry.leaves_lots == 0:

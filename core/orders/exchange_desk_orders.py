@@ -216,11 +216,6 @@ class OrderFlow:
             return
         order.cancel_asked = True
         order.change_retry_ns = 0
-        if order.retry_ns and not order.req_id:  # waiting for its next try, which will not come
-            order.retry_ns = 0
-            self._give_up(order)
-            if not order.alive:
-                return
         order.retry_ns = 0
         order.change_id = core.request(
             lambda req_id: Cancel(req_id, order.symbol, order.link_id, order.venue_id),

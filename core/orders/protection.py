@@ -7,7 +7,7 @@
                                                 no fight: the position is closed, and no entries
     stop stands elsewhere                    -> tighter is taken over; looser is moved back, under the same limit
 
-A close under way needs no new stop for its first moments only: its order may be lost. Stops are never removed here.
+A close under way needs no new stop. Stops are never removed here.
 """
 
 from __future__ import annotations
@@ -143,8 +143,12 @@ class Protection:
         guard.naked_ns = guard.naked_ns or core.now_ns
         naked = core.now_ns - guard.naked_ns
         core.counters["naked_ms_max"] = max(core.counters["naked_ms_max"], naked // MS)
-        if guard.yielded or (holding.symbol in self.closes.jobs and naked < core.config.naked_ns):
-            return  # a close is quicker than a stop; one that hangs (its order unknown) is not
+        if guard.yielded:
+            return
+        if holding.symbol in self.closes.jobs:
+            if naked >= core.config.naked_closing_ns:  # the close takes its time: a stop until then
+                self._set(guard)
+            return
         if guard.stood_ticks and told:
             self._lost(guard)
         elif naked >= core.config.naked_ns:
