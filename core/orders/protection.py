@@ -4,7 +4,7 @@
     position told, no stop, 0.3 s            -> set it (POST trading-stop)
     refused twice, or the price is beyond it -> close reduce-only
     stop was there and is gone (a person, or the venue) -> set again, at most twice an hour on the symbol; then the
-                                                person's will is taken for meant: no entries, a trouble, no fight
+                                                no fight: the position is closed, and no entries
     stop stands elsewhere                    -> tighter is taken over; looser is moved back, under the same limit
 
 A close under way needs no new stop. Stops are never removed here.
@@ -244,6 +244,7 @@ class Protection:
             self._set(guard)
         else:
             self._yield(guard, "the stop was removed again and again")
+            self.closes.begin(guard.holding, OrderRole.STOP, int(Cause.STOP))  # no fight, but no position without a stop
 
     def _may_rearm(self, guard: Guard) -> bool:
         """Set against somebody's will: at most so often an hour."""
