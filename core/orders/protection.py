@@ -3,8 +3,8 @@
     position told, stop there                -> stands
     position told, no stop, 0.3 s            -> set it (POST trading-stop)
     refused twice, or the price is beyond it -> close reduce-only
-    stop was there and is gone (a person, or the venue) -> set again, at most twice an hour on the symbol; then the
-                                                no fight: the position is closed, and no entries
+    stop was there and is gone (a person, or the venue) -> set again, at most twice an hour on the symbol; then no
+                                                fight and no naked position either: it is closed, no entries
     stop stands elsewhere                    -> tighter is taken over; looser is moved back, under the same limit
 
 A close under way needs no new stop. Stops are never removed here.
@@ -198,7 +198,7 @@ class Protection:
         elif self._may_rearm(guard):
             self._set(guard)
         else:
-            self._yield(guard, f"the stop was moved to {stands} again and again")
+            self._yield(guard, f"the stop was moved to {stands} again and again: taken over")
             self._accept(holding, stands)
 
     def _beyond(self, guard: Guard, side: int, stands: int) -> None:
@@ -243,7 +243,7 @@ class Protection:
             guard.stood_ticks = 0
             self._set(guard)
         else:
-            self._yield(guard, "the stop was removed again and again")
+            self._yield(guard, "the stop was removed again and again: closed")
             self.closes.begin(guard.holding, OrderRole.STOP, int(Cause.STOP))  # no fight, but no position without a stop
 
     def _may_rearm(self, guard: Guard) -> bool:
