@@ -120,8 +120,8 @@ class Host:
             if report is not None:
                 self._outbox.append((ticket, "report", report))
 
-    def protect(self, symbol: int, stop_ticks: int) -> None:
-        self.desk.protect(self.clock(), symbol, stop_ticks, None)
+    def protect(self, symbol: int, stop_ticks: int, targets: tuple[tuple[int, int], ...] | None) -> None:
+        self.desk.protect(self.clock(), symbol, stop_ticks, targets)
         self._effects()
 
     def kill(self) -> None:
@@ -179,5 +179,9 @@ class Host:
                 self.report(item)
                 continue
             self.point("durable_not_sent")
+            request = item.request
+            if self.killed and isinstance(request, Create) and not request.reduce_only:
+                self.desk.on_event(self.clock(), Lost(request.req_id, "killed", sent=False))  # the last moment's latch
+                continue
             self.send(item)
             self.point("sent")
