@@ -6,8 +6,7 @@
                              '--- events <---------------------------- OrderLink
 
 A request leaves when everything the desk wrote before it is on disk. When the disk refuses, entries stay here until
-their deadline; what protects, closes or asks leaves all the same. The first entry of a symbol waits until the exchange
-has the leverage the sizing believed in.
+their deadline; what protects, closes or asks leaves all the same.
 """
 
 from __future__ import annotations
@@ -30,15 +29,12 @@ from core.orders.budget import Purpose
 from core.orders.exchange_desk import DeskConfig, ExchangeDesk
 from core.orders.exchange_words import (
     Ack,
-    Create,
     Event,
     Log,
     Lost,
     Persist,
-    PositionRow,
     Quote,
     Send,
-    SetLeverage,
     Stream,
     Tell,
 )
@@ -63,7 +59,6 @@ QUOTE_NS = 100 * NS_PER_MS
 STALE_NS = 5 * NS_PER_S  # a board row older than this says nothing about the price
 FAILURES_NS = 60 * NS_PER_S
 SWITCH_INTERVAL_S = 0.0002  # the link's thread must not wait 5 ms for the agent loop to let go
-LEVERAGE_OK = frozenset({0, 110043})
 NOTE_LEVELS = {"late_ack": Severity.INFO, "batch_partial": Severity.WARNING, "stranger": Severity.WARNING}
 
 
@@ -135,9 +130,6 @@ class LiveOrders:
             random.Random(spec.created_ns ^ os.getpid()),
         )
         self._sends: deque[tuple[int, Send]] = deque()  # with the ticket that must be durable first
-        self._leverage: dict[str, int] = {}  # set at the exchange, by symbol
-        self._waiting: dict[int, tuple[str, int, list[Send]]] = {}  # SetLeverage on its way: symbol, value, entries behind
-        self._next_id = -1  # requests of ours: the desk counts upwards
         self._timer_ns = self._quote_ns = 0
         self._failures: deque[int] = deque(maxlen=1000)
         self._symbol_row: np.ndarray = np.zeros(1, SYMBOL_ROW.dtype)
@@ -170,9 +162,8 @@ class LiveOrders:
         while link.events:
             event = link.events.popleft()
             done += 1
-            if not self._own(event):
-                self._watch(event, now_ns)
-                desk.on_event(now_ns, event)
+            self._watch(event, now_ns)
+            desk.on_event(now_ns, event)
         if done or now_ns - self._timer_ns >= TIMER_NS:
             self._timer_ns = now_ns
             if now_ns - self._quote_ns >= QUOTE_NS:
@@ -208,58 +199,17 @@ class LiveOrders:
         while self._sends:
             ticket, send = self._sends.popleft()
             if ticket <= durable or (disk_failed and purpose_of(send.request, send.urgent) is not Purpose.ENTRY):
-                self._send(send)
+                self.link.send(send)
                 sent += 1
             else:
                 kept.append((ticket, send))
         self._sends = kept
         return sent
 
-    # --- leverage before the first entry ------------------------------------------------------------------------------
-    def _send(self, send: Send) -> None:
-        request = send.request
-        if not isinstance(request, Create) or purpose_of(request, send.urgent) is not Purpose.ENTRY:
-            self.link.send(send)
-            return
-        wanted = self._wanted_leverage(request.symbol)
-        if self._leverage.get(request.symbol) == wanted:
-            self.link.send(send)
-            return
-        for symbol, value, entries in self._waiting.values():
-            if (symbol, value) == (request.symbol, wanted):
-                entries.append(send)
-                return
-        self._waiting[self._next_id] = request.symbol, wanted, [send]
-        self.link.send(Send(SetLeverage(self._next_id, request.symbol, wanted), send.deadline_ns, False))
-        self._next_id -= 1
-
-    def _wanted_leverage(self, symbol: str) -> int:
-        broker = self._host.broker
-        return broker.policy.leverage_of(self.desk.core.instruments[symbol])
-
-    def _own(self, event: Event) -> bool:
-        """The answer to a SetLeverage of ours: let the entries behind it go, or tell that they never left."""
-        if not isinstance(event, Ack | Lost) or event.req_id not in self._waiting:
-            return False
-        symbol, value, entries = self._waiting.pop(event.req_id)
-        if isinstance(event, Ack) and event.ret_code in LEVERAGE_OK:
-            self._leverage[symbol] = value
-            for send in entries:
-                self.link.send(send)
-            return True
-        why = event.ret_msg if isinstance(event, Ack) else event.why
-        self._note(Severity.ERROR, self.desk.core.symbol_id(symbol), f"leverage of {symbol} not set: {why}")
-        for send in entries:
-            self.link.events.append(Lost(send.request.req_id, f"leverage not set: {why}", sent=False))
-        return True
-
     def _watch(self, event: Event, now_ns: int) -> None:
-        """What the kill triggers and the leverage must know of an event."""
+        """Refusals and losses of the last minute, for the kill triggers."""
         if isinstance(event, Lost) or (isinstance(event, Ack) and event.ret_code):
             self._failures.append(now_ns)
-        elif isinstance(event, PositionRow) and event.leverage_e2:
-            if self._leverage.get(event.symbol, event.leverage_e2) != event.leverage_e2:
-                del self._leverage[event.symbol]  # changed elsewhere: set again before the next entry
 
     # --- prices ----------------------------------------------------------------------------------------------------------
     def _quotes(self, now_ns: int) -> None:

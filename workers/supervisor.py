@@ -146,9 +146,11 @@ class Supervisor:
         roles += [("shard", index) for index in range(self.options.shards)] + [("execution", 0)]
         if self.options.admin:
             roles.append(("admin", 0))
+        if embedded and self.mode == "LIVE":
+            self._await_venue()  # execution needs its addresses and a key
         for role, index in roles:
             self._add(role, index)
-        if embedded:
+        if embedded and self.mode != "LIVE":
             self._await_venue()
         self._wait_running()
         self._add("gateway", 0)  # last: every reader is in place before the first event

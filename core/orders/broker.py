@@ -114,7 +114,9 @@ class Broker:
             self.next_order_id, message.symbol, instrument.name, side, lots, price, stop, message.target_ticks,
             self._effect(message) + policy.maker_deadline_ns, flags, message.decision_id, message.seq,
         )
-        report, label = self.router.submit(order, self._effect(message), instrument)
+        report, label = self.router.submit(
+            order, self._effect(message), instrument, policy.leverage_of(instrument)
+        )
         if only_mode or report.kind == ReportKind.ACCEPTED:
             return Decision(report, verdict if only_mode else None, label)
         return self._refuse(message, Verdict(Gate(report.reason), 0.0, 0.0))  # the desk of the exchange knows better

@@ -9,6 +9,7 @@ A retry carries the same id: the venue takes one of them at most. Nothing leaves
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from core.constants import NS_PER_MS
 from core.enums import MessageKind, OrderRole, Severity
@@ -19,15 +20,27 @@ from core.orders.exchange_words import (
     Amend,
     Cancel,
     ExecutionRow,
+    InstrumentRow,
     Lost,
     OrderRow,
+    QueryKind,
+    QueryRows,
     StopOrderType,
     TimeInForce,
 )
 from core.orders.lifecycle import ENDED, Input, OrderState, input_of, step
 from core.orders.lookups import LookUps
 from core.orders.order_store import DeskOrder
-from core.orders.ret_classes import ALREADY_FLAT, SYMBOL_NOT_REDUCING, Reaction, RetClass, classify, classify_change
+from core.orders.ret_classes import (
+    ALREADY_FLAT,
+    MARGIN,
+    RULES,
+    SYMBOL_NOT_REDUCING,
+    Reaction,
+    RetClass,
+    classify,
+    classify_change,
+)
 from core.orders.wire import Message
 
 ADOPTED = "Adopted"  # of our own making: the venue's side of a position taken over
@@ -60,6 +73,7 @@ class OrderFlow:
         looks.absent = lambda order: self.feed(order, Input.PROVED_ABSENT)
         self.entry_leaves: Callable[[DeskOrder], int] = lambda order: 0
         self.entry_filled: Callable[[DeskOrder, int], None] = lambda order, lots: None
+        self.entry_stop: Callable[[Holding, DeskOrder], None] = lambda holding, order: None
         self.foreign_fill: Callable[[Holding, ExecutionRow], None] = lambda holding, row: None
 
     # --- sending ---------------------------------------------------------------------------------------------------
@@ -89,6 +103,8 @@ class OrderFlow:
         core = self.core
         order.req_id = 0
         if isinstance(answer, Ack):
+            if answer.limit_left >= 0:
+                core.counters["rate_left"] = answer.limit_left
             core.store.name(order, answer.order_id if answer.ret_code == 0 else "")
             verdict = classify(answer.ret_code, answer.ret_msg)
             order.ret_code = answer.ret_code
@@ -148,6 +164,11 @@ class OrderFlow:
                 core.switch_off(holding, "venue", core.now_ns + 10 * core.config.refusal_ns,
                                 f"{answer.ret_code} {answer.ret_msg}")
             core.refused(holding, answer.ret_code, answer.ret_msg)
+            if answer.ret_code in MARGIN:
+                core.count("margin_reject")
+                core.margin_until_ns = core.now_ns + core.config.margin_ns
+            if answer.ret_code in RULES:
+                core.ask(QueryKind.INSTRUMENT, lambda rows: self._rules(holding, rows), order.symbol)
         if answer.ret_code in SYMBOL_NOT_REDUCING:
             core.count("venue_reduce_only")
         if order.reduce_only and answer.ret_code in ALREADY_FLAT:
@@ -156,6 +177,19 @@ class OrderFlow:
             self._doubt(order)
         else:
             self.feed(order, Input.REFUSED)
+
+    def _rules(self, holding: Holding, answer: Answer) -> None:
+        """Sizes are set anew twice a month, while we run (O29)."""
+        for row in answer.rows if isinstance(answer, QueryRows) else ():
+            if not isinstance(row, InstrumentRow) or row.symbol != holding.symbol:
+                continue
+            known = holding.instrument
+            largest = min((n for n in (row.max_qty_lots, row.max_market_lots) if n), default=0)
+            now = replace(known, min_qty_lots=row.min_qty_lots, max_qty_lots=largest,
+                          min_notional_e8=row.min_notional_e8, trading=row.status == "Trading")
+            if now != known:
+                self.core.note(Severity.WARNING, "instr_change", holding.symbol, "trading filters changed")
+                holding.instrument = self.core.instruments[holding.symbol] = now
 
     def _doubt(self, order: DeskOrder) -> None:
         """Nobody knows. A reduce-only order is tried again with the same id (the venue takes one of them)."""
@@ -176,6 +210,10 @@ class OrderFlow:
         if not order.alive or order.change_id or order.state is OrderState.INTENT:
             return
         core = self.core
+        if order.retry_ns and not order.doubtful:  # every try so far was certainly not taken
+            order.retry_ns = 0
+            self.feed(order, Input.REFUSED)
+            return
         order.cancel_asked = True
         order.change_retry_ns = 0
         order.retry_ns = 0
@@ -202,18 +240,17 @@ class OrderFlow:
         order.change_id = 0
         if not order.alive:
             return
-        order.await_ns = core.now_ns + core.config.stream_ns
+        order.await_ns = order.await_ns or core.now_ns + core.config.stream_ns
         if isinstance(answer, Lost):
-            order.await_ns = core.now_ns + CHANGE_RETRY_NS
+            order.await_ns = min(order.await_ns, core.now_ns + CHANGE_RETRY_NS)
             order.change_retry_ns = core.now_ns + CHANGE_RETRY_NS if order.cancel_asked else 0
         elif isinstance(answer, Ack) and answer.ret_code:
             verdict = classify_change(answer.ret_code, answer.ret_msg)
             core.count(f"ret_{verdict.kind.value}")
             if verdict.kind is RetClass.GONE:
                 core.count("amend_race")
-                if not order.unproved:
-                    order.await_ns = 0
-                    self.looks.start(order, at_once=True)
+                if order.state is not OrderState.SENT:  # still on its way: nothing to cancel yet
+                    self._look(order)
             if verdict.reaction is Reaction.RETRY_NEW_CLOCK:
                 core.measure_clock()
             if verdict.reaction is Reaction.STOP_ENTRIES:
@@ -332,6 +369,7 @@ class OrderFlow:
         record = self._executed(number, holding, row, OrderRole.EXIT, None, 0, 0)
         core.persist(record)
         core.count("funding")
+        core.realised_e8 -= row.fee_e8
         core.tell(number, message_of(record))
 
     def _book_fill(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> None:
@@ -341,7 +379,7 @@ class OrderFlow:
         if order is not None:
             self._fill_order(order, row)
         opening = holding.lots == 0
-        holding.lots += row.side * row.qty_lots
+        core.book(holding, row.side, row.qty_lots, row.price_ticks, row.fee_e8)
         holding.exec_seq = max(holding.exec_seq, row.seq)
         holding.exec_ns = core.now_ns
         stop = 0
@@ -349,8 +387,7 @@ class OrderFlow:
             stop = order.stop_ticks
             if opening or not holding.order_id:
                 holding.order_id, holding.decision_id = order.order_id, order.decision_id
-            if not holding.stop_ticks:
-                holding.stop_ticks = stop
+            self.entry_stop(holding, order)
         if row.exec_type == "BustTrade":
             core.trouble("", "LIQUIDATION", f"{row.symbol}: {row.qty_lots} lots", latch=True)
         elif row.exec_type == "AdlTrade":
@@ -407,18 +444,23 @@ class OrderFlow:
         """Retries, and look-ups of orders nothing was heard of."""
         core = self.core
         for order in core.store:
-            if order.retry_ns and core.now_ns >= order.ttl_ns:
+            if order.retry_ns and (core.now_ns >= order.ttl_ns or (order.entry and core.killed)):
                 order.retry_ns = 0
                 self._give_up(order)
             elif order.retry_ns and order.retry_ns <= core.now_ns and not order.req_id and core.reachable:
                 self._send(order)
             if order.change_retry_ns and order.change_retry_ns <= core.now_ns and core.reachable:
                 self.cancel(order)
-            if order.await_ns and order.await_ns <= core.now_ns:
-                order.await_ns = 0
-                if order.state is OrderState.ACKED:
-                    self.feed(order, Input.AMBIGUOUS)
-                self.looks.start(order, at_once=True)
+            waits = order.req_id or order.retry_ns or order.await_ns or order.link_id in self.looks.looks
+            if (order.await_ns and order.await_ns <= core.now_ns) or (order.unproved and not waits):
+                self._look(order)
+
+    def _look(self, order: DeskOrder) -> None:
+        """Something should have been heard of it."""
+        order.await_ns = 0
+        if order.state in (OrderState.SENT, OrderState.ACKED):
+            self.feed(order, Input.AMBIGUOUS)
+        self.looks.start(order, at_once=True)
 
     def _give_up(self, order: DeskOrder) -> None:
         if order.doubtful:

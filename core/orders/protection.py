@@ -18,11 +18,25 @@ from core.enums import Cause, OrderRole, Severity
 from core.orders.desk_journal import Protect, targets_text
 from core.orders.exchange_desk_closes import Closes
 from core.orders.exchange_desk_core import FOREVER, MS, SECOND, Answer, DeskCore, Holding
-from core.orders.exchange_words import Ack, PositionRow, QueryKind, QueryRows, TradingStop
+from core.orders.exchange_desk_orders import OrderFlow
+from core.orders.exchange_words import (
+    Ack,
+    OrderRow,
+    OrderStatus,
+    PositionRow,
+    QueryKind,
+    QueryRows,
+    StopOrderType,
+    TradingStop,
+)
 from core.orders.lookups import LookUps
+from core.orders.order_store import DeskOrder
 from core.orders.ret_classes import Reaction, RetClass, classify
 
+BPS = 10_000
 HOUR_NS = 3600 * SECOND
+STOPS = frozenset({StopOrderType.STOP_LOSS, StopOrderType.PARTIAL_STOP_LOSS, StopOrderType.TRAILING_STOP})
+TRIGGERED = frozenset({OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
 RETRY_NS = 200 * MS
 ASK_NS = 300 * MS
 CHANGED_NS = 1 * SECOND  # a stop elsewhere for this long is no race with our own request
@@ -41,6 +55,9 @@ class Guard:
     next_ns: int = 0
     refusals: int = 0
     wished: bool = False  # a new stop was asked for and has not been seen yet
+    triggered_ns: int = 0  # the stop triggered, and we are not flat yet
+    beyond_ns: int = 0  # since when the price is beyond a stop that stands
+    attached: set[int] = field(default_factory=set)  # stops our entries brought: one of them standing is our doing
     rearmed: list[int] = field(default_factory=list)
     yielded: bool = False
     asked_ns: int = -(1 << 62)
@@ -49,11 +66,12 @@ class Guard:
 class Protection:
     """See the module."""
 
-    def __init__(self, core: DeskCore, closes: Closes, looks: LookUps) -> None:
+    def __init__(self, core: DeskCore, flow: OrderFlow, closes: Closes, looks: LookUps) -> None:
         self.core = core
         self.closes = closes
         self.looks = looks
         self.guards: dict[str, Guard] = {}
+        flow.entry_stop = self.entry_stop
 
     def want(self, holding: Holding, stop_ticks: int, targets: tuple[tuple[int, int], ...] | None) -> None:
         """The stop that should stand from now on (0: leave what there is)."""
@@ -72,6 +90,31 @@ class Protection:
             guard = self.guards[holding.symbol] = Guard(holding)
         return guard
 
+    def recover(self, holding: Holding) -> None:
+        """What was wanted before the crash is wanted still."""
+        self._guard(holding).wished = holding.stop_ticks > 0
+
+    def entry_stop(self, holding: Holding, order: DeskOrder) -> None:
+        """An entry filled: its stop, or the tighter one where there is a position already (O16: Full mode has one)."""
+        if not order.stop_ticks:
+            return
+        if not holding.stop_ticks:
+            holding.stop_ticks = order.stop_ticks
+        elif holding.stop_ticks != order.stop_ticks:
+            guard = self._guard(holding)
+            guard.attached |= {holding.stop_ticks, order.stop_ticks}
+            guard.wished = True
+            if order.side * (order.stop_ticks - holding.stop_ticks) > 0:
+                holding.stop_ticks = order.stop_ticks
+
+    def stop_told(self, row: OrderRow) -> None:
+        """A child order of the position: a stop that triggered has half a second to close it (O14)."""
+        holding = self.core.holding(row.symbol)
+        if holding is None or row.stop_order_type not in STOPS or row.status not in TRIGGERED:
+            return
+        guard = self._guard(holding)
+        guard.triggered_ns = guard.triggered_ns or self.core.now_ns
+
     def holding_changed(self, holding: Holding) -> None:
         """Fill or telling of the position."""
         if holding.lots or (holding.venue_lots or 0) or holding.symbol in self.guards:
@@ -89,6 +132,9 @@ class Protection:
         if lots == 0:
             self._flat(guard)
             return
+        if guard.triggered_ns and core.now_ns - guard.triggered_ns >= core.config.local_stop_ns:
+            guard.triggered_ns = 0
+            self._stop_ourselves(guard, "the stop triggered and did not close the position")
         told = venue is not None and venue.signed_lots - holding.ignored_lots != 0 and venue.seq >= holding.exec_seq
         stands = venue.stop_ticks if venue is not None and told else 0
         if stands:
@@ -97,7 +143,11 @@ class Protection:
         guard.naked_ns = guard.naked_ns or core.now_ns
         naked = core.now_ns - guard.naked_ns
         core.counters["naked_ms_max"] = max(core.counters["naked_ms_max"], naked // MS)
-        if holding.symbol in self.closes.jobs or guard.yielded:
+        if guard.yielded:
+            return
+        if holding.symbol in self.closes.jobs:
+            if naked >= core.config.naked_closing_ns:  # the close takes its time: a stop until then
+                self._set(guard)
             return
         if guard.stood_ticks and told:
             self._lost(guard)
@@ -110,6 +160,8 @@ class Protection:
     def _flat(self, guard: Guard) -> None:
         holding = guard.holding
         guard.naked_ns = guard.changed_ns = guard.stood_ticks = guard.refusals = 0
+        guard.triggered_ns = guard.beyond_ns = 0
+        guard.attached.clear()
         guard.yielded = guard.wished = False
         if holding.lots == 0 and not holding.venue_lots and not guard.req_id:
             holding.stop_ticks = 0
@@ -123,13 +175,14 @@ class Protection:
         side = 1 if holding.at_stake > 0 else -1
         guard.naked_ns = 0
         guard.stood_ticks = stands
+        self._beyond(guard, side, stands)
         if not holding.stop_ticks:
             holding.stop_ticks = stands
         if stands == holding.stop_ticks or guard.yielded:
             guard.changed_ns = guard.refusals = 0
             guard.wished = False
             return
-        if guard.wished:
+        if guard.wished or stands in guard.attached:
             self._set(guard)
             return
         guard.changed_ns = guard.changed_ns or core.now_ns
@@ -146,6 +199,29 @@ class Protection:
         else:
             self._yield(guard, f"the stop was moved to {stands} again and again")
             self._accept(holding, stands)
+
+    def _beyond(self, guard: Guard, side: int, stands: int) -> None:
+        """The price is well beyond a stop that stands: it will not do it, so we do."""
+        core = self.core
+        reference = self.closes.reference(guard.holding, -side)
+        width = stands * core.config.local_stop_bps // BPS
+        if not reference or side * (stands - reference) <= width:
+            guard.beyond_ns = 0
+            return
+        guard.beyond_ns = guard.beyond_ns or core.now_ns
+        if core.now_ns - guard.beyond_ns >= core.config.local_stop_ns:
+            guard.beyond_ns = 0
+            self._stop_ourselves(guard, "the price is beyond the stop, which has not triggered")
+
+    def _stop_ourselves(self, guard: Guard, text: str) -> None:
+        core, holding = self.core, guard.holding
+        if holding.symbol in self.closes.jobs:
+            return
+        reference = self.closes.reference(holding, -1 if holding.at_stake > 0 else 1)
+        slip = abs(reference - holding.stop_ticks) * BPS // holding.stop_ticks if reference and holding.stop_ticks else 0
+        core.counters["sl_slip_bp"] = max(core.counters["sl_slip_bp"], slip)
+        core.note(Severity.CRITICAL, "sl_local", holding.symbol, text, holding.stop_ticks, reference)
+        self.closes.begin(holding, OrderRole.STOP, int(Cause.STOP))
 
     def _accept(self, holding: Holding, stop_ticks: int) -> None:
         holding.stop_ticks = stop_ticks

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from core.enums import Cause, OrderRole, Severity
 from core.orders.exchange_desk_closes import Closes
-from core.orders.exchange_desk_core import FOREVER, MS, DeskCore, Holding
+from core.orders.exchange_desk_core import FOREVER, MS, SECOND, DeskCore, Holding
+from core.orders.exchange_desk_entries import Entries
 from core.orders.exchange_desk_orders import ADOPTED, OrderFlow
 from core.orders.exchange_words import (
     Cancel,
@@ -37,6 +38,7 @@ from core.orders.protection import average_ticks
 from core.orders.reconcile_pages import Listing, PagedQuery
 
 RETRY_NS = 500 * MS
+CASH_TOLD = 3
 SUSPECT_NS = 300 * MS  # books may disagree this long while messages are on their way
 ASK_NS = 500 * MS
 BROKEN_NS = 2500 * MS
@@ -56,12 +58,12 @@ class Suspicion:
 class Reconciler:
     """See the module."""
 
-    def __init__(self, core: DeskCore, flow: OrderFlow, looks: LookUps, closes: Closes) -> None:
+    def __init__(self, core: DeskCore, flow: OrderFlow, looks: LookUps, entries: Entries, closes: Closes) -> None:
         self.core = core
         self.flow = flow
         self.looks = looks
         self.closes = closes
-        looks.apply_position = self.apply_position
+        looks.apply_position = entries.apply_position = self.apply_position
         flow.foreign_fill = self.foreign_fill
         self.synced = False
         self.rounds = 0  # complete orders + positions
@@ -78,6 +80,8 @@ class Reconciler:
         self._strangers: set[str] = set()
         self._live_before: set[str] = set()
         self._orders_began_ns = 0
+        self._cash_base: int | None = None
+        self._cash_told = 0
 
     # --- when --------------------------------------------------------------------------------------------------------
     def link(self, state: LinkState) -> None:
@@ -199,6 +203,7 @@ class Reconciler:
             order = self.core.store.by_link.get(link_id)
             if order is not None and order.state in SEEN:
                 self.core.count("order_missing")
+                self.core.count("recon_diff")
                 self.looks.start(order, at_once=True)
         PagedQuery(self.core, QueryKind.POSITIONS, self._positions).start()
 
@@ -371,5 +376,30 @@ class Reconciler:
         for row in listing.rows or ():
             if isinstance(row, WalletRow):
                 self.wallet = row
+                self._compare_cash(row)
+
+    def _compare_cash(self, row: WalletRow) -> None:
+        """The wallet has changed by what we booked (O45): results less fees and funding, since both last agreed.
+
+        Looked at only while nothing is on its way; a difference must be told three times in a row. A transfer looks the
+        same: a person clears the trouble, and the wallet as it is then becomes the base."""
+        core = self.core
+        quiet = not self._suspects and self.synced and all(
+            core.now_ns - h.exec_ns > 2 * SECOND and h.agrees for h in core.holdings.values())
+        if not quiet:
+            return
+        slack = core.config.ledger_slack_e8 * (core.counters["fills"] + core.counters["funding"])
+        if self._cash_base is None or (-1, "LEDGER") not in core.troubles and self._cash_told >= CASH_TOLD:
+            self._cash_base, self._cash_told = row.balance_e8 - core.realised_e8, 0
+        difference = row.balance_e8 - self._cash_base - core.realised_e8
+        if abs(difference) <= slack:
+            self._cash_told = 0
+            return
+        self._cash_told += 1
+        self._wallet_ns = min(self._wallet_ns, core.now_ns + 2 * SECOND)
+        if self._cash_told == CASH_TOLD:
+            core.count("ledger_diff")
+            core.trouble("", "LEDGER", "the wallet is not what we booked", str(self._cash_base + core.realised_e8),
+                         str(row.balance_e8))
 
 
