@@ -9,9 +9,14 @@ import pytest
 
 from core.enums import Cause, ControlBits, EventKind, LogKind, MessageKind, OrderRole, Pump, Regime, ReportKind, State
 from core.sim.desk import desk_position, desk_stop, desk_target
-from tests.core.engine.rig import MS, Rig, S, accept, enter, in_position, position_fields
+from tests.core.engine.rig import MS, Rig, accept, enter, in_position, position_fields
 
 SLOT = 0
+
+
+def far_rig(**params: Any) -> Rig:
+    """Stop and first target 40 bps away, so that moves of the market meet neither."""
+    return Rig(stop_min_bps=40.0, **params)
 
 
 def move_market(rig: Rig, bid: int, size: int = 3000) -> None:
@@ -48,12 +53,12 @@ def entry_ticks(rig: Rig) -> float:
 
 
 def test_break_even_moves_the_stop_of_desk_and_state() -> None:
-    rig = Rig()
+    rig = far_rig()
     message = in_position(rig)
     entry, old = entry_ticks(rig), int(message["stop_ticks"])
     move_market(rig, int(entry * 1.0012))
     assert not rig.sent(MessageKind.PROTECT), "fees and buffer are 13.75 bps"
-    move_market(rig, int(entry * 1.0016))
+    move_market(rig, int(entry * 1.0018))
     moved = wish(rig)
     assert (moved["reason"], moved["side"]) == (Cause.BREAK_EVEN, 1)
     assert abs(moved["stop_ticks"] - entry * 1.001375) <= 1
@@ -63,15 +68,15 @@ def test_break_even_moves_the_stop_of_desk_and_state() -> None:
     assert rig.trade["stop_ticks"] == desk_stop(rig.state.desk, SLOT) == moved["stop_ticks"]
     line = next(row for row in rig.rows if row["kind"] == LogKind.PROTECT)
     assert [int(line[c]) for c in "abcdef"] == [
-        1, old, moved["stop_ticks"], Cause.BREAK_EVEN, message["target_ticks"], int(entry * 1.0016)]
-    assert line["x"] == pytest.approx(16.0, abs=0.2) and line["y"] == pytest.approx(16.0 / 15.0, abs=0.05)
+        1, old, moved["stop_ticks"], Cause.BREAK_EVEN, message["target_ticks"], int(entry * 1.0018)]
+    assert line["x"] == pytest.approx(18.0, abs=0.2) and line["y"] == pytest.approx(18.0 / 40.0, abs=0.02)
     rig.stream.trades(5, [(int(moved["stop_ticks"]), 5, -1)])
     rig.go()
     assert rig.sent(MessageKind.FILL)[-1]["role"] == OrderRole.STOP
 
 
 def test_one_wish_at_a_time_and_no_flood() -> None:
-    rig = Rig()
+    rig = far_rig(tp_share_e4=(0, 0, 0))
     in_position(rig)
     entry = entry_ticks(rig)
     move_market(rig, int(entry * 1.002))
@@ -100,7 +105,7 @@ def test_one_wish_at_a_time_and_no_flood() -> None:
 
 
 def test_a_refusal_leaves_everything() -> None:
-    rig = Rig()
+    rig = far_rig()
     message = in_position(rig)
     move_market(rig, int(entry_ticks(rig) * 1.002))
     answer(rig, wish(rig), flags=1, stop_ticks=1)
@@ -122,35 +127,40 @@ def test_trail_follows_after_a_target() -> None:
                           "flags": 16, "role": OrderRole.TAKE_PROFIT}))  # fmt: skip
     later(rig)
     assert rig.trade["took"] == 1 and rig.trade["state"] == State.MANAGING
+    early = wish(rig)  # from the best price so far
+    assert early["reason"] == Cause.TRAIL and early["stop_ticks"] > message["stop_ticks"]
+    answer(rig, early)
+    later(rig)
     move_market(rig, first + 100)
     moved = wish(rig)
     assert moved["reason"] == Cause.TRAIL
     assert moved["stop_ticks"] == first + 100 - (int(rig.trade["risk_ticks"]) + 1) // 2
-    later(rig)
+    later(rig, 1100)
     marks = rig.sent(MessageKind.MARK)[-1]
     assert [marks[f"target{k}_lots"] for k in ("", 2, 3)] == [0, 30, 20]
 
 
 def test_blow_off_takes_profit_faster() -> None:
-    rig = Rig()
+    rig = far_rig(break_even=0)
     message = in_position(rig)
     price = int(entry_ticks(rig) + 170)
-    rig.trade["pump"], rig.trade["pump_ns"], rig.trade["pump_top"] = Pump.BLOWOFF, rig.stream.now_ns, price * 10.0
+    rig.trade["pump"], rig.trade["pump_ns"], rig.trade["pump_top"] = Pump.BLOWOFF, rig.stream.now_ns, float(price)
     move_market(rig, price)
     moved = wish(rig)
     assert rig.trade["pump"] == Pump.BLOWOFF
     assert moved["reason"] == Cause.TIGHTEN and moved["stop_ticks"] > message["stop_ticks"]
     targets = [int(moved[f"target{k}_ticks"]) for k in ("", 2, 3)]
-    assert targets[0] == message["target_ticks"] and targets[2] < int(message["target3_ticks"])
+    assert all(pulled < int(message[f"target{k}_ticks"]) for pulled, k in zip(targets, ("", 2, 3), strict=True))
+    assert targets == sorted(targets)
     answer(rig, moved)
     assert [desk_target(rig.state.desk, SLOT, k)[0] for k in range(3)] == targets
 
 
 def test_manipulated_widens_once_within_the_gated_risk() -> None:
-    rig = Rig(spoof_enter=0.0)
+    rig = Rig()
     message = in_position(rig)
     rig.trade["risk_lots"] = 200  # as if half of the order had filled
-    rig.trade["regime"] = Regime.MANIPULATED
+    rig.trade["regime"], rig.trade["regime_ns"] = Regime.MANIPULATED, rig.stream.now_ns  # stays for its dwell time
     later(rig)
     (moved,) = rig.sent(MessageKind.PROTECT)
     assert rig.trade["state"] == State.BLOCKED_REGIME and moved["reason"] == Cause.WIDEN
@@ -256,11 +266,10 @@ def test_an_addition_is_asked_for_step_by_step_and_not_in_a_bad_regime() -> None
     first, risk = float(rig.trade["first_ticks"]), int(rig.trade["risk_ticks"])
     assert first > 0 and risk > 0
     price = int(first - 0.41 * risk)
-    rig.trade["regime"] = Regime.COOLDOWN  # not one to add in
-    rig.state.params[0]["cooldown_done_ns"] = 10**15
+    rig.trade["pump"], rig.trade["pump_ns"] = Pump.COOLDOWN, rig.stream.now_ns  # not one to add in
     move_market(rig, price)
-    assert not rig.sent(MessageKind.ADD)
-    rig.trade["regime"] = Regime.NORMAL
+    assert rig.trade["regime"] == Regime.COOLDOWN and not rig.sent(MessageKind.ADD)
+    rig.trade["pump"], rig.trade["regime"] = Pump.NONE, Regime.NORMAL
     later(rig, 10)
     (add,) = rig.sent(MessageKind.ADD)
     assert (add["side"], add["price_ticks"], add["stop_ticks"], add["reason"]) == (
@@ -278,5 +287,5 @@ def test_without_the_setting_nothing_is_added() -> None:
     rig = Rig()
     in_position(rig)
     move_market(rig, int(rig.trade["first_ticks"]) - int(rig.trade["risk_ticks"]) + 5)
-    later(rig, 1000 * S // S)
+    later(rig, 1000)
     assert not rig.sent(MessageKind.ADD)
