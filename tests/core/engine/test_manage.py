@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def test_one_wish_at_a_time_and_no_flood() -> None:
     rig.trade["took"] = 1  # trails from here on
     start = len(rig.sent(MessageKind.PROTECT))
     price = int(rig.trade["peak_ticks"])
-    for k in range(200):  # 10 s of one tick every 50 ms, answered at once
+    for _ in range(200):  # 10 s of one tick every 50 ms, answered at once
         rig.stream.now_ns += 50 * MS
         price += 7
         move_market(rig, price)
@@ -99,9 +100,9 @@ def test_one_wish_at_a_time_and_no_flood() -> None:
     wishes = rig.sent(MessageKind.PROTECT)[start:]
     assert 5 <= len(wishes) <= 40
     stops = [int(w["stop_ticks"]) for w in wishes]
-    assert all(b - a >= 10 for a, b in zip(stops, stops[1:], strict=False)), "at least a basis point, and only upwards"
+    assert all(b - a >= 10 for a, b in pairwise(stops)), "at least a basis point, and only upwards"
     times = [int(w["ts_event_ns"]) for w in wishes]
-    assert min(b - a for a, b in zip(times, times[1:], strict=False)) >= 250 * MS
+    assert min(b - a for a, b in pairwise(times)) >= 250 * MS
 
 
 def test_a_refusal_leaves_everything() -> None:

@@ -214,7 +214,7 @@ def test_a_plan_with_additions_fits_the_gated_risk(side):
     position = b.account.positions[0]
     for count, price in enumerate((9_980, 9_960, 9_955), start=1):
         price = price if side > 0 else 20_000 - price
-        answer, notes = b.handle(add(price, 10 + count, side))
+        answer, _ = b.handle(add(price, 10 + count, side))
         if count == 3:
             assert answer.kind == ReportKind.REJECTED and position.additions == 2
             break
@@ -226,6 +226,7 @@ def test_a_plan_with_additions_fits_the_gated_risk(side):
         loss = loss_at_e8(position.grid, position.lots, position.entry_value_e8, position.stop_ticks, fee)
         assert loss <= position.gated_risk_e8
     assert abs(position.lots) == 124
+    assert b.ledger.entries_minute(40 * S) == 3, "additions are orders like any other"
     assert sum(lots for _, lots in position.targets) <= 124
     assert [ticks for ticks, _ in position.targets] == [10_000 + side * d for d in (50, 80, 120)]
 
