@@ -35,15 +35,17 @@ from core.enums import (
     DataState,
     FeedState,
     Gate,
+    GlobalRegime,
     LogKind,
     MessageKind,
     Mode,
     OrderRole,
+    Regime,
     ReportKind,
     Severity,
 )
 from core.journal import EXECUTION, Frame, JournalError, encode_record
-from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
+from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Broker, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
 from core.orders.latency import Ledger
@@ -51,7 +53,7 @@ from core.orders.router import ExecutionRouter, LiveUnavailable
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
 from core.performance.trade_watch import TradeWatch
-from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT
+from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW, REPORT
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
@@ -132,6 +134,7 @@ class Execution:
         self._position_rows: np.ndarray = np.zeros(1, POSITION_ROW.dtype)
         self._account: np.ndarray = np.zeros(1, ACCOUNT_ROW.dtype)
         self._symbol_row: np.ndarray = np.zeros(1, plant.symbol_rows().dtype)
+        self._global: np.ndarray = np.zeros(1, GLOBAL.dtype)
         self._account_dirty = True
         self._board_ns = self._housekeeping_ns = self._riskiest_ns = 0
         self._config_version = self.control.get("config_version")
@@ -367,10 +370,11 @@ class Execution:
             return known, []
         self._know(message.symbol)
         controls = self._controls
-        if message.kind == MessageKind.ENTER and not self.paced:
+        if message.kind in ENTRIES and not self.paced:
+            quarantined, regime_bad = self._picture(message)
             controls = controls._replace(
-                age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0,
-                quarantined=self._quarantined(message.symbol), exchange=self.exchange(message.symbol),
+                age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0, quarantined=quarantined,
+                regime_bad=regime_bad, exchange=self.exchange(message.symbol),
             )
         if self.live is not None and message.kind in PAPER:
             self._error(RuntimeError("a shard's paper desk spoke in LIVE"))
@@ -404,12 +408,18 @@ class Execution:
         if len(self._answers) > ANSWERS_KEPT:
             self._answers.popitem(last=False)
 
-    def _quarantined(self, symbol: int) -> bool:
-        """Does the shard's board say that the book may not be believed? A row never written says nothing."""
-        rows = self.plant.symbol_rows()
+    def _picture(self, message: Message) -> tuple[bool, bool]:
+        """The last look before an entry leaves: (book not believed, regime turned bad), as the boards say. A row never
+        written says nothing, and one from before the shard's decision nothing about the regime: the shard knew better."""
+        globally = self.plant.global_regime()
+        bad = globally.read_into(0, self._global) > 0 and int(self._global[0]["regime"]) != GlobalRegime.GLOBAL_NORMAL
+        rows, symbol = self.plant.symbol_rows(), message.symbol
         if not 0 <= symbol < rows.rows or rows.read_into(symbol, self._symbol_row) <= 0:
-            return False
-        return int(self._symbol_row[0]["data_state"]) != DataState.OK
+            return False, bad
+        row = self._symbol_row[0]
+        if int(row["ts_recv_ns"]) >= message.ts_event_ns:
+            bad = bad or int(row["regime"]) not in (Regime.NORMAL, Regime.COOLDOWN_DONE)
+        return int(row["data_state"]) != DataState.OK, bad
 
     def exchange(self, symbol: int) -> ExchangeFacts:
         """What the exchange has told (LIVE), with the tier that the evidence allows by now."""

@@ -53,6 +53,7 @@ from core.sim.desk_records import (
     DESK,
     FLAG_ADD,
     FLAG_POST_ONLY,
+    FLAG_REFUSED,
     FLAG_TAKER,
     IDLE,
     MATCH_BOOK_CHANGED,
@@ -162,12 +163,12 @@ def _protect(row, report):
 def desk_report(desk, slot, reports, i, now_ns, params):
     """Apply report `i`: ACCEPTED, CANCEL, CLOSE, PROTECTED, or a resync POSITION (seq 0); the rest is not for the desk.
 
-    Only sets state; messages follow in the next `desk_match`. Returns `active`. In LIVE (FLAG_EXTERNAL) an exchange works
-    the orders: nothing is for the desk, which stays empty and silent.
+    Only sets state; messages follow in the next `desk_match`. What an exchange works (FLAG_EXTERNAL) is none of the
+    desk's business. Returns `active`.
     """
     row = desk.row[slot]
     report = reports[i]
-    if report["flags"] & FLAG_EXTERNAL != 0:
+    if report["flags"] & FLAG_EXTERNAL != 0 and report.kind != REPORT_PROTECTED:
         return desk.active[slot]
     if report.kind == REPORT_ACCEPTED:
         adds = report["flags"] & FLAG_ADD != 0 and row.pos_lots * report.side > 0 and row.close_role == 0
@@ -207,7 +208,7 @@ def desk_report(desk, slot, reports, i, now_ns, params):
             row.pos_stop_ticks = report.stop_ticks
             _targets(report, row.pos_target_ticks, row.pos_target_lots)
             cut_targets(desk.row, slot)
-    elif report.kind == REPORT_PROTECTED and row.pos_lots != 0:
+    elif report.kind == REPORT_PROTECTED and row.pos_lots != 0 and report["flags"] & FLAG_REFUSED == 0:
         _protect(row, report)
     set_active(desk, slot)
     return desk.active[slot]

@@ -62,8 +62,8 @@ def test_a_whole_trade():
     assert not b.working
     close, _ = b.handle(Message(seq=5, symbol=0, kind=MessageKind.EXIT, reason=19))
     assert (close.kind, close.role, close.reason) == (ReportKind.CLOSE, OrderRole.EXIT, 19)
-    b.handle(Message(seq=6, ts_event_ns=6 * S, symbol=0, kind=MessageKind.MARK, price_ticks=2030, stop_ticks=995))
-    assert b.account.positions[0].stop_ticks == 995
+    b.handle(Message(seq=6, ts_event_ns=6 * S, symbol=0, kind=MessageKind.MARK, price_ticks=2030, stop_ticks=980))
+    assert b.account.positions[0].stop_ticks == 990  # a price moves no stop
     assert b.account.unrealised_e8 > 0
     flat, _ = b.handle(fill(report.order_id, half, 0, seq=7, side=-1, price=1010, role=OrderRole.EXIT))
     assert (flat.kind, flat.qty_lots) == (ReportKind.POSITION, 0)
