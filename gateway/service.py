@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from gateway.bybit.decode import Decoded
 from gateway.bybit.symbol_index import SymbolIndex
 from gateway.bybit.universe import MAX_SYMBOLS, Changes, Universe
 from gateway.intake import Intake
-from gateway.publisher import Publisher
+from gateway.publisher import Publisher, RingWriter
 from shm.topology import Plant
 
 NS_PER_S = 1_000_000_000
@@ -44,10 +45,25 @@ _SYNC_COUNTERS = {
 _ROUTE_COUNTERS = {"timers": "timers", "shed_events": "shed"}
 
 
+class Sinks(NamedTuple):
+    """Where events go, one writer per shard; `published(seq)` is called when all of them hold everything up to seq."""
+
+    writers: Sequence[RingWriter]
+    published: Callable[[int], None]
+
+
+def ring_sinks(plant: Plant) -> Sinks:
+    """The market rings of a plant and its control word."""
+    spec = plant.spec
+    writers = [plant.market(shard).writer(gated=spec.paced) for shard in range(spec.shards)]
+    return Sinks(writers, lambda seq: plant.control.set("published_seq", seq))
+
+
 class GatewayService:
     """Events, symbols and per-TIMER decisions of one run.
 
     `wait()` is called while a gated ring is full; `reload()` reads the configuration again, raising ConfigError.
+    `sinks` replaces the market rings where the engines run in this process.
     """
 
     def __init__(
@@ -57,8 +73,10 @@ class GatewayService:
         settings: Settings,
         wait: Callable[[], bool],
         reload: Callable[[], Settings],
+        sinks: Sinks | None = None,
     ) -> None:
         spec = plant.spec
+        sinks = sinks or ring_sinks(plant)
         self._reload_settings = reload
         self.plant = plant
         self.universe = universe
@@ -72,9 +90,9 @@ class GatewayService:
         self.config_version = plant.control.get("config_version")
         self.on_resync: Callable[[int, int, int], None] = lambda symbol, depth, what: None
         self.publisher = Publisher(
-            [plant.market(shard).writer(gated=spec.paced) for shard in range(spec.shards)],
+            sinks.writers,
             MAX_SYMBOLS,
-            lambda seq: plant.control.set("published_seq", seq),
+            sinks.published,
             wait,
             self._on_timer,
             self._on_action,

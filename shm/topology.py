@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -35,7 +35,7 @@ from shm.decisions import DecisionReader
 from shm.layout import LAYOUT_HASH, PAGE_BYTES
 from shm.logs import LOG_CELLS, LogReader, LogWriter
 from shm.parking import Bell
-from shm.segment import SHM_FOLDER, LayoutMismatch, Segment, sweep_stale
+from shm.segment import SHM_FOLDER, LayoutMismatch, PrivateSegment, Segment, sweep_stale
 from shm.seqlock import Board
 from shm.spsc import SpscRing
 
@@ -207,7 +207,9 @@ def total_bytes(spec: RunSpec) -> int:
 class Plant:
     """All shared memory of a run as seen by one process (role, index). Objects are made on demand and kept."""
 
-    def __init__(self, spec: RunSpec, segments: dict[str, Segment], role: str, index: int) -> None:
+    def __init__(
+        self, spec: RunSpec, segments: Mapping[str, Segment | PrivateSegment], role: str, index: int
+    ) -> None:
         self.spec = spec
         self.role = role
         self.index = index
@@ -254,6 +256,17 @@ class Plant:
             name: Segment.join(cls.segment_name(spec.run_id, name), LAYOUT_HASH) for name in regions(spec)
         }
         return cls(spec, segments, role, index)
+
+    @classmethod
+    def private(cls, spec: RunSpec, role: str) -> Plant:
+        """A plant in the memory of this process, seen as `role`: backtests and replays run the same code on it."""
+        segments = {
+            name: PrivateSegment(sum(_page(size) for _, size in placed.values()))
+            for name, placed in regions(spec).items()
+        }
+        plant = cls(spec, segments, role, 0)
+        plant._format()
+        return plant
 
     def _format(self) -> None:
         sizes = _sizes(self.spec)
