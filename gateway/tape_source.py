@@ -22,6 +22,7 @@ from gateway.tape import FRAME_COLUMNS, TapeError, TapeReader
 from gateway.tape_scan import TapeContents, choose_depth, scan_tape, tape_instruments
 from shm.agent import StopFlag
 from shm.control import STOP_BIT, cnc_turn
+from shm.tap import Tap
 from shm.topology import Plant, RunSpec
 
 STAGE_BYTES = 8 << 20
@@ -77,7 +78,8 @@ class TapeSource:
         self._cnc = plant.cnc()
         self._flag = flag
         self._speed = spec.tape_speed
-        self.service = GatewayService(plant, universe, settings, self._wait, reload, sinks)
+        tap = Tap(plant.tap()) if sinks is None else None
+        self.service = GatewayService(plant, universe, settings, self._wait, reload, sinks, tap)
         self._reader = TapeReader(self._paths)
         self._stage: np.ndarray = np.zeros(STAGE_BYTES, np.uint8)
         self._frames: np.ndarray = np.zeros((min(BATCH_FRAMES, MAX_FRAMES), FRAME_COLUMNS), np.int64)
