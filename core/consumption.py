@@ -30,6 +30,7 @@ class Kind(IntEnum):
     RUN = 16
     HOLE = 17
     POSITION = 18
+    CLOSED = 19
     # gateway
     START = 32
     SETTINGS = 33
@@ -77,6 +78,12 @@ class Position(NamedTuple):
     row: int
     cells: int
     messages: int
+
+
+class Closed(NamedTuple):
+    """The recorder ended in order, with everything that was in its rings; `records` of its life stand before."""
+
+    records: int
 
 
 class Start(NamedTuple):
@@ -196,9 +203,10 @@ class CheckShard(NamedTuple):
 
 
 class PolicyNote(NamedTuple):
-    """Execution works with these settings (JSON) from here on."""
+    """Execution works with these settings (JSON) from here on; is_start: a new process, its account empty."""
 
     version: int
+    is_start: int
     payload: bytes
 
 
@@ -255,7 +263,7 @@ class CheckAccount(NamedTuple):
 
 
 NOTES: dict[Kind, type[Any]] = {
-    Kind.RUN: Run, Kind.HOLE: Hole, Kind.POSITION: Position,
+    Kind.RUN: Run, Kind.HOLE: Hole, Kind.POSITION: Position, Kind.CLOSED: Closed,
     Kind.START: Start, Kind.SETTINGS: SettingsNote, Kind.EVENT: EventNote, Kind.LISTING: Listing,
     Kind.DELISTING: Delisting, Kind.DATA_STATE: DataStateNote, Kind.TICK: Tick, Kind.ASKED: Asked,
     Kind.SHEDDING: Shedding,

@@ -126,7 +126,7 @@ class Execution:
     def on_start(self) -> None:
         """Recover the account, latch an old kill, tell the shards."""
         self.kill.start()
-        self._note_policy()
+        self._note_policy(is_start=True)
         self._recover()
         self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
         for shard in range(self.plant.spec.shards):
@@ -376,8 +376,8 @@ class Execution:
         self._tap.note(StandDown(int(Cause.KILL)))
         return self.broker.stand_down(int(Cause.KILL))
 
-    def _note_policy(self) -> None:
-        self._tap.note(PolicyNote(self._config_version, msgspec.json.encode(self._settings)))
+    def _note_policy(self, is_start: bool = False) -> None:
+        self._tap.note(PolicyNote(self._config_version, int(is_start), msgspec.json.encode(self._settings)))
 
     def _note_controls(self) -> None:
         now = self._controls
