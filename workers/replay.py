@@ -24,7 +24,7 @@ from config.fingerprint import source_digest
 from core.consumption import (
     Born,
     CheckShard,
-    Closed,
+    EventNote,
     Kind,
     MessageNote,
     Recovered,
@@ -33,7 +33,7 @@ from core.consumption import (
     Taken,
     unpack,
 )
-from core.enums import MessageKind, ReportKind
+from core.enums import EventKind, MessageKind, ReportKind
 from core.explain import Naming, naming_of, plain, sentences
 from core.journal import Frame
 from core.mixing import MASK, mix64_int
@@ -42,8 +42,6 @@ from core.orders.wire import Message, Report, read_messages, read_reports
 from core.records import MESSAGE, REPORT
 from gateway.replay import Finding, ReplayGateway
 from gateway.service import Sinks
-from gateway.tape import FRAME_COLUMNS, TapeReader
-from gateway.tape_source import BATCH_FRAMES, STAGE_BYTES
 from shm.journal_reader import read_frames, segments
 from shm.layout import LAYOUT_HASH
 from shm.topology import RunSpec, process_rows
@@ -446,14 +444,57 @@ class Replay:
             self._differ(Difference(-1, 0, "execution journal", f"{len(frames)} records", f"{len(mine)} records"))
 
     def _run_events(self) -> None:
+        if self.order.spec.tape:
+            self._run_tape()
+        else:
+            self._run_frames()
+
+    def _run_tape(self) -> None:
+        """A paced run: its frames are in its tapes, and where they were cut into batches does not matter. Its notes,
+        which only TIMERs and the two ends have, are all read first."""
+        paths = [Path(name) for name in self.order.spec.tape]
+        for path in paths:
+            if not path.is_file():
+                raise NoJournal(f"the run read the tape {path}, which is not there any more. Put it back.")
+        notes = [unpack(f.kind, f.data) for f in self.journal.read("raw") if f.kind not in (Kind.RUN, Kind.CLOSED)]
+        last = [note for note in notes if isinstance(note, EventNote) and note.kind == EventKind.END]
+        for note in notes:
+            if isinstance(note, SettingsNote):
+                self.gateway.settings(note)
+            elif getattr(note, "timer_seq", 0):
+                self.gateway.stash(note)
+            elif note not in last:
+                self._apply(note)
+        reader = TapeReader(paths)
+        stage: np.ndarray = np.zeros(STAGE_BYTES, np.uint8)
+        frames: np.ndarray = np.zeros((BATCH_FRAMES, FRAME_COLUMNS), np.int64)
+        while count := reader.read(stage, frames, 0):
+            ts_ns = int(frames[count - 1, 2])
+            if self._to_ns and ts_ns > self._to_ns:
+                self._stop_here()
+                break
+            self.gateway.staged(stage, frames, count, int(frames[:count, 1].sum()))
+            self.outcome.frames += count
+            self.outcome.until_ns = ts_ns
+            self._progress(ts_ns)
+        reader.close()
+        if self.outcome.is_complete:
+            for note in last:
+                self._apply(note)
+        self.gateway.publish()
+
+    def _stop_here(self) -> None:
+        self.outcome.notes.append("stopped at the time asked for")
+        self.outcome.is_complete = False
+
+    def _run_frames(self) -> None:
         """The raw stream: frames by socket read, notes in between; a read waits for the notes of its TIMERs."""
         gateway, outcome = self.gateway, self.outcome
         batch: list[Frame] = []
         waiting: list[Frame] = []
         for frame in self.journal.read("raw"):
             if self._to_ns and frame.ts_recv_ns > self._to_ns and frame.kind <= Kind.FRAME_END:
-                outcome.notes.append("stopped at the time asked for")
-                outcome.is_complete = False
+                self._stop_here()
                 break
             if frame.kind <= Kind.FRAME_END:
                 if waiting:
@@ -540,5 +581,3 @@ def durable_key(data: bytes) -> tuple[Any, ...]:
     report = read_reports(np.frombuffer(data[MESSAGE.size :], REPORT.dtype), 1)[0]
     return message, report_key(report)
 
-
-__all__ = ["Closed", "Difference", "NoJournal", "Outcome", "Replay"]
