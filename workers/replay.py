@@ -42,6 +42,8 @@ from core.orders.wire import Message, Report, read_messages, read_reports
 from core.records import MESSAGE, REPORT
 from gateway.replay import Finding, ReplayGateway
 from gateway.service import Sinks
+from gateway.tape import FRAME_COLUMNS, TapeReader
+from gateway.tape_source import BATCH_FRAMES, STAGE_BYTES
 from shm.journal_reader import read_frames, segments
 from shm.layout import LAYOUT_HASH
 from shm.topology import RunSpec, process_rows
