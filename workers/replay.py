@@ -2,7 +2,7 @@
 
     raw stream   -> ReplayGateway -> lanes (engines)      digests at every check, messages, decision records
     order stream -> notes of shards ----^
-                 -> notes of execution -> ReplayExecution  account digests, reports the shards took, durable records
+                 -> notes of execution -> ReplayBroker  account digests, reports the shards took, durable records
 
 Engines are fed the reports the shards took, execution the messages it took; each side's output is compared with the
 other side's recorded input. Where all of it agrees, the closed loop is the recorded run, bit for bit.
@@ -11,66 +11,44 @@ other side's recorded input. Where all of it agrees, the closed loop is the reco
 from __future__ import annotations
 
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from config.fingerprint import source_digest
-from core.consumption import (
-    Born,
-    CheckShard,
-    EventNote,
-    Kind,
-    MessageNote,
-    Recovered,
-    SettingsNote,
-    Start,
-    Taken,
-    unpack,
-)
-from core.enums import EventKind, MessageKind, ReportKind
-from core.explain import Naming, naming_of, plain, sentences
+from core.consumption import Born, CheckShard, EventNote, Kind, SettingsNote, Start, unpack
+from core.enums import EventKind
+from core.explain import naming_of
 from core.journal import Frame
 from core.mixing import MASK, mix64_int
-from core.orders.broker import ANSWERED
-from core.orders.wire import Message, Report, read_messages, read_reports
-from core.records import MESSAGE, REPORT
+from core.orders.wire import Message
 from gateway.replay import Finding, ReplayGateway
 from gateway.service import Sinks
 from gateway.tape import FRAME_COLUMNS, TapeReader
 from gateway.tape_source import BATCH_FRAMES, STAGE_BYTES
-from shm.journal_reader import read_frames, segments
 from shm.layout import LAYOUT_HASH
 from shm.topology import RunSpec, process_rows
-from workers.decision_files import PREFIX as DECISIONS
-from workers.execution import SYNC_HELLO
-from workers.lane import LaneSink
-from workers.replay_execution import ReplayExecution
+from workers.replay_broker import ReplayBroker
+from workers.replay_compare import (
+    NOTHING,
+    Conversation,
+    DecisionLog,
+    Difference,
+    compare_entries,
+    compare_reports,
+    differing_fields,
+    tell,
+)
 from workers.replay_lanes import ReplayLane, ShardScript, shard_script
 from workers.run_journal import NoJournal, RunJournal
 
 CODE = ("config", "core", "shm", "gateway", "workers", "admin")
 KEPT = 20  # differences listed
-NOTHING = "nothing"
-
-
-class Difference(NamedTuple):
-    """One place where the replay is not the run. `seq`: event at or before which it happened; -1: not of one event."""
-
-    seq: int
-    ts_ns: int
-    where: str
-    recorded: str
-    replayed: str
-
-    def text(self) -> str:
-        at = f"event {self.seq}" if self.seq >= 0 else "the run"
-        return f"{at}, {self.where}\n  recorded: {self.recorded}\n  replayed: {self.replayed}"
 
 
 @dataclass
@@ -138,172 +116,6 @@ def read_order(journal: RunJournal) -> Order:
     return Order(spec, shards, execution)
 
 
-# --- messages ----------------------------------------------------------------------------------------------------------
-def message_key(message: Message) -> Message:
-    """A message without what may differ between equal runs."""
-    return message._replace(mono_recv_ns=0, mono_sent_ns=0)
-
-
-def report_key(report: Report) -> Report:
-    return report._replace(mono_sent_ns=0, effect_ns=0)
-
-
-def tuple_differences(a: Any, b: Any) -> tuple[str, str]:
-    """The fields in which two NamedTuples differ, as text, with the kind in front."""
-    names = [name for name, x, y in zip(a._fields, a, b, strict=True) if x != y]
-
-    def tell(row: Any) -> str:
-        return f"{kind_name(row)} " + ", ".join(f"{name} = {getattr(row, name)}" for name in names)
-
-    return tell(a), tell(b)
-
-
-def kind_name(row: Any) -> str:
-    kinds: Any = MessageKind if isinstance(row, Message) else ReportKind
-    return kinds(row.kind).name
-
-
-def tell(row: Any) -> str:
-    """A message or report in one line: what is not zero."""
-    fields = ", ".join(f"{n} = {v}" for n, v in zip(row._fields, row, strict=True) if v and n not in ("kind", "seq"))
-    return f"{kind_name(row)} ({fields})"
-
-
-class Conversation:
-    """Messages the run's execution took, per symbol and life of its shard, against those the replayed engines say."""
-
-    def __init__(self, notes: list[Any], differ: Callable[[Difference], None]) -> None:
-        self._expected: dict[tuple[int, int], deque[Message]] = defaultdict(deque)
-        self._lossy: set[tuple[int, int]] = set()  # execution was restarted: messages nobody answers may be missing
-        self._differ = differ
-        self.said = 0
-        lives: dict[int, int] = {}
-        nonces: dict[int, int] = {}
-        taken: set[tuple[int, Message]] = set()
-        recovered = False
-        for note in notes:
-            if isinstance(note, Recovered):
-                recovered = True
-            elif isinstance(note, MessageNote):
-                message = read_messages(np.frombuffer(note.payload, MESSAGE.dtype), 1)[0]
-                if message.kind == MessageKind.NONE:
-                    if message.reason == SYNC_HELLO and nonces.get(note.shard) != message.decision_id:
-                        nonces[note.shard] = message.decision_id
-                        lives[note.shard] = lives.get(note.shard, -1) + 1
-                elif message.kind != MessageKind.END:
-                    life = lives.get(note.shard, 0)
-                    key = (life, message_key(message))
-                    if recovered:
-                        self._lossy.add((message.symbol, life))
-                        if key in taken:
-                            continue  # sent again
-                    taken.add(key)
-                    self._expected[message.symbol, life].append(key[1])
-
-    def say(self, life: int, message: Message, ts_ns: int, proven_seq: int) -> None:
-        """A replayed engine says a message in the `life`th life of its shard."""
-        self.said += 1
-        expected = self._expected[message.symbol, life]
-        mine = message_key(message)
-        if expected and expected[0] == mine:
-            expected.popleft()
-            return
-        if message.kind not in ANSWERED and (message.symbol, life) in self._lossy:
-            return
-        if message.seq > proven_seq or not expected:
-            return  # behind the end of the journal, or the life of the shard; digests judge
-        theirs = expected.popleft()
-        self._differ(Difference(
-            min(mine.seq, theirs.seq), ts_ns, f"message of symbol {message.symbol} to execution",
-            *(tuple_differences(theirs, mine) if theirs.seq == mine.seq else (f"{tell(theirs)} at event {theirs.seq}",
-                                                                             f"{tell(mine)} at event {mine.seq}")),
-        ))
-
-    def unsaid(self, proven_seq: int) -> Iterator[Message]:
-        """Messages execution took and no replayed engine said, up to event `proven_seq`."""
-        for expected in self._expected.values():
-            if expected and expected[0].seq <= proven_seq:
-                yield expected[0]
-
-
-def compare_reports(
-    given: list[tuple[int, Report]], shards: dict[int, list[Any]], differ: Callable[[Difference], None]
-) -> int:
-    """Every report a shard took must be one that the replayed execution gave it, in order. Returns how many were."""
-    waiting: dict[tuple[int, int], deque[Report]] = defaultdict(deque)
-    for shard, report in given:
-        waiting[shard, report.symbol].append(report_key(report))
-    count = 0
-    for shard, notes in shards.items():
-        for note in notes:
-            if not isinstance(note, Taken):
-                continue
-            count += 1
-            report = read_reports(np.frombuffer(note.payload, REPORT.dtype), 1)[0]
-            theirs = report_key(report)
-            queue = waiting[shard, report.symbol]
-            if theirs in queue:
-                while queue.popleft() != theirs:
-                    pass  # void: handed to a shard that was gone, or in the air when it was restarted
-                continue
-            near = next((mine for mine in queue if (mine.seq, mine.kind) == (theirs.seq, theirs.kind)), None)
-            told = tuple_differences(theirs, near) if near is not None else (tell(theirs), NOTHING)
-            differ(Difference(note.before_seq, note.when_ns, f"report to shard {shard} about symbol {report.symbol}",
-                              *told))
-    return count
-
-
-# --- decisions ---------------------------------------------------------------------------------------------------------
-class DecisionLog(LaneSink):
-    """Decision records of the replay against the recorder's files: equal line for line, first difference explained."""
-
-    def __init__(self, folder: Path, run_id: str, differ: Callable[[Difference], None]) -> None:
-        self._recorded = self._load(folder, run_id)
-        self._differ = differ
-        self.namings: dict[int, Naming] = {}
-        self.compared = 0
-        self.latest_seq = 0
-
-    @staticmethod
-    def _load(folder: Path, run_id: str) -> dict[tuple[int, int], deque[bytes]]:
-        """Lines by (seq, symbol)."""
-        lines: dict[tuple[int, int], deque[bytes]] = defaultdict(deque)
-        for day in sorted(path for path in folder.glob("*") if path.is_dir()):
-            for path in segments(day, DECISIONS):
-                with path.open("rb") as file:
-                    if run_id.encode() not in file.read(64):
-                        continue
-                for frame in read_frames(path):
-                    lines[frame.mono_ns, frame.conn].append(frame.data)
-        return lines
-
-    def decisions(self, records: np.ndarray) -> None:
-        """Compare; a record the run's recorder lost is not missed."""
-        for record in records:
-            seq, symbol = int(record["seq"]), int(record["symbol"])
-            lines = self._recorded.get((seq, symbol))
-            if not lines:
-                continue
-            theirs = lines.popleft()
-            mine = plain(record, self.namings[symbol])
-            self.compared += 1
-            if msgspec.json.encode(mine) != theirs:
-                self._differ(decision_difference(msgspec.json.decode(theirs), mine))
-
-
-def decision_difference(theirs: dict[str, Any], mine: dict[str, Any]) -> Difference:
-    """Two decisions of one event, told in words, with the names of what differs."""
-    names = [name for name in theirs if theirs[name] != mine.get(name)]
-    inner = {
-        name: [key for key in theirs[name] if theirs[name][key] != mine[name].get(key)]
-        for name in names if isinstance(theirs[name], dict) and isinstance(mine.get(name), dict)
-    }
-    what = ", ".join(f"{name} ({', '.join(inner[name])})" if name in inner else name for name in names)
-    seq = int(theirs["id"].split("-", 1)[0])
-    return Difference(seq, int(theirs["ts_ns"]), f"decision {theirs['id']}: {what}", " ".join(sentences(theirs)),
-                      " ".join(sentences(mine)))
-
-
 # --- the replay --------------------------------------------------------------------------------------------------------
 class Replay:
     """One run through `shards` engines (0: as many as it had). `to_ns`: stop at this receive time."""
@@ -319,7 +131,7 @@ class Replay:
         self._progress = progress
         scripts = {shard: shard_script(self.order.shards.get(shard, [])) for shard in range(spec.shards)}
         self._proven = {shard: self._last_check(shard) for shard in range(spec.shards)}
-        self.execution = ReplayExecution(spec)
+        self.account = ReplayBroker()
         self._talk = Conversation(self.order.execution, self._differ)
         self._decisions = DecisionLog(journal.mode_dir / "decisions", journal.run_id, self._differ)
         self._shard_of: dict[int, int] = {}
@@ -400,7 +212,7 @@ class Replay:
         begun = time.monotonic()
         outcome = self.outcome
         self._run_execution()
-        outcome.reports = compare_reports(self.execution.given, self.order.shards, self._differ)
+        outcome.reports = compare_reports(self.account.given, self.order.shards, self._differ)
         self._run_events()
         end = self.gateway.publisher.seq if self.gateway.publisher is not None else 0
         for lane in self.lanes:
@@ -415,35 +227,20 @@ class Replay:
 
     def _run_execution(self) -> None:
         for note in self.order.execution:
-            self.execution.apply(note)
-        for check in self.execution.checks:
+            self.account.apply(note)
+        for check in self.account.checks:
             self.outcome.account_checks += 1
             if check.recorded != check.replayed:
                 self._differ(Difference(
                     -1, 0, f"account after {check.recorded.handled} messages (check {check.number})",
-                    *tuple_account(check.recorded, check.replayed),
+                    *differing_fields(check.recorded, check.replayed),
                 ))
                 break
-        self._compare_durable()
-
-    def _compare_durable(self) -> None:
-        """The execution journal, where it is still this run's."""
-        path = self.journal.mode_dir / "execution.journal"
-        try:
-            frames = list(read_frames(path))
-            with path.open("rb") as file:
-                if self.journal.run_id.encode() not in file.read(64):
-                    return
-        except (OSError, ValueError):
-            return
-        mine = self.execution.durable
-        for number, (frame, record) in enumerate(zip(frames, mine, strict=False)):
-            if durable_key(frame.data) != durable_key(record):
-                self._differ(Difference(-1, frame.ts_recv_ns, f"record {number} of the execution journal",
-                                        frame.data.hex()[:80], record.hex()[:80]))
-                return
-        if len(frames) > len(mine) and self.journal.state["order"].is_closed:
-            self._differ(Difference(-1, 0, "execution journal", f"{len(frames)} records", f"{len(mine)} records"))
+        journal = self.journal
+        for difference in compare_entries(
+            journal.mode_dir / "execution.journal", journal.run_id, self.account.entries, journal.state["order"].is_closed
+        ):
+            self._differ(difference)
 
     def _run_events(self) -> None:
         if self.order.spec.tape:
@@ -559,8 +356,8 @@ class Replay:
             outcome.notes.append("the run was made by other code than this")
         if order.spec.layout_hash != LAYOUT_HASH:
             outcome.notes.append("the run was made with another memory layout than this")
-        recorded = self.execution.checks[-1].recorded.digest if self.execution.checks else 0
-        replayed = self.execution.checks[-1].replayed.digest if self.execution.checks else 0
+        recorded = self.account.checks[-1].recorded.digest if self.account.checks else 0
+        replayed = self.account.checks[-1].replayed.digest if self.account.checks else 0
         outcome.recorded_digest = run_digest([pair[0] for pair in self._digests.values()], recorded & MASK)
         outcome.digest = run_digest([pair[1] for pair in self._digests.values()], replayed & MASK)
 
@@ -568,18 +365,3 @@ class Replay:
 def run_digest(shards: list[int], account: int) -> str:
     """`core.engine.digest.combine` from the sums of the shards."""
     return f"{mix64_int((mix64_int(account) + sum(shards)) & MASK):016x}"
-
-
-def tuple_account(a: Any, b: Any) -> tuple[str, str]:
-    names = [name for name, x, y in zip(a._fields, a, b, strict=True) if x != y]
-    return tuple(", ".join(f"{n} = {getattr(row, n)}" for n in names) for row in (a, b))  # type: ignore[return-value]
-
-
-def durable_key(data: bytes) -> tuple[Any, ...]:
-    """A record of the execution journal without the times of its way."""
-    message = message_key(read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0])
-    if len(data) == MESSAGE.size:
-        return (message,)
-    report = read_reports(np.frombuffer(data[MESSAGE.size :], REPORT.dtype), 1)[0]
-    return message, report_key(report)
-
