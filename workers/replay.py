@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from config.fingerprint import source_digest
-from core.consumption import Born, CheckShard, EventNote, Kind, SettingsNote, Start, unpack
+from core.consumption import Born, CheckShard, Closed, EventNote, Kind, Run, SettingsNote, Start
 from core.enums import EventKind
 from core.explain import naming_of
 from core.journal import Frame
@@ -100,13 +100,12 @@ def read_order(journal: RunJournal) -> Order:
     shards: dict[int, list[Any]] = {}
     execution: list[Any] = []
     names: list[tuple[str, int]] = []
-    for frame in journal.read("order"):
-        if frame.kind == Kind.RUN:
-            spec = msgspec.json.decode(unpack(frame.kind, frame.data).payload, type=RunSpec, strict=False)
+    for frame, note in journal.read("order"):
+        if isinstance(note, Run):
+            spec = msgspec.json.decode(note.payload, type=RunSpec)
             names = process_rows(spec.shards)
         elif frame.kind >= Kind.BORN:
             role, index = names[frame.conn >> 16]
-            note = unpack(frame.kind, frame.data)
             if role == "shard":
                 shards.setdefault(index, []).append(note)
             else:
@@ -160,8 +159,9 @@ class Replay:
         ]
 
     def _owner(self, lane: int) -> Callable[[int], bool]:
-        """Does a symbol live in lane `lane`? Before it is listed its home is not known: asked only of listed ones."""
-        return lambda symbol: self._lane_of(symbol) == lane
+        """Does a symbol of the shards that lane `lane` follows live in it?"""
+        part = lane % self.outcome.shards
+        return lambda symbol: symbol % self.outcome.shards == part
 
     def _lane_of(self, symbol: int) -> int:
         part = symbol % self.outcome.shards
@@ -255,7 +255,7 @@ class Replay:
         for path in paths:
             if not path.is_file():
                 raise NoJournal(f"the run read the tape {path}, which is not there any more. Put it back.")
-        notes = [unpack(f.kind, f.data) for f in self.journal.read("raw") if f.kind not in (Kind.RUN, Kind.CLOSED)]
+        notes = [note for _, note in self.journal.read("raw") if not isinstance(note, Run | Closed)]
         last = [note for note in notes if isinstance(note, EventNote) and note.kind == EventKind.END]
         for note in notes:
             if isinstance(note, SettingsNote):
@@ -291,7 +291,7 @@ class Replay:
         gateway, outcome = self.gateway, self.outcome
         batch: list[Frame] = []
         waiting: list[Frame] = []
-        for frame in self.journal.read("raw"):
+        for frame, note in self.journal.read("raw"):
             if self._to_ns and frame.ts_recv_ns > self._to_ns and frame.kind <= Kind.FRAME_END:
                 self._stop_here()
                 break
@@ -304,9 +304,8 @@ class Replay:
                 if frame.kind == Kind.FRAME_END:
                     waiting, batch = batch, []
                 continue
-            if frame.kind in (Kind.RUN, Kind.CLOSED):
+            if isinstance(note, Run | Closed):
                 continue
-            note = unpack(frame.kind, frame.data)
             if isinstance(note, SettingsNote):
                 gateway.settings(note)
             elif getattr(note, "timer_seq", 0):

@@ -61,37 +61,26 @@ def resumes_at(notes: list[Any], born: int) -> int:
 def shard_script(notes: list[Any]) -> ShardScript:
     """Steps from the notes of one shard in the order they were written. Skipped events: from BROKEN to RESUME."""
     script = ShardScript()
+    is_new = False  # restarted, and nothing read yet: what it says is not of the ring
     for index, note in enumerate(notes):
         if isinstance(note, Born):
             script.lives += 1
             script.interrupted |= bool(note.restarted)
+            is_new = bool(note.restarted)
             script.steps.append(Step(resumes_at(notes, index) if note.restarted else 0, note))
         elif isinstance(note, Own):
             script.steps.append(Step(0, note))
         elif isinstance(note, Broken):
             script.interrupted = True
-            script.steps.append(Step(note.seq + 1, note))
+            script.steps.append(Step(0 if is_new else note.seq + 1, note))
         elif isinstance(note, Resume):
             script.steps.append(Step(0, note))
+            is_new = False
         elif isinstance(note, Taken):
             script.steps.append(Step(note.before_seq, note))
         elif isinstance(note, CheckShard):
-            script.steps.append(Step(note.seq + 1, note))
+            script.steps.append(Step(0 if is_new else note.seq + 1, note))
     return script
-
-
-class Checkpoint(NamedTuple):
-    """Where a shard wrote a digest, and what the replay has instead; `agrees` also compares how many symbols."""
-
-    shard: int
-    number: int
-    recorded: CheckShard
-    digest: int
-    symbols: int
-
-    @property
-    def agrees(self) -> bool:
-        return (self.recorded.digest & MASK, self.recorded.symbols) == (self.digest, self.symbols)
 
 
 class ReplayLane:

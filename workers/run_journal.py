@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from config.paths import DataPaths
-from core.consumption import Closed, Hole, Kind, Position, unpack
+from core.consumption import Closed, Hole, Kind, NoteError, Position, Run, unpack
 from core.journal import Frame, JournalError, block_frames, decode_file_header
 from shm.journal_reader import SUFFIX, decompress, read_scan
 from shm.topology import process_rows
@@ -20,6 +21,13 @@ from shm.topology import process_rows
 MODES = ("SIM", "DRY_RUN", "LIVE")
 STREAMS = ("raw", "order")
 GATEWAY_ROW = process_rows(0).index(("gateway", 0))
+
+
+class Record(NamedTuple):
+    """A journal record; `note` where it is none of received bytes."""
+
+    frame: Frame
+    note: Any
 
 
 class NoJournal(Exception):
@@ -99,31 +107,33 @@ class RunJournal:
         if text not in self.state[prefix].notes:
             self.state[prefix].notes.append(text)
 
-    def read(self, prefix: str) -> Iterator[Frame]:
+    def read(self, prefix: str) -> Iterator[Record]:
         """Records of a stream in order, up to its end or its first hole. POSITION notes are checked and left out."""
         state = self.state[prefix] = StreamState()
         seen: dict[int, int] = {}
         for frame in self._frames(prefix, state):
-            if frame.kind == Kind.POSITION:
-                place: Position = unpack(frame.kind, frame.data)
-                held = seen.get(place.row, 0)
-                if held != place.messages:
-                    state.hole = f"process row {place.row}: {place.messages} records written, {held} found"
+            try:
+                note = unpack(frame.kind, frame.data) if frame.kind >= Kind.RUN else None
+            except NoteError as error:
+                state.hole = f"not written by this version of the code: {error}"
+                return
+            if isinstance(note, Position):
+                held = seen.get(note.row, 0)
+                if held != note.messages:
+                    state.hole = f"process row {note.row}: {note.messages} records written, {held} found"
                     return
                 continue
-            if frame.kind == Kind.HOLE:
-                note: Hole = unpack(frame.kind, frame.data)
+            if isinstance(note, Hole):
                 why = "the disk was full" if note.row < 0 else f"the recorder was too slow for process row {note.row}"
                 state.hole = f"{note.lost} records of {prefix} missing: {why}"
                 return
-            if frame.kind == Kind.CLOSED:
-                state.is_closed = isinstance(unpack(frame.kind, frame.data), Closed)
-            if frame.kind not in (Kind.RUN, Kind.CLOSED):
+            state.is_closed = isinstance(note, Closed)
+            if not isinstance(note, Run | Closed):
                 row = GATEWAY_ROW if prefix == "raw" else frame.conn >> 16
                 seen[row] = seen.get(row, 0) + 1
             state.records += 1
             state.last_ts_ns = frame.ts_recv_ns
-            yield frame
+            yield Record(frame, note)
 
     def _frames(self, prefix: str, state: StreamState) -> Iterator[Frame]:
         paths = self.paths(prefix)
