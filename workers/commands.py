@@ -39,7 +39,8 @@ _KINDS = {int(kind): kind.name for kind in CommandKind}
 class Desk(Protocol):
     """The part of execution that carries commands out."""
 
-    broker: Broker
+    @property
+    def broker(self) -> Broker: ...
 
     def take_intent(self, shard: int, message: Message) -> tuple[Report | None, list[Note]]:
         """Gate, book, journal and log a message as if a shard had sent it."""

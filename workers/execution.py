@@ -29,6 +29,7 @@ from config.load import ConfigError
 from config.paths import DataPaths
 from config.schema import Settings
 from core.constants import FLAG_EXTERNAL
+from core.consumption import CheckAccount, Hello, signed
 from core.enums import (
     Cause,
     ControlBits,
@@ -45,7 +46,7 @@ from core.enums import (
     Severity,
 )
 from core.journal import EXECUTION, Frame, JournalError, encode_record
-from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Broker, Controls, Note
+from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
 from core.orders.latency import Ledger
@@ -58,6 +59,7 @@ from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
+from shm.tap import Tap
 from shm.topology import ORDER_ROWS, Plant
 from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
@@ -65,6 +67,7 @@ from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
 from workers.live import DESK_RECORD, LiveOrders
+from workers.noted_broker import NotedBroker
 from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
 from workers.rollout import RolloutKeeper
@@ -111,13 +114,14 @@ class Execution:
         self._clock = clock
         self._settings = load_settings(plant) if settings is None else settings
         self._person_blacklist: frozenset[str] = frozenset()
+        self._tap = Tap(plant.tap())
         self.control = plant.control
         live = Mode[plant.spec.mode] == Mode.LIVE
         if not plant.spec.permitted:
             raise LiveUnavailable("mode LIVE was not permitted: start it with launch.py, which asks for what it takes")
         self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
         desk = self.live.desk if self.live is not None else None
-        self.broker = Broker(self._policy(), ExecutionRouter(Mode(self.control.mode), desk))
+        self.broker = NotedBroker(self._policy(), ExecutionRouter(Mode(self.control.mode), desk), self._tap.note)
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
@@ -293,6 +297,7 @@ class Execution:
             self._outbox.flush(self._committer.durable)
             self._committer = None
         self._write_boards(self._clock(), force=True)
+        self._check()
 
     def _leave_exchange(self, live: LiveOrders) -> None:
         """An orderly end leaves no entry behind; positions keep their stops at the exchange."""
@@ -527,6 +532,7 @@ class Execution:
         else:  # they work at the exchange: cancelled there, and their end is told like any other
             self.broker.cancel_working(symbols, int(Cause.CONTROL))
         self._lost.discard(shard)
+        self._tap.note(Hello(shard, message.decision_id))
         answers.append((shard, Report(kind=int(ReportKind.NONE), reason=SYNC_HELLO, decision_id=message.decision_id)))
         handed = self.broker.position_reports(symbols)
         answers += [(shard, report) for report in handed]
@@ -634,6 +640,11 @@ class Execution:
             reports = [report._replace(flags=report.flags | FLAG_EXTERNAL) for report in reports]
         self._outbox.hand(shard, reports, self._committer.booked if self._committer is not None else 0)
 
+    def _check(self) -> None:
+        """The account for the journal: where a replay first differs shows within a quarter of a second."""
+        account, handled = self.broker.account, self.broker.handled
+        self._tap.note(CheckAccount(handled, signed(account.digest), account.balance_e8, len(account.positions)))
+
     # --- boards, log, settings ---------------------------------------------------------------------------------------
     def _write_boards(self, now: int, force: bool) -> None:
         broker = self.broker
@@ -665,6 +676,7 @@ class Execution:
 
     def _housekeep(self, now: int) -> None:
         self._account_dirty = True  # control words change what may be entered
+        self._check()
         if self.paced:
             return
         for symbol in self.plant.symbols().changed_since():

@@ -39,7 +39,7 @@ FAULTS: tuple[Fault, ...] = (
           {"ack_lost_ppm": 200_000, "vanish_ppm": 100_000}),
     Fault("O02", "duplicate send on retry", ("code 10006", "code 110072"), ("dup_attempt",),
           {"per_second": 2, "ack_lost_ppm": 100_000}),
-    Fault("O03", "fill before ack", (), ("fill_before_ack",), 
+    Fault("O03", "fill before ack", (), ("fill_before_ack",),
           {"fill_first_ppm": 800_000, "frame_swap_ppm": 500_000, "frame_drop_ppm": 200_000}),
     Fault("O04", "fill after cancel, double Filled", ("trade.fill_on_cancel",), ("fill_after_cancel", "exec_dup"),
           {"frame_swap_ppm": 300_000}, {"trade.fill_on_cancel": 0.8}),

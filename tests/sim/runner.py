@@ -65,11 +65,11 @@ class Totals:
     def text(self) -> str:
         """A page for people."""
         lines = [
-            f"{self.sessions} sessions, {self.intents} intents, {self.orders} exchange orders, {self.fills} executions, "
+            (f"{self.sessions} sessions, {self.intents} intents, {self.orders} exchange orders, {self.fills} executions, "
             f"{self.crashes} crashes, {self.virtual_s / 3600:.1f} virtual hours in {self.wall_s:.0f} s: "
-            f"{self.sessions / max(self.wall_s, 1e-9):.1f} sessions/s",
-            f"settled after ms: {spread(self.settle_ms)};  kill to flat ms: {spread(self.kill_ms)};  "
-            f"without stop ms: {spread(self.naked_ms)}",
+            f"{self.sessions / max(self.wall_s, 1e-9):.1f} sessions/s"),
+            (f"settled after ms: {spread(self.settle_ms)};  kill to flat ms: {spread(self.kill_ms)};  "
+            f"without stop ms: {spread(self.naked_ms)}"),
             f"failed: {len(self.failed)}",
         ]
         for seed, violations in sorted(self.failed.items())[:20]:

@@ -16,6 +16,7 @@ from core.orders.exposure import ExchangeFacts
 from core.orders.router import LiveUnavailable
 from core.orders.wire import Message, Report, read_reports, write_messages
 from core.records import GLOBAL, REPORT
+from core.risk.tiers import Rank
 from shm.control import N_HEARTBEAT
 from shm.topology import SLOT_ADMIN, Plant
 from tests.core.engine.streams import symbol_record
