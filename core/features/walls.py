@@ -36,6 +36,7 @@ IDLE_NS = 10 * SECOND_NS  # a level that was left alone so long is watched afres
 DECAY_NS = 100_000_000  # scores decay in steps of a TIMER
 MAX_DECAY_STEPS = 10_000
 NO_EVIDENCE = 1e-12  # faded to nothing
+FAINT_EVIDENCE = 0.01  # less than this on both sides together leans nowhere
 SAID_FATE, SAID_SIDE, SAID_PRICE, SAID_PEAK, SAID_EATEN, SAID_CANCELLED = range(6)
 
 # numpy scalars: a plain int handed to a kernel is a literal type and would compile it again
@@ -413,7 +414,7 @@ def _refresh(state, slot, ts_ns, par):  # type: ignore[no-untyped-def]
             out.wall_ask_bps, out.wall_ask_x, out.wall_ask_age_s = _wall_of(state, slot, ASKS, k, ts_ns)
     spoof = now.spoof[0] + now.spoof[1]
     out.spoof = _score(spoof)
-    out.spoof_lean = (now.spoof[0] - now.spoof[1]) / spoof if spoof > 0.0 else 0.0
+    out.spoof_lean = (now.spoof[0] - now.spoof[1]) / spoof if spoof >= FAINT_EVIDENCE else 0.0
     out.absorb_bid = _score(now.absorb[0])
     out.absorb_ask = _score(now.absorb[1])
     out.iceberg_bid = _score(now.iceberg[0])

@@ -401,7 +401,7 @@ class NaiveWalls:
                 v[f"{kind}_{name}"] = self._score(self._sum(kind, side))
         spoof = [self._sum("spoof", side) for side in range(2)]
         v["spoof"] = self._score(sum(spoof))
-        v["spoof_lean"] = (spoof[0] - spoof[1]) / sum(spoof) if sum(spoof) > 0 else 0.0
+        v["spoof_lean"] = (spoof[0] - spoof[1]) / sum(spoof) if sum(spoof) >= 0.01 else 0.0
         v["layering"] = self._score(self._sum("layer", 0) + self._sum("layer", 1))
         return v
 

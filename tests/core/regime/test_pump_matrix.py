@@ -119,6 +119,7 @@ def test_pumps_and_quiet_symbols_of_one_seed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_confusion_matrix() -> None:
     matrix = Matrix()
     for seed in range(1000, 1014):
