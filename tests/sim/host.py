@@ -179,5 +179,8 @@ class Host:
                 self.report(item)
                 continue
             self.point("durable_not_sent")
+            if not self.desk.may_leave(self.clock(), item.request):
+                self.event(Lost(item.request.req_id, "no longer wanted", sent=False))
+                continue
             self.send(item)
             self.point("sent")
