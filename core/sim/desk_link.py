@@ -86,6 +86,7 @@ class DeskLink:
         self.faults = LinkFaults()
         self.queries = Queries(exchange, uid, self.dice)
         self.hits: Counter[str] = Counter()
+        self.born: dict[str, int] = {}  # when an order of ours came to life, by link id
         self.sent: Callable[[Request], None] = lambda _request: None  # every request at the moment it leaves
         self.refuse: dict[int, int] = {}  # retCode given to every order from now on (33004: the key is gone) -> until, ns
         self.refuse_stops_until = 0  # trading-stop is refused with 10001 until then
@@ -288,13 +289,18 @@ class DeskLink:
                 return ClockOffset(0)
             return self.queries.answer(now, request, self.faults)
         result = self._do(now, request)
+        if result.ret_code:
+            self.hits[f"refused {int(result.ret_code)}"] += 1
         self.pump()
         return Ack(request.req_id, int(result.ret_code), result.ret_msg, order_id=result.order_id)
 
     def _do(self, now: int, request: Request) -> Result:
         exchange, uid = self.exchange, self.uid
         if isinstance(request, Create):
-            return exchange.create_order(now, uid, order_request(request))
+            result = exchange.create_order(now, uid, order_request(request))
+            if result.ret_code == 0:
+                self.born[request.link_id] = self.scheduler.now_ns
+            return result
         if isinstance(request, Amend):
             return exchange.amend_order(now, uid, AmendRequest(
                 symbol=request.symbol, order_id=request.order_id, order_link_id=request.link_id,

@@ -16,6 +16,7 @@ from core.sim.exchange_types import (
     SmpType,
     SymbolStatus,
     TimeInForce,
+    TradingStopRequest,
 )
 from core.sim.margin_types import PositionMode
 
@@ -92,6 +93,15 @@ def cancel_some(session: Session, rng: random.Random, which: OrderFilter) -> Non
     session.link.pump()
 
 
+@happening("dust")
+def dust(session: Session, rng: random.Random) -> None:
+    """By hand: all but one lot of the positions whose lot is worth next to nothing."""
+    for name in session.names:
+        lots = session.judge.lots(name)
+        if abs(lots) > 1:
+            foreign(session, name, -1 if lots > 0 else 1, abs(lots) - 1)
+
+
 @happening("ext cancel")
 def ext_cancel(session: Session, rng: random.Random) -> None:
     cancel_some(session, rng, rng.choice((OrderFilter.ORDER, OrderFilter.ALL)))
@@ -100,6 +110,19 @@ def ext_cancel(session: Session, rng: random.Random) -> None:
 @happening("ext stop gone")
 def ext_stop_gone(session: Session, rng: random.Random) -> None:
     cancel_some(session, rng, OrderFilter.STOP_ORDER)
+
+
+@happening("ext stop moved")
+def ext_stop_moved(session: Session, rng: random.Random) -> None:
+    """By hand: nearer or farther."""
+    name = held(session, rng)
+    lots = session.judge.lots(name)
+    if lots:
+        contract, side = session.market.contracts[session.names.index(name)], 1 if lots > 0 else -1
+        session.exchange.set_trading_stop(session.link.venue_ns, session.uid, TradingStopRequest(
+            symbol=name, stop_loss_ticks=contract.mid_ticks - side * rng.choice((3, 15, 80)) * contract.step_ticks,
+        ))
+        session.link.pump()
 
 
 @happening("ext amend")
@@ -243,6 +266,16 @@ def slow_disk(session: Session, rng: random.Random) -> None:
 @happening("crash")
 def crash(session: Session, rng: random.Random) -> None:
     session.arm_crash(rng.randint(0, 3))
+
+
+@happening("outage")
+def outage(session: Session, rng: random.Random) -> None:
+    """Execution is down for hours or days: cancelled orders are forgotten, windows of queries end."""
+    if session.host is not None:
+        session.crash("outage")
+    session.link.venue_epoch_ns += rng.choice((30 * 3600, 9 * 86400)) * SECOND
+    session.exchange.advance(session.link.venue_ns)
+    session.link.pump()
 
 
 @happening("filters")

@@ -120,8 +120,8 @@ class Host:
             if report is not None:
                 self._outbox.append((ticket, "report", report))
 
-    def protect(self, symbol: int, stop_ticks: int) -> None:
-        self.desk.protect(self.clock(), symbol, stop_ticks, None)
+    def protect(self, symbol: int, stop_ticks: int, targets: tuple[tuple[int, int], ...] | None) -> None:
+        self.desk.protect(self.clock(), symbol, stop_ticks, targets)
         self._effects()
 
     def kill(self) -> None:
@@ -180,7 +180,7 @@ class Host:
                 continue
             self.point("durable_not_sent")
             if not self.desk.may_leave(self.clock(), item.request):
-                self.event(Lost(item.request.req_id, "no longer wanted", sent=False))
+                self.desk.on_event(self.clock(), Lost(item.request.req_id, "no longer wanted", sent=False))
                 continue
             self.send(item)
             self.point("sent")

@@ -42,13 +42,15 @@ class Judge:
     exchange: Exchange
     uid: int
     names: list[str]
-    venue_epoch_ns: int
+    born: dict[str, int]  # by link id: when the exchange made the order
     boot_ns: int
     deposit_e8: int
     violations: list[str] = field(default_factory=list)
     intents: dict[str, Intent] = field(default_factory=dict)  # by link id
     deadlines: dict[str, int] = field(default_factory=dict)  # of the last try of an entry, by link id
     killed_ns: int = 0
+    killed_venue_ns: int = 0
+    flat_ns: int = 0  # when the exchange showed nothing any more after the kill
     able_ns: int = 0  # since when we could mend (connected, alive), 0 = we cannot
     slack_ns: int = 0  # what a (re)start or reconnect gives on top
     storm_until_ns: int = 0
@@ -76,6 +78,8 @@ class Judge:
 
     def look(self, now_ns: int, name: str) -> None:
         """Does the position of a symbol stand without a stop, and for how long?"""
+        if self.killed_ns and not self.flat_ns and not any(self.lots(n) for n in self.names):
+            self.flat_ns = now_ns
         bare = self.bare(name)
         state = self.naked.get(name)
         if not bare or name in self.unable:
@@ -135,7 +139,7 @@ class Judge:
             by_link[order.order_link_id].append(order)
             if order.reduce_only or order.order_link_id not in self.deadlines:
                 continue
-            born = order.created_ns - self.venue_epoch_ns
+            born = self.born[order.order_link_id]
             limit = self.deadlines[order.order_link_id] + RECV_WINDOW_MS * MS
             if born > limit:
                 self.say(now_ns, f"{order.order_link_id} is born {(born - limit) / MS:.0f} ms after its time")
@@ -158,7 +162,7 @@ class Judge:
         """After a kill no stop is cancelled by us while there is a position (external hands are marked)."""
         if (
             order.stop_order_type is StopOrderType.STOP_LOSS and order.status is OrderStatus.DEACTIVATED
-            and order.cancel_type is CancelType.USER and order.updated_ns - self.venue_epoch_ns > self.killed_ns
+            and order.cancel_type is CancelType.USER and order.updated_ns > self.killed_venue_ns
             and order.order_id not in self.external and order.qty_lots and self.held_then(order)
         ):
             self.say(now_ns, f"the stop of {order.symbol} was taken away in the kill")

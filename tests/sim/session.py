@@ -26,7 +26,7 @@ from tests.sim.happenings import ACTIONS, restore
 from tests.sim.host import Crash, Host
 from tests.sim.judge import AFTER_LINK_NS, AFTER_START_NS, Judge
 from tests.sim.market import NAMES, STEP_NS, Market
-from tests.sim.strategy import Strategy
+from tests.sim.strategy import Strategy, Targets
 from tests.sim.swarm import MatchingFaults, Plan, draw
 
 MS = 1_000_000
@@ -40,7 +40,7 @@ INTENTS = 60
 SETTLE_NS = 30 * SECOND
 LONGEST_NS = 150 * SECOND
 
-LATCHED = frozenset({"LIQUIDATION", "KEY"})  # troubles that wait for a person
+LATCHED = frozenset({"LIQUIDATION", "KEY", "LEDGER"})  # troubles that wait for a person
 
 MakeHost = Callable[["Session"], Host]
 
@@ -84,7 +84,7 @@ class Session:
         self.link = DeskLink(self.scheduler, self.exchange, UID, seed, VENUE_EPOCH_NS, self._deliver)
         self.link.sent = self._sent
         self.disk = Disk(self.scheduler, Dice(seed ^ 0xD15C), self.plan.sync_ns)
-        self.judge = Judge(self.exchange, UID, self.names, VENUE_EPOCH_NS, BOOT_NS, DEPOSIT_E8)
+        self.judge = Judge(self.exchange, UID, self.names, self.link.born, BOOT_NS, DEPOSIT_E8)
         self.strategy = Strategy(
             self.scheduler, self.market, random.Random(f"strategy {seed}"), self.plan.pace_ns, self._to_host,
             self._protect, lambda: self.link.venue_ns,
@@ -95,7 +95,7 @@ class Session:
         self.crashes: list[str] = []
         self.counters: Counter[str] = Counter()
         self.killed_ns = 0
-        self.settle_ms = self.kill_ms = 0
+        self.settle_ms = 0
         self.calm_ns = 0
         self._armed = list(self.plan.crashes)
         self._deadline = 0
@@ -200,8 +200,8 @@ class Session:
     def _message(self, message: Message) -> None:
         self._alive(lambda host: host.message(message))
 
-    def _protect(self, symbol: int, stop_ticks: int) -> None:
-        self._alive(lambda host: host.protect(symbol, stop_ticks))
+    def _protect(self, symbol: int, stop_ticks: int, targets: Targets) -> None:
+        self._alive(lambda host: host.protect(symbol, stop_ticks, targets))
 
     def send(self, effect: Send) -> None:
         self._deadline = effect.deadline_ns
@@ -304,6 +304,7 @@ class Session:
         """The command."""
         self.note("kill", "")
         self.killed_ns = self.judge.killed_ns = self.scheduler.now_ns
+        self.judge.killed_venue_ns = self.link.venue_ns
         self.arm_crash(0)
         self._alive(Host.kill)
 
@@ -328,11 +329,8 @@ class Session:
         else:
             for text in self._unsettled(flat or self.killed_ns > 0):
                 self.judge.say(self.scheduler.now_ns, f"not settled {when}: {text}")
-        took = (self.scheduler.now_ns - start) // MS
-        if flat:
-            self.kill_ms = took
-        else:
-            self.settle_ms = took
+        if not flat:
+            self.settle_ms = (self.scheduler.now_ns - start) // MS
 
     def _unsettled(self, flat: bool) -> list[str]:
         host = self.host
@@ -365,7 +363,8 @@ class Session:
         return Outcome(
             seed=self.plan.seed, violations=judge.violations, intents=self.strategy.intents, orders=len(judge.orders()),
             fills=len(self.exchange.executions(UID)), crashes=self.crashes, hits=hits, counters=self.counters,
-            settle_ms=self.settle_ms, kill_ms=self.kill_ms, naked_ms=judge.longest_naked_ns // MS,
+            settle_ms=self.settle_ms,
+            kill_ms=(judge.flat_ns - judge.killed_ns) // MS if judge.flat_ns else 0, naked_ms=judge.longest_naked_ns // MS,
             virtual_s=(self.scheduler.now_ns - BOOT_NS) / SECOND,
             digest=self._hash.hexdigest() if self._hash is not None else "", trace=self._trace or [],
         )

@@ -15,14 +15,15 @@ from core.sim.scheduler import Scheduler
 from tests.sim.market import Market
 
 MS = 1_000_000
+Targets = tuple[tuple[int, int], ...] | None
 
 
 class Strategy:
-    """`send` hands a message to execution, `protect` a new stop. `venue_ns` is the event time of messages."""
+    """`send` hands a message to execution, `protect` a new stop (and targets). `venue_ns` is the event time of messages."""
 
     def __init__(
         self, scheduler: Scheduler, market: Market, rng: random.Random, pace_ns: tuple[int, int],
-        send: Callable[[Message], None], protect: Callable[[int, int], None], venue_ns: Callable[[], int],
+        send: Callable[[Message], None], protect: Callable[[int, int, Targets], None], venue_ns: Callable[[], int],
     ) -> None:
         self.scheduler = scheduler
         self.market = market
@@ -91,7 +92,14 @@ class Strategy:
         contract, lots = self.market.contracts[symbol], self._lots[symbol]
         side = 1 if lots > 0 else -1
         self.sent["PROTECT"] += 1
-        self.protect(symbol, contract.mid_ticks - side * self.rng.choice((3, 8, 20)) * contract.step_ticks)
+        targets: Targets = None
+        if self.rng.random() < 0.4 and abs(lots) >= 4:  # a ladder of two rungs
+            first = abs(lots) // 2
+            targets = tuple(
+                (contract.mid_ticks + side * k * contract.step_ticks, part)
+                for k, part in ((self.rng.randint(1, 6), first), (self.rng.randint(7, 20), abs(lots) - first))
+            )
+        self.protect(symbol, contract.mid_ticks - side * self.rng.choice((3, 8, 20)) * contract.step_ticks, targets)
 
     def _say(self, symbol: int, kind: MessageKind, **fields: int) -> None:
         self._seq += 1

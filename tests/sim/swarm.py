@@ -47,7 +47,7 @@ REJECTS = (
 # kind -> weight
 HAPPENINGS: dict[str, int] = {
     "cut private": 4, "cut trade": 4, "cut rest": 2, "restart venue": 1, "ext order": 3, "ext position": 2, "ext cancel": 3,
-    "ext stop gone": 3, "ext amend": 2, "ext leverage": 1, "ext mode": 1, "liquidate": 1, "adl": 1, "funding": 3,
+    "ext stop gone": 3, "ext amend": 2, "ext stop moved": 2, "outage": 1, "dust": 1, "ext leverage": 1, "ext mode": 1, "liquidate": 1, "adl": 1, "funding": 3,
     "deposit": 1, "withdraw": 1, "reduce only": 1, "delist": 1, "vacuum": 2, "clock": 2, "key": 1, "stop refused": 2,
     "no market": 1, "rate": 2, "ip ban": 1, "wipe": 1, "slow disk": 2, "crash": 6, "filters": 1, "narrow limits": 1,
     "fill slots": 1, "self match": 1, "batch of fills": 2, "stop out": 3,
@@ -121,6 +121,10 @@ def draw(seed: int) -> Plan:
     plan.crashes = [rng.choice(CRASH_POINTS) for h in plan.happenings if h.kind == "crash"]
     if rng.random() < 0.2:
         plan.kill_at_ns = rng.randrange(active // 3, active)
+        for _ in range(rng.choice((0, 0, 1, 2))):  # and whatever makes it harder
+            kind = rng.choice(("clock", "cut private", "cut trade", "cut rest", "rate", "slow disk", "vacuum"))
+            at = plan.kill_at_ns + rng.randint(-200, 300) * MS
+            plan.happenings.append(Happening(max(at, 0), kind, rng.getrandbits(32)))
         if rng.random() < 0.5:
             plan.crashes.append(rng.choice([p for p in CRASH_POINTS if p.startswith("kill")]))
     return plan
