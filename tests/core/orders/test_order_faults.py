@@ -882,6 +882,43 @@ def test_kill_ends_even_with_broken_books():
     assert r.venue.lots(A) == 0
 
 
+def test_funding_before_a_position_was_taken_over_is_cash_like_any_other():
+    r = rig()
+    r.on_row = lambda row: not isinstance(row, ExecutionRow)
+    r.venue.hidden |= {"web", "random"}
+    r.venue.execute(A, 1, 30, 10_000, "web", "")
+    r.venue.funding(A, 55)
+    r.venue.put_position(r.venue.position(A))
+    r.run(8_000)
+    r.venue.hidden.clear()
+    r.run(31_000)
+    assert sum(m.fee_e8 for m in r.told) == 55 + r.venue.fee
+    assert r.desk.core.holdings[A].adopted_lots == 0
+
+
+def test_executions_that_come_after_a_position_was_taken_over_bring_their_price_and_fee():
+    r = rig()
+    r.on_row = lambda row: not isinstance(row, ExecutionRow)
+    r.venue.hidden.add("web")
+    r.venue.execute(A, 1, 30, 10_000, "web", "")
+    r.venue.execute(A, 1, 20, 10_050, "web", "")
+    r.run(8_000)
+    assert r.desk.lots(0) == 50
+    assert r.told_lots() == 50
+    r.venue.hidden.clear()
+    r.run(31_000)
+    late = [m for m in r.told if m.kind == MessageKind.CASH]
+    assert len(late) == 2
+    adopted = r.fills()[0]
+    value = 50 * adopted.price_ticks * 10_000 + sum(m.fee_e8 for m in late)
+    assert value == (30 * 10_000 + 20 * 10_050) * 10_000 + 2 * r.venue.fee
+    assert r.desk.lots(0) == 50
+    r.crash(booked=r.told[-1].seq)
+    r.run(2_000)
+    assert r.desk.lots(0) == 50
+    assert len([m for m in r.told if m.kind == MessageKind.CASH]) == 2
+
+
 # --- kill ----------------------------------------------------------------------------------------------------------------
 def test_kill_never_cancels_everything_and_removes_no_stop_before_flat():
     r = rig()
