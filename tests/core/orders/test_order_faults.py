@@ -6,6 +6,8 @@ O28 is a property of integer ticks; O37 concerns batches, which the desk does no
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from core.enums import Cause, Gate, MessageKind, OrderRole
@@ -1126,3 +1128,40 @@ def test_a_lower_rung_is_amended_a_bigger_one_is_made_anew():
     r.run(1_000)
     assert len(r.of_kind(Cancel)) == 1
     assert [(o.price_ticks, o.qty_lots) for o in r.venue.orders.values() if o.status == 0] == [(10_040, 80)]
+
+
+def test_kill_is_proved_by_two_complete_rounds_and_asks_once_for_everything_else():
+    r = rig()
+    r.open_position()
+    records = len(r.records)
+    r.desk.kill(r.now_ns)
+    r.desk.kill(r.now_ns)
+    r.flush()
+    r.until(lambda: r.venue.lots(A) == 0)
+    rounds = r.desk.recon.rounds
+    r.until(lambda: r.desk.flat)
+    assert r.desk.recon.rounds - rounds >= 2
+    assert len(r.of_kind(CancelEntries)) == 1
+    assert r.desk.counters["clock_asked"] == 0
+    r.desk.kill(r.now_ns)
+    r.flush()
+    latches = [payload for kind, payload in r.records[records:] if kind == 4 and payload.startswith(b"KILL")]
+    assert len(latches) == 1
+    r.desk.clear_kill(r.now_ns)
+    r.desk.clear_kill(r.now_ns)
+    r.flush()
+    latches = [payload for kind, payload in r.records[records:] if kind == 4 and payload.startswith(b"KILL")]
+    assert len(latches) == 2
+    assert r.desk.ready
+
+
+def test_a_sweep_that_is_refused_waits_before_it_is_sent_again():
+    r = rig()
+    r.open_position()
+    r.venue.refuse = refusing(10000, "server timeout", CancelEntries, times=3)
+    r.desk.kill(r.now_ns)
+    r.flush()
+    r.until(lambda: r.desk.flat, 5_000)
+    at = [ns for q, ns in zip(r.sent, r.sent_ns, strict=True) if isinstance(q, CancelEntries)]
+    assert len(at) == 4
+    assert all(b - a >= 150 * MS for a, b in itertools.pairwise(at))
