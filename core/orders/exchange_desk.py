@@ -19,6 +19,7 @@ from core.enums import Gate, OrderRole
 from core.orders.exchange_desk_closes import Closes
 from core.orders.exchange_desk_core import FOREVER, SECOND, DeskConfig, DeskCore, Holding, Trouble, cause_of
 from core.orders.exchange_desk_entries import Entries
+from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_desk_kill import KillPhase, KillSequence
 from core.orders.exchange_desk_ladder import Ladder
 from core.orders.exchange_desk_orders import OrderFlow
@@ -27,6 +28,7 @@ from core.orders.exchange_words import (
     Ack,
     Banned,
     ClockOffset,
+    Create,
     Effect,
     Event,
     ExecutionRow,
@@ -36,6 +38,7 @@ from core.orders.exchange_words import (
     PositionRow,
     QueryRows,
     Quote,
+    Request,
     Stream,
     WalletRow,
 )
@@ -58,11 +61,12 @@ class ExchangeDesk:
         self.core = core = DeskCore(config)
         self.looks = LookUps(core)
         self.flow = OrderFlow(core, self.looks)
-        self.entries = Entries(core, self.flow)
+        self.fills = Fills(core, self.flow)
+        self.entries = Entries(core, self.flow, self.fills)
         self.closes = Closes(core, self.flow, self.entries, self.looks)
-        self.protection = Protection(core, self.flow, self.closes, self.looks)
+        self.protection = Protection(core, self.fills, self.closes, self.looks)
         self.ladder = Ladder(core, self.flow, self.closes)
-        self.recon = Reconciler(core, self.flow, self.looks, self.entries, self.closes)
+        self.recon = Reconciler(core, self.flow, self.fills, self.looks, self.entries, self.closes)
         self.killing = KillSequence(core, self.flow, self.entries, self.closes, self.recon)
         self._names: dict[int, str] = {}
         self._prune_ns = 0
@@ -168,7 +172,7 @@ class ExchangeDesk:
                 self.recon.stranger(event)
                 self.protection.stop_told(event)
         elif isinstance(event, ExecutionRow):
-            self.flow.apply_execution(event)
+            self.fills.apply_execution(event)
         elif isinstance(event, PositionRow):
             self.recon.apply_position(event)
         elif isinstance(event, WalletRow):
@@ -209,6 +213,18 @@ class ExchangeDesk:
         """What to do, in order; call it after every call above."""
         effects, self.core.effects = self.core.effects, []
         return effects
+
+    def may_leave(self, now_ns: int, request: Request) -> bool:
+        """To be asked right before the first byte of a Send leaves (it may have waited for the disk or for budget): is it
+        still wanted? False only for entries: killed, cancelled or too old by now; then answer Lost(sent=False)."""
+        core = self.core
+        if not isinstance(request, Create) or request.reduce_only:
+            return True
+        order = core.store.by_link.get(request.link_id)
+        if order is None or order.req_id != request.req_id or not order.alive:
+            return False
+        entry = self.entries.by_order.get(order.order_id)
+        return not core.killed and now_ns < order.ttl_ns and entry is not None and not entry.cancel
 
     def recover(
         self, now_ns: int, records: Iterable[tuple[int, bytes]], booked: int = 0, working: Iterable[Order] = ()

@@ -18,7 +18,7 @@ from core.enums import Cause, OrderRole, Severity
 from core.orders.desk_journal import Protect, targets_text
 from core.orders.exchange_desk_closes import Closes
 from core.orders.exchange_desk_core import FOREVER, MS, SECOND, Answer, DeskCore, Holding
-from core.orders.exchange_desk_orders import OrderFlow
+from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_words import (
     Ack,
     OrderRow,
@@ -67,12 +67,12 @@ class Guard:
 class Protection:
     """See the module."""
 
-    def __init__(self, core: DeskCore, flow: OrderFlow, closes: Closes, looks: LookUps) -> None:
+    def __init__(self, core: DeskCore, fills: Fills, closes: Closes, looks: LookUps) -> None:
         self.core = core
         self.closes = closes
         self.looks = looks
         self.guards: dict[str, Guard] = {}
-        flow.entry_stop = self.entry_stop
+        fills.entry_stop = self.entry_stop
 
     def want(self, holding: Holding, stop_ticks: int, targets: tuple[tuple[int, int], ...] | None) -> None:
         """The stop that should stand from now on (0: leave what there is)."""

@@ -20,10 +20,12 @@ from core.orders.exchange_words import (
     ExecutionRow,
     InstrumentRow,
     LinkState,
+    Lost,
     Query,
     QueryKind,
     QueryRows,
     Quote,
+    Send,
     SetLeverage,
     Stream,
     TradingStop,
@@ -895,6 +897,37 @@ def test_kill_never_cancels_everything_and_removes_no_stop_before_flat():
     r.venue.markets[A].lots = 1 << 40
     r.until(lambda: r.desk.flat, 3_000)
     assert all(c.reduce_only for c in r.of_kind(Create)[1:])
+
+
+def test_an_entry_that_waited_for_the_disk_is_not_wanted_after_kill_cancel_or_its_time():
+    for end in ("kill", "cancel", "late"):
+        r = rig()
+        gate = r.desk.submit(r.now_ns, r.order(), instrument(0), 1500 * MS)
+        (send,) = [e for e in r.desk.drain() if isinstance(e, Send)]
+        assert gate is Gate.NONE
+        assert r.desk.may_leave(r.now_ns, send.request)
+        now = r.now_ns
+        if end == "kill":
+            r.desk.kill(now)
+        elif end == "cancel":
+            r.desk.cancel(now, 0, 1)
+        else:
+            now = send.deadline_ns
+        assert not r.desk.may_leave(now, send.request)
+        r.flush()
+        r.event(Lost(send.request.req_id, "no longer wanted", sent=False))
+        r.run(500)
+        assert r.dones()[0].leaves_lots == 100
+        assert not r.venue.creates
+
+
+def test_exits_may_always_leave():
+    r = rig()
+    r.open_position()
+    r.desk.kill(r.now_ns)
+    sends = [e for e in r.desk.drain() if isinstance(e, Send)]
+    assert sends
+    assert all(r.desk.may_leave(r.now_ns + 100 * S, e.request) for e in sends)
 
 
 def test_kill_is_latched_over_restarts_until_cleared():
