@@ -28,6 +28,7 @@ from core.orders.exchange_words import (
     Ack,
     Banned,
     ClockOffset,
+    Create,
     Effect,
     Event,
     ExecutionRow,
@@ -37,6 +38,7 @@ from core.orders.exchange_words import (
     PositionRow,
     QueryRows,
     Quote,
+    Request,
     Stream,
     WalletRow,
 )
@@ -211,6 +213,18 @@ class ExchangeDesk:
         """What to do, in order; call it after every call above."""
         effects, self.core.effects = self.core.effects, []
         return effects
+
+    def may_leave(self, now_ns: int, request: Request) -> bool:
+        """To be asked right before the first byte of a Send leaves (it may have waited for the disk or for budget): is it
+        still wanted? False only for entries: killed, cancelled or too old by now; then answer Lost(sent=False)."""
+        core = self.core
+        if not isinstance(request, Create) or request.reduce_only:
+            return True
+        order = core.store.by_link.get(request.link_id)
+        if order is None or order.req_id != request.req_id or not order.alive:
+            return False
+        entry = self.entries.by_order.get(order.order_id)
+        return not core.killed and now_ns < order.ttl_ns and entry is not None and not entry.cancel
 
     def recover(
         self, now_ns: int, records: Iterable[tuple[int, bytes]], booked: int = 0, working: Iterable[Order] = ()

@@ -93,6 +93,7 @@ class Trouble(NamedTuple):
 
 
 Answer = Ack | Lost | QueryRows
+CLOCK_CODES = frozenset({10002, -1})
 
 
 @dataclass(slots=True)
@@ -119,6 +120,8 @@ class Holding:
     decision_id: int = 0
     exec_seq: int = 0
     base_seq: int = 0  # executions up to here are inside a position that was taken over
+    adopted_lots: int = 0  # signed: taken over, the executions behind it not seen yet
+    adopted_ticks: int = 0
     exec_ns: int = 0
     venue: PositionRow | None = None
     venue_ns: int = 0
@@ -252,6 +255,8 @@ class DeskCore:
 
     def answer(self, answer: Answer) -> None:
         """Hand an answer to whoever waits for it; nobody does: a late one, of an old connection or after our timer."""
+        if isinstance(answer, Ack) and answer.ret_code in CLOCK_CODES:
+            self.measure_clock()  # a look-up is signed like an order: nothing is learnt until the clock is right
         pending = self.pending.pop(answer.req_id, None)
         if pending is None:
             self.count("late_ack")

@@ -392,6 +392,7 @@ class Persist(NamedTuple):
 
 class Send(NamedTuple):
     """Hand to the link. After `deadline_ns` (monotonic, 0 = none) it must not leave any more: answer Lost(sent=False).
+    The last question before the first byte is `ExchangeDesk.may_leave`; no: the same answer.
 
     `urgent`: protection, closes, cancels: they may use the part of the rate budget that entries may not."""
 

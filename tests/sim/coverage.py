@@ -31,6 +31,7 @@ class Fault:
     crashes: tuple[str, ...] = ()
     kill: bool = False
     pace_ms: tuple[int, int] = (150, 1_000)
+    active_s: int = 22
     elsewhere: str = ""
 
 
@@ -94,7 +95,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("O43", "runaway loop", elsewhere="tests/core/risk (churn throttle of the gate)"),
     Fault("O44", "venue only reduces", ("do reduce only",), ("venue_reduce_only",), {}, {}, ("reduce only",) * 6),
     Fault("O45", "ledger drift", ("do deposit", "do withdraw"), ("ledger_diff",), {}, {}, ("deposit", "withdraw") * 3,
-          pace_ms=(12_000, 25_000)),
+          pace_ms=(12_000, 25_000), active_s=110),
     Fault("O46", "clock or reconnect while killing", ("code 10002", "cut TRADE", "cut REST"), ("kill_attempts",),
           {"clock_error_ms": -5_000}, {}, (), (), kill=True),
 )
@@ -106,7 +107,7 @@ def directed(fault: Fault, seed: int) -> Plan:
     rng = random.Random(f"{fault.id} {seed}")
     plan = draw(seed)
     plan.crashes, plan.kill_at_ns, plan.kill_at_end = list(fault.crashes), 0, False
-    plan.active_ns = 22 * SECOND
+    plan.active_ns = fault.active_s * SECOND
     plan.pace_ns = fault.pace_ms[0] * MS, fault.pace_ms[1] * MS
     calm = draw(seed).weathers[0][1]
     weather = replace(type(calm)(), entry_ns=calm.entry_ns, answer_ns=calm.answer_ns, feed_ns=calm.feed_ns)
@@ -118,7 +119,7 @@ def directed(fault: Fault, seed: int) -> Plan:
         plan.happenings = [Happening(15 * SECOND + 5 * MS, "cut trade", 1)]
         return plan
     plan.happenings = [
-        Happening(3 * SECOND + k * (18 * SECOND // max(len(fault.happenings), 1)) + rng.randrange(SECOND), kind,
+        Happening(3 * SECOND + k * ((fault.active_s - 4) * SECOND // max(len(fault.happenings), 1)) + rng.randrange(SECOND), kind,
                   rng.getrandbits(32))
         for k, kind in enumerate(fault.happenings)
     ]

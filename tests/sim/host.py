@@ -179,9 +179,8 @@ class Host:
                 self.report(item)
                 continue
             self.point("durable_not_sent")
-            request = item.request
-            if self.killed and isinstance(request, Create) and not request.reduce_only:
-                self.desk.on_event(self.clock(), Lost(request.req_id, "killed", sent=False))  # the last moment's latch
+            if not self.desk.may_leave(self.clock(), item.request):
+                self.desk.on_event(self.clock(), Lost(item.request.req_id, "no longer wanted", sent=False))
                 continue
             self.send(item)
             self.point("sent")

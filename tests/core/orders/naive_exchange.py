@@ -362,6 +362,9 @@ class Rig:
                 request = effect.request
                 if isinstance(request, Create):
                     assert any(request.link_id.encode() in payload for kind, payload in self.records if kind == 1)
+                if not self.desk.may_leave(self.now_ns, request):
+                    self.later(0, "event", Lost(request.req_id, "no longer wanted", sent=False))
+                    continue
                 self.sent.append(request)
                 self.sent_ns.append(self.now_ns)
                 fate = self.on_send(request)
