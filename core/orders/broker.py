@@ -335,7 +335,7 @@ class Broker:
             position.order_id, position.decision_id = message.order_id, message.decision_id
             position.leverage_e2 = self.policy.leverage_of(instrument)
             position.stop_ticks, position.target_ticks = message.stop_ticks, message.target_ticks  # 0 on paper
-        if message.role == OrderRole.ENTRY and working is not None:
+        if message.role == OrderRole.ENTRY and working is not None and working.order.order_id == message.order_id:
             if opened:
                 position.stop_ticks, position.target_ticks = working.order.stop_ticks, working.order.target_ticks
                 position.leverage_e2 = working.leverage_e2
