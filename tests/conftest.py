@@ -13,6 +13,7 @@ use_cache(Path(__file__).resolve().parent.parent)  # before any test module impo
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run the full-size tests (marker `slow`)")
+    parser.addoption("--sim-seeds", default="200", help="how many seeded sessions tests/sim runs (--full: 20,000)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -360,7 +360,7 @@ class Broker:
             position.stop_ticks = message.stop_ticks  # 0 on paper
             if message.target_ticks > 0:
                 position.targets = ((message.target_ticks, message.qty_lots), *NO_TARGETS[1:])
-        if message.role == OrderRole.ENTRY and working is not None:
+        if message.role == OrderRole.ENTRY and working is not None and working.order.order_id == message.order_id:
             if opened:
                 open_from(position, working.order, instrument, self.policy)
                 position.leverage_e2 = working.leverage_e2

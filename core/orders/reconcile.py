@@ -44,6 +44,8 @@ CASH_AGAIN_NS = 2 * SECOND
 SUSPECT_NS = 300 * MS  # books may disagree this long while messages are on their way
 ASK_NS = 500 * MS
 BROKEN_NS = 2500 * MS
+LAGS_NS = 15_000 * MS  # lists of executions lag behind by seconds at times
+OURS_NS = 60_000 * MS
 SEEN = frozenset({OrderState.LIVE, OrderState.PARTIALLY_FILLED})
 
 
@@ -335,7 +337,8 @@ class Reconciler:
         if age < BROKEN_NS or suspect.executions < 2 or suspect.positions < 2:
             return
         busy = any(o.unproved or (not o.settled and not o.alive) for o in core.store.of(holding.symbol))
-        if not holding.lots and not busy:
+        ours = any(core.now_ns - max(o.born_ns, o.ended_ns) < OURS_NS for o in core.store.of(holding.symbol))
+        if not holding.lots and not busy and (age >= LAGS_NS or not ours):  # its executions may only be late
             self._external(holding)
         elif core.trouble(holding.symbol, "INTEGRITY_BROKEN", "the position is not the sum of our executions",
                           str(holding.lots), str(holding.venue_lots)) and core.config.panic_close:

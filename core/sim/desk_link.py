@@ -52,6 +52,7 @@ AHEAD_MS = 1_000
 SECOND_NS = 1_000_000_000
 ON_TRADE = (Create, Amend, Cancel)
 
+UNDECIDED = frozenset({10000, 10016, 170007, 500000})  # time-outs and errors inside the venue
 CLOCK, LIMITED, FORBIDDEN = 10002, 10006, 403
 TEXTS = {
     CLOCK: "invalid request, please check your server timestamp or recv_window param", LIMITED: "Too many visits!",
@@ -224,6 +225,8 @@ class DeskLink:
         if code:
             self.hits[f"code {code}"] += 1
             reset = (self.venue_ns // SECOND_NS + 1) * 1000 if code == LIMITED else 0
+            if code in UNDECIDED and dice.below(2):
+                self._carry_out(flight)  # the answer was an error, and it was done all the same
             self._answer(flight, Ack(req_id, code, TEXTS.get(code, ""), 0 if code == LIMITED else -1, reset))
             return
         order_op = not isinstance(request, Query)

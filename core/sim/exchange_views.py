@@ -49,6 +49,10 @@ class Views:
         found.sort(key=lambda o: (o.created_ns, self._engine.order_number(o.order_id)), reverse=True)
         return [o.copy() for o in found]
 
+    def account_open(self, uid: int, symbol: str) -> Iterator[SimOrder]:
+        """The open orders of a symbol themselves, for a quick look (nobody changes them)."""
+        return iter(self._engine.accounts[uid].open.get(symbol, {}).values())
+
     def find_order(self, uid: int, order_id: str = "", order_link_id: str = "") -> SimOrder | None:
         """A copy of an order by id (wins) or link id, open or ended."""
         order = self._engine.accounts[uid].find(order_id, order_link_id)

@@ -30,12 +30,13 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--plan", default="", help="O01..O46, kill, crash: sessions with that laid on thick")
     parser.add_argument("--mutant", default="", choices=["", *mutants.MUTANTS])
     parser.add_argument("--coverage", action="store_true")
     parser.add_argument("--mutants", action="store_true")
     options = parser.parse_args()
     if options.seed is not None:
-        outcome = runner.run_seed(options.seed, options.mutant, options.trace, digest=True)
+        outcome = runner.run_seed(options.seed, options.plan, options.mutant, options.trace, digest=True)
         for line in outcome.trace:
             print(line)
         print(f"seed {outcome.seed}: {outcome.intents} intents, {outcome.orders} orders, {outcome.fills} executions, "
@@ -45,8 +46,14 @@ def main() -> int:
         return 1 if outcome.violations else 0
     seeds = range(options.first, options.first + (options.seeds or 100))
     if options.mutants:
-        return mutants.report(len(seeds))
-    totals = runner.run_many(seeds, options.workers, options.mutant)
+        survivors = 0
+        for name, mutant in mutants.MUTANTS.items():
+            caught = runner.caught_by(name, len(seeds))
+            survivors += caught is None
+            print(f"{name:28} {mutant.source:45}", f"{caught.command}: {caught.violations[0]}" if caught else "SURVIVES",
+                  flush=True)
+        return 1 if survivors else 0
+    totals = runner.run_many(seeds, options.workers, options.plan, options.mutant)
     print(totals.text())
     if options.coverage:
         from tests.sim import coverage

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.sim.runner import Totals
+from tests.sim.host import CRASH_POINTS
 from tests.sim.swarm import SECOND, Happening, Plan, draw
+from tests.sim.totals import Totals
 
 MS = 1_000_000
 
@@ -99,7 +100,31 @@ FAULTS: tuple[Fault, ...] = (
     Fault("O46", "clock or reconnect while killing", ("code 10002", "cut TRADE", "cut REST"), ("kill_attempts",),
           {"clock_error_ms": -5_000}, {}, (), (), kill=True),
 )
-BY_ID = {fault.id: fault for fault in FAULTS}
+STORMS = (  # several at once, for the bugs that need them
+    Fault("lost", "answers and private frames lost", weather={"ack_lost_ppm": 250_000, "vanish_ppm": 100_000,
+                                                             "frame_drop_ppm": 600_000}),
+    Fault("late", "requests arrive late, frames are lost", weather={"entry_ns": (5 * MS, 1_400 * MS),
+                                                                   "frame_drop_ppm": 300_000}),
+    Fault("pages", "short pages, frames are lost", weather={"page_rows": 1, "frame_drop_ppm": 700_000}, crashes=("idle",),
+          happenings=("crash", "cut private")),
+    Fault("doubt", "errors that were carried out", weather={"reject_ppm": 400_000, "frame_drop_ppm": 400_000,
+                                                            "reject_codes": (10000, 10016, 170007)}),
+)
+BY_ID = {fault.id: fault for fault in (*FAULTS, *STORMS)}
+
+
+def plan_of(name: str, seed: int) -> Plan:
+    """A plan by name: of a fault by its id, "kill" and "crash" of a drawn session with one, "" as drawn."""
+    if name in BY_ID:
+        return directed(BY_ID[name], seed)
+    plan = draw(seed)
+    rng = random.Random(f"{name} {seed}")
+    if name == "kill":
+        plan.kill_at_ns = plan.active_ns // 2
+    elif name == "crash":
+        plan.happenings += [Happening(plan.active_ns * k // 4, "crash", rng.getrandbits(32)) for k in (1, 2, 3)]
+        plan.crashes = [rng.choice(CRASH_POINTS[:9]) for h in plan.happenings if h.kind == "crash"]
+    return plan
 
 
 def directed(fault: Fault, seed: int) -> Plan:

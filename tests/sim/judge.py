@@ -54,6 +54,7 @@ class Judge:
     able_ns: int = 0  # since when we could mend (connected, alive), 0 = we cannot
     slack_ns: int = 0  # what a (re)start or reconnect gives on top
     storm_until_ns: int = 0
+    told: set[str] = field(default_factory=set)
     unable: set[str] = field(default_factory=set)  # symbols whose market takes nothing
     longest_naked_ns: int = 0
     naked: dict[str, Naked] = field(default_factory=dict)
@@ -101,6 +102,17 @@ class Judge:
         """A position without a stop at the exchange."""
         margin = self.exchange.account(self.uid)
         return any(p.lots and not p.stop_loss_ticks and not p.trailing_stop_ticks for p in margin.positions(name))
+
+    def unseen(self, now_ns: int, name: str, symbol: int, broker: Broker) -> None:
+        """An entry of ours works at the exchange, and the Broker believes it ended: its limits do not count it."""
+        for order in self.exchange.account_open(self.uid, name):
+            intent = self.intents.get(order.order_link_id)
+            if intent is None or order.reduce_only or order.order_link_id in self.told:
+                continue
+            working = broker.working.get(symbol)
+            if working is None or working.order.order_id != intent.order_id:
+                self.told.add(order.order_link_id)
+                self.say(now_ns, f"{order.order_link_id} works at the exchange, and the Broker was told that it ended")
 
     # --- at rest -----------------------------------------------------------------------------------------------------
     def protected(self) -> list[str]:

@@ -63,6 +63,16 @@ class Outcome:
     virtual_s: float = 0.0
     digest: str = ""
     trace: list[str] = field(default_factory=list)
+    plan: str = ""
+    mutant: str = ""
+
+    @property
+    def command(self) -> str:
+        """What reproduces it."""
+        words = [f"python -m tests.sim --seed {self.seed} --trace"]
+        words += [f"--plan {self.plan}"] if self.plan else []
+        words += [f"--mutant {self.mutant}"] if self.mutant else []
+        return " ".join(words)
 
 
 class Session:
@@ -225,6 +235,8 @@ class Session:
         self.scheduler.after(10 * MS, self._deliver, quote)
         self._able(now)
         self.judge.look(now, self.names[symbol])
+        if self.host is not None:
+            self.judge.unseen(now, self.names[symbol], symbol, self.host.broker)
         self.scheduler.after(STEP_NS, self._market, symbol)
 
     def _able(self, now: int) -> None:

@@ -46,12 +46,12 @@ REJECTS = (
 )
 # kind -> weight
 HAPPENINGS: dict[str, int] = {
-    "cut private": 4, "cut trade": 4, "cut rest": 2, "restart venue": 1, "ext order": 3, "ext position": 2, "ext cancel": 3,
-    "ext stop gone": 3, "ext amend": 2, "ext stop moved": 2, "outage": 1, "dust": 1, "ext leverage": 1,
-    "ext mode": 1, "liquidate": 1, "adl": 1, "funding": 3,
-    "deposit": 1, "withdraw": 1, "reduce only": 1, "delist": 1, "vacuum": 2, "clock": 2, "key": 1, "stop refused": 2,
-    "no market": 1, "rate": 2, "ip ban": 1, "wipe": 1, "slow disk": 2, "crash": 6, "filters": 1, "narrow limits": 1,
-    "fill slots": 1, "self match": 1, "batch of fills": 2, "stop out": 3,
+    "cut private": 4, "cut trade": 4, "cut rest": 2, "restart venue": 1, "ext order": 3, "ext position": 2,
+    "ext cancel": 3, "ext stop gone": 3, "ext amend": 2, "ext stop moved": 2, "outage": 1, "dust": 1,
+    "ext leverage": 1, "ext mode": 1, "liquidate": 1, "adl": 1, "funding": 3, "deposit": 1, "withdraw": 1,
+    "reduce only": 1, "delist": 1, "vacuum": 2, "clock": 2, "key": 1, "stop refused": 2, "no market": 1, "rate": 2,
+    "ip ban": 1, "wipe": 1, "slow disk": 2, "crash": 6, "filters": 1, "narrow limits": 1, "fill slots": 1,
+    "self match": 1, "batch of fills": 2, "stop out": 3,
 }
 
 
