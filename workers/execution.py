@@ -109,6 +109,7 @@ class Execution:
         self._person_blacklist: frozenset[str] = frozenset()
         self.control = plant.control
         live = Mode[plant.spec.mode] == Mode.LIVE
+        self.ledger = Ledger()
         self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
         desk = self.live.desk if self.live is not None else None
         self.broker = Broker(self._policy(), ExecutionRouter(Mode(self.control.mode), desk))
@@ -136,7 +137,6 @@ class Execution:
         self._disk_failed = False
         self._controls = Controls()
         self._lost: set[int] = set()
-        self.ledger = Ledger()
         closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
         self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
         self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
@@ -146,7 +146,6 @@ class Execution:
             self.exchange, health = self.live.facts, self.live.health
         self.watch = PlantWatch(plant, self.broker, health)
         self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self._disk_error)
-        self.reconciled_after: Callable[[int], bool] = lambda takeover: True  # nothing to look at without an exchange
         self.commands = Commands(plant, self, self.paths.blacklist_file)
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -425,7 +424,7 @@ class Execution:
     def _guarded(self) -> bool:
         """Is the guardian on duty? Then say when we have looked at the exchange again; entries wait for it to leave."""
         duty = self.control.guardian_duty
-        if duty and self.control.exec_back != duty and self.reconciled_after(duty):
+        if duty and self.control.exec_back != duty and (self.live is None or self.live.reconciled_after(duty)):
             self.control.exec_back = duty
         return bool(duty)
 
