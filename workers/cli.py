@@ -113,6 +113,9 @@ def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--instruments", type=click.Path(path_type=Path), help="recorded instruments-info answer for the tape")
 @click.option("--speed", callback=parse_speed, default="1", show_default=True, help="tape speed: N or max")
 @click.option("--mode", type=click.Choice(["SIM", "PAPER", "DRY_RUN", "LIVE"], case_sensitive=False), help="overrides the config")
+@click.option("--live", is_flag=True, help="first confirmation of --mode LIVE: real orders, real money")
+@click.option("--i-understand", "account", default="", metavar="ACCOUNT",
+              help="second confirmation of LIVE, for services: the account's number (else it is asked for)")
 @click.option("--symbols", default=None, help="COUNT or comma separated LIST [embedded: 40, else all]")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="stop after this many seconds")
 @data_dir_option
@@ -129,6 +132,8 @@ def run(
     instruments: Path | None,
     speed: float,
     mode: str | None,
+    live: bool,
+    account: str,
     symbols: str | None,
     duration: float | None,
     data_dir: Path | None,
@@ -166,6 +171,8 @@ def run(
         seed=seed,
         config_files=tuple(str(path.resolve()) for path in config_files),
         overrides=overrides,
+        live=live,
+        account=account,
         json=as_json,
         verbose=verbose,
     )

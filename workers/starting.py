@@ -17,6 +17,7 @@ from config.fingerprint import source_digest
 from config.paths import ROOT, DataPaths
 from config.schema import Settings
 from shm.topology import RunSpec, VenueAddress, new_run_id
+from workers.permit import Permit, Person, Refused, live_permit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EXIT_OK, EXIT_UNEXPECTED, EXIT_CREDENTIALS, EXIT_PREFLIGHT, EXIT_LOCKED, EXIT_CRASH_LOOP = 0, 1, 4, 5, 7, 8
@@ -61,6 +62,8 @@ class Options:
     seed: int = 42
     config_files: tuple[str, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)  # settings given on the command line
+    live: bool = False  # first confirmation of LIVE
+    account: str = ""  # second one: the number of the account, where it is given and not typed
     json: bool = False
     verbose: int = 0
 
@@ -121,18 +124,14 @@ def venue_address(name: str) -> VenueAddress | None:
     return VenueAddress(rest=rest, ws_public=ws_public, ws_private=base + PRIVATE, ws_trade=base + TRADE)
 
 
-def live_permit(options: Options) -> str:
-    """May this run trade for real, and up to which capital tier (core.risk.tiers.Rank by name)? The embedded exchange
-    always may: there is nothing to lose. Raises StartError with the reason and what to do."""
-    if options.tape:
-        raise StartError(EXIT_PREFLIGHT, "mode LIVE cannot run on a tape. Use `--mode SIM` or another --venue.")
-    if options.venue == "embedded":
-        return "NORMAL"
-    raise StartError(
-        EXIT_CREDENTIALS,
-        f"mode LIVE on {options.venue}: the checks that allow it are not part of this version, nothing was started.\n"
-        "   Use `--mode SIM` (paper), `--mode DRY_RUN`, or `--venue embedded`.",
-    )
+def permit_live(options: Options, settings: Settings, paths: DataPaths) -> Permit:
+    """Permission to trade for real. Raises StartError with every reason that stands against it and what to do."""
+    address = venue_address(options.venue)
+    rest = "embedded" if address is None else address["rest"]
+    try:
+        return live_permit(options, rest, settings.trading.capital_tier, paths, os.environ, Person(os.environ))
+    except Refused as refused:
+        raise StartError(refused.code, str(refused)) from None
 
 
 def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec:
