@@ -47,9 +47,10 @@ from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
 from core.orders.latency import Ledger
-from core.orders.router import ExecutionRouter
+from core.orders.router import ExecutionRouter, LiveUnavailable
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
+from core.performance.trade_watch import TradeWatch
 from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
@@ -64,6 +65,7 @@ from workers.kill_watch import LinkHealth, PlantWatch
 from workers.live import DESK_RECORD, LiveOrders
 from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
+from workers.rollout import RolloutKeeper
 from workers.run_settings import load_settings
 
 BATCH = 256
@@ -110,6 +112,8 @@ class Execution:
         self.control = plant.control
         live = Mode[plant.spec.mode] == Mode.LIVE
         self.ledger = Ledger()
+        if not plant.spec.permitted:
+            raise LiveUnavailable("mode LIVE was not permitted: start it with launch.py, which asks for what it takes")
         self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
         desk = self.live.desk if self.live is not None else None
         self.broker = Broker(self._policy(), ExecutionRouter(Mode(self.control.mode), desk))
@@ -140,10 +144,12 @@ class Execution:
         closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
         self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
         self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
-        self.exchange: Callable[[int], ExchangeFacts] = lambda symbol: ExchangeFacts()  # LIVE tells more
+        self.trades = TradeWatch()
+        self.rollout = RolloutKeeper(self.paths, plant.spec.venue["rest"], plant.spec.account, self._error) if (
+            live and plant.spec.venue and not plant.spec.practice) else None
         health: Callable[[], LinkHealth] = LinkHealth
         if self.live is not None:
-            self.exchange, health = self.live.facts, self.live.health
+            health = self.live.health
         self.watch = PlantWatch(plant, self.broker, health)
         self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self._disk_error)
         self.commands = Commands(plant, self, self.paths.blacklist_file)
@@ -404,12 +410,14 @@ class Execution:
             return False
         return int(self._symbol_row[0]["data_state"]) != DataState.OK
 
-    def mark_ticks(self, symbol: int) -> int:
-        """Mark price as the shard's board shows it; 0 = not known."""
-        rows = self.plant.symbol_rows()
-        if not 0 <= symbol < rows.rows or rows.read_into(symbol, self._symbol_row) <= 0:
-            return 0
-        return int(self._symbol_row[0]["mark_ticks"])
+    def exchange(self, symbol: int) -> ExchangeFacts:
+        """What the exchange has told (LIVE), with the tier that the evidence allows by now."""
+        if self.live is None:
+            return ExchangeFacts()
+        facts = self.live.facts(symbol)
+        if self.rollout is None:
+            return facts
+        return facts._replace(tier_allowed=min(facts.tier_allowed, int(self.rollout.allowed)))
 
     def _know(self, symbol: int) -> None:
         """Read the instrument of a symbol once; `_housekeep` refreshes it in free runs."""
@@ -461,6 +469,8 @@ class Execution:
         """
         self._know(message.symbol)
         report, notes = self.broker.handle(message, self._controls._replace(exchange=self.exchange(message.symbol)))
+        if message.kind == MessageKind.FILL:
+            self._evidence(message)
         shard = self.broker.instruments[message.symbol].shard if message.symbol in self.broker.instruments else 0
         self._journal_roll(message)
         self._journal_record(shard, message, report)
@@ -653,6 +663,7 @@ class Execution:
         self._close_lost_shards(now)
         self._watch_limits(now)
         self._close_riskiest(now)
+        self._keep_rollout()
         for name in self.churn.turn(self.broker.instruments):
             self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.CHURN), severity=Severity.WARNING,
                            text=f"{name} {'latched off: churn' if name in self.churn.stands else 'enabled again'}"))
@@ -660,6 +671,33 @@ class Execution:
         if version != self._config_version:
             self._config_version = version
             self._reload(version)
+
+    def _keep_rollout(self) -> None:
+        """LIVE on a real exchange: a daily loss costs a tier, incidents are taken up, the file is written."""
+        if self.rollout is None:
+            return
+        off = self.broker.risk_off(self.broker.account.updated_ns, self._controls)
+        if off == Gate.DAILY_LOSS and self.rollout.daily_loss():
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.TIER), severity=Severity.CRITICAL,
+                           text=f"daily loss: tier now {self.rollout.allowed.name}"))
+        if self.rollout.turn():
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.TIER), severity=Severity.CRITICAL,
+                           text=f"incident: tier now {self.rollout.allowed.name}"))
+
+    def _evidence(self, message: Message) -> None:
+        """A fill of a LIVE account on a real exchange, booked: what it says about the next tier."""
+        position = self.broker.account.positions.get(message.symbol) or self.broker.account.closed.get(message.symbol)
+        found = self.instrument_of(message.symbol)
+        if self.rollout is None or self.live is None or position is None or found is None:
+            return
+        rows, row = self.plant.symbol_rows(), self._symbol_row
+        pump = int(row[0]["pump"]) if rows.read_into(message.symbol, row) > 0 else 0
+        trade = self.trades.fill(
+            message, position, found.name, self._settings.trading.capital_tier, pump, self.broker.policy.fee_of(found), 0,
+            self.live.desk.counters,
+        )
+        if trade is not None:
+            self.rollout.closed(trade)
 
     def _close_riskiest(self, now: int) -> None:
         """At a risk limit, where the setting says so: the position with the most at risk goes, one after the other."""
