@@ -57,6 +57,7 @@ class FakeLink:
     def __init__(self, *args: Any) -> None:
         self.events: deque[Any] = deque()
         self.notes: deque[Any] = deque()
+        self.sent: deque[Any] = deque()
         self.error: BaseException | None = None
         self.sends: list[Send] = []
         self.running = False
