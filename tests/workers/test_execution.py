@@ -16,6 +16,7 @@ from core.orders.exposure import ExchangeFacts
 from core.orders.router import LiveUnavailable
 from core.orders.wire import Message, Report, read_reports, write_messages
 from core.records import GLOBAL, REPORT
+from core.risk.tiers import Rank
 from shm.control import N_HEARTBEAT
 from shm.topology import SLOT_ADMIN, Plant
 from tests.core.engine.streams import symbol_record
@@ -163,6 +164,7 @@ class TestRollout:
     def test_a_trade_becomes_evidence(self, make, tmp_path):
         rig = make()
         keeper, counters = self.make_live(rig, tmp_path)
+        rig.execution.instrument_of(0)
         order, _ = rig.execution.broker.handle(enter())
         rig.execution.tell(fill(order.order_id, order.qty_lots))
         counters["ext_position"] = 1
