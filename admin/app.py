@@ -9,8 +9,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from admin import metrics
 from admin.api.read import read_routes
-from admin.api.trade import PinCheck, trade_routes
-from admin.api.write import write_routes
+from admin.api.trade import trade_routes
+from admin.api.write import PinCheck, write_routes
 from admin.auth import Auth, LoginLimit
 from admin.commands import CommandClient
 from admin.controls import Controls
@@ -27,7 +27,7 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
     protect(app, auth, where)
     app.register_blueprint(read_routes(views))
     app.register_blueprint(trade_routes(views, controls, commands, check_pin))
-    app.register_blueprint(write_routes(auth, controls, where, limit or LoginLimit(), on_login))
+    app.register_blueprint(write_routes(auth, controls, where, check_pin, limit or LoginLimit(), on_login))
 
     @app.get("/healthz")
     def healthz() -> Response:
@@ -38,7 +38,7 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
         return render_template("login.html", mode=controls.mode, password=auth.has_password)
 
     def page(template: str, **values: str) -> str:
-        return render_template(template, mode=controls.mode, csrf=auth.csrf(current()), kill_line=views.kill_line,
+        return render_template(template, mode=views.mode.name, csrf=auth.csrf(current()), kill_line=views.kill_line,
                                clear_phrase=controls.clear_phrase, run_id=views.run_id, **values)
 
     @app.get("/")
@@ -56,9 +56,17 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
     def explain_page(wanted: str) -> str:
         return page("explain.html", id=wanted[:64])
 
+    @app.get("/trades")
+    def trades_page() -> str:
+        return page("trades.html")
+
+    @app.get("/orders")
+    def orders_page() -> str:
+        return page("orders.html")
+
     @app.get("/favicon.ico")
     def favicon() -> BaseResponse:
-        return redirect(f"/static/favicon-{controls.mode.lower()}.svg")
+        return redirect(f"/static/favicon-{views.mode.name.lower()}.svg")
 
     @app.get("/metrics", endpoint="metrics")
     def prometheus() -> Response:

@@ -12,6 +12,7 @@ from core.enums import Category, DataState, Gate, GlobalRegime, Mode, Pump, Regi
 from core.records import GLOBAL
 
 E8 = 1e8
+MAINTENANCE = 0.005  # Bybit's smallest maintenance margin
 FLAG_NAMES = ((1, "wall"), (2, "spoof"), (4, "news"), (8, "liquidations"))
 
 
@@ -120,12 +121,22 @@ def position_row(info: SymbolInfo, row: np.ndarray, newest_ns: int) -> dict:
         "unrealised_pct": number(100 * unrealised / abs(value), 3) if value else None,
         "realised_usdt": usdt(row["realised_e8"]), "fees_usdt": usdt(row["fees_e8"]),
         "margin_usdt": usdt(row["margin_e8"]), "leverage": int(row["leverage_e2"]) / 100,
+        **liquidation(info, entry, mark, side, int(row["leverage_e2"]) / 100),
         "r": number(unrealised / abs(risk), 2) if abs(risk) > 1e-4 * abs(value) else None,  # none at break-even
         "mfe_bps": _move_bps(best, entry, side), "mae_bps": _move_bps(worst, entry, side),
         "opened_ts": int(row["opened_ns"]) // 1_000_000,
         "age_s": max(0.0, round((newest_ns - int(row["opened_ns"])) / 1e9, 1)) if row["opened_ns"] else None,
         "order_id": str(int(row["order_id"])), "decision_id": str(int(row["decision_id"])),
     }
+
+
+def liquidation(info: SymbolInfo, entry: float, mark: float, side: int, leverage: float) -> dict:
+    """Where an isolated position of that leverage would be liquidated: entry x (1 -/+ 1/leverage +/- maintenance). An
+    estimate: the smallest maintenance margin, no fees, no funding; the exchange's own price counts in LIVE."""
+    if not side or not leverage or not math.isfinite(entry) or not mark:
+        return {"liq_price_est": None, "liq_distance_pct": None}
+    price = max(entry * (1 - side * (1 / leverage - MAINTENANCE)), 0.0)
+    return {"liq_price_est": f"{price:.{info.price_exp}f}", "liq_distance_pct": number(100 * side * (mark - price) / mark, 2)}
 
 
 def _move_bps(price: float, entry: float, side: int) -> float | None:

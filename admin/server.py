@@ -40,6 +40,7 @@ from admin.views import Views
 from admin.web import MAX_BODY, Address, is_loopback
 from config.load import ConfigError, load
 from config.paths import DataPaths
+from config.pin import PinError, check_pin
 from core.enums import LogKind
 from shm.agent import Beat, die_with_parent
 from shm.topology import Plant, RunSpec
@@ -47,11 +48,6 @@ from shm.topology import Plant, RunSpec
 THREADS = 6
 EXIT_CONFIG = 3
 _COUNTED = {"write.kill": "kill_requests", "write.pause": "pause_requests"}
-
-
-def no_pin(pin: str) -> str | None:
-    """Without a PIN store nothing that needs a PIN is allowed."""
-    return "no PIN is set"
 
 
 class BindRefused(Exception):
@@ -92,7 +88,7 @@ class AdminServer:
         self.push = PushServer(self.views, self.auth, self.where, settings.system.admin.push_hz,
                                lambda ns: plant.counters().record("push", ns))
         self.app: Flask = create_app(self.views, self.auth, self.controls, self.where, CommandClient(plant),
-                                     no_pin, on_login=self.write_address)
+                                     self._check_pin, on_login=self.write_address)
         self.app.after_request(self._count)
         self.beat = Beat(plant)
         self._http: Any = None
@@ -111,6 +107,14 @@ class AdminServer:
         meter = CpuMeter()
         meter.look([self.plant.cnc(*row).pid for row in self.plant.rows if self.plant.cnc(*row).pid])
         return [row for row in process_rows(self.plant, meter) if row["acks"]]
+
+    def _check_pin(self, pin: str) -> str | None:
+        """Why the PIN of LIVE is refused, None where it is right."""
+        try:
+            check_pin(self.paths.pin_file, pin, time.time_ns() // 1_000_000)
+        except (PinError, OSError) as error:
+            return str(error)
+        return None
 
     def _exposure(self) -> tuple[int, int]:
         account = self.plant.account().read(0)[0]

@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from admin import present
+from admin.alerts import alerts
 from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
+from admin.orders import Orders
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from config.blacklist_file import read_blacklist
@@ -68,6 +70,7 @@ class Views:
         self.timeline = Timeline()
         self._decisions = Decisions(plant, paths.decisions_dir)
         self._funnel = Funnel(plant)
+        self.orders = Orders(plant)
         self.symbols_version = 0
         self._symbols: dict[int, SymbolInfo] = {}
         self._listed = np.zeros(MAX_SYMBOLS, bool)
@@ -122,9 +125,9 @@ class Views:
                 self._pause = read_latch(self._paths.pause_file)
                 self._funnel.look(now)
             processes = process_rows(self._plant, self._cpu)
-            control = self._control(processes)
-            rings = ring_rows(self._plant)
             counters = {name: page.as_dict() for name, page in self._plant.pages().items()}
+            control = self._control(processes, counters)
+            rings = ring_rows(self._plant)
             if now - self._stats_ns >= STATS_NS:
                 self._stats_ns = now
                 self._look_at_stages(wall, rings, control, counters)
@@ -187,7 +190,7 @@ class Views:
             if board.read_into(row, self._positions, row) < 0:
                 self._position_versions[row] = -1
 
-    def _control(self, processes: list[dict]) -> dict:
+    def _control(self, processes: list[dict], counters: dict[str, dict[str, int]]) -> dict:
         control = self._plant.control
         words = control.as_dict()
         killed = control.kill_sources()
@@ -205,7 +208,8 @@ class Views:
             "feed": FeedState(words["feed_state"]).name if words["feed_state"] in (0, 1, 2) else str(words["feed_state"]),
             "feed_beat_ms": gateway["beat_ms"] if gateway else None, "stop": bool(words["stop"]),
             "published_seq": words["published_seq"], "ended": bool(words["end_seq"]), "drained": bool(words["drained"]),
-            "config_version": words["config_version"],
+            "config_version": words["config_version"], "mode": self.mode.name,
+            "alerts": alerts(words, processes, counters, self._pause if paused else None),
         }
 
     def _look_at_stages(self, wall: int, rings: list[dict], control: dict, counters: dict[str, dict]) -> None:

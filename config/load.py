@@ -251,6 +251,9 @@ def _cross_checks(s: Settings) -> list[str]:
             "safety.degraded.resume_cells_pct must be below backlog_cells_pct",
         ),
         (exits.stop_min_bps < exits.stop_max_bps, "trading.exits.stop_min_bps must be below stop_max_bps"),
+        (exits.tp_r[0] <= exits.tp_r[1] <= exits.tp_r[2], "trading.exits.tp_r must not fall from one target to the next"),
+        (sum(exits.tp_share) <= 1.0 + 1e-9, "trading.exits.tp_share must not add up to more than 1"),
+        (exits.add_max * exits.add_step_r < 1, "trading.exits.add_max x add_step_r must stay under 1 (above the stop)"),
         (
             s.safety.feed.backoff_min_s <= s.safety.feed.backoff_max_s,
             "safety.feed.backoff_min_s must not exceed backoff_max_s",

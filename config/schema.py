@@ -53,10 +53,21 @@ class Exits(Section, frozen=True):
     stop_atr: Positive = 4.0  # stop distance in micro-ATR
     stop_min_bps: Positive = 15.0
     stop_max_bps: Positive = 80.0
-    target_r: Positive = 1.6  # take profit in multiples of the stop distance, never under MinMoveForProfit
+    tp_r: tuple[Positive, Positive, Positive] = (1.0, 1.6, 2.4)  # targets in stop distances, none under MinMoveForProfit
+    tp_share: tuple[Share, Share, Share] = (0.4, 0.3, 0.2)  # of the position each takes; the rest rides with the trail
     fee_buffer: NonNegative = 0.25  # profit must exceed fees x (1 + this)
     max_hold_s: Positive = 300.0
     break_even: bool = True
+    trail_atr: Positive = 4.0  # distance of the trailing stop from the best price: so many micro-ATR ...
+    trail_r: Positive = 0.6  # ... or so many stop distances, whichever is more
+    tighten: Annotated[float, Meta(gt=0, le=1)] = 0.5  # BLOWOFF, PANIC: trail and targets at this share of their distance
+    widen: Annotated[float, Meta(ge=1)] = 1.5  # MANIPULATED, news: stop at so many stop distances, within the gated risk
+    blocked_hold_s: NonNegative = 20.0  # a position is closed after so long in a bad regime
+    step_bps: Positive = 1.0  # a stop or target moves by at least this much ...
+    step_ms: NonNegative = 250.0  # ... and not more often than this
+    add_max: Annotated[int, Meta(ge=0, le=3)] = 0  # additions to a losing position, 0 = never
+    add_step_r: Annotated[float, Meta(gt=0, lt=1)] = 0.4  # each so many stop distances farther down
+    add_share: Annotated[float, Meta(gt=0, le=1)] = 0.5  # each of this share of the first order
 
 
 class Trading(Section, frozen=True):
@@ -124,8 +135,20 @@ class Kill(Section, frozen=True):
     daily_loss_pct: Annotated[float, Meta(gt=0, le=5)] = 5.0  # of the equity at 00:00 UTC
 
 
+class Guardian(Section, frozen=True):
+    """The process that protects positions while execution is gone (LIVE)."""
+
+    silent_s: Positive = 2.0  # execution without a heartbeat for this long
+    boot_s: Positive = 30.0  # after the start, until execution beats for the first time
+    stop_pct: Annotated[float, Meta(gt=0, le=20)] = 1.0  # distance of a stop it sets, from the mark price
+    poll_s: Positive = 0.5  # between looks at the exchange while it is on duty
+    timeout_s: Annotated[float, Meta(gt=0, le=5)] = 1.5  # of a request
+    orphan_s: Positive = 300.0  # without a supervisor: tries at most this long to leave everything protected
+
+
 class Safety(Section, frozen=True):
     limits: Limits = field(default_factory=Limits)
+    guardian: Guardian = field(default_factory=Guardian)
     kill: Kill = field(default_factory=Kill)
     degraded: Degraded = field(default_factory=Degraded)
     feed: Feed = field(default_factory=Feed)
@@ -181,6 +204,8 @@ class Signal(Section, frozen=True):
     rest_s: NonNegative = 30.0
     walls_against: Percent = 60.0
     news_veto: Percent = 60.0
+    walls_pulled: Percent = 50.0
+    flow_against: Share = 0.25
     liq_safety_min: Percent = 30.0
     record_every_s: Positive = 1.0
     record_gap_ms: NonNegative = 100.0

@@ -11,7 +11,7 @@ from core.score.terms import N_PENALTIES, N_SIGNALS, N_TERMS
 
 ACCEPTED, REJECTED = 1, 0
 
-_DECISION_BYTES = 8 * (31 + 2 * N_TERMS + N_SIGNALS + N_PENALTIES + 2 * N_GATES + N_ALL_FEATURES)
+_DECISION_BYTES = 8 * (33 + 2 * N_TERMS + N_SIGNALS + N_PENALTIES + 2 * N_GATES + N_ALL_FEATURES)
 _PAD_WORDS = -_DECISION_BYTES % CELL_BYTES // 8
 DECISION = _record(
     "DECISION", _DECISION_BYTES + 8 * _PAD_WORDS, "one evaluation of a symbol, accepted or rejected, with its reasons",
@@ -35,7 +35,9 @@ DECISION = _record(
     ("signal_ns", "i8", "ns", "first detection of the signal, 0 = none"),
     ("price_ticks", "i8", "ticks", "plan: entry, 0 = no plan"),
     ("stop_ticks", "i8", "ticks", "plan: stop"),
-    ("target_ticks", "i8", "ticks", "plan: take profit"),
+    ("target_ticks", "i8", "ticks", "plan: first target"),
+    ("target2_ticks", "i8", "ticks", "plan: second target"),
+    ("target3_ticks", "i8", "ticks", "plan: third target"),
     ("zone_min_ticks", "i8", "ticks", "entry zone, 0 = none yet"),
     ("zone_ideal_ticks", "i8", "ticks", "entry zone"),
     ("zone_max_ticks", "i8", "ticks", "entry zone"),

@@ -198,6 +198,8 @@ class MessageKind(IntEnum):
     DONE = 5  # the working order ended without a (further) fill
     MARK = 6  # price of a symbol with an open position, every second
     END = 7  # the tape ended and everything before it is handled
+    PROTECT = 8  # an intent: another stop, other target prices for the open position; `reason` is the rule
+    ADD = 9  # an intent: add to the open position within the risk that was gated at its entry
     CASH = 10  # cash moved without a trade (funding): `fee_e8` paid; from the exchange desk only
 
 
@@ -211,6 +213,7 @@ class ReportKind(IntEnum):
     CLOSE = 4  # close reduce-only at market
     POSITION = 5  # position after a fill: the truth the state machine follows
     DONE = 6  # order ended without position
+    PROTECTED = 7  # stop and targets in force from here on; `reason` is the rule, `flags` 1 = the wish was refused
 
 
 class CommandKind(IntEnum):
@@ -263,6 +266,8 @@ class LogKind(IntEnum):
     ERROR = 22
     LIQUIDATION = 23
     LOST = 24  # a reader was lapped: a = messages lost
+    PROTECT = 25  # a = side, b = stop before, c = stop wanted, d = rule (Cause), e = next target, f = touch,
+    # x = unrealised bps, y = the same in R
 
 
 class WallFate(IntEnum):
@@ -313,6 +318,16 @@ class Cause(IntEnum):
     DELISTED = 22
     EXIT_FILLED = 23
     ZONE_LOST = 24
+    SPREAD_WIDE = 25  # the picture of a working entry changed: the spread is over its limit
+    NEWS = 26  # ... news over the veto
+    WALLS_AGAINST = 27  # ... our walls were pulled, or others stand against us
+    FLOW_AGAINST = 28  # ... the flow turned
+    BREAK_EVEN = 29  # stop moved: the trade has paid for itself
+    TRAIL = 30  # stop moved: it follows the best price after the first target
+    TIGHTEN = 31  # stop and targets moved nearer: blow-off or panic
+    WIDEN = 32  # stop moved away: MANIPULATED or high-risk news
+    DUST = 33  # the rest is smaller than the smallest order
+    ADDED = 34  # an addition to the position was sent
 
 
 class SignalPhase(IntEnum):

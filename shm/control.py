@@ -127,6 +127,8 @@ class ControlBlock:
     kill_ns = _Word()
     flat = _Word()
     mode = _Word()
+    guardian_duty = _Word()
+    exec_back = _Word()
 
     def __init__(self, words: np.ndarray) -> None:
         self.words: np.ndarray = words[: CONTROL_ROWS * LINE_WORDS]

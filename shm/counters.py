@@ -118,6 +118,7 @@ C_WINS = _counter("wins", "1", "of them with a profit")
 C_STALE_INTENTS = _counter("stale_intents", "1", "intents too old to act on")
 C_DUPLICATE_INTENTS = _counter("duplicate_intents", "1", "intents seen before, dropped")
 C_DRY_RUN_ORDERS = _counter("dry_run_orders", "1", "orders built and logged as DRY-RUN")
+C_TROUBLES = _counter("troubles", "1", "differences to the exchange that keep entries away now (LIVE)")
 C_ORDERS_JOURNALLED = _counter("orders_journalled", "1", "durable order records written")
 # recorder
 C_SEGMENTS = _counter("segments", "1", "journal segments closed")

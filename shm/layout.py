@@ -172,6 +172,8 @@ CONTROL_WORDS: tuple[ControlRow, ...] = (
     ControlRow("kill_cli", "cli", "1 = kill (also set at start when the latch file stands)"),
     ControlRow("kill_exec", "execution", "1 = kill"),
     ControlRow("kill_guardian", "guardian", "1 = kill"),
+    ControlRow("guardian_duty", "guardian", "number of the takeover while it is on duty: no entries; 0 = stands by"),
+    ControlRow("exec_back", "execution", "number of the takeover after which it has reconciled: the guardian stands down"),
     ControlRow("kill_ns", "requester", "CLOCK_MONOTONIC of the first kill request in force, 0 = none"),
     ControlRow("kill_clear_requests", "admin or cli", "counter: times a person cleared the kill latch"),
     ControlRow("mode", "execution", "Mode in force; at the start that of the run description"),

@@ -5,7 +5,7 @@ destroys; all others `Plant.join(run_file, role, index)`.
 
     segment     holds
     control     control words, bells, process pages (words, errors), counter pages, resync words
-    boards      symbols, symbol_rows, positions, account, detail, global, funnel
+    boards      symbols, symbol_rows, positions, account, orders, detail, global, funnel
     market-I    market ring of shard I (slot 0 the shard, 1 the recorder, 2 the admin, rest free)
     raw         raw frames, gateway to recorder (slot 1)
     orders      intent and report ring of every shard, command and answer ring of the admin
@@ -28,7 +28,18 @@ import numpy as np
 from core.decision import DECISION_CELLS, FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
 from core.enums import Mode
-from core.records import ACCOUNT_ROW, ANSWER, COMMAND, GLOBAL, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
+from core.records import (
+    ACCOUNT_ROW,
+    ANSWER,
+    COMMAND,
+    GLOBAL,
+    MESSAGE,
+    ORDER_ROW,
+    POSITION_ROW,
+    REPORT,
+    SYMBOL,
+    SYMBOL_ROW,
+)
 from shm.atomics import LINE_WORDS, get_word, set_word
 from shm.broadcast import BroadcastRing
 from shm.control import CncPage, ControlBlock, ProcessState
@@ -45,6 +56,7 @@ PREFIX = "scalper-"
 MAX_SYMBOLS = 1024
 MAX_SHARDS = 32
 COMMAND_SLOTS = 64
+ORDER_ROWS = 512
 
 SLOT_SHARD = 0
 SLOT_RECORDER = 1
@@ -65,6 +77,7 @@ ROLES: tuple[Role, ...] = (
     Role("recorder", "workers.recorder", "journal of raw frames, JSONL"),
     Role("admin", "admin.server", "pages, REST, WebSocket push"),
     Role("venue", "gateway.venue", "embedded exchange"),
+    Role("guardian", "workers.guardian", "LIVE only: protects what is open while execution is gone"),
     Role("shard", "workers.shard", "books, features, scores and states of its symbols; one process per shard"),
 )
 ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in ROLES)
@@ -199,6 +212,7 @@ def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
         ("symbol_rows", Board.bytes_needed(SYMBOL_ROW.dtype, MAX_SYMBOLS)),
         ("positions", Board.bytes_needed(POSITION_ROW.dtype, MAX_SYMBOLS)),
         ("account", Board.bytes_needed(ACCOUNT_ROW.dtype, 1)),
+        ("orders", Board.bytes_needed(ORDER_ROW.dtype, ORDER_ROWS)),
         ("detail", Board.bytes_needed(DETAIL.dtype, DETAIL_WISHES)),
         ("global", Board.bytes_needed(GLOBAL.dtype, 1)),
         ("funnel", Board.bytes_needed(FUNNEL.dtype, MAX_SYMBOLS)),
@@ -300,6 +314,7 @@ class Plant:
         Board.format(self._body("boards", "symbol_rows"), SYMBOL_ROW.dtype, MAX_SYMBOLS)
         Board.format(self._body("boards", "positions"), POSITION_ROW.dtype, MAX_SYMBOLS)
         Board.format(self._body("boards", "account"), ACCOUNT_ROW.dtype, 1)
+        Board.format(self._body("boards", "orders"), ORDER_ROW.dtype, ORDER_ROWS)
         Board.format(self._body("boards", "detail"), DETAIL.dtype, DETAIL_WISHES)
         Board.format(self._body("boards", "global"), GLOBAL.dtype, 1)
         Board.format(self._body("boards", "funnel"), FUNNEL.dtype, MAX_SYMBOLS)
@@ -435,6 +450,10 @@ class Plant:
     def account(self) -> Board:
         """ACCOUNT_ROW, one row; written by execution."""
         return self._board("account", ACCOUNT_ROW.dtype)
+
+    def orders(self) -> Board:
+        """ORDER_ROW, the last intents and their orders; written by execution, row = number modulo ORDER_ROWS."""
+        return self._board("orders", ORDER_ROW.dtype)
 
     def detail(self) -> Board:
         """DETAIL, one row per wish in `control.detail_symbols`; written by the shard that owns the wished symbol."""

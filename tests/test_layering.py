@@ -17,6 +17,11 @@ ALLOWED = {
     "workers": {"config", "core", "shm", "gateway"},
     "admin": {"config", "core", "shm"},
 }
+ORDER_MODULES = {
+    "gateway.order_link", "gateway.order_entry", "gateway.private_stream", "gateway.signed_rest", "gateway.signed_socket",
+    "gateway.bybit.order_codec",
+}
+ORDER_USERS = {"workers/live.py", "workers/guardian.py", "workers/guardian_door.py"}
 CORE_LIBRARIES = {
     "__future__", "collections", "dataclasses", "enum", "hashlib", "math", "numba", "numpy", "re", "typing", "config",
     "core", "struct", "zlib", "decimal", "fractions", "bisect", "functools", "heapq",
@@ -47,6 +52,16 @@ def test_imports_point_down(folder: str) -> None:
             top = name.split(".")[0]
             if top in ours and top != folder:
                 assert top in ALLOWED[folder], f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_only_execution_and_the_guardian_can_reach_an_order_interface() -> None:
+    for folder in ALLOWED:
+        for path in modules(folder):
+            relative = path.relative_to(ROOT).as_posix()
+            if folder != "gateway" and relative not in ORDER_USERS:
+                assert not imports(path) & ORDER_MODULES, relative
+    market_data = imports(ROOT / "gateway/market_data.py") | imports(ROOT / "gateway/free_source.py")
+    assert not market_data & ORDER_MODULES, "the gateway process trades nothing"
 
 
 def test_core_is_pure() -> None:

@@ -110,6 +110,8 @@ class Commands:
                 answer = self._trade(command, signal, base)
             elif command.kind == CommandKind.CLOSE:
                 answer = self._close(command, base)
+            elif command.kind == CommandKind.PROTECT:
+                answer = self._protect(command, base)
             elif command.kind == CommandKind.MODE:
                 answer = self._mode(command, base)
             elif command.kind == CommandKind.BLACKLIST:
@@ -124,7 +126,7 @@ class Commands:
         self._desk.note(Note(
             LogKind.CONTROL, command.symbol, base.wall_ns, 0, int(self._plant.control.bits()), command.kind,
             command.side, answer.qty_lots, answer.order_id, int(answer.ok),
-            text=f"{word} {'done' if answer.ok else 'refused'}: {answer.text}",
+            text=f"{word} {'done' if answer.ok else 'refused'}: {answer.text or Gate(answer.gate).name}",
             severity=Severity.INFO if answer.ok else Severity.WARNING,
         ))
         return answer
@@ -228,6 +230,33 @@ class Commands:
             ok=True, order_id=seen, qty_lots=position.lots if position else 0, side=position.side if position else 0,
             text="closing reduce-only" if position else "cancelling the entry",
         )
+
+    def _protect(self, command: Command, base: Answer) -> Answer:
+        """Another stop, another first target, or both; what is 0 stays."""
+        instrument = self._instrument(command.symbol)
+        position = self._desk.broker.account.positions.get(command.symbol)
+        if position is None:
+            raise Refused("no position")
+        if command.position_id >= 0 and command.position_id != position_id(position.order_id):
+            raise Refused("the position is another one than the page showed")
+        bid, ask = self._touch(command.symbol)
+        price = bid if position.side > 0 else ask
+        if command.stop_ticks and position.side * (price - command.stop_ticks) <= 0:
+            raise Refused("sl must stand on the losing side of the price: it would close at once")
+        if command.target_ticks and position.side * (command.target_ticks - price) <= 0:
+            raise Refused("tp must stand on the winning side of the price: it would close at once")
+        message = Message(
+            seq=-command.id, ts_event_ns=command.wall_ns, mono_recv_ns=command.mono_ns, mono_sent_ns=command.mono_ns,
+            symbol=command.symbol, kind=int(MessageKind.PROTECT), side=position.side, order_id=position.order_id,
+            stop_ticks=command.stop_ticks or position.stop_ticks,
+            target_ticks=command.target_ticks or position.target_ticks, reason=int(Cause.CONTROL),
+        )
+        report, _ = self._desk.take_intent(instrument.shard, message)
+        if report is None or report.kind != ReportKind.PROTECTED or report.flags:
+            raise Refused("this stop is not taken")
+        self._desk.tell_shard(instrument.shard, report._replace(seq=0))
+        return base._replace(ok=True, order_id=position.order_id, qty_lots=position.lots, side=position.side,
+                             stop_ticks=report.stop_ticks, target_ticks=report.target_ticks, text="stop and target moved")
 
     # --- mode and blacklist ------------------------------------------------------------------------------------------
     def _mode(self, command: Command, base: Answer) -> Answer:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config.load import ConfigError, load
+from config.load import ConfigError
 from config.paths import DataPaths
 from config.reload import loosened
 from config.schema import Settings
@@ -47,6 +47,7 @@ from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
+from core.orders.latency import Ledger
 from core.orders.router import ExecutionRouter, LiveUnavailable
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
@@ -56,7 +57,7 @@ from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
-from shm.topology import Plant
+from shm.topology import ORDER_ROWS, Plant
 from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
 from workers.journal_files import DurableLog
@@ -66,6 +67,7 @@ from workers.live import DESK_RECORD, LiveOrders
 from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
 from workers.rollout import RolloutKeeper
+from workers.run_settings import load_settings
 
 BATCH = 256
 ANSWERS_KEPT = 8192
@@ -79,17 +81,11 @@ WALLET_AFTER_NS = 2_000_000_000  # a wallet read this long after the last fill h
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
 ENTRY_RECORD = 1  # kinds of records in the execution journal
+LEDGER_RECORD = 3  # ORDER_ROW of an order that has ended (core.orders.latency)
 PAPER = frozenset({MessageKind.FILL, MessageKind.DONE})  # what only a paper desk says
 LEAVE_NS = 2_000_000_000  # at an orderly end, for cancelling entries at the exchange
 LEAVE_STEP_S = 0.005
 ROLL_RECORD = 2  # baselines of the daily loss (core.risk.ledger)
-
-
-def load_settings(plant: Plant) -> Settings:
-    """The settings of the run, with its mode. Raises ConfigError."""
-    spec = plant.spec
-    overrides = dict(spec.overrides) | {"trading.mode": spec.mode}
-    return load([Path(f) for f in spec.config_files], os.environ, overrides).settings
 
 
 def _entry(data: bytes) -> tuple[Message, Report | None]:
@@ -117,6 +113,7 @@ class Execution:
         self._person_blacklist: frozenset[str] = frozenset()
         self.control = plant.control
         live = Mode[plant.spec.mode] == Mode.LIVE
+        self.ledger = Ledger()
         if not plant.spec.permitted:
             raise LiveUnavailable("mode LIVE was not permitted: start it with launch.py, which asks for what it takes")
         self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
@@ -223,6 +220,9 @@ class Execution:
             if frame.kind == ROLL_RECORD:
                 self.broker.restore_roll(frame.data)
                 continue
+            if frame.kind == LEDGER_RECORD:
+                self.ledger.restore(frame.data)
+                continue
             if frame.kind >= DESK_RECORD:
                 self._desk_records.append((frame.kind - DESK_RECORD, frame.data))
                 continue
@@ -232,6 +232,7 @@ class Execution:
                 self._desk_booked = max(self._desk_booked, message.seq)
             self.broker.book(message, report)
             self.commands.recover(message, report)
+            self._note_order(message, report, [], 0, 0)
             if report is not None and message.seq:
                 self._remember(message, report)
         self.broker.dirty |= self.broker.account.positions.keys() | self.broker.account.closed.keys()
@@ -250,7 +251,7 @@ class Execution:
         unsolicited = self.kill.turn(bits, now)
         self._controls = Controls(
             killed=self.kill.killed or bool(bits & ControlBits.KILL),
-            paused=bool(bits & ControlBits.PAUSE) or self._disk_failed,
+            paused=bool(bits & ControlBits.PAUSE) or self._disk_failed or self._guarded(),
             degraded=not self.paced and bool(bits & ControlBits.DEGRADED),
             feed_down=not self.paced and self.control.get("feed_state") != FeedState.CONNECTED,
             exchange=self.exchange(-1),
@@ -379,7 +380,23 @@ class Execution:
             self._journal_record(shard, message, report)
             if report is not None:
                 self._remember(message, report)
+            self._note_order(message, report, notes, now, self._clock())
         return report, notes
+
+    def _note_order(
+        self, message: Message, report: Report | None, notes: list[Note], taken_ns: int, gated_ns: int
+    ) -> None:
+        """What the order ledger learns of an answered message; from the journal without times of ours."""
+        if message.kind == MessageKind.ENTER and report is not None:
+            label = next((note.text for note in notes if note.kind == LogKind.ORDER), "")
+            numbers = next(((note.x, note.y) for note in notes if note.kind == LogKind.RISK), (0.0, 0.0))
+            self.ledger.entered(
+                message, report, self.broker.instruments.get(message.symbol), int(self.broker.router.mode), label, numbers,
+                taken_ns, gated_ns, time.time_ns() if taken_ns else message.ts_event_ns,
+                self._committer.booked if self._committer is not None else 0,
+            )
+        elif message.kind in (MessageKind.FILL, MessageKind.DONE) and message.symbol in self.broker.instruments:
+            self.ledger.told(message, self.broker.instruments[message.symbol], gated_ns)
 
     def _remember(self, message: Message, report: Report) -> None:
         self._answers[message.key] = report
@@ -411,6 +428,13 @@ class Execution:
             self.broker.instruments[symbol] = found = instrument(row)
             if self.live is not None:
                 self.live.know(found, row)
+
+    def _guarded(self) -> bool:
+        """Is the guardian on duty? Then say when we have looked at the exchange again; entries wait for it to leave."""
+        duty = self.control.guardian_duty
+        if duty and self.control.exec_back != duty and (self.live is None or self.live.reconciled_after(duty)):
+            self.control.exec_back = duty
+        return bool(duty)
 
     # --- commands of a person (workers.commands.Desk) -----------------------------------------------------------------
     def take_intent(self, shard: int, message: Message) -> tuple[Report | None, list[Note]]:
@@ -450,6 +474,8 @@ class Execution:
         shard = self.broker.instruments[message.symbol].shard if message.symbol in self.broker.instruments else 0
         self._journal_roll(message)
         self._journal_record(shard, message, report)
+        now = self._clock()
+        self._note_order(message, report, notes, now, now)
         if report is not None:
             reports = [report._replace(seq=0)]
             entry_over = message.kind == MessageKind.DONE or (
@@ -555,10 +581,16 @@ class Execution:
         """Start and finish blocks; send what may leave. Returns how many reports left."""
         if self._committer is None:
             return 0
+        for rows in self.ledger.rows(self.ledger.ended):
+            wall_ns = int(rows[0]["wall_ns"])
+            self._committer.append(encode_record(wall_ns, 0, 0, LEDGER_RECORD, rows.tobytes()))
+        self.ledger.ended.clear()
         before = self._committer.durable
         error = self._committer.turn(self.broker.account.updated_ns)
         written = self._committer.durable - before
         self.counters.add("orders_journalled", written)
+        if written:
+            self.ledger.durable(self._committer.durable, self._clock())
         if error is not None:
             if not self._disk_failed:
                 self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
@@ -603,6 +635,9 @@ class Execution:
                 position_row(self._position_rows, position, broker.instruments[symbol])
                 self.plant.positions().write(symbol, self._position_rows)
         broker.dirty.clear()
+        for rows in self.ledger.rows(sorted(self.ledger.dirty)):
+            self.plant.orders().write(int(rows[0]["number"]) % ORDER_ROWS, rows)
+        self.ledger.dirty.clear()
         if force or self._account_dirty:
             self._account_dirty = False
             gate = broker.risk_off(broker.account.updated_ns, self._controls)
@@ -613,6 +648,7 @@ class Execution:
                 ("intents", broker.intents), ("orders", broker.orders), ("fills", account.fills),
                 ("rejects", broker.rejects), ("trades_closed", account.trades_closed), ("wins", account.wins),
                 ("dry_run_orders", broker.router.dry_runs),
+                ("troubles", len(self.live.desk.trouble) if self.live is not None else 0),
             ):
                 self.counters.set(name, value)
 

@@ -6,6 +6,7 @@
     shard i     gateway                  restart, books resync       stop the run
     execution   gateway                  restart, journal replay     stop the run
     admin       -                        restart                     restart
+    guardian    last, LIVE only          restart                     -
     gateway     last: readers are ready  restart, resubscribe        stop the run
 
 On a tape the order of events is the result, and a lost process cannot take its place in it again: the run stops with
@@ -43,6 +44,7 @@ POLICIES: dict[str, Policy] = {
     "recorder": Policy("workers.recorder", survives_on_tape=True),
     "shard": Policy("workers.shard", survives_on_tape=False),
     "execution": Policy("workers.execution", survives_on_tape=False),
+    "guardian": Policy("workers.guardian", survives_on_tape=True),
     "admin": Policy("admin.server", survives_on_tape=True),
     "gateway": Policy("gateway.market_data", survives_on_tape=False),
 }

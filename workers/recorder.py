@@ -32,8 +32,8 @@ from shm.topology import SLOT_RECORDER, Plant
 from workers.decision_files import DecisionFiles
 from workers.event_files import EventFiles
 from workers.event_lines import NO_INSTRUMENT, Instrument, day, line
-from workers.execution import load_settings
 from workers.journal_files import SegmentWriter, recover
+from workers.run_settings import load_settings
 
 SCRATCH_CELLS = 65_536  # the longest message a ring can carry
 RAW_FRAME = 1  # kind of a journal record

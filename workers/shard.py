@@ -60,8 +60,10 @@ from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, PROFILE, R
 from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
 from shm.decisions import DecisionWriter
+from shm.layout import word
 from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
-from workers.execution import SYNC_HELLO, SYNC_RESTART, load_settings
+from workers.execution import SYNC_HELLO, SYNC_RESTART
+from workers.run_settings import load_settings
 
 SCRATCH_CELLS = 8192
 OUT_ROWS = 1024
@@ -71,6 +73,7 @@ BOARD_NS = 100_000_000
 FUNNEL_NS = 1_000_000_000
 TAPE_DEPTH = 1000  # a tape may hold any depth
 TAKE_TURNS = 16  # batches per turn, so that control words are seen often
+W_SEQ, W_EXCH, W_RECV = (word(EVENT, name) for name in ("seq", "ts_exch_ns", "ts_recv_ns"))  # of an event's header
 
 
 @kernel
@@ -87,7 +90,6 @@ def book_levels(depth: int) -> int:
     """Room per side for a topic of `depth` levels: one frame may insert many before it deletes as many. Small books stay
     on few memory pages."""
     return 2 * depth + max(depth // 4, 28)
-
 
 class Shard:
     """Agent over one engine. `clock` gives CLOCK_MONOTONIC ns, `wall` epoch ns (only for a restart's own events)."""
@@ -226,7 +228,7 @@ class Shard:
             self._n_reports -= used
         n_out = int(progress[P_OUT])
         if n_out:
-            self._unsent += read_messages(self._out, n_out)
+            self._unsent += [self._stamped(message) for message in read_messages(self._out, n_out)]
         pushed = self._push()
         n_logs = int(progress[P_LOGS])
         if n_logs:
@@ -250,6 +252,15 @@ class Shard:
             self._end_seq = int(progress[P_END])
         elif pushed:
             self._advance(int(progress[P_WATERMARK]))
+
+    def _stamped(self, message: Message) -> Message:
+        """An ENTER with when it was decided, and the exchange's time of the event behind it."""
+        if message.kind != MessageKind.ENTER:
+            return message
+        cells = self._cells[: self._n_cells]
+        found = np.flatnonzero((cells[:, W_SEQ] == message.seq) & (cells[:, W_RECV] == message.ts_event_ns))
+        exchange_ns = int(cells[found[0], W_EXCH]) if len(found) else 0
+        return message._replace(ts_exch_ns=exchange_ns, mono_decided_ns=self._clock())
 
     def _advance(self, seq: int) -> None:
         if seq > self.cnc.progress_seq:

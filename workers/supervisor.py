@@ -1,6 +1,7 @@
 """Starts the plant, watches it, stops it in order, and leaves nothing behind.
 
     lock -> sweep leftovers -> compile -> shared memory -> venue -> recorder, shards, execution, admin -> gateway
+         -> guardian (LIVE)
          -> watch (deaths, hangs, heartbeats, tape end, duration, signals) -> stop word -> summary -> unlink
 
 The supervisor holds no market or order logic. It owns the shared memory; children attach by the run file.
@@ -157,6 +158,9 @@ class Supervisor:
         self._wait_running()
         self._add("gateway", 0)  # last: every reader is in place before the first event
         self._wait_running()
+        if self.mode == "LIVE":
+            self._add("guardian", 0)  # execution has reconciled: from here on somebody watches it
+            self._wait_running()
         if self.options.admin:
             self._announce_admin()
         mode = f"{self.mode} (PRACTICE: no real money)" if self.spec.practice else self.mode
@@ -364,8 +368,8 @@ class Supervisor:
         summary = None
         if self._plant is not None:
             self.plant.control.request_stop()
-        order = {"venue": 2, "recorder": 1}
-        for rank in (0, 1, 2):  # the recorder outlives what it records, the venue its clients
+        order = {"venue": 3, "recorder": 2, "guardian": 1}
+        for rank in range(4):  # the guardian looks once more after execution; the recorder outlives what it records
             group = [c for c in self.children if order.get(c.role, 0) == rank and c.process]
             for child in group:
                 if child.process and child.process.poll() is None:

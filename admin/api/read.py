@@ -10,6 +10,7 @@ from flask import Blueprint, Response, request
 from admin import present
 from admin.views import Views
 from admin.web import ApiError, answer
+from core.orders.lifecycle import OrderState
 
 MAX_LIMIT = 500
 
@@ -85,7 +86,28 @@ def read_routes(views: Views) -> Blueprint:
     def trades_active() -> Response:
         snapshot = views.snapshot()
         rows = [row for row in present.hotlist(snapshot) if row["state"] in ("ORDER_PLACED", "IN_POSITION", "MANAGING")]
-        return answer({"list": rows, "positions": present.positions(snapshot), "count": len(rows)})
+        return answer({"list": rows, "positions": present.positions(snapshot), "orders": views.orders.active(),
+                       "count": len(rows)})
+
+    @api.get("/orders/active")
+    def orders_active() -> Response:
+        rows = views.orders.active()
+        return answer({"list": rows, "count": len(rows)})
+
+    @api.get("/orders/history")
+    def orders_history() -> Response:
+        cursor, state = request.args.get("cursor", ""), request.args.get("state", "").upper()
+        if cursor and not cursor.isdigit():
+            raise ApiError(400, "cursor is not one of ours", "send back nextPageCursor as you got it")
+        if state and state not in OrderState.__members__:
+            raise ApiError(400, f"state '{state[:20]}' is unknown", f"one of {', '.join(OrderState.__members__)}")
+        rows, older = views.orders.history(_limit(), request.args.get("symbol", "").upper(), state, int(cursor or 0))
+        return answer({"list": rows, "count": len(rows), "nextPageCursor": str(older) if older else ""}, orders=rows,
+                      count=len(rows))
+
+    @api.get("/latency")
+    def latency() -> Response:
+        return answer(views.orders.latency())
 
     @api.get("/events/recent")
     def events_recent() -> Response:

@@ -7,13 +7,13 @@ without an answer is void after two seconds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from flask import Blueprint, Response, request
 
 from admin import present
+from admin.api.write import PinCheck
 from admin.catalogue import GATE_REASONS
 from admin.commands import CommandClient, NoAnswer
 from admin.controls import Controls
@@ -26,9 +26,6 @@ from core.orders.command_words import Answer, position_id
 SIDES = {"LONG": 1, "BUY": 1, "SHORT": -1, "SELL": -1}
 SIDE_WORDS = {1: "Buy", -1: "Sell", 0: "None"}
 MAX_PRICE = Decimal(10) ** 12
-
-PinCheck = Callable[[str], str | None]
-"""Why a PIN is refused, None where it is right."""
 
 
 def ticks_of(info: SymbolInfo, value: Any, name: str) -> int:
@@ -118,13 +115,23 @@ def trade_routes(views: Views, controls: Controls, commands: CommandClient, chec
     @api.post("/positions/<symbol>/close")
     def close(symbol: str) -> Response:
         info, content = symbol_of(symbol), body()
-        seen = content.get("positionId", "")
-        if not isinstance(seen, str) or (seen and not seen.isdigit()):
-            raise ApiError(400, "'positionId' is not one of ours", "send order_id of the position as you got it")
-        found = ask("close", CommandKind.CLOSE, {"symbol": info.name}, symbol=info.id,
-                    position_id=position_id(int(seen)) if seen else -1)
+        found = ask("close", CommandKind.CLOSE, {"symbol": info.name}, symbol=info.id, position_id=seen_position(content))
         told = {"success": True, "symbol": info.name, "side": SIDE_WORDS[-found.side],
                 "qty": info.quantity(abs(found.qty_lots)), "orderId": str(found.order_id), "message": found.text,
+                "timestamp": found.wall_ns // 1_000_000}
+        return answer(told, **told)
+
+    @api.post("/positions/<symbol>/protect")
+    def protect(symbol: str) -> Response:
+        """Another stop, another target, or both."""
+        info, content = symbol_of(symbol), body()
+        given = {key: ticks_of(info, content[key], key) for key in ("sl", "tp") if content.get(key) not in (None, "")}
+        if not given:
+            raise ApiError(400, "neither 'sl' nor 'tp' is given", 'send {"sl": …}, {"tp": …} or both')
+        found = ask("protect", CommandKind.PROTECT, {"symbol": info.name, **given}, symbol=info.id,
+                    stop_ticks=given.get("sl", 0), target_ticks=given.get("tp", 0), position_id=seen_position(content))
+        told = {"success": True, "symbol": info.name, "sl": info.price(found.stop_ticks) if found.stop_ticks else None,
+                "tp": info.price(found.target_ticks) if found.target_ticks else None, "message": found.text,
                 "timestamp": found.wall_ns // 1_000_000}
         return answer(told, **told)
 
@@ -165,6 +172,14 @@ def trade_routes(views: Views, controls: Controls, commands: CommandClient, chec
         return answer({"symbol": info.name, "blacklisted": on, "message": found.text}, symbol=info.name, blacklisted=on)
 
     return api
+
+
+def seen_position(content: dict) -> int:
+    """COMMAND.position_id of the position the person saw; -1 where the request names none."""
+    seen = content.get("positionId", "")
+    if not isinstance(seen, str) or (seen and not seen.isdigit()):
+        raise ApiError(400, "'positionId' is not one of ours", "send order_id of the position as you got it")
+    return position_id(int(seen)) if seen else -1
 
 
 def _hint(found: Answer, gate: Gate) -> str:

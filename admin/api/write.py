@@ -12,10 +12,12 @@ from admin.web import Address, ApiError, answer, body, current, text_of
 from config.news_file import NewsError, NewsItem
 from core.enums import NewsType
 
+PinCheck = Callable[[str], str | None]
+"""Why a PIN is refused, None where it is right."""
 NEWS_TYPES = tuple(kind.name for kind in NewsType if kind != NewsType.NONE)
 
 
-def write_routes(auth: Auth, controls: Controls, where: Address, limit: LoginLimit,
+def write_routes(auth: Auth, controls: Controls, where: Address, check_pin: PinCheck, limit: LoginLimit,
                  on_login: Callable[[], None]) -> Blueprint:
     """The blueprint of all writes. `on_login` is called when a one-time token was burned."""
     api = Blueprint("write", __name__, url_prefix="/api")
@@ -100,6 +102,10 @@ def write_routes(auth: Auth, controls: Controls, where: Address, limit: LoginLim
         reason = text_of(content, "reason", default="")
         if not reason.strip():
             raise ApiError(400, "'reason' is empty", "say why the kill may be cleared; it goes into the audit log")
+        refusal = check_pin(text_of(content, "pin", 64, default="")) if controls.mode == "LIVE" else None
+        if refusal:
+            controls.audit("kill_clear_refused", current().actor, from_address(), error=refusal)
+            raise ApiError(403, refusal, 'send {"pin": "…"} too', code=90003)
         try:
             result = controls.clear(reason, content.get("adopt") is True, current().actor, from_address())
         except NotFlat as error:

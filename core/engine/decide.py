@@ -7,13 +7,15 @@ import math
 import numpy as np
 
 from core.book.kernels import ASKS, BIDS, best
-from core.constants import MARK_NS, SIZE_FULL
+from core.constants import SIZE_FULL
 from core.decision import FUNNEL_ACCEPTED
 from core.engine.decision import decision_due, record_decision
 from core.engine.digest import TAG_MESSAGE, TAG_REGIME, TAG_REPORT, TAG_STATE, fold
 from core.engine.gate_list import FIRST_SIGNAL_GATE, GATE_CODES, GATES, N_GATES
 from core.engine.gates import first_shut, side_agrees
 from core.engine.inputs import gather_inputs
+from core.engine.manage import dust, manage_position, own_walls, picture
+from core.engine.messages import put_message
 from core.engine.state import (
     C_BITS,
     C_FEED,
@@ -46,7 +48,7 @@ from core.jit import kernel
 from core.regime.kernels import update_regime
 from core.regime.pump import strongest
 from core.score.kernels import raw_signals, reset_score, update_score
-from core.sim.desk import desk_report, desk_stop, desk_target
+from core.sim.desk import desk_report
 from core.state.kernels import B_REJECTED, conditions, find_row, plan_entry, take_report
 from core.state.machine import ROW_ACTION, ROW_CAUSE, ROW_TO, Action
 from core.state.zone import clear_zone, follow_zone, make_zone
@@ -68,10 +70,8 @@ _P_READY, _P_EXECUTING = np.int64(SignalPhase.READY), np.int64(SignalPhase.EXECU
 _P_EXECUTED, _P_FAILED = np.int64(SignalPhase.EXECUTED), np.int64(SignalPhase.FAILED)
 _P_COOLDOWN, _P_ATTEMPTS = np.int64(SignalPhase.COOLDOWN_ACTIVE), np.int64(SignalPhase.MAX_ATTEMPTS)
 _P_ZONE_MOVED = np.int64(SignalPhase.ZONE_MOVED)
-_NO_CAUSE = np.int64(Cause.NONE)
-
 _M_ENTER, _M_CANCEL = np.int64(MessageKind.ENTER), np.int64(MessageKind.CANCEL)
-_M_EXIT, _M_MARK = np.int64(MessageKind.EXIT), np.int64(MessageKind.MARK)
+_M_EXIT, _M_MARK = np.int64(MessageKind.EXIT), int(MessageKind.MARK)
 _M_FILL, _M_DONE = int(MessageKind.FILL), int(MessageKind.DONE)
 _ROLE_ENTRY = int(OrderRole.ENTRY)
 _ACCEPTED = int(ReportKind.ACCEPTED)
@@ -88,34 +88,6 @@ def fold_state(trade, slot, tag, a, b, c, ts_ns):  # type: ignore[no-untyped-def
     digest = fold(digest, np.int64(b))
     digest = fold(digest, np.int64(c))
     trade[slot].digest = fold(digest, ts_ns)
-
-
-@kernel
-def put_message(out, n, kind, symbol_id, seq, ts_ns, mono_ns, decision_id, order_id, side, reason):  # type: ignore[no-untyped-def]
-    """Write a message with these fields and zeros elsewhere to row `n` of `out`; returns n + 1."""
-    row = out[n]
-    row.seq = seq
-    row.ts_event_ns = ts_ns
-    row.mono_recv_ns = mono_ns
-    row.mono_sent_ns = 0
-    row.decision_id = decision_id
-    row.order_id = order_id
-    row.price_ticks = 0
-    row.qty_lots = 0
-    row.stop_ticks = 0
-    row.target_ticks = 0
-    row.zone_min_ticks = 0
-    row.zone_max_ticks = 0
-    row.fee_e8 = 0
-    row.symbol = symbol_id
-    row.kind = kind
-    row.side = side
-    row.role = 0
-    row.is_maker = 0
-    row.score_e2 = 0
-    row.reason = reason
-    row.leaves_lots = 0
-    return n + 1
 
 
 @kernel
@@ -176,6 +148,11 @@ def transition(state, slot, at, now_ns, seq, mono_ns, out, n_out, logs, n_logs):
         message.price_ticks = state.plan[0]
         message.stop_ticks = state.plan[1]
         message.target_ticks = state.plan[2]
+        message.target2_ticks = state.plan[3]
+        message.target3_ticks = state.plan[4]
+        message.target_lots = state.params[0].tp_share_e4[0]
+        message.target2_lots = state.params[0].tp_share_e4[1]
+        message.target3_lots = state.params[0].tp_share_e4[2]
         message.zone_min_ticks = row.zone_min_ticks
         message.zone_max_ticks = row.zone_max_ticks
         message.qty_lots = int(math.floor(row.profile_size * SIZE_FULL + 0.5))
@@ -188,7 +165,7 @@ def transition(state, slot, at, now_ns, seq, mono_ns, out, n_out, logs, n_logs):
         row.order_id = 0
         row.decision_id = seq
         row.stop_ticks = state.plan[1]
-        row.target_ticks = state.plan[2]
+        row.entry_wall = own_walls(state, slot)
         n_logs = log_signal(state, slot, _P_EXECUTING, ZERO, now_ns, seq, logs, n_logs)
     elif action == _CANCEL:
         if row.working != 0 and row.cancel_ns == 0:
@@ -353,8 +330,13 @@ def decide(state, slot, is_look, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
         row.gate = found_gate
         watching = row.state == _WATCHING_LONG or row.state == _WATCHING_SHORT  # nobody else asks
         agrees = watching and side_agrees(state, slot, now_ns)
+        seen = ZERO
+        if row.state == _ORDER_PLACED:
+            seen = np.int64(picture(state, slot))
+        elif row.position_lots != 0:
+            seen = np.int64(dust(state, slot))
         found = conditions(
-            trade, slot, shut == N_GATES, shut >= FIRST_SIGNAL_GATE, agrees, feed, bits, global_regime, now_ns,
+            trade, slot, shut == N_GATES, shut >= FIRST_SIGNAL_GATE, agrees, seen, feed, bits, global_regime, now_ns,
             state.params,
         )
         at = find_row(state.rows, state.first, state.interest, row.state, found)
@@ -364,6 +346,8 @@ def decide(state, slot, is_look, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
         if state.rows[at, ROW_ACTION] == _ENTER:
             entered = True
         n_out, n_logs = transition(state, slot, at, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
+    if row.position_lots != 0:
+        n_out, n_logs = manage_position(state, slot, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
     if decision_due(state, slot, gate, moved, now_ns):
         if side == 0:
             side = row.side
@@ -372,28 +356,6 @@ def decide(state, slot, is_look, now_ns, seq, mono_ns, out, n_out, logs, n_logs)
         plan_of(state, slot, side)
         record_decision(state, slot, gate, entered, side, now_ns, seq)
     return n_out, n_logs
-
-
-@kernel
-def mark_position(state, slot, now_ns, seq, mono_ns, out, n_out):  # type: ignore[no-untyped-def]
-    """A MARK message for an open position, at most one per second of event time. Returns n_out."""
-    row = state.trade[slot]
-    if row.position_lots == 0 or now_ns - row.mark_ns < MARK_NS:
-        return n_out
-    bid, _ = best(state.book, slot, BIDS)
-    ask, _ = best(state.book, slot, ASKS)
-    if bid == 0 or ask == 0:
-        return n_out
-    row.mark_ns = now_ns
-    n_out = put_message(
-        out, n_out, _M_MARK, np.int64(state.symbols[slot].id), seq, now_ns, mono_ns, row.decision_id, row.order_id,
-        row.side, _NO_CAUSE,
-    )
-    message = out[n_out - 1]
-    message.price_ticks = bid + ask
-    message.stop_ticks = desk_stop(state.desk, slot)
-    message.target_ticks = desk_target(state.desk, slot)
-    return n_out
 
 
 @kernel
@@ -418,6 +380,12 @@ def send(state, slot, out, first, n_out):  # type: ignore[no-untyped-def]
         digest = fold(digest, np.int64(message.score_e2))
         digest = fold(digest, np.int64(message.reason))
         digest = fold(digest, message.leaves_lots)
+        digest = fold(digest, message.target2_ticks)
+        digest = fold(digest, message.target3_ticks)
+        digest = fold(digest, message.target_lots)
+        digest = fold(digest, message.target2_lots)
+        digest = fold(digest, message.target3_lots)
+        digest = fold(digest, message.rung)
         if kind == _M_FILL and message.role == _ROLE_ENTRY:
             row.entry_leaves = message.leaves_lots
         elif kind == _M_DONE and message.decision_id == row.decision_id:
@@ -448,6 +416,10 @@ def apply_report(state, slot, reports, i, now_ns, out, logs, n_logs):  # type: i
     digest = fold(digest, report.qty_lots)
     digest = fold(digest, report.entry_value_e8)
     digest = fold(digest, report.realised_e8)
+    digest = fold(digest, report.stop_ticks)
+    digest = fold(digest, report.target_ticks)
+    digest = fold(digest, report.target2_ticks)
+    digest = fold(digest, report.target3_ticks)
     row.digest = fold(digest, np.int64(report.reason))
     found = take_report(state.trade, slot, reports, i, now_ns, state.params)
     if np.int64(report.kind) == _ACCEPTED:

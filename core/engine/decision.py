@@ -82,6 +82,8 @@ def record_decision(state, slot, gate, entered, side, now_ns, seq):  # type: ign
     record.price_ticks = state.plan[0] if planned else 0
     record.stop_ticks = state.plan[1] if planned else 0
     record.target_ticks = state.plan[2] if planned else 0
+    record.target2_ticks = state.plan[3] if planned else 0
+    record.target3_ticks = state.plan[4] if planned else 0
     record.zone_min_ticks = row.zone_min_ticks
     record.zone_ideal_ticks = row.zone_ideal_ticks
     record.zone_max_ticks = row.zone_max_ticks

@@ -93,7 +93,7 @@ def check_gate(state, slot, k, now_ns):  # type: ignore[no-untyped-def]
         listed = state.symbols[slot].flags & _BLACKLISTED != 0 or row.profile_blacklisted != 0
         return not listed, 1.0 if listed else 0.0, 0.0
     if k == _MIN_MOVE:
-        reach = par.target_r * par.stop_max_bps
+        reach = par.tp_r[2] * par.stop_max_bps  # of the farthest target
         return x.min_move_bps <= reach, x.min_move_bps, reach
     if k == _ZONE:
         return row.zone_out_ns == 0, row.zone_distance_bps, 0.0

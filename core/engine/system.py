@@ -7,8 +7,9 @@ import numpy as np
 from core.book import kernels as book_kernels
 from core.candles import kernels as candle_kernels
 from core.constants import MAX_BATCH_ROWS, MAX_IDS, MAX_OUTSTANDING, SIZE_FULL
-from core.engine.decide import decide, mark_position, send
+from core.engine.decide import decide, send
 from core.engine.digest import TAG_FEATURES, fold
+from core.engine.manage import mark_position
 from core.engine.market import check_crossed, tell_fates
 from core.engine.state import (
     C_CURSOR,
@@ -26,7 +27,7 @@ from core.jit import kernel
 from core.params import PARAMS_CELLS
 from core.records import CELL_WORDS, SYMBOL
 from core.score.kernels import reset_score
-from core.sim.desk import MATCH_BOOK_OK, desk_clear, desk_match
+from core.sim.desk import MATCH_BOOK_OK, MATCH_NO_TAKER, desk_clear, desk_match
 from core.tape import kernels as tape_kernels
 
 ZERO = np.int64(0)
@@ -36,13 +37,19 @@ _W_EXP = SYMBOL.dtype.fields["price_exp"][1] // 8  # type: ignore[index]
 _WARMUP, _OK = int(DataState.WARMUP), int(DataState.OK)
 _R_NONE = int(DataReason.NONE)
 _FLAT = int(State.FLAT)
-_BOOK_OK, _BOOK_DARK = np.int64(MATCH_BOOK_OK), np.int64(0)
+_ORDER_PLACED = int(State.ORDER_PLACED)
+_BOOK_OK, _BOOK_DARK, _NO_TAKER = np.int64(MATCH_BOOK_OK), np.int64(0), np.int64(MATCH_NO_TAKER)
 
 
 @kernel
 def desk_flags(trade, slot):  # type: ignore[no-untyped-def]
-    """MATCH_BOOK_OK when the book of the slot may be believed."""
-    return _BOOK_OK if trade[slot].data_state == _OK and trade[slot].crossed_ns == 0 else _BOOK_DARK
+    """MATCH_BOOK_OK when the book of the slot may be believed; MATCH_NO_TAKER when its entry must not turn taker: a
+    cancel is on its way, or the price has left the zone."""
+    row = trade[slot]
+    flags = _BOOK_OK if row.data_state == _OK and row.crossed_ns == 0 else _BOOK_DARK
+    if row.cancel_ns != 0 or row.state == _ORDER_PLACED and row.zone_out_ns != 0:
+        flags |= _NO_TAKER
+    return flags
 
 
 @kernel

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.position.ladder import Targets
 from core.records import MESSAGE, REPORT
 
-_RESERVED = (0,) * 20
+_REPORT_RESERVED = (0,) * 28
 
 
 class Message(NamedTuple):
@@ -35,6 +36,14 @@ class Message(NamedTuple):
     score_e2: int = 0
     reason: int = 0
     leaves_lots: int = 0
+    target2_ticks: int = 0
+    target3_ticks: int = 0
+    target_lots: int = 0
+    target2_lots: int = 0
+    target3_lots: int = 0
+    rung: int = 0
+    ts_exch_ns: int = 0
+    mono_decided_ns: int = 0
 
     @property
     def key(self) -> tuple[int, ...]:
@@ -57,12 +66,33 @@ class Report(NamedTuple):
     deadline_ns: int = 0
     entry_value_e8: int = 0
     realised_e8: int = 0
+    target2_ticks: int = 0
+    target3_ticks: int = 0
+    target_lots: int = 0
+    target2_lots: int = 0
+    target3_lots: int = 0
+    risk_ticks: int = 0
+    risk_lots: int = 0
     symbol: int = 0
     kind: int = 0
     side: int = 0
     role: int = 0
     flags: int = 0
     reason: int = 0
+
+
+def targets_of(row: Message | Report) -> Targets:
+    """The ladder a message or report carries."""
+    return (
+        (row.target_ticks, row.target_lots), (row.target2_ticks, row.target2_lots), (row.target3_ticks, row.target3_lots),
+    )
+
+
+def target_fields(targets: Targets) -> dict[str, int]:
+    """A ladder as the fields of a message, report or board row."""
+    (ticks, lots), (ticks2, lots2), (ticks3, lots3) = targets
+    return {"target_ticks": ticks, "target_lots": lots, "target2_ticks": ticks2, "target2_lots": lots2,
+            "target3_ticks": ticks3, "target3_lots": lots3}
 
 
 def read_messages(records: np.ndarray, n: int) -> list[Message]:
@@ -82,7 +112,7 @@ def write_messages(messages: list[Message]) -> np.ndarray:
 
 def write_reports(reports: list[Report]) -> np.ndarray:
     """A REPORT record array of the tuples."""
-    return np.array([(*r, _RESERVED) for r in reports], REPORT.dtype)
+    return np.array([(*r, _REPORT_RESERVED) for r in reports], REPORT.dtype)
 
 
 if Message._fields != MESSAGE.dtype.names or (*Report._fields, "reserved") != REPORT.dtype.names:

@@ -11,8 +11,12 @@ speed cannot matter). Rules, all on the pessimistic side:
   lots it takes are gone until the next change of the book. What is left of an entry ends (DONE); what is left of an
   exit is tried again at the next book state: an exit is never forgotten.
 * The stop is triggered by the last trade price and fills as a reduce-only market order, never better than the print
-  that triggered it. The target rests as a reduce-only limit order from the moment of the fill; one that is already
-  crossed then is closed at market. Any exit cancels the rest of the entry.
+  that triggered it. Up to three targets rest as reduce-only limit orders from the moment of the fill, each with lots of
+  its own; one that is crossed when it is placed or moved takes, down to its price. What no target takes is left to the
+  stop. Any exit cancels the rest of the entry.
+* An entry that fills in part carries the targets of what has filled, the nearest first.
+* A PROTECTED report moves the stop and the prices of the targets; a moved target queues anew.
+* An entry turns taker at its deadline only while nothing speaks against it (MATCH_NO_TAKER off).
 * Block trades touch nothing. RPI trades move the last price but consume no displayed queue and fill nothing.
 * While the book is not believed (MATCH_BOOK_OK off) nothing is matched against it: entries are not placed and do not
   turn taker (DONE, DATA_BROKEN); a resting entry can still be hit by trades (that would happen to us); exits wait,
@@ -35,6 +39,7 @@ from core.sim.desk_book import (
     clear_entry,
     clear_position,
     close_cause,
+    cut_targets,
     end_entry,
     put_done,
     put_fill,
@@ -46,11 +51,13 @@ from core.sim.desk_records import (
     CAUSE_ORDER_REJECTED,
     CAUSE_TAKE_PROFIT,
     DESK,
+    FLAG_ADD,
     FLAG_POST_ONLY,
     FLAG_TAKER,
     IDLE,
     MATCH_BOOK_CHANGED,
     MATCH_BOOK_OK,
+    MATCH_NO_TAKER,
     MAX_MESSAGES,
     ONE,
     PENDING,
@@ -58,12 +65,15 @@ from core.sim.desk_records import (
     REPORT_CANCEL,
     REPORT_CLOSE,
     REPORT_POSITION,
+    REPORT_PROTECTED,
     RESTING,
     ROLE_ENTRY,
     ROLE_EXIT,
     ROLE_TAKE_PROFIT,
+    RUNGS,
     TARGET_NONE,
     WALK_LEVELS,
+    ZERO,
 )
 from core.sim.desk_resting import (
     match_crossing,
@@ -72,16 +82,17 @@ from core.sim.desk_resting import (
 from core.sim.desk_taking import (
     close_on_prints,
     place,
-    place_target,
+    place_targets,
+    reach,
     take_or_end,
     walk,
 )
 from core.sim.queue_model import queue_ahead
 
 __all__ = [
-    "FLAG_POST_ONLY", "FLAG_TAKER", "MATCH_BOOK_CHANGED", "MATCH_BOOK_OK", "MAX_MESSAGES", "WALK_LEVELS", "Desk",
-    "desk_clear", "desk_match", "desk_move_stop", "desk_position", "desk_report", "desk_set_target", "desk_stop",
-    "desk_target", "new_desk",
+    "FLAG_ADD", "FLAG_POST_ONLY", "FLAG_TAKER", "MATCH_BOOK_CHANGED", "MATCH_BOOK_OK", "MATCH_NO_TAKER", "MAX_MESSAGES",
+    "WALK_LEVELS", "Desk", "desk_clear", "desk_match", "desk_position", "desk_report", "desk_stop", "desk_target",
+    "new_desk",
 ]
 
 
@@ -123,38 +134,33 @@ def desk_stop(desk, slot):
 
 
 @kernel
-def desk_target(desk, slot):
-    """Target in force in ticks, 0 = none."""
-    return desk.row[slot].pos_target_ticks
+def desk_target(desk, slot, k):
+    """(ticks, lots left) of target `k` from 0."""
+    return desk.row[slot].pos_target_ticks[k], desk.row[slot].pos_target_lots[k]
 
 
 @kernel
-def desk_move_stop(desk, slot, stop_ticks):
-    """Tighten the stop of the open position; a looser stop is ignored. Returns the stop in force (0: no position)."""
-    row = desk.row[slot]
-    if row.pos_lots == 0:
-        return 0
-    sign = 1 if row.pos_lots > 0 else -1
-    if stop_ticks > 0 and (row.pos_stop_ticks == 0 or sign * (stop_ticks - row.pos_stop_ticks) > 0):
-        row.pos_stop_ticks = stop_ticks
-    return row.pos_stop_ticks
+def _targets(report, ticks, lots):
+    """The ladder of a report into two columns of three."""
+    ticks[0], ticks[1], ticks[2] = report.target_ticks, report.target2_ticks, report.target3_ticks
+    lots[0], lots[1], lots[2] = report.target_lots, report.target2_lots, report.target3_lots
 
 
 @kernel
-def desk_set_target(desk, slot, target_ticks):
-    """Replace the target of the open position (it queues anew). Returns the target in force (0: no position)."""
-    row = desk.row[slot]
-    if row.pos_lots == 0:
-        return 0
-    if target_ticks != row.pos_target_ticks:
-        row.pos_target_ticks = target_ticks
-        row.target_queue_lots = TARGET_NONE
-    return row.pos_target_ticks
+def _protect(row, report):
+    """Stop and target prices of the open position; the desk knows best how many lots each target still takes."""
+    if report.stop_ticks > 0:
+        row.pos_stop_ticks = report.stop_ticks
+    for k in range(RUNGS):
+        ticks = report.target_ticks if k == 0 else report.target2_ticks if k == 1 else report.target3_ticks
+        if ticks > 0 and ticks != row.pos_target_ticks[k]:
+            row.pos_target_ticks[k] = ticks
+            row.target_queue_lots[k] = TARGET_NONE
 
 
 @kernel
 def desk_report(desk, slot, reports, i, now_ns, params):
-    """Apply report `i`: ACCEPTED, CANCEL, CLOSE, or a resync POSITION (seq 0); the rest is not for the desk.
+    """Apply report `i`: ACCEPTED, CANCEL, CLOSE, PROTECTED, or a resync POSITION (seq 0); the rest is not for the desk.
 
     Only sets state; messages follow in the next `desk_match`. Returns `active`. In LIVE (FLAG_EXTERNAL) an exchange works
     the orders: nothing is for the desk, which stays empty and silent.
@@ -164,7 +170,8 @@ def desk_report(desk, slot, reports, i, now_ns, params):
     if report["flags"] & FLAG_EXTERNAL != 0:
         return desk.active[slot]
     if report.kind == REPORT_ACCEPTED:
-        if row.phase != IDLE or row.pos_lots != 0:
+        adds = report["flags"] & FLAG_ADD != 0 and row.pos_lots * report.side > 0 and row.close_role == 0
+        if row.phase != IDLE or row.pos_lots != 0 and not adds:
             row.refused_order_id = report.order_id
             row.refused_decision_id = report.decision_id
             row.refused_lots = report.qty_lots
@@ -175,11 +182,12 @@ def desk_report(desk, slot, reports, i, now_ns, params):
             row.side = 1 if report.side > 0 else -1
             row.order_flags = report["flags"]
             row.price_ticks = report.price_ticks
+            row.order_lots = report.qty_lots
             row.leaves_lots = report.qty_lots
             row.queue_lots = -1
             row.deadline_ns = report.deadline_ns
             row.stop_ticks = report.stop_ticks
-            row.target_ticks = report.target_ticks
+            _targets(report, row.target_ticks, row.target_lots)
             row.cancel = 0
     elif report.kind == REPORT_CANCEL:
         if row.phase != IDLE and row.cancel == 0:
@@ -197,7 +205,10 @@ def desk_report(desk, slot, reports, i, now_ns, params):
             row.pos_order_id = report.order_id
             row.pos_decision_id = report.decision_id
             row.pos_stop_ticks = report.stop_ticks
-            row.pos_target_ticks = report.target_ticks
+            _targets(report, row.pos_target_ticks, row.pos_target_lots)
+            cut_targets(desk.row, slot)
+    elif report.kind == REPORT_PROTECTED and row.pos_lots != 0:
+        _protect(row, report)
     set_active(desk, slot)
     return desk.active[slot]
 
@@ -231,23 +242,28 @@ def desk_match(
     cap_e8 = params[0].slippage_cap_e8
     believed = (flags & MATCH_BOOK_OK) != 0
 
-    entry_lots, target_lots = match_trades(desk.row, slot, trades, first_trade, n_trades)
+    entry_lots = match_trades(desk.row, slot, trades, first_trade, n_trades)
     if believed and flags & MATCH_BOOK_CHANGED:
-        more_entry, more_target = match_crossing(desk.row, slot, book)
-        entry_lots += more_entry
-        target_lots += more_target
+        entry_lots += match_crossing(desk.row, slot, book)
     if entry_lots > 0:
         n_out = put_fill(
             desk.row, slot, out, n_out, context, instrument, row.side, row.price_ticks, entry_lots,
-            ROLE_ENTRY, ONE, maker_fee, row.leaves_lots,
+            ROLE_ENTRY, ZERO, ONE, maker_fee, row.leaves_lots,
         )
         if row.leaves_lots == 0:
             clear_entry(desk.row, slot)
-    if target_lots != 0:
-        n_out = put_fill(
-            desk.row, slot, out, n_out, context, instrument, 1 if target_lots > 0 else -1, row.pos_target_ticks,
-            abs(target_lots), ROLE_TAKE_PROFIT, ONE, maker_fee, abs(row.pos_lots),
-        )
+    hits = row.hit_lots[0] + row.hit_lots[1] + row.hit_lots[2]
+    if hits > 0:
+        left = abs(row.pos_lots) + hits
+        for k in range(RUNGS):
+            lots = row.hit_lots[k]
+            if lots > 0:
+                left -= lots
+                n_out = put_fill(
+                    desk.row, slot, out, n_out, context, instrument, row.hit_side, row.pos_target_ticks[k], lots,
+                    ROLE_TAKE_PROFIT, k + 1, ONE, maker_fee, left,
+                )
+                row.hit_lots[k] = 0
         n_out = end_entry(desk.row, slot, out, n_out, context, CAUSE_TAKE_PROFIT)
         if row.pos_lots == 0:
             clear_position(desk.row, slot)
@@ -257,6 +273,8 @@ def desk_match(
     if row.close_role != 0:
         n_out = end_entry(desk.row, slot, out, n_out, context, close_cause(row.close_role, row.close_reason))
     if row.phase == RESTING and row.deadline_ns > 0 and now_ns >= row.deadline_ns:
+        if flags & MATCH_NO_TAKER:
+            row.order_flags &= ~FLAG_TAKER
         n_out = take_or_end(
             desk.row, slot, book, believed, cap_e8, taker_fee, out, n_out, context, instrument, CAUSE_EXPIRED
         )
@@ -265,15 +283,17 @@ def desk_match(
     if row.phase == RESTING and row.queue_lots < 0 and believed:
         row.queue_lots = queue_ahead(book, slot, 0 if row.side > 0 else 1, row.side, row.price_ticks)
 
-    if row.pos_lots != 0 and row.close_role == 0 and row.pos_target_ticks > 0 and believed:
-        place_target(desk.row, slot, book)
-        if row.close_role != 0:
+    if row.pos_lots != 0 and row.close_role == 0 and believed:
+        before = n_out
+        n_out = place_targets(desk.row, slot, book, taker_fee, out, n_out, context, instrument)
+        if n_out > before:
             n_out = end_entry(desk.row, slot, out, n_out, context, CAUSE_TAKE_PROFIT)
     if row.close_role != 0 and row.pos_lots != 0:
         if believed:
+            side = -1 if row.pos_lots > 0 else 1
             n_out = walk(
-                desk.row, slot, book, -1 if row.pos_lots > 0 else 1, abs(row.pos_lots), cap_e8, row.trigger_ticks,
-                row.close_role, taker_fee, out, n_out, context, instrument,
+                desk.row, slot, book, side, abs(row.pos_lots), reach(book, slot, side, cap_e8), WALK_LEVELS,
+                row.trigger_ticks, row.close_role, ZERO, taker_fee, out, n_out, context, instrument,
             )
         elif n_trades > 0:
             n_out = close_on_prints(

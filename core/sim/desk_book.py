@@ -11,6 +11,7 @@ from core.sim.desk_records import (
     ONE,
     ROLE_ENTRY,
     ROLE_KILL,
+    RUNGS,
     TARGET_NONE,
     ZERO,
 )
@@ -28,18 +29,42 @@ def use(rows, slot, side, lots):
 
 @kernel
 def grow(rows, slot, signed_lots):
-    """The entry filled: the position grows and carries the entry's stop and target."""
+    """The entry filled (its leaves are booked): the position grows, with the entry's stop and the targets due by now.
+
+    The first lots that fill are the nearest target's; a target that grows queues anew.
+    """
     row = rows[slot]
     if row.pos_order_id == 0:
         row.pos_order_id = row.order_id
         row.pos_decision_id = row.decision_id
         row.pos_stop_ticks = row.stop_ticks
-        row.pos_target_ticks = row.target_ticks
+        for k in range(RUNGS):
+            row.pos_target_ticks[k] = row.target_ticks[k]
     row.pos_lots += signed_lots
+    after = row.order_lots - row.leaves_lots
+    before = after - abs(signed_lots)
+    for k in range(RUNGS):
+        size = row.target_lots[k]
+        gain = min(max(after, 0), size) - min(max(before, 0), size)
+        if gain > 0:
+            row.pos_target_lots[k] += gain
+            row.target_queue_lots[k] = TARGET_NONE
+        after -= size
+        before -= size
 
 
 @kernel
-def take(rows, slot, side, price_ticks, lots, role, taker_fee, out, n_out, context, instrument):
+def cut_targets(rows, slot):
+    """Targets never take more than the position holds: the farthest is cut first."""
+    row = rows[slot]
+    left = abs(row.pos_lots)
+    for k in range(RUNGS):
+        row.pos_target_lots[k] = min(row.pos_target_lots[k], left)
+        left -= row.pos_target_lots[k]
+
+
+@kernel
+def take(rows, slot, side, price_ticks, lots, role, rung, taker_fee, out, n_out, context, instrument):
     """Book one taker fill on the desk and write it."""
     row = rows[slot]
     if role == ROLE_ENTRY:
@@ -50,13 +75,13 @@ def take(rows, slot, side, price_ticks, lots, role, taker_fee, out, n_out, conte
         row.pos_lots += side * lots
         leaves = abs(row.pos_lots)
     return put_fill(
-        rows, slot, out, n_out, context, instrument, side, price_ticks, lots, role, ZERO, taker_fee, leaves
+        rows, slot, out, n_out, context, instrument, side, price_ticks, lots, role, rung, ZERO, taker_fee, leaves
     )
 
 
 @kernel
 def put_fill(
-    rows, slot, out, n_out, context, instrument, side, price_ticks, lots, role, is_maker, fee_rate_e8, leaves_lots
+    rows, slot, out, n_out, context, instrument, side, price_ticks, lots, role, rung, is_maker, fee_rate_e8, leaves_lots
 ):
     """Write one FILL; its value is rounded against us before the fee is taken from it. Returns n_out + 1."""
     tick_mant, lot_mant, decimals = instrument
@@ -71,6 +96,7 @@ def put_fill(
     message.fee_e8 = fee_up_e8(value, fee_rate_e8)
     message.side = side
     message.role = role
+    message.rung = rung
     message.is_maker = is_maker
     message.leaves_lots = leaves_lots
     return n_out + 1
@@ -108,6 +134,12 @@ def blank(out, at, context):
     message.score_e2 = 0
     message.reason = 0
     message.leaves_lots = 0
+    message.target2_ticks = 0
+    message.target3_ticks = 0
+    message.target_lots = 0
+    message.target2_lots = 0
+    message.target3_lots = 0
+    message.rung = 0
 
 
 @kernel
@@ -141,8 +173,11 @@ def clear_entry(rows, slot):
     row.leaves_lots = 0
     row.queue_lots = 0
     row.deadline_ns = 0
+    row.order_lots = 0
     row.stop_ticks = 0
-    row.target_ticks = 0
+    for k in range(RUNGS):
+        row.target_ticks[k] = 0
+        row.target_lots[k] = 0
     row.cancel = 0
 
 
@@ -153,8 +188,10 @@ def clear_position(rows, slot):
     row.pos_order_id = 0
     row.pos_decision_id = 0
     row.pos_stop_ticks = 0
-    row.pos_target_ticks = 0
-    row.target_queue_lots = TARGET_NONE
+    for k in range(RUNGS):
+        row.pos_target_ticks[k] = 0
+        row.pos_target_lots[k] = 0
+        row.target_queue_lots[k] = TARGET_NONE
     row.close_role = 0
     row.close_reason = 0
     row.trigger_ticks = 0

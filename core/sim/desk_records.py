@@ -9,12 +9,16 @@ from core.records import _record
 
 MATCH_BOOK_OK = 1
 MATCH_BOOK_CHANGED = 2
+MATCH_NO_TAKER = 4
 FLAG_POST_ONLY = 1
 FLAG_TAKER = 2
+FLAG_ADD = 8  # an addition to the open position
+RUNGS = 3
 TRADE_BLOCK = 1
 TRADE_RPI = 2
-WALK_LEVELS = 16
-MAX_MESSAGES = 40  # 1 maker entry + 1 target + 2 walks + 3 DONE, with room
+WALK_LEVELS = np.int64(16)  # a literal would compile a second signature
+TARGET_WALK_LEVELS = np.int64(8)  # of targets that are crossed when they are placed, all together
+MAX_MESSAGES = 48  # 1 maker entry + 3 targets + 2 walks + targets that take + 3 DONE, with room
 E8 = 100_000_000
 
 IDLE = 0
@@ -42,6 +46,7 @@ REPORT_ACCEPTED = np.int64(ReportKind.ACCEPTED)
 REPORT_CANCEL = np.int64(ReportKind.CANCEL)
 REPORT_CLOSE = np.int64(ReportKind.CLOSE)
 REPORT_POSITION = np.int64(ReportKind.POSITION)
+REPORT_PROTECTED = np.int64(ReportKind.PROTECTED)
 ROLE_ENTRY = np.int64(OrderRole.ENTRY)
 ROLE_EXIT = np.int64(OrderRole.EXIT)
 ROLE_KILL = np.int64(OrderRole.KILL)
@@ -49,7 +54,7 @@ ROLE_STOP = np.int64(OrderRole.STOP)
 ROLE_TAKE_PROFIT = np.int64(OrderRole.TAKE_PROFIT)
 
 DESK = _record(
-    "DESK", 256, "one symbol on the paper desk: the working entry, the position, the closing order",
+    "DESK", 384, "one symbol on the paper desk: the working entry, the position, the closing order",
     ("order_id", "i8", "1", "working entry"),
     ("decision_id", "i8", "1", "decision behind it"),
     ("phase", "i8", "0..2", "IDLE, PENDING or RESTING"),
@@ -59,15 +64,20 @@ DESK = _record(
     ("leaves_lots", "i8", "lots", "unfilled"),
     ("queue_lots", "i8", "lots", "ahead of us, QUEUE_UNKNOWN = deeper than displayed"),
     ("deadline_ns", "i8", "ns", "turn taker or end at this event time, 0 = never"),
+    ("order_lots", "i8", "lots", "its size"),
     ("stop_ticks", "i8", "ticks", "stop attached to the entry"),
-    ("target_ticks", "i8", "ticks", "target attached to the entry"),
+    ("target_ticks", "(3,)i8", "ticks", "targets attached to the entry"),
+    ("target_lots", "(3,)i8", "lots", "what each takes when the entry fills in full"),
     ("cancel", "i8", "Cause", "cancel wanted, 0 = no"),
     ("pos_lots", "i8", "lots", "signed position"),
     ("pos_order_id", "i8", "1", "entry order of the position"),
     ("pos_decision_id", "i8", "1", "decision of the position"),
     ("pos_stop_ticks", "i8", "ticks", "stop in force, 0 = none"),
-    ("pos_target_ticks", "i8", "ticks", "target in force, 0 = none"),
-    ("target_queue_lots", "i8", "lots", "ahead of the target, TARGET_NONE = not placed"),
+    ("pos_target_ticks", "(3,)i8", "ticks", "targets in force"),
+    ("pos_target_lots", "(3,)i8", "lots", "what each still takes, 0 = none"),
+    ("target_queue_lots", "(3,)i8", "lots", "ahead of each, TARGET_NONE = not placed"),
+    ("hit_lots", "(3,)i8", "lots", "filled of each by the event at hand"),
+    ("hit_side", "i8", "sign", "side of these fills"),
     ("close_role", "i8", "OrderRole", "market close wanted for this, 0 = no"),
     ("close_reason", "i8", "Cause", "why"),
     ("trigger_ticks", "i8", "ticks", "print that triggered the stop: fills are never better, 0 = none"),
@@ -76,5 +86,5 @@ DESK = _record(
     ("refused_order_id", "i8", "1", "accepted while the desk was busy: to be answered DONE"),
     ("refused_decision_id", "i8", "1", "its decision"),
     ("refused_lots", "i8", "lots", "its size"),
-    ("reserved", "(48,)u1", "", "zero"),
+    ("reserved", "(40,)u1", "", "zero"),
 )

@@ -1,4 +1,4 @@
-"""Resting orders of the paper desk (entry and target) against prints and against a book that crosses them."""
+"""Resting orders of the paper desk (entry and targets) against prints and against a book that crosses them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from core.sim.desk_records import (
     CAUSE_STOP,
     RESTING,
     ROLE_STOP,
+    RUNGS,
     SELL,
     TARGET_NONE,
     TRADE_BLOCK,
@@ -24,10 +25,14 @@ from core.sim.queue_model import crossing_lots, queue_after, resting_fill
 
 @kernel
 def match_trades(rows, slot, trades, first_trade, n_trades):
-    """Resting entry, stop and target against the prints, in order. Returns (entry lots, signed target lots)."""
+    """Resting entry, stop and targets against the prints, in order. Returns the entry lots; targets: `hit_lots`.
+
+    One print fills no more of the targets than its lots, the nearest first.
+    """
     row = rows[slot]
     entry_lots = 0
-    target_lots = 0
+    for k in range(RUNGS):
+        row.hit_lots[k] = 0
     for k in range(first_trade, first_trade + n_trades):
         if trades[k]["flags"] & TRADE_BLOCK:
             continue
@@ -43,18 +48,21 @@ def match_trades(rows, slot, trades, first_trade, n_trades):
                     entry_lots += lots_now
                     row.leaves_lots -= lots_now
                     grow(rows, slot, row.side * lots_now)
-            if row.pos_lots != 0 and row.close_role == 0 and row.target_queue_lots > TARGET_NONE:
+            if row.pos_lots != 0 and row.close_role == 0:
                 side = -1 if row.pos_lots > 0 else 1
-                held = abs(row.pos_lots)
-                lots_now = resting_fill(side, row.pos_target_ticks, held, row.target_queue_lots, price, lots,
-                                         aggressor)
-                row.target_queue_lots = queue_after(side, row.pos_target_ticks, row.target_queue_lots, price, lots,
-                                                     aggressor)
-                if lots_now > 0:
-                    target_lots += side * lots_now
-                    row.pos_lots += side * lots_now
-                    if row.pos_lots == 0:
-                        break
+                left = lots
+                for rung in range(RUNGS):
+                    size, queue = row.pos_target_lots[rung], row.target_queue_lots[rung]
+                    if size == 0 or queue == TARGET_NONE:
+                        continue
+                    lots_now = resting_fill(side, row.pos_target_ticks[rung], size, queue, price, left, aggressor)
+                    row.target_queue_lots[rung] = queue_after(
+                        side, row.pos_target_ticks[rung], queue, price, left, aggressor
+                    )
+                    hit(rows, slot, rung, side, lots_now)
+                    left -= lots_now
+                if row.pos_lots == 0:
+                    break
         if row.pos_lots != 0 and row.close_role == 0 and row.pos_stop_ticks > 0:
             sign = 1 if row.pos_lots > 0 else -1
             if sign * (price - row.pos_stop_ticks) <= 0:
@@ -62,29 +70,42 @@ def match_trades(rows, slot, trades, first_trade, n_trades):
                 row.close_reason = CAUSE_STOP
                 row.trigger_ticks = price
                 break
-    return entry_lots, target_lots
+    return entry_lots
+
+
+@kernel
+def hit(rows, slot, rung, side, lots):
+    """`lots` of a resting target were filled."""
+    row = rows[slot]
+    row.hit_lots[rung] += lots
+    row.hit_side = side
+    row.pos_target_lots[rung] -= lots
+    row.pos_lots += side * lots
 
 
 @kernel
 def match_crossing(rows, slot, book):
-    """Resting entry and target against a new book that crosses them. Returns (entry lots, signed target lots)."""
+    """Resting entry and targets against a new book that crosses them. Returns the entry lots; targets: `hit_lots`."""
     row = rows[slot]
     entry_lots = 0
-    target_lots = 0
     if row.phase == RESTING and row.leaves_lots > 0 and row.close_role == 0:
         entry_lots = min(row.leaves_lots, available(book, slot, row.side, row.price_ticks))
         if entry_lots > 0:
             row.leaves_lots -= entry_lots
             use(rows, slot, row.side, entry_lots)
             grow(rows, slot, row.side * entry_lots)
-    if row.pos_lots != 0 and row.close_role == 0 and row.target_queue_lots > TARGET_NONE:
+    if row.pos_lots != 0 and row.close_role == 0:
         side = -1 if row.pos_lots > 0 else 1
-        lots = min(abs(row.pos_lots), available(book, slot, side, row.pos_target_ticks))
-        if lots > 0:
-            target_lots = side * lots
-            row.pos_lots += target_lots
-            use(rows, slot, side, lots)
-    return entry_lots, target_lots
+        sold = 0
+        for rung in range(RUNGS):
+            if row.pos_target_lots[rung] == 0 or row.target_queue_lots[rung] == TARGET_NONE:
+                continue
+            shown = available(book, slot, side, row.pos_target_ticks[rung]) - sold
+            lots = min(row.pos_target_lots[rung], max(shown, 0))
+            hit(rows, slot, rung, side, lots)
+            sold += lots
+        use(rows, slot, side, sold)
+    return entry_lots
 
 
 @kernel

@@ -13,14 +13,15 @@ from core.sim.desk_records import (
     CAUSE_DATA_BROKEN,
     CAUSE_EXPIRED,
     CAUSE_ORDER_REJECTED,
-    CAUSE_TAKE_PROFIT,
     E8,
     FLAG_POST_ONLY,
     FLAG_TAKER,
     RESTING,
     ROLE_ENTRY,
     ROLE_TAKE_PROFIT,
+    RUNGS,
     TARGET_NONE,
+    TARGET_WALK_LEVELS,
     TRADE_BLOCK,
     TRADE_RPI,
     WALK_LEVELS,
@@ -57,8 +58,8 @@ def take_or_end(rows, slot, book, believed, cap_e8, taker_fee, out, n_out, conte
         return end_entry(rows, slot, out, n_out, context, CAUSE_DATA_BROKEN)
     if row.order_flags & FLAG_TAKER:
         n_out = walk(
-            rows, slot, book, row.side, row.leaves_lots, cap_e8, ZERO, ROLE_ENTRY, taker_fee, out, n_out,
-            context, instrument,
+            rows, slot, book, row.side, row.leaves_lots, reach(book, slot, row.side, cap_e8), WALK_LEVELS, ZERO,
+            ROLE_ENTRY, ZERO, taker_fee, out, n_out, context, instrument,
         )
         cause = CAUSE_EXPIRED
     if row.leaves_lots == 0:
@@ -68,31 +69,49 @@ def take_or_end(rows, slot, book, believed, cap_e8, taker_fee, out, n_out, conte
 
 
 @kernel
-def place_target(rows, slot, book):
-    """Put the target on the book, or learn its queue once its level is displayed; already crossed: close at market."""
+def place_targets(rows, slot, book, taker_fee, out, n_out, context, instrument):
+    """Put targets on the book, or learn their queue once their level is displayed. What of a target is crossed when it
+    is placed takes, down to its own price; the rest of it rests. Returns n_out."""
     row = rows[slot]
     side = -1 if row.pos_lots > 0 else 1
     own = 0 if side > 0 else 1
-    if row.target_queue_lots == TARGET_NONE:
-        opposite = 1 - own
-        if (
-            book.count[slot, opposite] > 0
-            and side * (row.pos_target_ticks - book.price[slot, opposite, 0]) >= 0
-        ):
-            row.close_role = ROLE_TAKE_PROFIT
-            row.close_reason = CAUSE_TAKE_PROFIT
-            row.trigger_ticks = 0
-            return
-        row.target_queue_lots = -1
-    if row.target_queue_lots < 0:
-        row.target_queue_lots = queue_ahead(book, slot, own, side, row.pos_target_ticks)
+    opposite = 1 - own
+    last = n_out + TARGET_WALK_LEVELS
+    for rung in range(RUNGS):
+        if row.pos_target_lots[rung] == 0:
+            continue
+        limit = row.pos_target_ticks[rung]
+        if row.target_queue_lots[rung] == TARGET_NONE:
+            if book.count[slot, opposite] > 0 and side * (limit - book.price[slot, opposite, 0]) >= 0:
+                before = abs(row.pos_lots)
+                n_out = walk(
+                    rows, slot, book, side, row.pos_target_lots[rung], limit, last - n_out, ZERO, ROLE_TAKE_PROFIT,
+                    rung + 1, taker_fee, out, n_out, context, instrument,
+                )
+                row.pos_target_lots[rung] -= before - abs(row.pos_lots)
+            row.target_queue_lots[rung] = -1
+        if row.target_queue_lots[rung] < 0:
+            row.target_queue_lots[rung] = queue_ahead(book, slot, own, side, limit)
+    return n_out
+
+
+@kernel
+def reach(book, slot, side, cap_e8):
+    """Farthest price a market order of `side` may fill at: the slippage cap from the touch; 0 without a book."""
+    book_side = 1 if side > 0 else 0
+    if book.count[slot, book_side] == 0:
+        return 0
+    touch = book.price[slot, book_side, 0]
+    return touch + side * (touch * cap_e8 // E8)
 
 
 @kernel
 def walk(
-    rows, slot, book, side, want_lots, cap_e8, clamp_ticks, role, taker_fee, out, n_out, context, instrument
+    rows, slot, book, side, want_lots, limit, max_fills, clamp_ticks, role, rung, taker_fee, out, n_out, context,
+    instrument,
 ):
-    """Take up to `want_lots` from the displayed levels; one FILL per level. `clamp_ticks`: never fill better than this.
+    """Take up to `want_lots` from the displayed levels up to the price `limit`; one FILL per level, at most
+    `max_fills`. `clamp_ticks`: never fill better than this.
 
     Role ENTRY fills the working entry and opens; any other role reduces the position.
     """
@@ -101,14 +120,12 @@ def walk(
     n_levels = book.count[slot, book_side]
     if n_levels == 0:
         return n_out
-    touch = book.price[slot, book_side, 0]
-    limit = touch + side * (touch * cap_e8 // E8)
     skip = row.used_ask_lots if side > 0 else row.used_bid_lots
     left = want_lots
     fills = 0
     for k in range(n_levels):
         price = book.price[slot, book_side, k]
-        if left == 0 or fills == WALK_LEVELS or side * (price - limit) > 0:
+        if left == 0 or fills >= max_fills or side * (price - limit) > 0:
             break
         lots = book.qty[slot, book_side, k]
         if skip >= lots:
@@ -121,7 +138,7 @@ def walk(
         use(rows, slot, side, lots)
         if clamp_ticks != 0 and side * (clamp_ticks - price) > 0:
             price = clamp_ticks
-        n_out = take(rows, slot, side, price, lots, role, taker_fee, out, n_out, context, instrument)
+        n_out = take(rows, slot, side, price, lots, role, rung, taker_fee, out, n_out, context, instrument)
     return n_out
 
 
@@ -140,5 +157,5 @@ def close_on_prints(rows, slot, trades, first_trade, n_trades, taker_fee, out, n
             worst = trades[k].price_ticks
     lots = min(printed, abs(row.pos_lots))
     if lots > 0:
-        n_out = take(rows, slot, side, worst, lots, row.close_role, taker_fee, out, n_out, context, instrument)
+        n_out = take(rows, slot, side, worst, lots, row.close_role, ZERO, taker_fee, out, n_out, context, instrument)
     return n_out

@@ -14,9 +14,9 @@ from core.enums import (
     ReportKind,
     State,
 )
-from core.features.costs import min_move_bps as least_move_bps
-from core.features.costs import stop_distance_bps
 from core.jit import kernel
+from core.position.kernels import plan_ladder
+from core.sim.desk_records import FLAG_ADD
 from core.state.machine import CANCEL_MASK, EXIT_MASK, ROW_BIT, When
 from core.state.zone import zone_lost
 
@@ -28,6 +28,8 @@ _GLOBAL_NORMAL = int(GlobalRegime.GLOBAL_NORMAL)
 _NORMAL, _COOLDOWN_DONE, _REGIME_COOLDOWN = int(Regime.NORMAL), int(Regime.COOLDOWN_DONE), int(Regime.COOLDOWN)
 _S_FLAT, _S_ORDER_PLACED = int(State.FLAT), int(State.ORDER_PLACED)
 _S_IN_POSITION, _S_MANAGING = int(State.IN_POSITION), int(State.MANAGING)
+_S_BLOCKED = int(State.BLOCKED_REGIME)
+FLAG_TOOK = 16  # of a POSITION report: a target was filled
 
 B_DELISTED, B_LEFT, B_KILLED = 1 << When.DELISTED, 1 << When.LEFT, 1 << When.KILLED
 B_ENTRIES_OFF, B_REGIME_BAD, B_REGIME_GOOD = 1 << When.ENTRIES_OFF, 1 << When.REGIME_BAD, 1 << When.REGIME_GOOD
@@ -40,13 +42,16 @@ B_SIGNAL_EXPIRED, B_READY, B_COOLDOWN_OVER = 1 << When.SIGNAL_EXPIRED, 1 << When
 B_SETTLED, B_WORKING_OVER, B_TIME_UP = 1 << When.SETTLED, 1 << When.WORKING_OVER, 1 << When.TIME_UP
 B_STILL_OPEN, B_STILL_WORKING = 1 << When.STILL_OPEN, 1 << When.STILL_WORKING
 B_REJECTED, B_ENDED_LONG, B_ENDED_SHORT = 1 << When.REJECTED, 1 << When.ENDED_LONG, 1 << When.ENDED_SHORT
-B_ZONE_LOST = 1 << When.ZONE_LOST
+B_ZONE_LOST, B_DUST = 1 << When.ZONE_LOST, 1 << When.DUST
+B_SPREAD_WIDE, B_NEWS_BAD = 1 << When.SPREAD_WIDE, 1 << When.NEWS_BAD
+B_WALLS_BAD, B_FLOW_BAD = 1 << When.WALLS_BAD, 1 << When.FLOW_BAD
 B_ENDED, B_OPENED, B_CLOSED_TAKE_PROFIT = 1 << When.ENDED, 1 << When.OPENED, 1 << When.CLOSED_TAKE_PROFIT
 B_CLOSED_STOP, B_CLOSED_EXIT = 1 << When.CLOSED_STOP, 1 << When.CLOSED_EXIT
 
 _ACCEPTED, _REJECTED = int(ReportKind.ACCEPTED), int(ReportKind.REJECTED)
 _POSITION, _DONE = int(ReportKind.POSITION), int(ReportKind.DONE)
 _CLOSE, _CANCEL = int(ReportKind.CLOSE), int(ReportKind.CANCEL)
+_PROTECTED = int(ReportKind.PROTECTED)
 _ROLE_TAKE_PROFIT, _ROLE_STOP = int(OrderRole.TAKE_PROFIT), int(OrderRole.STOP)
 _ROLE_LIQUIDATION = int(OrderRole.LIQUIDATION)
 
@@ -66,11 +71,11 @@ def exit_under_way(trade, slot, now_ns, params):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def conditions(trade, slot, ready, may_signal, agrees, feed, bits, global_regime, now_ns, params):  # type: ignore[no-untyped-def]
+def conditions(trade, slot, ready, may_signal, agrees, seen, feed, bits, global_regime, now_ns, params):  # type: ignore[no-untyped-def]
     """Bits (`When`) of what is true of the symbol now, report conditions excepted.
 
     ready: no gate is shut; may_signal: none of those that keep a signal from starting; agrees: walls, flow and news let
-    the side of interest arm.
+    the side of interest arm; seen: bits that need more than the trade state (picture of a working entry, dust).
     """
     row = trade[slot]
     par = params[0]
@@ -78,7 +83,7 @@ def conditions(trade, slot, ready, may_signal, agrees, feed, bits, global_regime
     open_or_working = open_lots != 0 or row.working != 0
     bad_regime = row.regime != _NORMAL and row.regime != _COOLDOWN_DONE
     state = row.state
-    found = 0
+    found = seen
     if row.leaving != 0:
         found |= B_DELISTED
         if not open_or_working and row.pending == 0:
@@ -126,8 +131,9 @@ def conditions(trade, slot, ready, may_signal, agrees, feed, bits, global_regime
         if exit_under_way(trade, slot, now_ns, params):
             if state == _S_IN_POSITION or state == _S_MANAGING:
                 found &= ~EXIT_MASK
-        else:
-            found |= B_STILL_OPEN
+        elif state == _S_BLOCKED:
+            if found & EXIT_MASK != 0 or now_ns - row.since_ns >= par.blocked_hold_ns:
+                found |= B_STILL_OPEN
     if row.working != 0:
         if cancel_under_way(trade, slot, now_ns, params):
             if state == _S_ORDER_PLACED:
@@ -149,6 +155,18 @@ def find_row(rows, first, interest, state, found):  # type: ignore[no-untyped-de
 
 
 @kernel
+def _follow(row, report):  # type: ignore[no-untyped-def]
+    """Stop and targets in force, as execution tells them."""
+    row.stop_ticks = report.stop_ticks
+    row.target_ticks[0] = report.target_ticks
+    row.target_ticks[1] = report.target2_ticks
+    row.target_ticks[2] = report.target3_ticks
+    row.target_lots[0] = report.target_lots
+    row.target_lots[1] = report.target2_lots
+    row.target_lots[2] = report.target3_lots
+
+
+@kernel
 def take_report(trade, slot, reports, i, now_ns, params):  # type: ignore[no-untyped-def]
     """Book report `i` on the symbol's trade state; returns the condition bits it makes true (0 = nothing moved).
 
@@ -159,6 +177,13 @@ def take_report(trade, slot, reports, i, now_ns, params):  # type: ignore[no-unt
     kind = report.kind
     if kind == _ACCEPTED:
         row.order_id = report.order_id
+        adds = report["flags"] & FLAG_ADD != 0
+        row.order_lots = report.qty_lots + (row.order_lots if adds else 0)
+        return 0
+    if kind == _PROTECTED:
+        row.protect_ns = 0
+        if row.position_lots != 0:
+            _follow(row, report)
         return 0
     if kind == _REJECTED or kind == _DONE:
         echo = report.decision_id != 0 and report.decision_id != row.decision_id
@@ -191,13 +216,22 @@ def take_report(trade, slot, reports, i, now_ns, params):  # type: ignore[no-unt
         row.cancel_ns = 0
     if after != 0:
         row.side = 1 if after > 0 else -1
-        row.stop_ticks = report.stop_ticks
-        row.target_ticks = report.target_ticks
+        _follow(row, report)
+        row.took = 1 if report["flags"] & FLAG_TOOK != 0 else 0
+        row.risk_ticks = report.risk_ticks
+        row.risk_lots = report.risk_lots
         if before != 0:
             return 0
         row.opened_ns = now_ns
         row.exit_ns = 0
         row.mark_ns = 0
+        row.first_ticks = 0.0
+        row.peak_ticks = 0
+        row.protect_ns = 0
+        row.moved_ns = 0
+        row.widened = 0
+        row.additions = 0
+        row.order_lots = max(row.order_lots, abs(after))
         return B_OPENED
     if before == 0:
         return 0
@@ -212,25 +246,15 @@ def take_report(trade, slot, reports, i, now_ns, params):  # type: ignore[no-unt
 
 @kernel
 def plan_entry(side, bid_ticks, ask_ticks, atr_bps, round_trip_fee_bps, plan, params):  # type: ignore[no-untyped-def]
-    """Price, stop and target of an entry into plan[0:3] (ticks). Returns 1, or 0 when there is no sane plan.
+    """Price, stop and three targets of an entry into plan[0:5] (ticks). Returns 1, or 0 when there is no sane plan.
 
-    The entry rests on its own side of the book. Stop distance = stop_atr x ATR within [stop_min, stop_max];
-    target = max(target_r x stop, MinMoveForProfit), MinMove = fees x (1 + buffer) + spread. Both rounded up to ticks.
+    The entry rests on its own side of the book; stop and targets: core/position/README.md.
     """
-    par = params[0]
     price = bid_ticks if side > 0 else ask_ticks
     if price <= 0 or ask_ticks <= bid_ticks or math.isnan(atr_bps):
         return 0
-    stop_bps = stop_distance_bps(atr_bps, params)
-    least_bps = least_move_bps(round_trip_fee_bps, (ask_ticks - bid_ticks) / price * 1e4, params)
-    target_bps = max(par.target_r * stop_bps, least_bps)
-    stop_distance = max(int(math.ceil(price * stop_bps * 1e-4)), 1)
-    target_distance = max(int(math.ceil(price * target_bps * 1e-4)), 1)
-    stop = price - side * stop_distance
-    target = price + side * target_distance
-    if stop <= 0 or target <= 0:
+    spread_bps = (ask_ticks - bid_ticks) / price * 1e4
+    if plan_ladder(side, price, atr_bps, round_trip_fee_bps, spread_bps, plan, params) == 0:
         return 0
     plan[0] = price
-    plan[1] = stop
-    plan[2] = target
     return 1

@@ -1,7 +1,8 @@
 """The trade state machine of a symbol (requirement A12): everything that moves it, in one table.
 
     FLAT --> WATCHING_x --> ARMED_x --> ORDER_PLACED --> IN_POSITION --> MANAGING --> EXITED --> COOLDOWN --> FLAT
-      any of them --> BLOCKED_REGIME when the regime turns bad; an open position is exited from there, an entry cancelled
+      any of them --> BLOCKED_REGIME when the regime turns bad; an entry is cancelled, an open position managed out: stop and
+      targets follow the rules of the regime (core/position), and after `blocked_hold_s` it is closed
 
 How it runs: `conditions` (kernels.py) states as bits what is true of the symbol; of the rows of its state the first, in
 table order, whose condition is true fires. Order is priority. Rows on report conditions (from `FIRST_REPORT` on) send
@@ -44,17 +45,23 @@ class When(IntEnum):
     SETTLED = 17  # nothing open, working or unanswered
     WORKING_OVER = 18  # a position, and no entry order working behind it
     TIME_UP = 19  # position older than max_hold
-    STILL_OPEN = 20  # position open and no exit under way
+    STILL_OPEN = 20  # position open in a bad regime, no exit under way, and it must go: its time there is over, or
+    # killed, delisted, too old, dust
     STILL_WORKING = 21  # entry working and no cancel under way
     ZONE_LOST = 22  # price too far from the entry zone, or the zone followed it too often
-    REJECTED = 23  # report: entry refused
-    ENDED_LONG = 24  # report: entry ended unfilled, long, and the signal has attempts left
-    ENDED_SHORT = 25
-    ENDED = 26  # report: entry ended unfilled, the signal is used up
-    OPENED = 27  # report: a position now exists
-    CLOSED_TAKE_PROFIT = 28  # report: position closed by its target
-    CLOSED_STOP = 29  # report: position closed by its stop (or liquidated)
-    CLOSED_EXIT = 30  # report: position closed by an exit we asked for
+    SPREAD_WIDE = 23  # a working entry: the spread is over its limit
+    NEWS_BAD = 24  # ... news over the veto
+    WALLS_BAD = 25  # ... the walls behind it were pulled, or others stand against it
+    FLOW_BAD = 26  # ... the flow turned
+    DUST = 27  # the rest of a position is smaller than the smallest order
+    REJECTED = 28  # report: entry refused
+    ENDED_LONG = 29  # report: entry ended unfilled, long, and the signal has attempts left
+    ENDED_SHORT = 30
+    ENDED = 31  # report: entry ended unfilled, the signal is used up
+    OPENED = 32  # report: a position now exists
+    CLOSED_TAKE_PROFIT = 33  # report: position closed by its target
+    CLOSED_STOP = 34  # report: position closed by its stop (or liquidated)
+    CLOSED_EXIT = 35  # report: position closed by an exit we asked for
 
 
 FIRST_REPORT = When.REJECTED
@@ -101,10 +108,11 @@ _OPEN = (
 
 def _open_exits(state: State) -> tuple[Row, ...]:
     return (
-        Row(state, _W.REGIME_BAD, _S.BLOCKED_REGIME, _C.REGIME_BLOCKED, _A.EXIT),
+        Row(state, _W.REGIME_BAD, _S.BLOCKED_REGIME, _C.REGIME_BLOCKED, _A.NONE),
         Row(state, _W.KILLED, state, _C.KILL, _A.EXIT),
         Row(state, _W.DELISTED, state, _C.DELISTED, _A.EXIT),
         Row(state, _W.TIME_UP, state, _C.TIME_STOP, _A.EXIT),
+        Row(state, _W.DUST, state, _C.DUST, _A.EXIT),
     )
 
 
@@ -138,6 +146,10 @@ TABLE: tuple[Row, ...] = (
     Row(_S.ORDER_PLACED, _W.SIGNAL_EXPIRED, _S.ORDER_PLACED, _C.EXPIRED, _A.CANCEL),
     Row(_S.ORDER_PLACED, _W.ZONE_LOST, _S.ORDER_PLACED, _C.ZONE_LOST, _A.CANCEL),
     Row(_S.ORDER_PLACED, _W.UNDER_WATCH, _S.ORDER_PLACED, _C.SCORE_UNDER_WATCH, _A.CANCEL),
+    Row(_S.ORDER_PLACED, _W.NEWS_BAD, _S.ORDER_PLACED, _C.NEWS, _A.CANCEL),
+    Row(_S.ORDER_PLACED, _W.SPREAD_WIDE, _S.ORDER_PLACED, _C.SPREAD_WIDE, _A.CANCEL),
+    Row(_S.ORDER_PLACED, _W.WALLS_BAD, _S.ORDER_PLACED, _C.WALLS_AGAINST, _A.CANCEL),
+    Row(_S.ORDER_PLACED, _W.FLOW_BAD, _S.ORDER_PLACED, _C.FLOW_AGAINST, _A.CANCEL),
     *(Row(_S.IN_POSITION, *rest) for rest in _OPEN),
     *_open_exits(_S.IN_POSITION),
     Row(_S.IN_POSITION, _W.WORKING_OVER, _S.MANAGING, _C.MANAGE, _A.NONE),
@@ -162,9 +174,9 @@ TABLE: tuple[Row, ...] = (
 # conditions that would ask again what is already asked: hidden while a cancel or an exit is under way
 CANCEL_REASONS = (
     _W.KILLED, _W.DELISTED, _W.DATA_BAD, _W.GLOBAL_BAD, _W.ENTRIES_OFF, _W.SIGNAL_EXPIRED, _W.ZONE_LOST,
-    _W.UNDER_WATCH,
+    _W.UNDER_WATCH, _W.NEWS_BAD, _W.SPREAD_WIDE, _W.WALLS_BAD, _W.FLOW_BAD,
 )
-EXIT_REASONS = (_W.KILLED, _W.DELISTED, _W.TIME_UP)
+EXIT_REASONS = (_W.KILLED, _W.DELISTED, _W.TIME_UP, _W.DUST)
 
 
 def mask(conditions: tuple[When, ...]) -> int:

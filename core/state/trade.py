@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.records import _record
 
 TRADE_STATE = _record(
-    "TRADE_STATE", 576, "trading side of a slot; private to a shard, never crosses a process border",
+    "TRADE_STATE", 704, "trading side of a slot; private to a shard, never crosses a process border",
     ("active", "i8", "bool", "the slot carries a listed symbol"),
     ("leaving", "i8", "bool", "delisted; stays until nothing of ours is open"),
     ("category", "i8", "Category", "row of per-category parameters"),
@@ -27,7 +27,20 @@ TRADE_STATE = _record(
     ("decision_id", "i8", "1", "seq of the event that decided the last entry"),
     ("order_id", "i8", "1", "order of the last entry"),
     ("stop_ticks", "i8", "ticks", "stop of the position"),
-    ("target_ticks", "i8", "ticks", "take profit of the position"),
+    ("target_ticks", "(3,)i8", "ticks", "targets of the position"),
+    ("target_lots", "(3,)i8", "lots", "what each still takes, as reported"),
+    ("order_lots", "i8", "lots", "size of its entries as accepted"),
+    ("risk_ticks", "i8", "ticks", "R: stop distance the risk gate saw"),
+    ("risk_lots", "i8", "lots", "size it saw"),
+    ("entry_ticks", "f8", "ticks", "average entry price; 0 = not known yet"),
+    ("first_ticks", "f8", "ticks", "entry price before any addition"),
+    ("peak_ticks", "i8", "ticks", "best price it could have been closed at"),
+    ("took", "i8", "bool", "a target was filled"),
+    ("protect_ns", "i8", "ns", "event time of the PROTECT that is not answered, 0 = none"),
+    ("moved_ns", "i8", "ns", "event time of the last PROTECT"),
+    ("widened", "i8", "bool", "the stop was moved away once"),
+    ("additions", "i8", "1", "additions asked for"),
+    ("entry_wall", "f8", "0..100", "wall score of our side when the entry was sent"),
     ("mark_ns", "i8", "ns", "event time of the last MARK"),
     ("data_state", "i8", "DataState", "may the book be believed"),
     ("data_reason", "i8", "DataReason", "why not"),
@@ -73,5 +86,5 @@ TRADE_STATE = _record(
     ("decided_ns", "i8", "ns", "event time of the last decision record"),
     ("decided_key", "i8", "1", "gate, state, side, regime and settings in it"),
     ("decided_state", "i8", "State", "state it ended in"),
-    ("reserved", "(40,)u1", "", "zero"),
+    ("reserved", "(32,)u1", "", "zero"),
 )

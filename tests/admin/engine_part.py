@@ -85,7 +85,7 @@ class EnginePart:
         self.plant = plant
         self.random = np.random.default_rng(seed)
         self.n = symbols
-        self.roles = [row for row in plant.rows if row[0] not in ("admin", *OUTSIDE)]
+        self.roles = [row for row in plant.rows if row[0] not in ("admin", "guardian", *OUTSIDE)]
         self.logs = {row: LogWriter(plant.log(*row), plant.row(*row)) for row in plant.rows}
         self.rows = np.zeros(symbols, SYMBOL_ROW.dtype)
         self.position = np.zeros(1, POSITION_ROW.dtype)

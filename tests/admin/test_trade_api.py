@@ -40,6 +40,39 @@ def wait(condition, seconds: float = 5.0) -> None:
         time.sleep(0.002)
 
 
+def test_orders_and_their_latency(browser: Browser, trading: TradingPart) -> None:
+    assert browser.get("/api/latency").json["result"]["orders"] == 0
+    trading.fills = False
+    assert browser.post("/api/execute-trade", BTC).status_code == 200
+    far = {"symbol": "ETHUSDT", "direction": "LONG", "entry": 3800, "sl": 3790, "tp": 3900}
+    assert browser.post("/api/execute-trade", far).status_code == 200
+    browser.post("/api/pause", {"on": True})
+    browser.post("/api/execute-trade", {"symbol": "SOLUSDT", "direction": "SHORT", "sl": 300})
+    wait(lambda: browser.get("/api/orders/history").json["count"] == 3)
+    working = browser.get("/api/orders/active").json["result"]["list"]
+    assert [row["symbol"] for row in working] == ["ETHUSDT", "BTCUSDT"]
+    wait(lambda: {row["state"] for row in browser.get("/api/orders/active").json["result"]["list"]} == {"LIVE"})
+    refused = browser.get("/api/orders/history?state=rejected").json["orders"]
+    assert [(row["symbol"], row["gate"], row["by"]) for row in refused] == [("SOLUSDT", "PAUSED", "person")]
+    assert refused[0]["reason"] == "entries are paused by a person"
+    trading.fills = True
+    browser.post("/api/positions/ETHUSDT/close")
+    wait(lambda: browser.get("/api/orders/active").json["result"]["count"] == 1)
+    (ended,) = browser.get("/api/orders/history?symbol=ETHUSDT").json["orders"]
+    assert (ended["state"], ended["filled_qty"], ended["average"]) == ("CANCELLED", 0.0, None)
+    page = browser.get("/api/orders/history?limit=2").json["result"]
+    assert page["count"] == 2 and page["nextPageCursor"]
+    rest = browser.get(f"/api/orders/history?limit=2&cursor={page['nextPageCursor']}").json["result"]
+    assert rest["count"] == 1 and rest["nextPageCursor"] == ""
+    for bad in ("cursor=x", "state=x", "limit=0"):
+        assert browser.get(f"/api/orders/history?{bad}").status_code == 400
+    told = browser.get("/api/latency").json["result"]
+    stages = {row["stage"]: row for row in told["stages"]}
+    assert told["orders"] == 3 and stages["taken_to_gated"]["n"] == 3 and stages["taken_to_durable"]["n"] == 3
+    assert stages["wire_to_ack"] == stages["wire_to_ack"] | {"n": 0, "p50_us": None}  # nothing went over a socket
+    assert told["slowest_by"] == "taken_to_durable" and len(told["slowest"]) == 3
+
+
 def audit(admin: AdminServer, event: str) -> list[dict]:
     lines = admin.paths.audit_file.read_text().splitlines()
     return [row for row in map(json.loads, lines) if row["evt"] == f"admin.{event}"]
@@ -54,6 +87,7 @@ def test_execute_trade_and_close(admin: AdminServer, browser: Browser, trading: 
     assert (told["symbol"], told["side"], told["entry"], told["tp"], told["sl"]) == (
         "BTCUSDT", "Buy", "101234", "101900", "100900")  # on the grid of this test's instrument
     assert float(told["qty"]) > 0 and told["orderId"].startswith("s-") and abs(told["timestamp"] / 1e3 - time.time()) < 60
+    wait(lambda: trading.reports(ReportKind.ACCEPTED))
     (accepted,) = trading.reports(ReportKind.ACCEPTED)
     assert accepted.seq == 0  # an unsolicited report: no shard asked
     wait(lambda: browser.get("/api/positions").json["count"] == 1)

@@ -23,12 +23,15 @@ READS = [
     "/api/positions",
     "/api/positions/open",
     "/api/blacklist",
+    "/api/orders/active",
+    "/api/orders/history",
+    "/api/latency",
     "/api/trades/active",
     "/api/events/recent",
     "/api/storage/status",
     "/api/session",
 ]
-PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT"]
+PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT", "/trades", "/orders"]
 WRITES = {
     "/api/pause": {"on": True},
     "/api/news": {"symbol": "BTCUSDT", "type": "HACK"},
@@ -36,6 +39,7 @@ WRITES = {
     "/api/admin/kill/clear": {},
     "/api/execute-trade": {"symbol": "BTCUSDT", "direction": "LONG", "sl": 1},
     "/api/positions/BTCUSDT/close": {},
+    "/api/positions/BTCUSDT/protect": {"sl": 1},
     "/api/panic-close": {},
     "/api/mode": {"mode": "DRY_RUN"},
     "/api/blacklist-symbol": {"symbol": "BTCUSDT"},

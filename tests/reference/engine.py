@@ -14,6 +14,7 @@ from core.enums import Cause, DataState, Gate, MessageKind, OrderRole, Pump, Reg
 from core.state.machine import CANCEL_REASONS, EXIT_REASONS, Action, When
 from tests.reference.book import NaiveBook
 from tests.reference.desk import Instrument, Market, PaperDesk
+from tests.reference.exits import blow_off_target, ladder, wanted_stop
 from tests.reference.features import NaiveFeatures
 from tests.reference.moves import NaiveMoves
 from tests.reference.regime import NaivePump
@@ -60,6 +61,14 @@ class NaiveSymbol:
         self.leaving, self.active = False, True
         self.zone: NaiveZone | None = None
         self.nudges = 0
+        self.since_ns = self.opened_ns = self.moved_ns = 0
+        self.entry_wall = 0.0
+        self.value_e8 = self.ordered = 0
+        self.stop, self.targets = 0, [(0, 0)] * 3
+        self.risk, self.risk_lots, self.took, self.widened = 0, 0, False, False
+        self.peak: int | None = None
+        self.first: float | None = None
+        self.protect_ns: int | None = None
 
     # market data
     def take_book(self, ts: int, bids: list, asks: list, snapshot: bool) -> bool:
@@ -110,6 +119,11 @@ class NaiveSymbol:
         self.flow = self.score.flow()
         walls = self.score.smooth.get("walls")
         self.against = {side: -100 * side * walls if walls is not None else math.nan for side in (1, 0, -1)}
+        self._moves(f, x, ts, seq, out, warm)
+        if self.lots:
+            self._manage(f, ts, seq, out)
+
+    def _moves(self, f: dict[str, float], x: dict[str, float], ts: int, seq: int, out: list[dict], warm: bool) -> None:
         for _ in range(5):
             self._follow_zone(x, ts)
             plan = None
@@ -118,10 +132,77 @@ class NaiveSymbol:
                 plan = self._plan(f, 2 * self.s["taker_fee_e8"] / 1e4)
             agrees = not (x["news"] >= self.p["news_veto"] or self.against[self.side] > self.p["walls_against"])
             agrees = agrees and self.flow * self.side > 0
-            found = move(self.state, self._true(ts, warm, setup, agrees))
+            found = move(self.state, self._true(ts, warm, setup, agrees, x))
             if found is None:
                 return
+            if found[2] is Action.ENTER:
+                self.entry_wall = self._own_walls(x)
             self.go(*found, ts, seq, out, plan)
+
+    def _own_walls(self, x: dict[str, float]) -> float:
+        score = x["support"] if self.side > 0 else x["resistance"]
+        return score if score > 0 else 0.0
+
+    def _picture(self, x: dict[str, float]) -> dict[When, Any]:
+        """What speaks against an entry that works, or a rest too small to keep."""
+        p = self.p
+        if self.state is not State.ORDER_PLACED:
+            lots = abs(self.lots)
+            small = lots < self.s["min_qty_lots"] or abs(self.value_e8) < self.s["min_notional_e8"]
+            return {When.DUST: lots and not self.working and lots < self.ordered and small}
+        return {
+            When.SPREAD_WIDE: x["spread_bps"] > p["max_spread_bps"][self.s["category"]],
+            When.NEWS_BAD: x["news"] >= p["news_veto"],
+            When.WALLS_BAD: self.against[self.side] > p["walls_against"]
+            or self.entry_wall - self._own_walls(x) > p["walls_pulled"],
+            When.FLOW_BAD: self.flow * self.side < -p["flow_against"],
+        }
+
+    def _manage(self, f: dict[str, float], ts: int, seq: int, out: list[dict]) -> None:
+        """Stop and targets of an open position (core/position/README.md)."""
+        p = self.p
+        (bid, _), (ask, _) = self.book.best(0), self.book.best(1)
+        if self.data is not DataState.OK or self.crossed_ns is not None or not bid or ask <= bid or not self.value_e8:
+            return
+        side = 1 if self.lots > 0 else -1
+        touch, held = (bid if side > 0 else ask), abs(self.lots)
+        entry = abs(self.value_e8) / (held * (self.s["tick_size"] * self.s["lot_size"] * 10**8))
+        self.first = self.first or entry
+        if not self.risk and self.stop:
+            self.risk, self.risk_lots = math.floor(abs(self.first - self.stop) + 0.5), held
+        self.peak = touch if self.peak is None else max(self.peak, touch, key=lambda price: side * price)
+        if self.exit_ns is not None or self.working:
+            return
+        if self.protect_ns is not None and (self.pending or ts - self.protect_ns < p["exit_retry_ns"]):
+            return
+        if self.moved_ns and ts - self.moved_ns < p["step_ns"]:
+            return
+        fees, spread = 2 * self.s["taker_fee_e8"] / 1e4, (ask - bid) / touch * 1e4
+        tight = self.pump.state is Pump.BLOWOFF or self.owner.global_regime == 2
+        wide = self.pump.regime in (Regime.MANIPULATED, Regime.NEWS_DRIVEN) and not self.widened
+        first_target = self.targets[0][0]
+        trails = self.took or (first_target != 0 and side * (self.peak - first_target) >= 0)
+        stop, rule = wanted_stop(
+            side, entry, touch, self.peak, self.stop, float(self.risk), float(self.risk) * self.risk_lots / held, trails,
+            tight, wide, f["atr_1s_bps"], fees, spread, p,
+        )
+        prices = [ticks for ticks, _ in self.targets]
+        if tight and side * (touch - entry) > 0 and self.risk:
+            prices = [
+                blow_off_target(side, entry, ticks, r, float(self.risk), fees, spread, touch, p) if lots else ticks
+                for (ticks, lots), r in zip(self.targets, p["tp_r"], strict=True)
+            ]
+        if rule is Cause.NONE and prices != [ticks for ticks, _ in self.targets]:
+            rule = Cause.TIGHTEN
+        if rule is Cause.NONE:
+            return
+        self.widened = self.widened or rule is Cause.WIDEN
+        self.protect_ns = self.moved_ns = ts
+        out.append({
+            "kind": MessageKind.PROTECT, "seq": seq, "ts_event_ns": ts, "symbol": self.s["id"], "side": side,
+            "reason": int(rule), "decision_id": self.decision, "order_id": self.order, "stop_ticks": stop,
+            "target_ticks": prices[0], "target2_ticks": prices[1], "target3_ticks": prices[2],
+        })  # fmt: skip
 
     def _inputs(self, f: dict[str, float]) -> dict[str, float]:
         half_spread = 0.5 * f["spread_bps"] * f["mid"] * 1e-4
@@ -177,7 +258,7 @@ class NaiveSymbol:
             (Gate.LIQ_SAFETY, x["liq_safety"] < p["liq_safety_min"]),
             (Gate.WALLS, self.against[self.side] > p["walls_against"]), (Gate.FLOW, not self.flow * self.side > 0),
             (Gate.ATTEMPTS, self.attempts >= p["max_attempts"]), (Gate.BLACKLIST, self.s["flags"] & 2),
-            (Gate.MIN_MOVE, not x["min_move_bps"] <= p["target_r"] * p["stop_max_bps"]),
+            (Gate.MIN_MOVE, not x["min_move_bps"] <= p["tp_r"][2] * p["stop_max_bps"]),
             (Gate.ZONE, self.zone is not None and self.zone.out_ns is not None),
             (Gate.SKIP_DAY, skips and not p["skip_days"] >> (days + 3) % 7 & 1),
             (Gate.SKIP_HOURS, skips and not p["skip_from_hour"] <= hours < p["skip_to_hour"]),
@@ -190,16 +271,10 @@ class NaiveSymbol:
         assert self.zone is not None
         (bid, _), (ask, _) = self.book.best(0), self.book.best(1)
         p, price = self.p, bid if self.side > 0 else ask
-        stop_bps = min(max(p["stop_atr"] * f["atr_1s_bps"], p["stop_min_bps"]), p["stop_max_bps"])
-        target_bps = max(
-            p["target_r"] * stop_bps, fees * (1 + p["fee_buffer"]) + (ask - bid) / price * 1e4
-        )
-        return (
-            price, price - self.side * max(math.ceil(price * stop_bps * 1e-4), 1),
-            price + self.side * max(math.ceil(price * target_bps * 1e-4), 1), self.zone.low, self.zone.high,
-        )  # fmt: skip
+        prices = ladder(self.side, price, f["atr_1s_bps"], fees, (ask - bid) / price * 1e4, p)
+        return (price, *prices, self.zone.low, self.zone.high, *p["tp_share_e4"])
 
-    def _true(self, ts: int, warm: bool, setup: bool, agrees: bool) -> set[When]:
+    def _true(self, ts: int, warm: bool, setup: bool, agrees: bool, x: dict[str, float]) -> set[When]:
         p, o = self.p, self.owner
         idle = not self.lots and not self.working
         settled = idle and not self.pending
@@ -234,10 +309,12 @@ class NaiveSymbol:
             When.SETTLED: settled,
             When.WORKING_OVER: self.lots and not self.working,
             When.TIME_UP: self.lots and ts - self.opened_ns >= p["max_hold_ns"],
-            When.STILL_OPEN: self.lots and not exiting,
             When.STILL_WORKING: self.working and not cancelling,
-        }
+        } | self._picture(x)
         true = {when for when, fact in facts.items() if fact}
+        if self.state is State.BLOCKED_REGIME and self.lots and not exiting:
+            if true & set(EXIT_REASONS) or ts - self.since_ns >= p["blocked_hold_ns"]:
+                true.add(When.STILL_OPEN)
         if exiting and self.state in (State.IN_POSITION, State.MANAGING):
             true -= set(EXIT_REASONS)
         if cancelling and self.working and self.state is State.ORDER_PLACED:
@@ -249,6 +326,8 @@ class NaiveSymbol:
         plan: tuple[int, ...] | None = None,
     ) -> None:
         self.owner.moves.append((self.s["name"], self.state, to, cause, ts))
+        if to is not self.state:
+            self.since_ns = ts
         self.state, tried = to, self.attempts > 0 and self.order != 0
         if to in (State.FLAT, State.COOLDOWN):
             self.side, self.signal_ns, self.attempts, self.zone, self.nudges = 0, None, 0, None, 0
@@ -266,7 +345,11 @@ class NaiveSymbol:
             self.attempts += 1
             self.working, self.entry_leaves, self.cancel_ns, self.exit_ns = True, -1, None, None
             self.decision, self.order = seq, 0
-            names = ("price_ticks", "stop_ticks", "target_ticks", "zone_min_ticks", "zone_max_ticks")
+            names = (
+                "price_ticks", "stop_ticks", "target_ticks", "target2_ticks", "target3_ticks", "zone_min_ticks",
+                "zone_max_ticks", "target_lots", "target2_lots", "target3_lots",
+            )  # fmt: skip
+            self.stop = plan[1]
             out.append(
                 message | {"qty_lots": 10_000} | {"kind": MessageKind.ENTER, "decision_id": seq, "order_id": 0}
                 | dict(zip(names, plan, strict=True))
@@ -285,19 +368,22 @@ class NaiveSymbol:
             [(p, q) for p, q in self.book.side(0)], [(p, q) for p, q in self.book.side(1)],
             [(t.price, t.qty, t.side, bool(t.flags & 1), bool(t.flags & 2)) for t in trades], believed, changed,
         )
-        for row in self.desk.match(market, ts):
+        taker = self.cancel_ns is None and not (
+            self.state is State.ORDER_PLACED and self.zone is not None and self.zone.out_ns is not None
+        )
+        for row in self.desk.match(market, ts, taker):
             out.append(row | {"seq": seq, "ts_event_ns": ts, "symbol": self.s["id"]})
 
     def mark(self, ts: int, seq: int, out: list[dict]) -> None:
         (bid, _), (ask, _) = self.book.best(0), self.book.best(1)
         if self.lots and ts - self.mark_ns >= 10**9 and bid and ask:
             self.mark_ns = ts
-            held = self.desk.position
+            names = ("target_ticks", "target_lots", "target2_ticks", "target2_lots", "target3_ticks", "target3_lots")
             out.append({
                 "kind": MessageKind.MARK, "seq": seq, "ts_event_ns": ts, "symbol": self.s["id"], "side": self.side,
                 "decision_id": self.decision, "order_id": self.order, "price_ticks": bid + ask,
-                "stop_ticks": held.stop if held else 0, "target_ticks": held.target if held else 0,
-            })  # fmt: skip
+                "stop_ticks": self.stop,
+            } | dict(zip(names, [n for pair in self.targets for n in pair], strict=True)))  # fmt: skip
 
     def account(self, messages: list[dict]) -> None:
         for m in messages:
@@ -313,7 +399,7 @@ class NaiveSymbol:
         kind = ReportKind(r["kind"])
         self.desk.report(
             kind, r["seq"], r["order_id"], r["decision_id"], r["side"], r["price_ticks"], r["qty_lots"], r["stop_ticks"],
-            r["target_ticks"], r["deadline_ns"], r["flags"], r["role"], r["reason"],
+            self._ladder(r), r["deadline_ns"], r["flags"], r["role"], r["reason"],
         )
         if r["seq"] and self.pending:
             self.pending -= 1
@@ -322,9 +408,17 @@ class NaiveSymbol:
         if answer is not None:
             self.go(*answer, ts, r["seq"], [])
 
+    @staticmethod
+    def _ladder(r: dict[str, int]) -> list[tuple[int, int]]:
+        return [(r[f"target{k}_ticks"], r[f"target{k}_lots"]) for k in ("", 2, 3)]
+
     def _follow(self, kind: ReportKind, r: dict[str, int], ts: int) -> When | None:
         if kind is ReportKind.ACCEPTED:
-            self.order = r["order_id"]
+            self.order, self.ordered = r["order_id"], r["qty_lots"]
+        elif kind is ReportKind.PROTECTED:
+            self.protect_ns = None
+            if self.lots:
+                self.stop, self.targets = r["stop_ticks"], self._ladder(r)
         elif kind is ReportKind.CLOSE:
             self.exit_ns = ts
         elif kind is ReportKind.CANCEL:
@@ -341,12 +435,17 @@ class NaiveSymbol:
             return (When.ENDED_LONG if self.side > 0 else When.ENDED_SHORT) if alive else When.ENDED
         elif kind is ReportKind.POSITION:
             before, self.lots = self.lots, r["qty_lots"]
+            self.value_e8 = r["entry_value_e8"]
             if self.entry_leaves == 0 and self.working:
                 self.working, self.cancel_ns = False, None
             if self.lots:
                 self.side = 1 if self.lots > 0 else -1
+                self.stop, self.targets, self.took = r["stop_ticks"], self._ladder(r), bool(r["flags"] & 16)
+                self.risk, self.risk_lots = r["risk_ticks"], r["risk_lots"]
                 if not before:
                     self.opened_ns, self.exit_ns, self.mark_ns = ts, None, 0
+                    self.first = self.peak = self.protect_ns = None
+                    self.moved_ns, self.widened, self.ordered = 0, False, max(self.ordered, abs(self.lots))
                     return When.OPENED
             elif before:
                 self.exit_ns = None

@@ -71,7 +71,9 @@ def _order_placed(true: Set[When]) -> Move:
     for when, cause in (
         (When.KILLED, Cause.KILL), (When.DELISTED, Cause.DELISTED), (When.DATA_BAD, Cause.DATA_BROKEN),
         (When.GLOBAL_BAD, Cause.GLOBAL), (When.ENTRIES_OFF, Cause.CONTROL), (When.SIGNAL_EXPIRED, Cause.EXPIRED),
-        (When.ZONE_LOST, Cause.ZONE_LOST), (When.UNDER_WATCH, Cause.SCORE_UNDER_WATCH),
+        (When.ZONE_LOST, Cause.ZONE_LOST), (When.UNDER_WATCH, Cause.SCORE_UNDER_WATCH), (When.NEWS_BAD, Cause.NEWS),
+        (When.SPREAD_WIDE, Cause.SPREAD_WIDE), (When.WALLS_BAD, Cause.WALLS_AGAINST),
+        (When.FLOW_BAD, Cause.FLOW_AGAINST),
     ):  # fmt: skip
         if when in true:
             return State.ORDER_PLACED, cause, Action.CANCEL
@@ -83,9 +85,10 @@ def _open(state: State, true: Set[When]) -> Move:
     if closed:
         return closed
     if When.REGIME_BAD in true:
-        return State.BLOCKED_REGIME, Cause.REGIME_BLOCKED, Action.EXIT
+        return State.BLOCKED_REGIME, Cause.REGIME_BLOCKED, Action.NONE
     for when, cause in (
         (When.KILLED, Cause.KILL), (When.DELISTED, Cause.DELISTED), (When.TIME_UP, Cause.TIME_STOP),
+        (When.DUST, Cause.DUST),
     ):  # fmt: skip
         if when in true:
             return state, cause, Action.EXIT

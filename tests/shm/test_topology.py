@@ -12,7 +12,7 @@ import pytest
 
 from core.enums import LogKind
 from core.features.registry import ALL_FEATURE_NAMES
-from core.records import MESSAGE, SYMBOL_ROW
+from core.records import MESSAGE, REPORT, SYMBOL_ROW
 from shm.segment import SHM_FOLDER, LayoutMismatch, OwnerAlive
 from shm.topology import (
     MAX_SYMBOLS,
@@ -129,7 +129,7 @@ def test_data_flows_through_every_part(plant: Plant, tmp_path: Path) -> None:
     assert admin.totals()["frames"] == 2
     assert admin.latency()["decode"]["count"] == 1
     assert list(admin.cncs()) == [
-        "supervisor", "gateway", "execution", "recorder", "admin", "venue", "shard-0", "shard-1",
+        "supervisor", "gateway", "execution", "recorder", "admin", "venue", "guardian", "shard-0", "shard-1",
     ]
 
 
@@ -142,7 +142,7 @@ def test_one_bell_serves_all_rings_of_a_process(plant: Plant, tmp_path: Path) ->
     line = shard.bell.index * 8
     for publish in (
         lambda: gateway.market(1).writer(gated=True).publish(message(1, 1), 1, 1),
-        lambda: execution.reports(1).writer().push(np.zeros((1, 16), np.int64), 1),
+        lambda: execution.reports(1).writer().push(np.zeros((1, REPORT.size // 8), np.int64), 1),
         lambda: gateway.bell_of("shard", 1).ring(),
     ):
         shard.bell.arm()

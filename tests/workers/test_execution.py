@@ -131,7 +131,7 @@ def test_answers_boards_and_figures(make):
     account = rig.account()
     assert (account["open_positions"], account["orders"], account["fills"], account["intents"]) == (1, 1, 1, 1)
     assert account["equity_e8"] == account["balance_e8"] + account["unrealised_e8"]
-    assert rig.plant.counters("execution").get("orders_journalled") == 3  # the hour's roll, the order, the fill
+    assert rig.plant.counters("execution").get("orders_journalled") == 4  # its ledger row, the hour's roll, the order, the fill
 
 
 @pytest.mark.parametrize("spec", [

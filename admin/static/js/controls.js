@@ -81,6 +81,7 @@ export async function confirmKill() {
 async function clearKill() {
   await ask("Clear the kill latch", `Entries become possible again.\nType  ${clearPhrase}  and say why; both go into the audit log.`, "Clear", [
     ["confirm", "Confirmation", "text"], ["reason", "Reason", "text"], ["adopt", "keep positions that are still open", "checkbox"],
+    ...(control.mode === "LIVE" ? [["pin", "PIN", "password"]] : []),
   ], async (values) => {
     try {
       await post("/api/admin/kill/clear", values);
@@ -107,7 +108,7 @@ export function paintControls(next) {
   const pause = $("pause");
   setText(pause, next.paused ? "RESUME" : "PAUSE");
   pause.setAttribute("aria-pressed", String(next.paused));
-  pause.title = next.paused ? `paused by ${next.pause_sources.join(", ")}` : "stop new entries (Shift+P)";
+  pause.title = next.paused ? `paused by ${next.pause_sources.join(", ")}${next.pause ? `: ${next.pause.reason}, ${clock(next.pause.time_ms)} UTC` : ""}; holds over a restart` : "stop new entries (Shift+P)";
   setClass($("kill"), `button kill${next.killed ? " latched" : ""}${$("kill").classList.contains("holding") ? " holding" : ""}`);
   $("killbar").hidden = !next.killed;
   if (next.killed) {

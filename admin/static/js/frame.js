@@ -1,14 +1,30 @@
 // What every page has: push channel, header strip, ages of all numbers, PAUSE and KILL, keyboard, foot.
 import { confirmKill, paintControls, toast, togglePause, watchControls } from "./controls.js";
 import { Cost } from "./cost.js";
-import { $, setClass, setText } from "./dom.js";
+import { $, el, fillTable, setClass, setText } from "./dom.js";
 import { age, signed } from "./format.js";
 import { Push } from "./net.js";
 import { paintClock, paintPlantFacts, paintStrip, setMaxHeat } from "./panels.js";
 import { Table } from "./store.js";
 
 const STALE_MS = 2000;
-const mode = document.body.dataset.mode;
+let mode = document.body.dataset.mode;
+
+/** The mode in force on the badge, in the frame's colour and pattern, in the title: it may change while the page is open. */
+function paintMode(now) {
+  if (now === mode) return;
+  mode = now;
+  document.body.dataset.mode = mode;
+  setText($("mode").firstElementChild, mode);
+  $("mode").setAttribute("aria-label", `mode ${mode}, to the cockpit`);
+  document.querySelector("link[rel=icon]").href = `/static/favicon-${mode.toLowerCase()}.svg`;
+}
+
+/** What a person must know at once. */
+function paintAlerts(found) {
+  $("alertbar").hidden = found.length === 0;
+  fillTable($("alertbar"), found, () => el("li"), (item, text) => setText(item, text));
+}
 
 /**
  * Start the page. `page` may have: hello(m), paint(), head(m), plant(m), positions(rows), events(items, gap), detail(m),
@@ -22,6 +38,7 @@ export function startFrame(page) {
   let connected = false;
   let offset = 0; // server clock minus ours, ms
   let painting = false;
+  let afterG = false; // "g" was the last key
   let applied = 0; // ms spent on frames since the last paint
 
   const frame = { table, cost, head: () => head, now: () => Date.now() + offset, serverOffset: () => offset };
@@ -46,6 +63,8 @@ export function startFrame(page) {
       offset = m.ts - Date.now();
       table.nowMs = m.ms;
       paintControls(m.control);
+      paintMode(m.control.mode);
+      paintAlerts(m.control.alerts);
       paintStrip(m);
       document.title = `${m.control.killed ? "■ KILLED · " : ""}${mode} · ${page.title?.() ?? ""}${signed(m.account.day_pnl_usdt)} · ${m.account.open_positions} pos · Scalper`;
       page.head?.(m);
@@ -131,6 +150,12 @@ export function startFrame(page) {
       return;
     }
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (afterG) {
+      const to = { c: "/", t: "/trades", o: "/orders" }[event.key];
+      afterG = false;
+      if (to) { event.preventDefault(); location.assign(to); return; }
+    }
+    afterG = event.key === "g";
     const keys = { "?": () => $("help").showModal(), P: event.shiftKey ? () => togglePause() : null, ...page.keys?.(event) };
     const action = keys[event.key];
     if (action) { event.preventDefault(); action(); }
@@ -138,6 +163,7 @@ export function startFrame(page) {
 
   addEventListener("keydown", keyboard);
   $("show-help").addEventListener("click", () => $("help").showModal());
+  for (const link of document.querySelectorAll(".nav a")) if (new URL(link.href).pathname === location.pathname) link.setAttribute("aria-current", "page");
   watchControls();
   setInterval(watchAges, 250);
   frame.connect = () => push.connect();

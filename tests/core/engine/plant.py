@@ -10,7 +10,9 @@ from core.engine import engine
 from core.engine.digest import combine, fold_int
 from core.engine.state import EngineState, new_state
 from core.enums import Gate, MessageKind, OrderRole, ReportKind
+from core.position.ladder import NO_TARGETS, Targets, laid, share_out, taken, within
 from core.records import LOG, MESSAGE, REPORT
+from core.state.kernels import FLAG_TOOK
 
 NOTIONAL_TICKS = 12_500  # size of an entry: 125 USDT at tick 0.01, in price ticks x lots / 1000
 
@@ -24,6 +26,12 @@ class TinyExecution:
         self.position: dict[int, int] = {}
         self.value: dict[int, int] = {}
         self.working: dict[int, int] = {}
+        self.stop: dict[int, int] = {}
+        self.targets: dict[int, Targets] = {}
+        self.gated: dict[int, tuple[int, int]] = {}  # R in ticks, lots
+        self.took: set[int] = set()
+        self.plan: dict[int, Targets] = {}
+        self.protects = self.rungs = 0
         self.orders = 0
         self.fills = 0
         self.rejects = 0
@@ -47,12 +55,24 @@ class TinyExecution:
         elif kind == MessageKind.EXIT:
             row["kind"] = ReportKind.CLOSE if held or self.working.get(symbol) else ReportKind.POSITION
             row["role"], row["reason"] = OrderRole.EXIT, message["reason"]
+        elif kind == MessageKind.PROTECT:
+            row["kind"], row["reason"] = ReportKind.PROTECTED, message["reason"]
+            if held:
+                self.protects += 1
+                self.stop[symbol] = int(message["stop_ticks"])
+                prices = [int(message[f"target{k}_ticks"]) for k in ("", 2, 3)]
+                self.targets[symbol] = tuple((p, lots) for p, (_, lots) in zip(prices, self.targets[symbol], strict=True))
+            self._protection(row, symbol)
         elif kind == MessageKind.FILL:
             self._fill(message, row, symbol)
         elif kind == MessageKind.DONE:
             self.working.pop(symbol, None)
             row["kind"] = ReportKind.POSITION if held else ReportKind.DONE
             row["qty_lots"] = held
+            row["entry_value_e8"] = self.value.get(symbol, 0) * 1000
+            row["flags"] = FLAG_TOOK if symbol in self.took else 0
+            row["risk_ticks"], row["risk_lots"] = self.gated.get(symbol, (0, 0))
+            self._protection(row, symbol)
         return row
 
     def _enter(self, message: np.ndarray, row: np.ndarray, symbol: int) -> None:
@@ -66,14 +86,39 @@ class TinyExecution:
         row["kind"], row["order_id"] = ReportKind.ACCEPTED, self.orders
         row["price_ticks"] = message["price_ticks"]
         row["qty_lots"] = max(NOTIONAL_TICKS * 1000 // int(message["price_ticks"]), 1)
-        row["stop_ticks"], row["target_ticks"] = message["stop_ticks"], message["target_ticks"]
+        ticks = [int(message[f"target{k}_ticks"]) for k in ("", 2, 3)]
+        shares = [int(message[f"target{k}_lots"]) for k in ("", 2, 3)]
+        lots = int(row["qty_lots"])
+        self.stop[symbol], self.gated[symbol] = int(message["stop_ticks"]), (
+            abs(int(message["price_ticks"]) - int(message["stop_ticks"])), lots)
+        self.targets[symbol] = self.plan[symbol] = share_out(lots, ticks, shares, 1)
+        self._protection(row, symbol)
+        self.targets[symbol] = tuple((ticks, 0) for ticks, _ in self.plan[symbol])
+        self.took.discard(symbol)
         row["deadline_ns"], row["flags"] = int(row["effect_ns"]) + 1_500_000_000, 3
+
+    def _protection(self, row: np.ndarray, symbol: int) -> None:
+        row["stop_ticks"] = self.stop.get(symbol, 0)
+        for k, (ticks, lots) in zip(("", 2, 3), self.targets.get(symbol, NO_TARGETS), strict=True):
+            row[f"target{k}_ticks"], row[f"target{k}_lots"] = ticks, lots
 
     def _fill(self, message: np.ndarray, row: np.ndarray, symbol: int) -> None:
         self.fills += 1
         lots = int(message["side"]) * int(message["qty_lots"])
         self.position[symbol] = self.position.get(symbol, 0) + lots
-        self.value[symbol] = self.value.get(symbol, 0) + lots * int(message["price_ticks"])
+        now = self.value.get(symbol, 0) + lots * int(message["price_ticks"])
+        if lots * (before := self.position[symbol] - lots) < 0:  # a reduction takes its share of the entry value
+            now = self.value[symbol] * self.position[symbol] // before
+        self.value[symbol] = now
+        targets = self.targets.get(symbol, NO_TARGETS)
+        if message["role"] == OrderRole.ENTRY:
+            gains = laid(self.plan[symbol], abs(before), abs(lots))
+            targets = tuple((ticks, size + gain) for (ticks, size), gain in zip(targets, gains, strict=True))
+        elif message["role"] == OrderRole.TAKE_PROFIT:
+            self.took.add(symbol)
+            self.rungs += 1
+            targets = taken(targets, abs(lots), int(message["rung"]))
+        self.targets[symbol] = within(targets, abs(self.position[symbol]))
         self.realised -= lots * int(message["price_ticks"])
         if message["role"] == OrderRole.ENTRY and message["leaves_lots"] == 0:
             self.working.pop(symbol, None)
@@ -81,8 +126,10 @@ class TinyExecution:
             self.closed += 1
             self.value[symbol] = 0
         row["kind"], row["role"], row["qty_lots"] = ReportKind.POSITION, message["role"], self.position[symbol]
-        row["entry_value_e8"] = self.value[symbol]
-        row["stop_ticks"], row["target_ticks"] = message["stop_ticks"], message["target_ticks"]
+        row["entry_value_e8"] = self.value[symbol] * 1000  # a tick of a lot is 1e-5 USDT
+        row["flags"] = FLAG_TOOK if symbol in self.took else 0
+        row["risk_ticks"], row["risk_lots"] = self.gated.get(symbol, (0, 0))
+        self._protection(row, symbol)
         self.digest = fold_int(self.digest, int(message["price_ticks"]) * 7 + lots)
 
 

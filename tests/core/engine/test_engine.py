@@ -53,7 +53,7 @@ def say_global(stream: Stream, regime: GlobalRegime) -> None:
 def market() -> Stream:
     """A minute of six symbols, with changes of the global regime and of a symbol profile in it."""
     source = Market(6, 7, max_hold_ns=10 * S, cooldown_ns=5 * S, rest_ns=3 * S, stop_min_bps=1.0, stop_max_bps=3.0,
-                    fee_buffer=-1.0, target_r=1.0)  # fmt: skip
+                    fee_buffer=-1.0, tp_r=(1.0, 1.4, 2.0))  # fmt: skip
     source.run(25, 120)
     say_global(source.stream, GlobalRegime.GLOBAL_RISK_OFF)
     source.run(3, 120)

@@ -17,7 +17,7 @@ S = 1_000_000_000
 
 def market() -> Stream:
     source = Market(
-        8, 17, max_hold_ns=10 * S, cooldown_ns=5 * S, stop_min_bps=1.0, stop_max_bps=3.0, fee_buffer=-1.0, target_r=1.0,
+        8, 17, max_hold_ns=10 * S, cooldown_ns=5 * S, stop_min_bps=1.0, stop_max_bps=3.0, fee_buffer=-1.0, tp_r=(1.0, 1.4, 2.0),
         pump_change_pct=0.02, pump_fresh_pct=0.001, pump_witnesses=0, pump_cooldown_ns=3 * S, pump_dump_pct=0.02,
         pump_stall_ns=S, warmup_ns=S, spoof_enter=1.0, spoof_leave=0.5,
     )  # fmt: skip

@@ -19,7 +19,7 @@ from tests.reference.tape import Trade
 
 COMPARED = (
     "seq", "symbol", "kind", "ts_event_ns", "price_ticks", "qty_lots", "stop_ticks", "target_ticks", "zone_min_ticks",
-    "zone_max_ticks", "fee_e8", "side", "role", "is_maker", "reason", "leaves_lots", "order_id", "decision_id",
+    "zone_max_ticks", "target2_ticks", "target3_ticks", "target_lots", "target2_lots", "target3_lots", "rung", "fee_e8", "side", "role", "is_maker", "reason", "leaves_lots", "order_id", "decision_id",
 )  # fmt: skip
 
 
@@ -127,7 +127,7 @@ def compare(stream: Stream, params: np.void, slots: int) -> Plant:
 def test_engine_equals_its_twin(seed: int) -> None:
     fields = {
         "max_hold_ns": 6_000_000_000, "cooldown_ns": 3_000_000_000, "stop_min_bps": 1.0, "stop_max_bps": 3.0,
-        "fee_buffer": -1.0, "target_r": 1.0, "warmup_ns": 1_000_000_000,
+        "fee_buffer": -1.0, "tp_r": (1.0, 1.4, 2.0), "step_bps": 0.1, "warmup_ns": 1_000_000_000,
         "pump_thinning": -1.0, "spoof_enter": 101.0,  # walls have a twin of their own
     }  # fmt: skip
     market = Market(4, seed, **fields)
@@ -147,4 +147,5 @@ def test_engine_equals_its_twin(seed: int) -> None:
         params[name] = value
     real = compare(stream, params[0], 6)
     kinds = {int(m["kind"]) for m in real.messages}
-    assert {MessageKind.ENTER, MessageKind.FILL, MessageKind.MARK, MessageKind.EXIT} <= kinds
+    assert {MessageKind.ENTER, MessageKind.FILL, MessageKind.MARK, MessageKind.EXIT, MessageKind.PROTECT} <= kinds
+    assert real.execution.rungs > 0

@@ -53,20 +53,24 @@ class Rig:
         ))
 
     def report(self, kind, **fields):
-        names = {"price": "price_ticks", "qty": "qty_lots", "stop": "stop_ticks", "target": "target_ticks",
-                 "deadline": "deadline_ns"}
+        names = {"price": "price_ticks", "qty": "qty_lots", "stop": "stop_ticks", "deadline": "deadline_ns"}
         reports = np.zeros(2, REPORT.dtype)
         reports[1].kind = kind
+        for at, (ticks, lots) in zip(("", "2", "3"), fields.get("targets", ()), strict=False):
+            reports[f"target{at}_ticks"][1], reports[f"target{at}_lots"][1] = ticks, lots
         for key, value in fields.items():
+            if key == "targets":
+                continue
             reports[names.get(key, key)][1] = value
         d.desk_report(self.desk, self.slot, reports, 1, 0, self.params)
         self.twin.report(kind, **fields)
 
-    def enter(self, side=1, price=1000, qty=10, stop=0, target=0, deadline=0, flags=3):
+    def enter(self, side=1, price=1000, qty=10, stop=0, target=0, deadline=0, flags=3, targets=()):
+        """`target`: one for the whole entry; `targets`: [(price, lots)] of a ladder."""
         self.report(ReportKind.ACCEPTED, seq=5, order_id=11, decision_id=9, side=side, price=price, qty=qty,
-                    stop=stop, target=target, deadline=deadline, flags=flags)
+                    stop=stop, targets=targets or ([(target, qty)] if target else ()), deadline=deadline, flags=flags)
 
-    def match(self, bids=None, asks=None, trades=(), now=0, believed=True):
+    def match(self, bids=None, asks=None, trades=(), now=0, believed=True, taker=True):
         """One event: a new book where bids and asks are given, else the old one; compares kernel and twin."""
         changed = bids is not None
         for side, levels in enumerate((bids, asks)):
@@ -86,21 +90,27 @@ class Rig:
             full.append((price, lots, aggressor, bool(flags & 1), bool(flags & 2)))
         self.seq += 1
         flags = (d.MATCH_BOOK_OK if believed else 0) | (d.MATCH_BOOK_CHANGED if changed else 0)
+        flags |= 0 if taker else d.MATCH_NO_TAKER
         self.out[:] = np.zeros(1, MESSAGE.dtype)
         n = d.desk_match(self.desk, self.slot, self.book, flags, records, 1, len(trades), now, self.symbols, self.slot,
                          self.params, self.out, 3, self.seq, self.seq * 10, self.seq * 100) - 3
         assert n <= d.MAX_MESSAGES
         names = ("kind", "order_id", "decision_id", "price_ticks", "qty_lots", "side", "role", "is_maker",
-                 "leaves_lots", "fee_e8", "reason")
+                 "leaves_lots", "fee_e8", "reason", "rung")
         got = [{name: int(row[name]) for name in names} for row in self.out[3:3 + n]]
         for row in self.out[3:3 + n]:
             assert (row.symbol, row.seq, row.ts_event_ns, row.mono_recv_ns) == (7, self.seq, self.seq * 10,
                                                                                 self.seq * 100)
-        expected = self.twin.match(Market(*shown, full, believed, changed), now)
+        expected = self.twin.match(Market(*shown, full, believed, changed), now, taker)
         assert got == expected
-        held = self.twin.position.lots if self.twin.position else 0
-        assert d.desk_position(self.desk, self.slot) == held
+        position = self.twin.position
+        assert d.desk_position(self.desk, self.slot) == (position.lots if position else 0)
+        assert d.desk_stop(self.desk, self.slot) == (position.stop if position else 0)
+        assert self.targets() == ([(t.price, t.lots) for t in position.targets] if position else [(0, 0)] * 3)
         return got
+
+    def targets(self):
+        return [tuple(map(int, d.desk_target(self.desk, self.slot, k))) for k in range(3)]
 
 
 BIDS = [(999, 20), (998, 30), (990, 5)]
@@ -278,11 +288,22 @@ class TestProtection:
         assert brief(messages) == [("FILL", "TAKE_PROFIT", -sign, price(sign, 1002), 6, 4)]
         assert messages[0]["is_maker"] == 1
 
-    def test_target_already_crossed_is_closed_at_market(self, sign):
+    def test_target_already_crossed_takes_down_to_its_price_and_rests(self, sign):
         rig = Rig()
         rig.match(*mirrored(sign))
         rig.enter(sign, price(sign, 1001), 5, target=price(sign, 998), flags=2)
         assert [m[1] for m in brief(rig.match())] == ["ENTRY", "TAKE_PROFIT"]
+        rig = Rig()
+        bids, asks = mirrored(sign)
+        rig.match(bids, asks)
+        rig.enter(sign, price(sign, 1002), 30, targets=[(price(sign, 999), 25)], flags=2)
+        messages = rig.match()
+        assert brief(messages)[2:] == [("FILL", "TAKE_PROFIT", -sign, price(sign, 999), 20, 10)]
+        assert (messages[-1]["is_maker"], messages[-1]["rung"]) == (0, 1)
+        assert rig.targets()[0] == (price(sign, 999), 5)  # the rest rests, alone at its price
+        messages = rig.match(trades=[(price(sign, 999), 3, sign)])
+        assert brief(messages) == [("FILL", "TAKE_PROFIT", -sign, price(sign, 999), 3, 7)]
+        assert messages[0]["is_maker"] == 1
 
     def test_stop_in_a_broken_book_waits_for_prints(self, sign):
         rig = self.open(sign)
@@ -306,16 +327,89 @@ class TestProtection:
         rig.match(*mirrored(sign))
         assert rig.desk.active[rig.slot] == 0
 
-    def test_stop_only_tightens(self, sign):
-        rig = self.open(sign)
-        assert d.desk_move_stop(rig.desk, rig.slot, price(sign, 980)) == price(sign, 990)
-        assert d.desk_move_stop(rig.desk, rig.slot, price(sign, 995)) == price(sign, 995)
+    def test_a_protected_report_moves_stop_and_targets(self, sign):
+        rig = self.open(sign, target=1002)
+        at = price(sign, 1002)
+        rig.match(trades=[(at, 30, sign)])  # the queue ahead is gone
+        rig.report(ReportKind.PROTECTED, stop=price(sign, 995), targets=[(at, 99)])
+        assert rig.targets()[0] == (at, 10)  # lots are the desk's own, and an unmoved target keeps its place
+        assert brief(rig.match(trades=[(at, 2, sign)])) == [("FILL", "TAKE_PROFIT", -sign, at, 2, 8)]
+        moved = price(sign, 1003)
+        rig.report(ReportKind.PROTECTED, targets=[(moved, 0)])
         assert d.desk_stop(rig.desk, rig.slot) == price(sign, 995)
-        assert d.desk_set_target(rig.desk, rig.slot, price(sign, 1010)) == price(sign, 1010)
-        assert d.desk_target(rig.desk, rig.slot) == price(sign, 1010)
-        d.desk_clear(rig.desk, rig.slot)
-        assert d.desk_move_stop(rig.desk, rig.slot, 5) == 0
-        assert d.desk_set_target(rig.desk, rig.slot, 5) == 0
+        rig.match()
+        assert brief(rig.match(trades=[(moved, 3, sign)])) == [("FILL", "TAKE_PROFIT", -sign, moved, 3, 5)]
+        assert brief(rig.match(trades=[(price(sign, 995), 1, -sign)])) == [
+            ("FILL", "STOP", -sign, price(sign, 995), 5, 0)]
+        rig.report(ReportKind.PROTECTED, stop=5, targets=[(5, 5)])
+        assert d.desk_stop(rig.desk, rig.slot) == 0  # nothing to protect
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+class TestLadder:
+    LADDER = ((1004, 4), (1006, 3), (1008, 2))
+
+    def open(self, sign, qty=10):
+        rig = Rig()
+        bids, asks = ([(999, 20)], [(1001, 20)])
+        rig.match(bids, asks)
+        rig.enter(sign, price(sign, 1001), qty, stop=price(sign, 990), flags=2,
+                  targets=[(price(sign, p), q) for p, q in self.LADDER])
+        rig.match()
+        return rig
+
+    def test_one_print_fills_no_more_than_its_lots_the_nearest_first(self, sign):
+        rig = self.open(sign)
+        messages = rig.match(trades=[(price(sign, 1007), 6, sign)])
+        assert brief(messages) == [("FILL", "TAKE_PROFIT", -sign, price(sign, 1004), 4, 6),
+                                   ("FILL", "TAKE_PROFIT", -sign, price(sign, 1006), 2, 4)]
+        assert [m["rung"] for m in messages] == [1, 2]
+        assert [lots for _, lots in rig.targets()] == [0, 1, 2]
+
+    def test_the_rest_rides_to_the_stop(self, sign):
+        rig = self.open(sign)
+        rig.match(trades=[(price(sign, 1020), 100, sign)])
+        assert d.desk_position(rig.desk, rig.slot) == sign
+        rig.report(ReportKind.PROTECTED, stop=price(sign, 1003))
+        assert brief(rig.match(trades=[(price(sign, 1003), 1, -sign)]))[0][:2] == ("FILL", "STOP")
+
+    def test_a_partly_filled_entry_has_the_nearest_targets(self, sign):
+        rig = Rig()
+        rig.match(*mirrored(sign))
+        rig.enter(sign, 1000, 10, targets=[(price(sign, p), q) for p, q in self.LADDER])
+        rig.match()
+        rig.match(trades=[(1000, 3, -sign)])
+        assert [lots for _, lots in rig.targets()] == [3, 0, 0]
+        rig.match(trades=[(1000, 3, -sign)])
+        assert [lots for _, lots in rig.targets()] == [4, 2, 0]
+        rig.match(trades=[(price(sign, 998), 50, -sign)])
+        assert [lots for _, lots in rig.targets()] == [4, 3, 2]
+
+    def test_a_book_across_several_targets_is_shared(self, sign):
+        rig = self.open(sign)
+        bids, asks = [(1008, 1), (1006, 2), (1004, 3)], [(1009, 5)]
+        if sign < 0:
+            bids, asks = [(2000 - p, q) for p, q in asks], [(2000 - p, q) for p, q in bids]
+        messages = rig.match(bids, asks)
+        assert brief(messages) == [("FILL", "TAKE_PROFIT", -sign, price(sign, 1004), 4, 6)]
+        assert [lots for _, lots in rig.targets()] == [0, 3, 2]  # the other six lots were the first target's
+
+    def test_an_addition_joins_the_position_and_its_ladder(self, sign):
+        rig = self.open(sign)
+        rig.enter(sign, price(sign, 1001), 4, flags=2 | d.FLAG_ADD, targets=[(1, 2), (1, 1)])
+        assert brief(rig.match()) == [("FILL", "ENTRY", sign, price(sign, 1001), 4, 0)]
+        assert rig.targets() == [(price(sign, p), q) for p, q in ((1004, 6), (1006, 4), (1008, 2))]
+        rig.enter(sign, price(sign, 1001), 4, flags=2)  # not called an addition: the desk is busy
+        assert brief(rig.match()) == [("DONE", "", 0, 0, 0, 4)]
+        rig.enter(-sign, price(sign, 999), 4, flags=2 | d.FLAG_ADD)  # nor is the other side one
+        assert brief(rig.match()) == [("DONE", "", 0, 0, 0, 4)]
+
+
+def test_no_taker_while_something_speaks_against_it():
+    rig = Rig()
+    rig.enter(1, 999, 10, deadline=1_000)
+    rig.match(BIDS, ASKS, now=10)
+    assert brief(rig.match(now=1_000, taker=False)) == [("DONE", "", 0, 0, 0, 10)]
 
 
 def test_cancel_close_resync_and_double_acceptance():
@@ -329,7 +423,8 @@ def test_cancel_close_resync_and_double_acceptance():
     assert brief(messages) == [("FILL", "ENTRY", 1, 999, 5, 5), ("DONE", "", 0, 0, 0, 5)]
     rig.enter(1, 999, 3)
     assert brief(rig.match()) == [("DONE", "", 0, 0, 0, 3)]  # the desk is busy
-    rig.report(ReportKind.POSITION, seq=0, qty=-8, order_id=4, decision_id=3, stop=1100, target=900)
+    rig.report(ReportKind.POSITION, seq=0, qty=-8, order_id=4, decision_id=3, stop=1100, targets=[(900, 5), (890, 9)])
+    assert rig.targets() == [(900, 5), (890, 3), (0, 0)]  # never more than the position
     rig.report(ReportKind.POSITION, seq=6, qty=99)  # an answer, not a resync: the desk knows better
     rig.report(ReportKind.CLOSE, role=OrderRole.KILL)
     assert brief(rig.match()) == [("FILL", "KILL", 1, 1001, 8, 0)]
@@ -372,9 +467,11 @@ prints = st.lists(
 books = st.tuples(st.integers(988, 1010), st.integers(1, 5), levels, levels)
 events = st.one_of(
     st.tuples(st.just("book"), books, prints, st.sampled_from([True, True, True, False])),
-    st.tuples(st.just("trades"), prints, st.sampled_from([True, True, True, False])),
+    st.tuples(st.just("trades"), prints, st.sampled_from([True, True, True, False]), st.booleans()),
     st.tuples(st.just("enter"), st.sampled_from([1, -1]), st.integers(990, 1010), st.integers(1, 40),
-              st.integers(0, 12), st.integers(0, 12), st.integers(0, 8), st.integers(0, 3)),
+              st.integers(0, 12), st.lists(st.tuples(st.integers(0, 12), st.integers(0, 20)), max_size=3),
+              st.integers(0, 8), st.sampled_from([0, 1, 2, 3, 3, 8 | 2, 8 | 3])),
+    st.tuples(st.just("protect"), st.integers(980, 1020), st.lists(st.integers(985, 1015), max_size=3)),
     st.tuples(st.just("cancel"), st.integers(0, 3)),
     st.tuples(st.just("close"), st.sampled_from([int(OrderRole.EXIT), int(OrderRole.KILL), 0])),
     st.tuples(st.just("resync"), st.integers(-9, 9)),
@@ -401,18 +498,27 @@ def test_equals_its_twin_on_random_markets(steps, fees, decimals):
                 at += gone
             messages = rig.match(bids, asks, step[2], now, step[3])
         elif step[0] == "trades":
-            messages = rig.match(trades=step[1], now=now, believed=step[2])
+            messages = rig.match(trades=step[1], now=now, believed=step[2], taker=step[3])
         elif step[0] == "enter":
-            _, side, limit, qty, stop, target, deadline, flags = step
-            rig.enter(side, limit, qty, limit - side * stop if stop else 0, limit + side * target if target else 0,
-                      now + deadline if deadline else 0, flags)
+            _, side, limit, qty, stop, ladder, deadline, flags = step
+            targets, left = [], qty
+            for up, lots in ladder:
+                targets.append((limit + side * up, min(lots, left)))
+                left -= targets[-1][1]
+            rig.enter(side, limit, qty, limit - side * stop if stop else 0, deadline=now + deadline if deadline else 0,
+                      flags=flags, targets=targets)
+        elif step[0] == "protect":
+            rig.report(ReportKind.PROTECTED, stop=step[1], targets=[(ticks, 0) for ticks in step[2]])
         elif step[0] == "cancel":
             rig.report(ReportKind.CANCEL, reason=step[1])
         elif step[0] == "close":
             rig.report(ReportKind.CLOSE, role=step[1], reason=int(Cause.TIME_STOP))
         else:
-            rig.report(ReportKind.POSITION, seq=0, qty=step[1], order_id=3, stop=995, target=1005)
+            rig.report(ReportKind.POSITION, seq=0, qty=step[1], order_id=3, stop=995, targets=[(1005, 3), (1006, 4)])
             position = d.desk_position(rig.desk, rig.slot)
+        assert sum(lots for _, lots in rig.targets()) <= abs(d.desk_position(rig.desk, rig.slot)) or (
+            rig.desk.row[rig.slot].close_role != 0)  # while an exit is under way the targets are out of play
+        assert min(lots for _, lots in rig.targets()) >= 0
         position += sum(m["side"] * m["qty_lots"] for m in messages if m["kind"] == MessageKind.FILL)
         assert position == d.desk_position(rig.desk, rig.slot)
 
