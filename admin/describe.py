@@ -59,6 +59,8 @@ def _degraded(r: np.ndarray, info: SymbolInfo | None) -> str:
 
 
 def _control(r: np.ndarray, info: SymbolInfo | None) -> str:
+    if int(r["b"]):  # a person's command: the record's text says it all
+        return ""
     bits = ControlBits(int(r["a"]) & 7)
     return f"control {bits.name.replace('|', ' + ') if bits and bits.name else 'clear'}"
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from admin import present
 from admin.alerts import alerts
+from admin.checklist import Checklist
 from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
 from admin.orders import Orders
@@ -71,6 +72,7 @@ class Views:
         self._decisions = Decisions(plant, paths.decisions_dir)
         self._funnel = Funnel(plant)
         self.orders = Orders(plant)
+        self.checklist = Checklist(paths.data_dir, plant.spec.config_files)
         self.symbols_version = 0
         self._symbols: dict[int, SymbolInfo] = {}
         self._listed = np.zeros(MAX_SYMBOLS, bool)

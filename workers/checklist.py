@@ -6,8 +6,10 @@ here changes anything. What only a running system can show (processes, feed, pag
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import os
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -217,3 +219,18 @@ def checklist_json(data_dir: Path, config_files: tuple[Path, ...] = ()) -> dict[
         "ready": not any(row.level == "fail" for row in rows), "rows": [row.as_dict() for row in rows],
         "ts": time.time_ns() // 1_000_000,
     }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """`python -m workers.checklist --data-dir D`: the list as one JSON object (for the page, which asks in a process of its
+    own: the list takes its time)."""
+    parser = argparse.ArgumentParser(prog="python -m workers.checklist")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("-c", "--config", type=Path, action="append", default=[])
+    options = parser.parse_args(argv)
+    print(msgspec.json.encode(checklist_json(options.data_dir, tuple(options.config))).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

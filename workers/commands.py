@@ -127,7 +127,7 @@ class Commands:
         self._desk.note(Note(
             LogKind.CONTROL, command.symbol, base.wall_ns, 0, int(self._plant.control.bits()), command.kind,
             command.side, answer.qty_lots, answer.order_id, int(answer.ok),
-            text=f"{word} {'done' if answer.ok else 'refused'}: {answer.text}",
+            text=f"{word} {'done' if answer.ok else 'refused'}: {answer.text or Gate(answer.gate).name}",
             severity=Severity.INFO if answer.ok else Severity.WARNING,
         ))
         return answer

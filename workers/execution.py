@@ -27,8 +27,9 @@ import numpy as np
 
 from config.load import ConfigError
 from config.paths import DataPaths
+from config.reload import loosened
 from config.schema import Settings
-from core.constants import FLAG_EXTERNAL
+from core.constants import FLAG_EXTERNAL, NS_PER_MS
 from core.consumption import CheckAccount, Hello, signed
 from core.enums import (
     Cause,
@@ -80,6 +81,7 @@ HOUSEKEEPING_NS = 250_000_000
 SHARD_LOST_NS = 30_000_000_000  # a shard silent this long does not manage its positions any more
 EXIT_NOTE_NS = 10_000_000_000
 CLOSE_RISKIEST_NS = 5_000_000_000
+WALLET_AFTER_NS = 2_000_000_000  # a wallet read this long after the last fill has seen it
 # handshakes: `reason` of messages and reports of kind NONE
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
@@ -117,6 +119,7 @@ class Execution:
         self._tap = Tap(plant.tap())
         self.control = plant.control
         live = Mode[plant.spec.mode] == Mode.LIVE
+        self.ledger = Ledger()
         if not plant.spec.permitted:
             raise LiveUnavailable("mode LIVE was not permitted: start it with launch.py, which asks for what it takes")
         self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
@@ -147,7 +150,6 @@ class Execution:
         self._disk_failed = False
         self._controls = Controls()
         self._lost: set[int] = set()
-        self.ledger = Ledger()
         closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
         self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
         self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
@@ -159,7 +161,6 @@ class Execution:
             health = self.live.health
         self.watch = PlantWatch(plant, self.broker, health)
         self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self._disk_error)
-        self.reconciled_after: Callable[[int], bool] = lambda takeover: True  # nothing to look at without an exchange
         self.commands = Commands(plant, self, self.paths.blacklist_file)
 
     # --- life ------------------------------------------------------------------------------------------------------
@@ -188,7 +189,6 @@ class Execution:
         if self.live is not None:
             for symbol in self.plant.symbols().changed_since():
                 self._know(int(symbol))
-        rolls: list[bytes] = []
         if path.exists():
             try:
                 run_id, frames, found = DurableLog.load(path)
@@ -203,12 +203,11 @@ class Execution:
                                    text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
                 if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
-                    rolls = self.broker.ledger.carry(self._ledger_of(frames))
+                    self.broker.ledger.carry(self._ledger_of(frames))
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
         self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
-        for roll in rolls:
-            self._committer.append(encode_record(time.time_ns(), 0, 0, ROLL_RECORD, roll))
+        self._journal_roll(Message(ts_event_ns=time.time_ns()))
         if self.live is not None:
             working = [working.order for working in self.broker.working.values()]
             self.live.start(self._clock(), self._desk_records, self._desk_booked, working)
@@ -448,7 +447,7 @@ class Execution:
     def _guarded(self) -> bool:
         """Is the guardian on duty? Then say when we have looked at the exchange again; entries wait for it to leave."""
         duty = self.control.guardian_duty
-        if duty and self.control.exec_back != duty and self.reconciled_after(duty):
+        if duty and self.control.exec_back != duty and (self.live is None or self.live.reconciled_after(duty)):
             self.control.exec_back = duty
         return bool(duty)
 
@@ -591,8 +590,8 @@ class Execution:
     def _journal_roll(self, message: Message) -> None:
         """A roll that was just made, before the record of the message that made it."""
         if self._committer is not None and self.broker.ledger.dirty:
-            data = self.broker.ledger.record()
-            self._committer.append(encode_record(message.ts_event_ns, message.mono_recv_ns, 0, ROLL_RECORD, data))
+            for data in self.broker.ledger.records():
+                self._committer.append(encode_record(message.ts_event_ns, message.mono_recv_ns, 0, ROLL_RECORD, data))
 
     def _commit(self) -> int:
         """Start and finish blocks; send what may leave. Returns how many reports left."""
@@ -687,6 +686,7 @@ class Execution:
         self._watch_limits(now)
         self._close_riskiest(now)
         self._keep_rollout()
+        self._see_wallet()
         for name in self.churn.turn(self.broker.instruments):
             self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.CHURN), severity=Severity.WARNING,
                            text=f"{name} {'latched off: churn' if name in self.churn.stands else 'enabled again'}"))
@@ -706,6 +706,22 @@ class Execution:
         if self.rollout.turn():
             self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.TIER), severity=Severity.CRITICAL,
                            text=f"incident: tier now {self.rollout.allowed.name}"))
+
+    def _see_wallet(self) -> None:
+        """LIVE: deposits and withdrawals are told from results while nothing is open and the wallet is newer than the
+        last fill."""
+        account = self.broker.account
+        wallet = self.live.desk.wallet if self.live is not None else None
+        if wallet is None or not self.broker.flat:
+            return
+        last_fill_ns = max((position.updated_ns for position in account.closed.values()), default=0)
+        if wallet.updated_ms * NS_PER_MS < last_fill_ns + WALLET_AFTER_NS:
+            return
+        moved = self.broker.ledger.see_wallet(wallet.balance_e8, account.realised_e8)
+        if moved:
+            self._journal_roll(Message(ts_event_ns=account.updated_ns))
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, x=moved / 1e8, severity=Severity.WARNING,
+                           text="cash moved beside our trades"))
 
     def _evidence(self, message: Message) -> None:
         """A fill of a LIVE account on a real exchange, booked: what it says about the next tier."""
@@ -750,6 +766,11 @@ class Execution:
             self._error(error)
             self.note(Note(LogKind.CONFIG, -1, time.time_ns(), 0, a=version, severity=Severity.ERROR,
                            text="execution keeps the old settings"))
+            return
+        loose = loosened(self._settings, settings) if self.live is not None else []
+        if loose:  # tightening takes effect at once; allowing more takes the confirmations of a start
+            self.note(Note(LogKind.CONFIG, -1, time.time_ns(), 0, a=version, severity=Severity.WARNING,
+                           text=f"LIVE keeps old limits: {', '.join(loose)}"))
             return
         self._settings = settings
         self.broker.policy = self._policy()

@@ -35,7 +35,7 @@ from shm.agent import PARENT_VARIABLE, Beat
 from shm.topology import Plant, RunSpec
 from workers.guardian_door import Door, Outcome, Unreachable
 from workers.run_settings import load_settings
-from workers.starting import EXIT_CREDENTIALS, venue_name
+from workers.starting import EXIT_CREDENTIALS
 
 KEY, SECRET = "SCALPER_GUARDIAN_KEY", "SCALPER_GUARDIAN_SECRET"
 NOT_MODIFIED = 34040
@@ -47,11 +47,14 @@ QUIET_S = 2.0  # between looks once everything is protected
 Tell = Callable[[Severity, str, str], None]  # severity, symbol or "", text
 
 
-def guardian_keys(venue: str, environ: Mapping[str, str]) -> tuple[Credentials, bool]:
+def guardian_keys(spec: RunSpec, environ: Mapping[str, str]) -> tuple[Credentials, bool]:
     """(key, is it our own). Raises KeyProblem where there is none at all."""
     if environ.get(KEY) and environ.get(SECRET):
         return credentials(environ[KEY].strip(), environ[SECRET].strip()), True
-    return from_environment(venue, environ), False
+    venue = spec.venue
+    if venue is not None and venue.get("api_key"):  # the embedded exchange hands out its own
+        return credentials(venue["api_key"], venue.get("api_secret", "")), False
+    return from_environment(spec.venue_name, environ), False
 
 
 class Guard:
@@ -294,7 +297,7 @@ def main(argv: list[str] | None = None) -> int:
     settings = load_settings(plant).safety.guardian
     rest = plant.spec.venue["rest"]
     try:
-        keys, own = guardian_keys(venue_name(rest), os.environ)
+        keys, own = guardian_keys(plant.spec, os.environ)
     except KeyProblem as error:
         print(f"guardian: {error}", file=sys.stderr)
         plant.cnc().fail(error)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -39,6 +40,7 @@ from core.orders.exchange_words import (
     Tell,
 )
 from core.orders.exposure import ExchangeFacts, exchange_facts
+from core.orders.latency import Ledger
 from core.orders.order_store import base36
 from core.orders.router import Order
 from core.orders.wire import Message, Report
@@ -52,6 +54,7 @@ from gateway.bybit.wire_units import WireGrid
 from gateway.order_link import LinkAddress, LinkOptions, OrderLink
 from shm.topology import Plant, RunSpec
 from workers.kill_watch import LinkHealth
+from workers.order_stamps import OrderStamps
 
 DESK_RECORD = 16  # kind of a desk record in the execution journal: this + core.orders.exchange_words.RecordKind
 TIMER_NS = 1 * NS_PER_MS
@@ -67,6 +70,8 @@ class Host(Protocol):
 
     @property
     def broker(self) -> Broker: ...
+    @property
+    def ledger(self) -> Ledger: ...
     def append(self, record: bytes) -> None:
         """Take a record into the journal."""
         ...
@@ -119,7 +124,6 @@ class LiveOrders:
 
     def __init__(self, plant: Plant, host: Host, feed: Feed, environ: Mapping[str, str] = os.environ) -> None:
         spec = plant.spec
-        self._plant = plant
         self._host = host
         found = live_keys(spec, environ)
         self._tier_allowed = found.tier_allowed
@@ -131,7 +135,10 @@ class LiveOrders:
         )
         self._sends: deque[tuple[int, Send]] = deque()  # with the ticket that must be durable first
         self._timer_ns = self._quote_ns = 0
+        self._stamps = OrderStamps(host.ledger, self.desk.core.store)
+        self._takeover = self._rounds_wanted = 0
         self._failures: deque[int] = deque(maxlen=1000)
+        self._board = plant.symbol_rows()
         self._symbol_row: np.ndarray = np.zeros(1, SYMBOL_ROW.dtype)
 
     # --- start and end -----------------------------------------------------------------------------------------------
@@ -144,6 +151,7 @@ class LiveOrders:
 
     def start(self, now_ns: int, records: Iterable[tuple[int, bytes]], booked: int, working: Iterable[Order]) -> None:
         """Recover the desk from its journal (kind, payload) and open the connections."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self.desk.recover(now_ns, records, booked, working)
         self.carry_out()
         self.link.start()
@@ -164,6 +172,8 @@ class LiveOrders:
             done += 1
             self._watch(event, now_ns)
             desk.on_event(now_ns, event)
+            self._stamps.on_event(event, now_ns)
+        self._stamps.written(link.sent)
         if done or now_ns - self._timer_ns >= TIMER_NS:
             self._timer_ns = now_ns
             if now_ns - self._quote_ns >= QUOTE_NS:
@@ -199,6 +209,7 @@ class LiveOrders:
         while self._sends:
             ticket, send = self._sends.popleft()
             if ticket <= durable or (disk_failed and purpose_of(send.request, send.urgent) is not Purpose.ENTRY):
+                self._stamps.handed(send.request)
                 self.link.send(send)
                 sent += 1
             else:
@@ -210,6 +221,14 @@ class LiveOrders:
         """Refusals and losses of the last minute, for the kill triggers."""
         if isinstance(event, Lost) or (isinstance(event, Ack) and event.ret_code):
             self._failures.append(now_ns)
+
+    def reconciled_after(self, takeover: int) -> bool:
+        """The guardian was at work: has a complete round, begun after we noticed, been believed?"""
+        recon = self.desk.recon
+        if takeover != self._takeover:
+            self._takeover, self._rounds_wanted = takeover, recon.rounds + 2  # one may be under way
+            recon.ask_now()
+        return recon.synced and recon.rounds >= self._rounds_wanted
 
     # --- prices ----------------------------------------------------------------------------------------------------------
     def _quotes(self, now_ns: int) -> None:
@@ -223,7 +242,7 @@ class LiveOrders:
 
     def touch(self, symbol: int) -> tuple[int, int]:
         """Best bid and ask in ticks; zeros where the board is old or empty."""
-        rows, row = self._plant.symbol_rows(), self._symbol_row
+        rows, row = self._board, self._symbol_row
         if not 0 <= symbol < rows.rows or rows.read_into(symbol, row) <= 0:
             return 0, 0
         if time.time_ns() - int(row[0]["ts_recv_ns"]) > STALE_NS:

@@ -134,11 +134,6 @@ def permit_live(options: Options, settings: Settings, paths: DataPaths) -> Permi
         raise StartError(refused.code, str(refused)) from None
 
 
-def venue_name(rest: str) -> str:
-    """`mainnet`, `testnet` or `demo` for their REST addresses, else the address itself: keys are kept by it."""
-    return next((name for name, (address, _) in HOSTS.items() if address == rest), rest)
-
-
 def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec:
     """Everything the processes must know of this run."""
     system, rings = settings.system, settings.system.rings

@@ -77,6 +77,10 @@ def read_routes(views: Views) -> Blueprint:
     def positions_open() -> Response:
         return positions()
 
+    @api.get("/checklist")
+    def checklist() -> Response:
+        return answer(views.checklist.get())
+
     @api.get("/blacklist")
     def blacklist() -> Response:
         rows = views.blacklist()

@@ -2,7 +2,7 @@
 
     roll(ts, equity)      once per hour and UTC day of event time, whatever the number of calls, restarts or repeats
     observe(message)      entries, exits and fills as they are booked
-    record / restore      one roll as bytes, for the execution journal: a replayed roll is the roll that was made
+    records / restore     rolls as bytes, for the execution journal: a replayed roll is the roll that was made
 
 A symbol that is traded in circles (RELIABILITY.md O43) is latched: more than so many orders, or round trips, within a minute.
 Only `enable` takes the latch off; nothing does it by itself.
@@ -19,6 +19,7 @@ from core.enums import MessageKind, OrderRole, ReportKind
 from core.orders.wire import Message, Report
 
 WINDOW_HOURS = 24
+CASH_SLACK_E8 = 100_000  # 0.001 USDT: roundings of many fills are no deposit
 MINUTE_NS = 60 * NS_PER_S
 _ROLL = struct.Struct("<qqqqq")  # hour, equity of its start, day, equity of its start, trades of the day
 
@@ -32,7 +33,7 @@ class ChurnLimits:
 
 
 class RiskLedger:
-    """One per account. `latched` maps a symbol to the time it was latched; `dirty` while a roll waits to be journalled."""
+    """One per account. `latched` maps a symbol to the time it was latched; `dirty` while rolls wait to be journalled."""
 
     def __init__(self, start_equity_e8: int) -> None:
         self.hours: deque[tuple[int, int]] = deque()  # (hour, equity at its first event)
@@ -40,8 +41,9 @@ class RiskLedger:
         self.day_start_equity_e8 = start_equity_e8
         self.trades_day = 0
         self.latched: dict[int, int] = {}
-        self.dirty = False
         self._start_equity_e8 = start_equity_e8
+        self._cash_base_e8: int | None = None
+        self._unrecorded = 0  # of `hours`, from the end
         self._entries: deque[int] = deque()
         self._orders: dict[int, deque[int]] = {}
         self._round_trips: dict[int, deque[int]] = {}
@@ -59,25 +61,36 @@ class RiskLedger:
         day = ts_ns // DAY_NS
         if day > self.day:
             self.day, self.day_start_equity_e8, self.trades_day = day, equity_e8, 0
-        self.dirty = True
+        self._unrecorded = min(self._unrecorded + 1, len(self.hours))
         return True
+
+    @property
+    def dirty(self) -> bool:
+        return self._unrecorded > 0
 
     @property
     def rolling_start_equity_e8(self) -> int:
         """Equity 24 to 25 hours ago, or at the first event we know of."""
         return self.hours[0][1] if self.hours else self._start_equity_e8
 
-    def cash_move(self, amount_e8: int) -> None:
-        """A deposit (positive) or withdrawal is no result: every baseline moves with it."""
-        self.hours = deque((hour, equity + amount_e8) for hour, equity in self.hours)
-        self.day_start_equity_e8 += amount_e8
-        self._start_equity_e8 += amount_e8
-        self.dirty = True
+    def see_wallet(self, balance_e8: int, realised_e8: int) -> int:
+        """The wallet and what we booked, at a moment when nothing is on its way (LIVE). What the wallet has changed beside
+        our trades is a deposit or withdrawal, no result: every baseline moves with it. Returns it (0: none)."""
+        base, old = balance_e8 - realised_e8, self._cash_base_e8
+        self._cash_base_e8 = base
+        moved = 0 if old is None or abs(base - old) <= CASH_SLACK_E8 else base - old
+        if moved:
+            self.hours = deque((hour, equity + moved) for hour, equity in self.hours)
+            self.day_start_equity_e8 += moved
+            self._start_equity_e8 += moved
+            self._unrecorded = len(self.hours)
+        return moved
 
-    def record(self) -> bytes:
-        """The newest roll."""
-        self.dirty = False
-        return _ROLL.pack(*self.hours[-1], self.day, self.day_start_equity_e8, self.trades_day)
+    def records(self) -> list[bytes]:
+        """The rolls that have not been journalled, oldest first."""
+        rows = list(self.hours)[len(self.hours) - self._unrecorded:]
+        self._unrecorded = 0
+        return [_ROLL.pack(*row, self.day, self.day_start_equity_e8, self.trades_day) for row in rows]
 
     def restore(self, record: bytes) -> None:
         """Take a roll from the journal. Raises struct.error when it is not one."""
@@ -88,12 +101,12 @@ class RiskLedger:
         while self.hours[0][0] < hour - WINDOW_HOURS:
             self.hours.popleft()
 
-    def carry(self, other: RiskLedger) -> list[bytes]:
+    def carry(self, other: RiskLedger) -> None:
         """Start from what an earlier run of the same account knew: baselines and trades of the day, nothing that names a
-        symbol by its number (numbers differ between runs). Returns the rolls to journal in this run."""
+        symbol by its number (numbers differ between runs). All of it is to be journalled again."""
         self.hours, self.day = deque(other.hours), other.day
         self.day_start_equity_e8, self.trades_day = other.day_start_equity_e8, other.trades_day
-        return [_ROLL.pack(*row, self.day, self.day_start_equity_e8, self.trades_day) for row in self.hours]
+        self._unrecorded = len(self.hours)
 
     # --- rates and churn -------------------------------------------------------------------------------------------
     def observe(self, message: Message, report: Report | None, limits: ChurnLimits) -> None:

@@ -23,6 +23,7 @@ READS = [
     "/api/positions",
     "/api/positions/open",
     "/api/blacklist",
+    "/api/checklist",
     "/api/orders/active",
     "/api/orders/history",
     "/api/latency",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from config.load import ConfigError, digest, load
 from config.paths import SHIPPED
-from config.reload import changes, check_hot, flatten, is_hot
+from config.reload import LOOSER_HIGHER, LOOSER_LOWER, changes, check_hot, flatten, is_hot, loosened
 from config.schema import HOT_SECTIONS, Settings
 
 
@@ -137,3 +137,28 @@ def test_no_values_crash_the_loader(values: dict[str, Any]) -> None:
         assert error.errors
     else:
         assert isinstance(loaded.settings, Settings)
+
+
+def _deep(struct: Any, path: str, value: Any) -> Any:
+    name, _, rest = path.partition(".")
+    return msgspec.structs.replace(struct, **{name: _deep(getattr(struct, name), rest, value) if rest else value})
+
+
+@pytest.mark.parametrize("key", [*LOOSER_HIGHER, *LOOSER_LOWER])
+def test_limits_know_their_loose_end(key: str) -> None:
+    base = Settings()
+    old = flatten(base)[key]
+    up = tuple(v + 1 for v in old) if isinstance(old, tuple) else True if isinstance(old, bool) else old + 1
+    more = _deep(base, key, up)
+    assert is_hot(key)
+    loose, tight = ((base, more), (more, base)) if key in LOOSER_HIGHER else ((more, base), (base, more))
+    assert loosened(*loose) == [key]
+    assert loosened(*tight) == []
+
+
+def test_one_of_three_is_enough_and_days_are_a_set() -> None:
+    base = Settings()
+    assert loosened(base, _deep(base, "safety.limits.max_leverage", (1.0, 21.0, 1.0))) == ["safety.limits.max_leverage"]
+    assert loosened(base, _deep(base, "skip.weekdays", (0, 5))) == ["skip.weekdays"]
+    assert loosened(base, _deep(base, "skip.weekdays", (0,))) == []
+    assert loosened(base, _deep(base, "thresholds.signal.cooldown_s", 1.0)) == []

@@ -113,6 +113,7 @@ def recovered(plant: Plant, judge: Judge, pid: int) -> bool:
     return cnc.pid != pid and settled(plant) and protected(judge)
 
 
+@pytest.mark.timeout(3600)
 def test_kill_9_with_orders_in_flight(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Small by default; 100 times with --full: reconciled and protected within 5 s, nothing doubled, nothing lost."""
     times = 100 if request.config.getoption("--full") else 3

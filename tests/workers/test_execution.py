@@ -164,6 +164,7 @@ class TestRollout:
     def test_a_trade_becomes_evidence(self, make, tmp_path):
         rig = make()
         keeper, counters = self.make_live(rig, tmp_path)
+        rig.execution.instrument_of(0)
         order, _ = rig.execution.broker.handle(enter())
         rig.execution.tell(fill(order.order_id, order.qty_lots))
         counters["ext_position"] = 1
@@ -173,6 +174,28 @@ class TestRollout:
             "SYM0USDT", 1, 1, "GRIND", "NONE")
         assert trade.result_e8 < 0
         assert rig.execution.exchange(0).tier_allowed == Rank.MICRO  # the evidence, not what the start found
+
+    def test_a_deposit_is_no_profit(self, make, tmp_path):
+        rig = make()
+        self.make_live(rig, tmp_path)
+        desk, ledger = rig.execution.live.desk, rig.execution.broker.ledger
+        desk.wallet = None
+        rig.execution._see_wallet()
+        for balance, moved in ((1000, 0), (1050, 50)):
+            desk.wallet = SimpleNamespace(balance_e8=balance * 10**8, updated_ms=10_000)
+            rig.execution._see_wallet()
+            assert ledger.rolling_start_equity_e8 == (1000 + moved) * 10**8
+        rig.execution.instrument_of(0)
+        order, _ = rig.execution.broker.handle(enter())
+        rig.execution.tell(fill(order.order_id, order.qty_lots, seq=9))
+        before = ledger.rolling_start_equity_e8
+        desk.wallet = SimpleNamespace(balance_e8=1, updated_ms=90_000)
+        rig.execution._see_wallet()  # a position is open: the wallet is on the move
+        rig.execution.tell(fill(order.order_id, order.qty_lots, seq=9, side=-1, role=OrderRole.STOP))
+        desk.wallet = SimpleNamespace(balance_e8=1, updated_ms=10_999)
+        rig.execution._see_wallet()  # older than the fill
+        assert ledger.rolling_start_equity_e8 == before
+        assert "cash moved beside our trades" in rig.log_texts()
 
     def test_a_daily_loss_costs_a_tier(self, make, tmp_path):
         rig = make()

@@ -11,8 +11,9 @@ from pybit.unified_trading import HTTP
 
 from config.schema import Guardian as GuardianSettings
 from core.enums import Severity
-from gateway.bybit.sign import credentials
+from gateway.bybit.sign import KeyProblem, credentials
 from gateway.venue.synthetic_feed import SyntheticFeed
+from shm.topology import RunSpec
 from tests.gateway.venue.running import Running, new_exchange, served_venue
 from workers.guardian import Guard, guardian_keys
 from workers.guardian_door import Door, Unreachable
@@ -155,7 +156,13 @@ def test_many_positions_over_several_pages(account: Account, venue: Running) -> 
 
 
 def test_keys() -> None:
-    own, mine = guardian_keys("mainnet", {"SCALPER_GUARDIAN_KEY": "g" * 18, "SCALPER_GUARDIAN_SECRET": "s" * 36})
-    assert mine and own.api_key == "g" * 18
-    shared, mine = guardian_keys("mainnet", {"BYBIT_API_KEY": "k" * 18, "BYBIT_API_SECRET": "s" * 36})
-    assert not mine and shared.api_key == "k" * 18
+    spec = RunSpec(run_id="keys", mode="LIVE", venue_name="mainnet")
+    embedded = RunSpec(run_id="keys", mode="LIVE", venue={"rest": "", "ws_public": "", "api_key": "e" * 18, "api_secret": "s"})
+    common = {"BYBIT_API_KEY": "k" * 18, "BYBIT_API_SECRET": "s" * 36}
+    own = {"SCALPER_GUARDIAN_KEY": "g" * 18, "SCALPER_GUARDIAN_SECRET": "s" * 36}
+    for wanted, mine, run, environ in (("g", True, spec, common | own), ("k", False, spec, common), ("e", False, embedded, {}),
+                                       ("g", True, embedded, own)):
+        found, is_own = guardian_keys(run, environ)
+        assert (found.api_key[0], is_own) == (wanted, mine)
+    with pytest.raises(KeyProblem, match="BYBIT_API_KEY"):
+        guardian_keys(spec, {})

@@ -144,7 +144,7 @@ def test_churn_latches_a_symbol_until_a_person_enables_it():
 def test_the_roll_of_the_journal_is_the_baseline():
     b = broker()
     b.handle(enter())
-    record = b.ledger.record()
+    (record,) = b.ledger.records()
     again = broker()
     again.account.balance_e8 = 1  # whatever the restarted one thinks it has
     again.restore_roll(record)

@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from core.constants import DAY_NS, HOUR_NS, NS_PER_S
+from core.constants import DAY_NS, E8, HOUR_NS, NS_PER_S
 from core.enums import MessageKind, OrderRole, ReportKind
 from core.orders.wire import Message, Report
-from core.risk.ledger import ChurnLimits, RiskLedger
+from core.risk.ledger import CASH_SLACK_E8, ChurnLimits, RiskLedger
 
 S = NS_PER_S
 LIMITS = ChurnLimits(orders=3, round_trips=2)
@@ -48,7 +48,7 @@ def test_a_replayed_roll_is_the_roll_that_was_made():
     for hour in range(60):
         live.roll(hour * HOUR_NS + 7, 1000 - hour)
         assert live.dirty
-        records.append(live.record())
+        records += live.records()
         assert not live.dirty
     for record in records + records[-1:]:  # the last one twice: a block written again after a refusal
         again.restore(record)
@@ -62,14 +62,32 @@ def test_a_replayed_roll_is_the_roll_that_was_made():
 
 
 def test_deposits_are_no_profit():
-    ledger = RiskLedger(1000)
-    ledger.cash_move(50)
-    assert ledger.rolling_start_equity_e8 == 1050
-    ledger.roll(0, 1050)
-    ledger.record()
-    ledger.cash_move(-100)
-    assert ledger.dirty
-    assert (ledger.day_start_equity_e8, ledger.rolling_start_equity_e8) == (950, 950)
+    ledger = RiskLedger(1000 * E8)
+    for hour in range(3):
+        ledger.roll(hour * HOUR_NS, 1000 * E8)
+    ledger.records()
+    assert ledger.see_wallet(1000 * E8, 0) == 0
+    assert ledger.see_wallet(990 * E8, -10 * E8) == 0  # a loss is a loss
+    assert ledger.see_wallet(990 * E8 + CASH_SLACK_E8, -10 * E8) == 0  # roundings
+    assert not ledger.dirty
+    assert ledger.see_wallet(1040 * E8 + CASH_SLACK_E8, -10 * E8) == 50 * E8
+    assert ledger.day_start_equity_e8 == ledger.rolling_start_equity_e8 == 1050 * E8
+    again = RiskLedger(1000 * E8)
+    rows = ledger.records()
+    assert len(rows) == 3 and not ledger.dirty
+    for row in rows:
+        again.restore(row)
+    assert again.rolling_start_equity_e8 == 1050 * E8
+    assert ledger.see_wallet(940 * E8 + CASH_SLACK_E8, -10 * E8) == -100 * E8
+    assert ledger.day_start_equity_e8 == 950 * E8
+
+
+def test_a_deposit_before_the_first_hour_counts_too():
+    ledger = RiskLedger(1000 * E8)
+    ledger.see_wallet(1000 * E8, 0)
+    ledger.see_wallet(1100 * E8, 0)
+    assert ledger.rolling_start_equity_e8 == 1100 * E8
+    assert ledger.records() == []
 
 
 def test_trades_of_the_day():
@@ -130,7 +148,8 @@ def test_the_next_run_carries_baselines_and_no_numbers_of_symbols():
     ledger.observe(enter(), ACCEPTED, LIMITS)
     ledger.roll(6 * HOUR_NS, 1050)
     other, third = RiskLedger(7), RiskLedger(8)
-    for record in other.carry(ledger):
+    other.carry(ledger)
+    for record in other.records():
         third.restore(record)
     for heir in (other, third):
         assert list(heir.hours) == [(5, 1100), (6, 1050)]
