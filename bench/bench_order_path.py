@@ -15,6 +15,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,6 +31,7 @@ from core.orders.exchange_words import Create
 from core.orders.wire import Report
 from core.risk.tiers import TIERS
 from gateway.bybit.private_codec import decode_trade
+from gateway.order_link import Sent
 from shm.agent import run
 from shm.topology import Plant, RunSpec, VenueAddress, new_run_id
 from workers.execution import Execution
@@ -52,6 +54,18 @@ def settings() -> Settings:
     )
 
 
+class Tap(deque[Sent]):
+    """The link's stamps, noted as they are made: execution's latency ledger takes them away."""
+
+    def __init__(self, written: dict[int, int]) -> None:
+        super().__init__(maxlen=4096)
+        self._written = written
+
+    def append(self, stamp: Sent) -> None:
+        self._written.setdefault(stamp.req_id, stamp.written_ns)
+        super().append(stamp)
+
+
 class Stamps:
     """Notes when things happen, by wrapping the places where they do; nothing else is changed."""
 
@@ -65,6 +79,7 @@ class Stamps:
         self.fill_ns: dict[int, int] = {}  # symbol -> the frame with the entry's execution was read
         self.fills: list[tuple[int, int]] = []  # (symbol, ns from that to the report)
         self.written: dict[int, int] = {}
+        live.link.sent = Tap(self.written)
         self._live = live
         self._execution = execution
         desk = live.desk
@@ -120,7 +135,6 @@ class Stamps:
 
     def _event(self, now_ns: int, event: Any) -> None:
         self.handled_ns.setdefault(getattr(event, "req_id", -1), time.monotonic_ns())
-        self.collect()
 
     def _pushed(self, shard: int, ready: list[Report]) -> None:
         at = time.monotonic_ns()
@@ -128,12 +142,6 @@ class Stamps:
             began = self.fill_ns.pop(report.symbol, 0) if report.kind == ReportKind.POSITION and report.seq == 0 else 0
             if began:
                 self.fills.append((report.symbol, at - began))
-
-    def collect(self) -> None:
-        sent = self._live.link.sent
-        while sent:
-            stamp = sent.popleft()
-            self.written.setdefault(stamp.req_id, stamp.written_ns)
 
 
 def spread(bench: Bench, name: str, values_ns: list[int], goal: str = "") -> None:
@@ -151,7 +159,7 @@ def plant_on(folder: Path, announced: dict[str, Any]) -> Plant:
     }
     plant = Plant.create(RunSpec(
         run_id=new_run_id(), mode="LIVE", data_dir=str(folder), venue=address, market_cells=65_536, raw_cells=4096,
-        intent_slots=256, report_slots=256, log_records=4096, created_ns=time.time_ns(),
+        intent_slots=256, report_slots=256, log_records=4096, spin=0, created_ns=time.time_ns(),
     ))
     plant.spec.save(folder / "run.json")
     return plant
@@ -211,7 +219,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             venue_pipe.close()
             venue.terminate()
             feeding.terminate()
-    stamps.collect()
     to_socket, acks = [], []
     for req_id, order_id in stamps.order_of.items():
         due_ns = fed["due"].get(stamps.decision_of[order_id])

@@ -90,7 +90,8 @@ class Feeder:
                         for name in ("bid1Price", "ask1Price"))
             self._touch[symbol] = bid, ask
             row[0]["symbol"], row[0]["data_state"] = symbol, int(DataState.OK)
-            row[0]["bid_ticks"], row[0]["ask_ticks"], row[0]["ts_recv_ns"] = bid, ask, time.time_ns()
+            row[0]["bid_ticks"], row[0]["ask_ticks"], row[0]["mark_ticks"] = bid, ask, bid
+            row[0]["ts_recv_ns"] = time.time_ns()
             self.shard.symbol_rows().write(symbol, row)
         self._quoted_ns = time.monotonic_ns()
 

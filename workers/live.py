@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -123,7 +124,6 @@ class LiveOrders:
 
     def __init__(self, plant: Plant, host: Host, feed: Feed, environ: Mapping[str, str] = os.environ) -> None:
         spec = plant.spec
-        self._plant = plant
         self._host = host
         found = live_keys(spec, environ)
         self._tier_allowed = found.tier_allowed
@@ -138,6 +138,7 @@ class LiveOrders:
         self._stamps = OrderStamps(host.ledger, self.desk.core.store)
         self._takeover = self._rounds_wanted = 0
         self._failures: deque[int] = deque(maxlen=1000)
+        self._board = plant.symbol_rows()
         self._symbol_row: np.ndarray = np.zeros(1, SYMBOL_ROW.dtype)
 
     # --- start and end -----------------------------------------------------------------------------------------------
@@ -150,6 +151,7 @@ class LiveOrders:
 
     def start(self, now_ns: int, records: Iterable[tuple[int, bytes]], booked: int, working: Iterable[Order]) -> None:
         """Recover the desk from its journal (kind, payload) and open the connections."""
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self.desk.recover(now_ns, records, booked, working)
         self.carry_out()
         self.link.start()
@@ -240,7 +242,7 @@ class LiveOrders:
 
     def touch(self, symbol: int) -> tuple[int, int]:
         """Best bid and ask in ticks; zeros where the board is old or empty."""
-        rows, row = self._plant.symbol_rows(), self._symbol_row
+        rows, row = self._board, self._symbol_row
         if not 0 <= symbol < rows.rows or rows.read_into(symbol, row) <= 0:
             return 0, 0
         if time.time_ns() - int(row[0]["ts_recv_ns"]) > STALE_NS:

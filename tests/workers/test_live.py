@@ -31,6 +31,7 @@ from core.orders.exchange_words import (
     Stream,
     Tell,
 )
+from core.orders.latency import Ledger
 from core.orders.wire import Message, Report, read_reports
 from core.records import REPORT, SYMBOL
 from core.risk.tiers import Rank
@@ -57,6 +58,7 @@ class FakeLink:
     def __init__(self, *args: Any) -> None:
         self.events: deque[Any] = deque()
         self.notes: deque[Any] = deque()
+        self.sent: deque[Any] = deque()
         self.error: BaseException | None = None
         self.sends: list[Send] = []
         self.running = False
@@ -80,6 +82,7 @@ class Host:
         self.told: list[Message] = []
         self.notes: list[Note] = []
         self.broker: Any = None
+        self.ledger = Ledger()
 
     def append(self, record: bytes) -> None:
         self.records.append(record)
