@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 
 from core.constants import DAY_NS, HOUR_NS
 from core.enums import Gate
-from core.risk.gate import CHECKS, FAR, UNKNOWN, Facts, Limits, Verdict, check, nonsense, risk_off
+from core.risk.gate import (
+    CHECKS,
+    FAR,
+    UNKNOWN,
+    Facts,
+    Limits,
+    Verdict,
+    check,
+    collar_bps,
+    nonsense,
+    price_limit_bps,
+    risk_off,
+)
 from core.risk.tiers import TIERS
 
 E8 = 10**8
@@ -264,3 +276,34 @@ def test_without_the_skip_filters_every_hour_is_good():
     always = replace(LIMITS, skip_enabled=False)
     assert check(replace(GOOD, ts_ns=MONDAY_10H + 5 * DAY_NS), always).allowed
     assert check(replace(GOOD, ts_ns=MONDAY_10H + 10 * HOUR_NS), always).allowed
+
+
+@pytest.mark.parametrize("name", [
+    "age_ns", "positions", "category_positions", "trades_day", "orders_minute", "balance_e8", "margin_used_e8",
+    "margin_new_e8", "heat_e8", "risk_new_e8", "correlated_e8", "correlated_new_e8", "qty_lots", "min_qty_lots",
+    "max_qty_lots", "notional_e8", "min_notional_e8", "stop_ticks", "equity_e8", "day_start_equity_e8",
+    "rolling_start_equity_e8", "price_ticks",
+])
+def test_each_number_that_cannot_be_is_counted(name):
+    assert nonsense(replace(GOOD, **{name: -1})) == 1
+    positive = name in ("equity_e8", "day_start_equity_e8", "rolling_start_equity_e8", "price_ticks")
+    assert nonsense(replace(GOOD, **{name: 0})) == int(positive)
+    assert nonsense(replace(GOOD, **{name: 1})) == 0
+
+
+def test_no_tier_is_above_the_ceiling():
+    loose = replace(LIMITS, daily_loss_pct=80.0, tier=TIERS["NORMAL"]._replace(daily_loss_pct=90.0))
+    assert check(replace(LIVE, equity_e8=950 * E8, available_e8=950 * E8), loose) == (Gate.DAILY_LOSS, 5.0, 5.0)
+
+
+def test_an_empty_account_is_told_and_divides_by_nothing():
+    empty = replace(GOOD, balance_e8=0, equity_e8=0, day_start_equity_e8=0, rolling_start_equity_e8=0)
+    assert risk_off(empty, LIMITS) == Gate.BALANCE
+    assert check(empty, LIMITS).gate == Gate.DATA
+
+
+def test_a_price_exactly_at_the_limit_and_the_smallest_numbers():
+    at = replace(LIVE, price_ticks=100_100, mark_ticks=100_000, price_limit_e8=E8 // 1000)
+    assert check(at, NORMAL).allowed
+    assert collar_bps(replace(LIVE, mark_ticks=1, price_ticks=1)) == 0.0
+    assert price_limit_bps(replace(LIVE, price_limit_e8=1)) == 1e-4

@@ -1,0 +1,23 @@
+"""Mutants that survive, each with the reason why no test can, or need, tell it from the module."""
+
+from __future__ import annotations
+
+FLAGS = "frozen and slots of a dataclass: how it is kept, not what it says"
+NO_ZERO = "guards a division; what is divided by is in 1e-8 USDT or ticks and a row above refuses less than 1"
+
+SURVIVORS: dict[str, dict[str, str]] = {
+    "core/risk/gate.py": {
+        "Limits: True -> False": FLAGS,
+        "Limits: True -> False #2": FLAGS,
+        "Facts: True -> False": FLAGS,
+        "Facts: True -> False #2": FLAGS,
+        "loss_pct: max(limits.capital_e8(start_e8), 1) -> max(limits.capital_e8(start_e8), 2)": NO_ZERO,
+        "heat_pct: max(limits.capital_e8(f.equity_e8), 1) -> max(limits.capital_e8(f.equity_e8), 2)": NO_ZERO,
+        "correlated_pct: max(f.equity_e8, 1) -> max(f.equity_e8, 2)": NO_ZERO,
+        "margin_ratio_pct: max(f.equity_e8, 1) -> max(f.equity_e8, 2)": NO_ZERO,
+        "unrealised_loss_pct: max(f.balance_e8, 1) -> max(f.balance_e8, 2)": NO_ZERO,
+        "stop_bps: max(f.price_ticks, 1) -> max(f.price_ticks, 2)": NO_ZERO,
+        "stop_bps: max(f.price_ticks, 1) -> max(f.price_ticks, 0)": NO_ZERO,
+        "trades_limit: f.trades_day + 1 -> f.trades_day + 2": "without a tier: any number above the trades of the day",
+    },
+}
