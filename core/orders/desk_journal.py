@@ -13,7 +13,7 @@ Text with a separator that occurs in none of the values: readable in a dump, no 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, get_type_hints
 
 from core.enums import OrderRole
 from core.orders.exchange_words import ExecutionRow, OrderType, Persist, RecordKind, StopOrderType, TimeInForce
@@ -135,7 +135,7 @@ _KINDS: dict[RecordKind, type[Record]] = {
 }
 _KIND_OF = {record: kind for kind, record in _KINDS.items()}
 _TEXT_FIELDS = {
-    record: frozenset(name for name, hint in record.__annotations__.items() if hint == "str") for record in _KIND_OF
+    record: frozenset(name for name, hint in get_type_hints(record).items() if hint is str) for record in _KIND_OF
 }
 
 

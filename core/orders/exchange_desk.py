@@ -19,6 +19,7 @@ from core.enums import Gate, OrderRole
 from core.orders.exchange_desk_closes import Closes
 from core.orders.exchange_desk_core import FOREVER, SECOND, DeskConfig, DeskCore, Holding, Trouble, cause_of
 from core.orders.exchange_desk_entries import Entries
+from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_desk_kill import KillPhase, KillSequence
 from core.orders.exchange_desk_ladder import Ladder
 from core.orders.exchange_desk_orders import OrderFlow
@@ -40,7 +41,7 @@ from core.orders.exchange_words import (
     WalletRow,
 )
 from core.orders.lookups import LookUps
-from core.orders.order_store import CLOSING_LEGS, DeskOrder, Leg
+from core.orders.order_store import CLOSING_LEGS, DeskOrder, Leg, link_id_of
 from core.orders.protection import Protection
 from core.orders.reconcile import Reconciler
 from core.orders.router import Order
@@ -58,11 +59,12 @@ class ExchangeDesk:
         self.core = core = DeskCore(config)
         self.looks = LookUps(core)
         self.flow = OrderFlow(core, self.looks)
-        self.entries = Entries(core, self.flow)
+        self.fills = Fills(core, self.flow)
+        self.entries = Entries(core, self.flow, self.fills)
         self.closes = Closes(core, self.flow, self.entries, self.looks)
-        self.protection = Protection(core, self.closes, self.looks)
+        self.protection = Protection(core, self.fills, self.closes, self.looks)
         self.ladder = Ladder(core, self.flow, self.closes)
-        self.recon = Reconciler(core, self.flow, self.looks, self.closes)
+        self.recon = Reconciler(core, self.flow, self.fills, self.looks, self.entries, self.closes)
         self.killing = KillSequence(core, self.flow, self.entries, self.closes, self.recon)
         self._names: dict[int, str] = {}
         self._prune_ns = 0
@@ -78,9 +80,12 @@ class ExchangeDesk:
         if holding is not None:
             holding.instrument = instrument
 
-    def submit(self, now_ns: int, order: Order, instrument: Instrument, work_ns: int) -> Gate:
-        """Work an entry the gates have passed: `work_ns` as maker (0: taker at once). NONE = taken, and from here on
-        every fill and its end are told; else why not, and nothing has happened."""
+    def submit(
+        self, now_ns: int, order: Order, instrument: Instrument, work_ns: int, leverage_e2: int = 0
+    ) -> Gate:
+        """Work an entry the gates have passed: `work_ns` as maker before what is left is taken (0: as long as it takes),
+        with that leverage (0: whatever stands). NONE = taken, and from here on every fill and its end are told; else
+        why not, and nothing has happened."""
         core = self.core
         core.now_ns = now_ns
         self.know(instrument)
@@ -89,8 +94,12 @@ class ExchangeDesk:
             return Gate.KILLED if core.killed else Gate.FEED
         gate = self.entries.gate(holding)
         if gate is Gate.NONE:
-            self.entries.begin(order, instrument, work_ns)
+            self.entries.begin(order, instrument, work_ns, leverage_e2)
         return gate
+
+    def label(self, order: Order) -> str:
+        """What the ids of all orders made for it begin with."""
+        return link_id_of(self.core.config.run_tag, Leg.MAKER, order.order_id)[:-1]
 
     def cancel(self, now_ns: int, symbol: int, reason: int) -> bool:
         """Cancel the working entry of a symbol; False: there is none."""
@@ -159,8 +168,9 @@ class ExchangeDesk:
         elif isinstance(event, OrderRow):
             if self.flow.apply_row(event) is None:
                 self.recon.stranger(event)
+                self.protection.stop_told(event)
         elif isinstance(event, ExecutionRow):
-            self.flow.apply_execution(event)
+            self.fills.apply_execution(event)
         elif isinstance(event, PositionRow):
             self.recon.apply_position(event)
         elif isinstance(event, WalletRow):
@@ -218,7 +228,8 @@ class ExchangeDesk:
         """Reconciled, connected, on time and without a trouble of the whole: entries are allowed."""
         core = self.core
         return (
-            self.recon.synced and not core.killed and core.up(Stream.PRIVATE) and core.reachable and core.clock_ns == 0
+            self.recon.synced and not core.killed and core.up(Stream.PRIVATE) and core.reachable and core.can_ask
+            and core.clock_ns == 0
             and not any(symbol < 0 for symbol, _ in core.troubles)
         )
 

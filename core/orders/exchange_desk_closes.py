@@ -4,8 +4,9 @@
     -> (dust, or refused as too small) everything at once: quantity 0, reduceOnly, closeOnTrigger
     -> flat by our books and by a position told after the last fill: done
 
-Each try is an order of its own with its own id; while one is open or unproved no other is made. A refused exit is tried
-again for ever: exits must not be given up (O14, O32, O33, O34).
+Each try is an order of its own with its own id; while one is alive no other is made, except that one of unknown outcome
+is waited for only as long as it may be sent again: reduce-only, two of them cannot close more than there is. A refused
+exit is tried again for ever: exits must not be given up (O14, O32, O33, O34).
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.enums import OrderRole, Severity
+from core.orders.desk_journal import Latch
 from core.orders.exchange_desk_core import MS, SECOND, Answer, DeskCore, Holding
 from core.orders.exchange_desk_entries import Entries
 from core.orders.exchange_desk_orders import OrderFlow
 from core.orders.exchange_words import OrderType, PositionRow, QueryKind, QueryRows, TimeInForce
 from core.orders.lifecycle import OrderState
 from core.orders.lookups import LookUps
-from core.orders.order_store import CLOSING_LEGS, DeskOrder, Leg, link_id_of
+from core.orders.order_store import DeskOrder, Leg, link_id_of
 from core.orders.ret_classes import ALREADY_FLAT, NO_MARKET, PRICE_LIMIT
 
 BPS = 10_000
+CLOSING = "CLOSING"  # latch of a symbol: "role,reason" of its job
 AGAIN_NS = 50 * MS  # between two tries on the same market
 REFUSED_NS = 200 * MS
 REFUSED_MAX_NS = 5 * SECOND
@@ -64,6 +67,7 @@ class Closes:
         if job is None:
             job = self.jobs[holding.symbol] = CloseJob(holding, role, reason, self.core.now_ns)
             self.core.count("closes")
+            self.core.persist(Latch(CLOSING, holding.symbol, 1, f"{int(role)},{reason}"))
         elif role is OrderRole.KILL:
             job.role, job.reason = role, reason
         self.entries.cancel(holding.symbol, reason)
@@ -119,6 +123,10 @@ class Closes:
         if self._flat(job):
             self._end(job)
             return
+        leg = job.leg
+        if leg is not None and leg.state is OrderState.UNKNOWN and core.now_ns >= leg.ttl_ns:
+            core.count("close_unproved")  # it is looked for; a second one cannot close more than there is
+            job.leg = None
         if job.leg is not None or core.now_ns < job.next_ns:
             return
         if lots == 0 or (job.refusals and job.asked_ns < core.now_ns - ASK_NS * 4):
@@ -131,7 +139,9 @@ class Closes:
     def _flat(self, job: CloseJob) -> bool:
         """By our books, by what the venue told after our last fill, and with nothing that may still open."""
         holding = job.holding
-        if holding.lots - holding.ignored_lots or not holding.agrees or holding.venue is None:
+        if holding.at_stake or holding.venue is None:
+            return False
+        if (holding.lots - holding.ignored_lots or not holding.agrees) and not self.core.broken(holding):
             return False
         if job.leg is not None and not job.leg.settled:
             return False
@@ -140,6 +150,7 @@ class Closes:
 
     def _end(self, job: CloseJob) -> None:
         del self.jobs[job.holding.symbol]
+        self.core.persist(Latch(CLOSING, job.holding.symbol, 0, ""))
         self.core.count("closed")
 
     def _ask_position(self, job: CloseJob) -> None:
@@ -211,16 +222,20 @@ class Closes:
         for job in list(self.jobs.values()):
             self.evaluate(job)
 
-    def adopt(self, order: DeskOrder) -> None:
-        """A closing order read in the journal is still out there: its job goes on."""
-        holding = self.core.holding(order.symbol)
-        if holding is None or order.leg not in CLOSING_LEGS:
+    def recover(self, holding: Holding, text: str) -> None:
+        """A job read in the journal ("" = it ended)."""
+        if not text:
+            self.jobs.pop(holding.symbol, None)
             return
+        role, reason = text.split(",")
+        self.jobs[holding.symbol] = CloseJob(holding, OrderRole(int(role)), int(reason), self.core.now_ns)
+
+    def adopt(self, order: DeskOrder) -> None:
+        """A closing order read in the journal may still be out there: its job waits for it."""
         job = self.jobs.get(order.symbol)
-        if job is None:
-            job = self.jobs[order.symbol] = CloseJob(holding, order.role, order.reason, self.core.now_ns)
-        job.leg = order
-        job.tries += 1
+        if job is not None:
+            job.leg = order
+            job.tries += 1
 
 
 def ticks_of(holding: Holding, price_e8: int) -> int:

@@ -16,6 +16,7 @@ from core.orders.desk_journal import Checkpoint, Latch, Record, persist
 from core.orders.exchange_words import (
     REQ_EPOCH_SHIFT,
     Ack,
+    Create,
     Effect,
     Log,
     Lost,
@@ -31,6 +32,7 @@ from core.orders.exchange_words import (
 )
 from core.orders.order_store import DeskOrder, OrderStore
 from core.orders.wire import Message
+from core.position.position import book_fill
 from core.risk.policy import Instrument
 
 MS = NS_PER_MS
@@ -46,6 +48,7 @@ class DeskConfig(NamedTuple):
     recv_window_ns: int = 2 * SECOND
     guard_ns: int = 5 * SECOND  # acceptance at the gate is not execution
     ack_ns: int = 1 * SECOND
+    close_ack_ns: int = 250 * MS  # of a reduce-only order: sent again with the same id
     query_ns: int = 2 * SECOND
     stream_ns: int = 2 * SECOND  # acked, cancelled or filled, and nothing heard: look up
     entry_ttl_ns: int = 2 * SECOND
@@ -58,6 +61,7 @@ class DeskConfig(NamedTuple):
     poll_ns: int = 5 * SECOND  # open orders and positions
     poll_executions_ns: int = 30 * SECOND
     wallet_ns: int = 30 * SECOND
+    naked_closing_ns: int = 600 * MS  # the same while a close is under way
     naked_ns: int = 300 * MS  # a fill without a stop in sight for this long: set it
     fillable_ns: int = 600 * SECOND  # after an end
     overlap_ms: int = 600_000  # executions are asked for again this far behind the checkpoint
@@ -72,6 +76,10 @@ class DeskConfig(NamedTuple):
     attach_target: bool = True
     verify_ns: int = 200 * MS  # between the two proofs of being flat
     adl_rank: int = 4
+    margin_ns: int = 30 * SECOND  # no entries after a margin refusal
+    local_stop_bps: int = 30  # price this far beyond the stop: close ourselves (the stop did not do it)
+    local_stop_ns: int = 500 * MS
+    ledger_slack_e8: int = 2  # per booked execution: rounding of the venue
 
 
 class Trouble(NamedTuple):
@@ -105,6 +113,7 @@ class Holding:
     symbol: str
     instrument: Instrument
     lots: int = 0  # sum of the booked executions
+    entry_value_e8: int = 0  # of them, signed
     ignored_lots: int = 0  # of it: not ours, and by policy left alone
     order_id: int = 0
     decision_id: int = 0
@@ -159,6 +168,8 @@ class DeskCore:
         self.leg_number = 0
         self.checkpoint_ms = 0
         self.banned_until_ns = 0
+        self.margin_until_ns = 0  # a margin refusal keeps entries away until then
+        self.realised_e8 = 0  # booked since the wallet was last taken as the base: results less fees and funding
         self.clock_ns = 0  # no entry before a measurement newer than the last complaint
         self.clock_asked_ns = 0
         self._request_number = 0
@@ -224,6 +235,8 @@ class DeskCore:
         request = make(req_id)
         query = isinstance(request, Query)
         wait = self.config.query_ns if query else self.config.ack_ns
+        if isinstance(request, Create) and request.reduce_only:
+            wait = self.config.close_ack_ns
         stream = Stream.REST if query else Stream.TRADE
         self.pending[req_id] = Pending(request, answered, self.now_ns + wait, stream, epoch)
         self.effects.append(Send(request, self.now_ns + ttl_ns, urgent))
@@ -250,6 +263,12 @@ class DeskCore:
         for req_id, pending in list(self.pending.items()):
             if pending.due_ns <= self.now_ns:
                 self.answer(Lost(req_id, "no answer"))
+
+    def book(self, holding: Holding, side: int, lots: int, price_ticks: int, fee_e8: int) -> None:
+        """Position and cash of one execution, by the rule of the Broker's account."""
+        booked = book_fill(holding.instrument.grid, holding.lots, holding.entry_value_e8, side * lots, price_ticks)
+        holding.lots, holding.entry_value_e8 = booked.lots, booked.entry_value_e8
+        self.realised_e8 += booked.realised_e8 - fee_e8
 
     def measure_clock(self) -> None:
         """Ask for the venue's time, at most ten times a second; entries wait for the answer."""
@@ -287,6 +306,10 @@ class DeskCore:
         if len(holding.refusals) >= self.config.refusals:
             holding.refusals.clear()
             self.switch_off(holding, "refused", self.now_ns + self.config.refusal_ns, f"{code} {text}")
+
+    def broken(self, holding: Holding) -> bool:
+        """Both sides of the symbol do not agree, and that has been shown: the exchange's side is what can be closed."""
+        return (holding.instrument.id, "INTEGRITY_BROKEN") in self.troubles
 
     # --- troubles --------------------------------------------------------------------------------------------------
     def trouble(self, symbol: str, code: str, text: str, ours: str = "", theirs: str = "", latch: bool = False) -> bool:

@@ -12,15 +12,26 @@ The taker leg is made only when the maker leg is proved to have ended, so both t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.enums import Cause, Gate, OrderRole, Severity
 from core.orders.desk_journal import Ended, Intent
-from core.orders.exchange_desk_core import FOREVER, DeskCore, Holding, cause_of
+from core.orders.exchange_desk_core import FOREVER, Answer, DeskCore, Holding, cause_of
+from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_desk_orders import OrderFlow, died_as_maker
-from core.orders.exchange_words import OrderType, TimeInForce
+from core.orders.exchange_words import (
+    Ack,
+    OrderType,
+    PositionRow,
+    QueryKind,
+    QueryRows,
+    SetLeverage,
+    TimeInForce,
+)
 from core.orders.lifecycle import OrderState
 from core.orders.order_store import DeskOrder, Leg, link_id_of
+from core.orders.ret_classes import Reaction, classify
 from core.orders.router import Order
 from core.risk.policy import Instrument
 from core.sim.desk_records import FLAG_POST_ONLY, FLAG_TAKER
@@ -37,6 +48,9 @@ class Entry:
     deadline_ns: int
     legs: list[DeskOrder] = field(default_factory=list)
     filled_lots: int = 0
+    work_ns: int = 0
+    leverage_e2: int = 0  # to be seen at the venue before the first leg, 0 = as it is
+    expires_ns: int = 0
     cancel: int = 0  # Cause, 0 = go on
     done: bool = False
 
@@ -49,13 +63,14 @@ class Entry:
 class Entries:
     """See the module."""
 
-    def __init__(self, core: DeskCore, flow: OrderFlow) -> None:
+    def __init__(self, core: DeskCore, flow: OrderFlow, fills: Fills) -> None:
         self.core = core
         self.flow = flow
         self.by_order: dict[int, Entry] = {}
         self.working: dict[str, Entry] = {}  # by symbol
-        flow.entry_leaves = self.leaves_of
-        flow.entry_filled = self.filled
+        self.apply_position: Callable[[PositionRow], object] = lambda row: None
+        fills.entry_leaves = self.leaves_of
+        fills.entry_filled = self.filled
 
     # --- begin and end ---------------------------------------------------------------------------------------------
     def gate(self, holding: Holding) -> Gate:
@@ -71,13 +86,63 @@ class Entries:
             return Gate.IN_POSITION
         if core.clock_ns > core.now_ns or not core.reachable:
             return Gate.FEED
+        if core.now_ns < core.margin_until_ns:
+            return Gate.BALANCE
         return Gate.NONE
 
-    def begin(self, order: Order, instrument: Instrument, work_ns: int) -> None:
-        """Work an order the gates have passed; `work_ns` how long as maker."""
-        entry = Entry(order, instrument, self.core.now_ns + work_ns if work_ns > 0 else FOREVER)
+    def begin(self, order: Order, instrument: Instrument, work_ns: int, leverage_e2: int) -> None:
+        """Work an order the gates have passed; `work_ns` how long as maker. The leverage is seen at the venue first."""
+        core = self.core
+        entry = Entry(order, instrument, FOREVER, work_ns=work_ns, leverage_e2=leverage_e2,
+                      expires_ns=core.now_ns + core.config.entry_ttl_ns)
         self.by_order[order.order_id] = entry
         self.working[order.name] = entry
+        if self._leverage_stands(entry):
+            self._first_leg(entry)
+        else:
+            core.count("lev_set")
+            core.request(lambda req_id: SetLeverage(req_id, order.name, leverage_e2),
+                         lambda answer: self._leverage_answered(entry, answer), core.config.entry_ttl_ns, urgent=False)
+
+    def _leverage_stands(self, entry: Entry) -> bool:
+        holding = self.core.holding(entry.order.name)
+        if not entry.leverage_e2:
+            return True
+        return holding is not None and holding.venue is not None and holding.venue.leverage_e2 == entry.leverage_e2
+
+    def _leverage_answered(self, entry: Entry, answer: Answer) -> None:
+        """Set or unchanged: read it back. Anything else: no entry."""
+        core = self.core
+        if entry.done or entry.legs:
+            return
+        verdict = classify(answer.ret_code, answer.ret_msg) if isinstance(answer, Ack) else None
+        if verdict is not None and verdict.reaction in (Reaction.AWAIT_STREAM, Reaction.READ_BACK):
+            core.ask(QueryKind.POSITIONS, lambda rows: self._leverage_read(entry, rows), entry.order.name)
+            return
+        holding = core.holding(entry.order.name)
+        if verdict is not None and isinstance(answer, Ack) and holding is not None:
+            core.refused(holding, answer.ret_code, answer.ret_msg)
+        self._end(entry, int(Cause.ORDER_REJECTED))
+
+    def _leverage_read(self, entry: Entry, answer: Answer) -> None:
+        core = self.core
+        for row in answer.rows if isinstance(answer, QueryRows) else ():
+            if isinstance(row, PositionRow):
+                self.apply_position(row)
+        if entry.done or entry.legs:
+            return
+        if self._leverage_stands(entry) and self._allowed(entry.order.name) and core.now_ns < entry.expires_ns and (
+                not entry.cancel):
+            self._first_leg(entry)
+            return
+        if isinstance(answer, QueryRows):
+            core.note(Severity.ERROR, "lev_mismatch", entry.order.name, "the leverage was not taken", entry.leverage_e2)
+        self._end(entry, entry.cancel or int(Cause.ORDER_REJECTED))
+
+    def _first_leg(self, entry: Entry) -> None:
+        order = entry.order
+        if entry.work_ns > 0:
+            entry.deadline_ns = self.core.now_ns + entry.work_ns
         maker = bool(order.flags & FLAG_POST_ONLY)
         self._leg(entry, Leg.MAKER if maker else Leg.TAKER, order.qty_lots,
                   order.price_ticks if maker else self._taker_price(entry))
@@ -141,12 +206,16 @@ class Entries:
         if entry.done:
             return
         core = self.core
+        if not entry.legs:  # the leverage is being looked at
+            if entry.cancel or core.now_ns >= entry.expires_ns:
+                self._end(entry, entry.cancel or int(Cause.EXPIRED))
+            return
         ending = entry.cancel or core.now_ns >= entry.deadline_ns
         waiting = [leg for leg in entry.legs if not leg.settled]
         if waiting:
             if ending:
                 for leg in waiting:
-                    if leg.alive and not leg.cancel_asked and leg.leg is Leg.MAKER:
+                    if leg.alive and not leg.cancel_asked and (leg.leg is Leg.MAKER or leg.retry_ns):
                         self.flow.cancel(leg)
             return
         if entry.leaves_lots == 0:
@@ -199,7 +268,7 @@ class Entries:
     def on_timer(self) -> None:
         """Deadlines."""
         for entry in list(self.working.values()):
-            if entry.cancel or self.core.now_ns >= entry.deadline_ns:
+            if entry.cancel or not entry.legs or self.core.now_ns >= entry.deadline_ns:
                 self.evaluate(entry)
 
     def forget(self, order_ids: set[int]) -> None:

@@ -87,7 +87,8 @@ class KillSequence:
             self._sweep_req = core.request(lambda req_id: CancelEntries(req_id), self._cancelled,
                                            core.config.close_ttl_ns, urgent=True)
         for holding in list(core.holdings.values()):
-            if (holding.at_stake or holding.lots) and holding.symbol not in self.closes.jobs:
+            held = holding.at_stake or (holding.lots - holding.ignored_lots and not core.broken(holding))
+            if held and holding.symbol not in self.closes.jobs:
                 self.closes.begin(holding, OrderRole.KILL, int(Cause.KILL))
         if self.phase is KillPhase.CANCELLING and self._swept:
             self.phase = KillPhase.CLOSING
@@ -114,7 +115,7 @@ class KillSequence:
         core = self.core
         if self.entries.working or self.closes.jobs:
             return False
-        if any(h.at_stake or h.lots - h.ignored_lots for h in core.holdings.values()):
+        if any(h.at_stake or (h.lots - h.ignored_lots and not core.broken(h)) for h in core.holdings.values()):
             return False
         return not any(o.alive and not o.reduce_only for o in core.store)
 

@@ -32,6 +32,11 @@ class Ladder:
         self._next[holding.symbol] = 0
         self.sync(holding)
 
+    def recover(self, holding: Holding) -> None:
+        """The rungs wanted before the crash are wanted still."""
+        if holding.targets is not None:
+            self._next[holding.symbol] = 0
+
     def changed(self, order: DeskOrder) -> None:
         """A rung moved on: one that filled is no longer wanted, one that was refused waits a moment."""
         holding = self.core.holding(order.symbol)

@@ -1,66 +1,55 @@
-"""Our orders on their way: sent once (or again with the same id), answered, told about, filled, ended.
+"""Our orders on their way: sent once (or again with the same id), answered, changed, told about, ended.
 
     place -> Persist(INTENT), Send(Create) -> answer -> reaction of its class (core.orders.ret_classes)
-    row of the order stream, a look-up or a poll -> lifecycle;  execution -> booked once, told to the Broker
+    row of the order stream, a look-up or a poll -> lifecycle
 
 A retry carries the same id: the venue takes one of them at most. Nothing leaves after the order's time to live.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
-from core.constants import NS_PER_MS
-from core.enums import MessageKind, OrderRole, Severity
-from core.orders.desk_journal import Ended, Executed, intent_of
+from core.enums import Severity
+from core.orders.desk_journal import Ended, intent_of
 from core.orders.exchange_desk_core import MS, SECOND, Answer, DeskCore, Holding
 from core.orders.exchange_words import (
     Ack,
     Amend,
     Cancel,
-    ExecutionRow,
+    InstrumentRow,
     Lost,
     OrderRow,
-    StopOrderType,
+    QueryKind,
+    QueryRows,
     TimeInForce,
 )
 from core.orders.lifecycle import ENDED, Input, OrderState, input_of, step
 from core.orders.lookups import LookUps
 from core.orders.order_store import DeskOrder
-from core.orders.ret_classes import ALREADY_FLAT, SYMBOL_NOT_REDUCING, Reaction, RetClass, classify, classify_change
-from core.orders.wire import Message
+from core.orders.ret_classes import (
+    ALREADY_FLAT,
+    MARGIN,
+    RULES,
+    SYMBOL_NOT_REDUCING,
+    Reaction,
+    RetClass,
+    classify,
+    classify_change,
+)
 
-ADOPTED = "Adopted"  # of our own making: the venue's side of a position taken over
-MOVES_QUANTITY = frozenset({
-    "Trade", "AdlTrade", "BustTrade", "Delivery", "Settle", "BlockTrade", "MovePosition", ADOPTED,
-})
-FUNDING = "Funding"
 RETRY_NS = 100 * MS
 CHANGE_RETRY_NS = 300 * MS
-STOP_ROLES: dict[StopOrderType, OrderRole] = {
-    StopOrderType.STOP_LOSS: OrderRole.STOP,
-    StopOrderType.PARTIAL_STOP_LOSS: OrderRole.STOP,
-    StopOrderType.TRAILING_STOP: OrderRole.STOP,
-    StopOrderType.TAKE_PROFIT: OrderRole.TAKE_PROFIT,
-    StopOrderType.PARTIAL_TAKE_PROFIT: OrderRole.TAKE_PROFIT,
-    StopOrderType.STOP: OrderRole.EXIT,
-}
-FORCED_ROLES = {"BustTrade": OrderRole.LIQUIDATION, "AdlTrade": OrderRole.LIQUIDATION}
 
 
 class OrderFlow:
-    """See the module. `entry_leaves` and `entry_filled`: the entries know what is left of the whole; `foreign_fill`:
-    the reconciler decides what becomes of a stranger."""
+    """See the module."""
 
     def __init__(self, core: DeskCore, looks: LookUps) -> None:
         self.core = core
         self.looks = looks
         looks.apply_row = self.apply_row
-        looks.apply_execution = self.apply_execution
         looks.absent = lambda order: self.feed(order, Input.PROVED_ABSENT)
-        self.entry_leaves: Callable[[DeskOrder], int] = lambda order: 0
-        self.entry_filled: Callable[[DeskOrder, int], None] = lambda order, lots: None
-        self.foreign_fill: Callable[[Holding, ExecutionRow], None] = lambda holding, row: None
 
     # --- sending ---------------------------------------------------------------------------------------------------
     def place(self, order: DeskOrder, total_lots: int = 0, flags: int = 0, ttl_ns: int = 0) -> None:
@@ -89,6 +78,8 @@ class OrderFlow:
         core = self.core
         order.req_id = 0
         if isinstance(answer, Ack):
+            if answer.limit_left >= 0:
+                core.counters["rate_left"] = answer.limit_left
             core.store.name(order, answer.order_id if answer.ret_code == 0 else "")
             verdict = classify(answer.ret_code, answer.ret_msg)
             order.ret_code = answer.ret_code
@@ -148,6 +139,11 @@ class OrderFlow:
                 core.switch_off(holding, "venue", core.now_ns + 10 * core.config.refusal_ns,
                                 f"{answer.ret_code} {answer.ret_msg}")
             core.refused(holding, answer.ret_code, answer.ret_msg)
+            if answer.ret_code in MARGIN:
+                core.count("margin_reject")
+                core.margin_until_ns = core.now_ns + core.config.margin_ns
+            if answer.ret_code in RULES:
+                core.ask(QueryKind.INSTRUMENT, lambda rows: self._rules(holding, rows), order.symbol)
         if answer.ret_code in SYMBOL_NOT_REDUCING:
             core.count("venue_reduce_only")
         if order.reduce_only and answer.ret_code in ALREADY_FLAT:
@@ -156,6 +152,19 @@ class OrderFlow:
             self._doubt(order)
         else:
             self.feed(order, Input.REFUSED)
+
+    def _rules(self, holding: Holding, answer: Answer) -> None:
+        """Sizes are set anew twice a month, while we run (O29)."""
+        for row in answer.rows if isinstance(answer, QueryRows) else ():
+            if not isinstance(row, InstrumentRow) or row.symbol != holding.symbol:
+                continue
+            known = holding.instrument
+            largest = min((n for n in (row.max_qty_lots, row.max_market_lots) if n), default=0)
+            now = replace(known, min_qty_lots=row.min_qty_lots, max_qty_lots=largest,
+                          min_notional_e8=row.min_notional_e8, trading=row.status == "Trading")
+            if now != known:
+                self.core.note(Severity.WARNING, "instr_change", holding.symbol, "trading filters changed")
+                holding.instrument = self.core.instruments[holding.symbol] = now
 
     def _doubt(self, order: DeskOrder) -> None:
         """Nobody knows. A reduce-only order is tried again with the same id (the venue takes one of them)."""
@@ -176,6 +185,10 @@ class OrderFlow:
         if not order.alive or order.change_id or order.state is OrderState.INTENT:
             return
         core = self.core
+        if order.retry_ns and not order.doubtful:  # every try so far was certainly not taken
+            order.retry_ns = 0
+            self.feed(order, Input.REFUSED)
+            return
         order.cancel_asked = True
         order.change_retry_ns = 0
         order.retry_ns = 0
@@ -202,18 +215,17 @@ class OrderFlow:
         order.change_id = 0
         if not order.alive:
             return
-        order.await_ns = core.now_ns + core.config.stream_ns
+        order.await_ns = order.await_ns or core.now_ns + core.config.stream_ns
         if isinstance(answer, Lost):
-            order.await_ns = core.now_ns + CHANGE_RETRY_NS
+            order.await_ns = min(order.await_ns, core.now_ns + CHANGE_RETRY_NS)
             order.change_retry_ns = core.now_ns + CHANGE_RETRY_NS if order.cancel_asked else 0
         elif isinstance(answer, Ack) and answer.ret_code:
             verdict = classify_change(answer.ret_code, answer.ret_msg)
             core.count(f"ret_{verdict.kind.value}")
             if verdict.kind is RetClass.GONE:
                 core.count("amend_race")
-                if not order.unproved:
-                    order.await_ns = 0
-                    self.looks.start(order, at_once=True)
+                if order.state is not OrderState.SENT:  # still on its way: nothing to cancel yet
+                    self._look(order)
             if verdict.reaction is Reaction.RETRY_NEW_CLOCK:
                 core.measure_clock()
             if verdict.reaction is Reaction.STOP_ENTRIES:
@@ -289,154 +301,34 @@ class OrderFlow:
         order.price_ticks = row.price_ticks or order.price_ticks
         order.qty_lots = row.qty_lots or order.qty_lots
 
-    def apply_execution(self, row: ExecutionRow) -> bool:
-        """Book one execution, once. False: known, or not ours to book."""
-        core = self.core
-        if row.exec_id in core.store.execs or row.exec_time_ms < core.store.forgotten_ms:
-            core.count("exec_dup")
-            return False
-        holding = core.holding(row.symbol)
-        if holding is None:
-            core.trouble("", "INSTRUMENT", f"execution of unknown {row.symbol}")
-            return False
-        if row.exec_type != ADOPTED and 0 < row.seq <= holding.base_seq:
-            core.count("exec_dup")  # inside the position that was taken over
-            return False
-        core.venue_ms = max(core.venue_ms, row.exec_time_ms)
-        order = core.store.find(row.order_id, row.link_id)
-        if row.exec_type == FUNDING:
-            self._book_cash(holding, row)
-        elif row.exec_type in MOVES_QUANTITY:
-            self._book_fill(holding, order, row)
-        else:
-            core.store.execs[row.exec_id] = row.exec_time_ms
-            core.trouble("", "EXEC_TYPE", f"{row.symbol}: execution of type {row.exec_type}", latch=True)
-            core.count("exec_unknown_type")
-            core.persist(self._executed(0, holding, row, OrderRole.EXIT, None, 0, 0))
-        return True
-
-    def _executed(self, number: int, holding: Holding, row: ExecutionRow, role: OrderRole, order: DeskOrder | None,
-                  leaves: int, stop: int) -> Executed:
-        return Executed(
-            number, row.exec_id, row.exec_type, row.order_id, order.link_id if order else row.link_id, row.symbol,
-            holding.instrument.id, row.side, row.price_ticks, row.qty_lots, row.fee_e8, int(row.is_maker),
-            row.exec_time_ms, row.seq, int(role), order.reason if order else 0,
-            order.order_id if order else holding.order_id, order.decision_id if order else holding.decision_id, leaves,
-            stop, order.target_ticks if order else 0, int(order is None),
-        )
-
-    def _book_cash(self, holding: Holding, row: ExecutionRow) -> None:
-        core = self.core
-        core.store.execs[row.exec_id] = row.exec_time_ms
-        number = core.next_number()
-        record = self._executed(number, holding, row, OrderRole.EXIT, None, 0, 0)
-        core.persist(record)
-        core.count("funding")
-        core.tell(number, message_of(record))
-
-    def _book_fill(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> None:
-        core = self.core
-        core.store.execs[row.exec_id] = row.exec_time_ms
-        role = self._role(holding, order, row)
-        if order is not None:
-            self._fill_order(order, row)
-        opening = holding.lots == 0
-        holding.lots += row.side * row.qty_lots
-        holding.exec_seq = max(holding.exec_seq, row.seq)
-        holding.exec_ns = core.now_ns
-        stop = 0
-        if order is not None and order.entry:
-            stop = order.stop_ticks
-            if opening or not holding.order_id:
-                holding.order_id, holding.decision_id = order.order_id, order.decision_id
-            if not holding.stop_ticks:
-                holding.stop_ticks = stop
-        if row.exec_type == "BustTrade":
-            core.trouble("", "LIQUIDATION", f"{row.symbol}: {row.qty_lots} lots", latch=True)
-        elif row.exec_type == "AdlTrade":
-            core.note(Severity.CRITICAL, "adl", row.symbol, f"{row.qty_lots} lots closed by auto-deleveraging")
-        if row.exec_type == ADOPTED:
-            holding.base_seq = max(holding.base_seq, row.seq)
-        leaves = self.entry_leaves(order) if order is not None and order.entry else 0
-        ignored = order is None and self._ignores(holding, row, role)
-        number = 0 if ignored else core.next_number()
-        record = self._executed(number, holding, row, role, order, leaves, stop)
-        core.persist(record)
-        if ignored:
-            holding.ignored_lots += row.side * row.qty_lots
-        else:
-            core.count("fills")
-            core.tell(number, message_of(record))
-        if order is not None:
-            self.feed(order, Input.FILL_ALL if order.cum_lots >= order.qty_lots else Input.FILL)
-        elif role is OrderRole.ENTRY:
-            self.foreign_fill(holding, row)
-        core.holding_changed(holding)
-
-    def _ignores(self, holding: Holding, row: ExecutionRow, role: OrderRole) -> bool:
-        """By policy a stranger's position is left alone, from its opening to its end."""
-        if self.core.config.adopt != "ignore":
-            return False
-        return holding.ignored_lots * row.side < 0 or (role is OrderRole.ENTRY and not holding.order_id)
-
-    def _role(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> OrderRole:
-        if order is not None:
-            return order.role
-        forced = FORCED_ROLES.get(row.exec_type)
-        if forced is not None:
-            return forced
-        if row.stop_order_type in STOP_ROLES:
-            return STOP_ROLES[row.stop_order_type]
-        reduces = holding.lots * row.side < 0
-        return OrderRole.EXIT if reduces else OrderRole.ENTRY
-
-    def _fill_order(self, order: DeskOrder, row: ExecutionRow) -> None:
-        core = self.core
-        core.store.name(order, row.order_id)
-        order.cum_lots += row.qty_lots
-        order.await_ns = 0 if order.alive else order.await_ns
-        if order.state is OrderState.CANCELLED and order.told_lots < order.cum_lots:
-            core.count("fill_after_cancel")
-        if order.cum_lots > order.qty_lots:
-            core.note(Severity.ERROR, "overfill", order.symbol, order.link_id, order.cum_lots, order.qty_lots)
-        if order.entry:
-            self.entry_filled(order, row.qty_lots)
-
     # --- time ------------------------------------------------------------------------------------------------------
     def on_timer(self) -> None:
         """Retries, and look-ups of orders nothing was heard of."""
         core = self.core
         for order in core.store:
-            if order.retry_ns and core.now_ns >= order.ttl_ns:
+            if order.retry_ns and (core.now_ns >= order.ttl_ns or (order.entry and core.killed)):
                 order.retry_ns = 0
                 self._give_up(order)
             elif order.retry_ns and order.retry_ns <= core.now_ns and not order.req_id and core.reachable:
                 self._send(order)
             if order.change_retry_ns and order.change_retry_ns <= core.now_ns and core.reachable:
                 self.cancel(order)
-            if order.await_ns and order.await_ns <= core.now_ns:
-                order.await_ns = 0
-                if order.state is OrderState.ACKED:
-                    self.feed(order, Input.AMBIGUOUS)
-                self.looks.start(order, at_once=True)
+            waits = order.req_id or order.retry_ns or order.await_ns or order.link_id in self.looks.looks
+            if (order.await_ns and order.await_ns <= core.now_ns) or (order.unproved and not waits):
+                self._look(order)
+
+    def _look(self, order: DeskOrder) -> None:
+        """Something should have been heard of it."""
+        order.await_ns = 0
+        if order.state in (OrderState.SENT, OrderState.ACKED):
+            self.feed(order, Input.AMBIGUOUS)
+        self.looks.start(order, at_once=True)
 
     def _give_up(self, order: DeskOrder) -> None:
         if order.doubtful:
             self.looks.start(order)
         elif order.alive:
             self.feed(order, Input.REFUSED)
-
-
-def message_of(record: Executed) -> Message:
-    """The FILL or CASH message of a booked execution; the same again after a restart."""
-    cash = record.exec_type == FUNDING
-    return Message(
-        ts_event_ns=record.exec_time_ms * NS_PER_MS, decision_id=record.decision_id, order_id=record.order_id,
-        price_ticks=0 if cash else record.price_ticks, qty_lots=0 if cash else record.qty_lots,
-        stop_ticks=record.stop_ticks, target_ticks=record.target_ticks, fee_e8=record.fee_e8, symbol=record.symbol_id,
-        kind=int(MessageKind.CASH if cash else MessageKind.FILL), side=record.side, role=record.role,
-        is_maker=record.is_maker, reason=record.reason, leaves_lots=record.leaves_lots,
-    )
 
 
 POST_ONLY_DIED = "EC_PostOnlyWillTakeLiquidity"

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from core.enums import Cause, Severity
 from core.orders.desk_journal import (
     Checkpoint,
-    DeskRecordError,
     Ended,
     Executed,
     Intent,
@@ -24,8 +23,9 @@ from core.orders.desk_journal import (
     state_of,
     targets_from,
 )
+from core.orders.exchange_desk_closes import CLOSING
 from core.orders.exchange_desk_core import DESK_SEQ, FOREVER, Holding, Trouble
-from core.orders.exchange_desk_orders import ADOPTED, FUNDING, MOVES_QUANTITY, message_of
+from core.orders.exchange_desk_fills import ADOPTED, FUNDING, MOVES_QUANTITY, message_of
 from core.orders.lifecycle import OrderState
 from core.orders.order_store import CLOSING_LEGS
 from core.orders.router import Order
@@ -49,6 +49,7 @@ def recover(desk: ExchangeDesk, records: Iterable[tuple[int, bytes]], booked: in
             told += 1
     _end_the_unwritten(desk, working)
     _look_for_survivors(desk)
+    desk.core.realised_e8 = 0
     if count:
         desk.core.log(Severity.INFO, "recovered", "", f"{count} records", told, len(desk.looks.looks))
     if desk.core.killed:
@@ -72,22 +73,26 @@ def _take(desk: ExchangeDesk, record: Record) -> list[tuple[int, Message]]:
         core.checkpoint_ms = core.venue_ms = max(core.checkpoint_ms, record.venue_ms)
         core.leg_number = max(core.leg_number, record.leg_number)
     elif isinstance(record, Protect):
-        holding = _holding(desk, record.symbol)
-        holding.stop_ticks = record.stop_ticks
-        holding.targets = targets_from(record.targets) or None
+        holding = desk.core.holding(record.symbol)
+        if holding is not None:
+            holding.stop_ticks = record.stop_ticks
+            holding.targets = targets_from(record.targets) or None
     return []
 
 
-def _holding(desk: ExchangeDesk, symbol: str) -> Holding:
+def _holding(desk: ExchangeDesk, symbol: str) -> Holding | None:
+    """None, and a trouble, where the instrument is not known any more: nothing can be done about it here."""
     holding = desk.core.holding(symbol)
     if holding is None:
-        raise DeskRecordError(f"{symbol} is in the journal, but not known as an instrument")
+        desk.core.trouble("", "INSTRUMENT", f"{symbol} is in the journal, but not known as an instrument")
     return holding
 
 
 def _intent(desk: ExchangeDesk, record: Intent) -> None:
     core = desk.core
     holding = _holding(desk, record.symbol)
+    if holding is None:
+        return
     order = record.order()
     order.state = OrderState.UNKNOWN
     order.doubtful = True
@@ -102,11 +107,13 @@ def _intent(desk: ExchangeDesk, record: Intent) -> None:
 def _executed(desk: ExchangeDesk, record: Executed) -> list[tuple[int, Message]]:
     core = desk.core
     holding = _holding(desk, record.symbol)
+    if holding is None:
+        return []
     core.store.execs[record.exec_id] = record.exec_time_ms
     core.venue_ms = max(core.venue_ms, record.exec_time_ms)
     core.number = max(core.number, record.number)
     if record.exec_type in MOVES_QUANTITY:
-        holding.lots += record.side * record.qty_lots
+        core.book(holding, record.side, record.qty_lots, record.price_ticks, record.fee_e8)
         holding.exec_seq = max(holding.exec_seq, record.seq)
         if record.exec_type == ADOPTED:
             holding.base_seq = max(holding.base_seq, record.seq)
@@ -151,12 +158,16 @@ def _latch(desk: ExchangeDesk, record: Latch) -> None:
     core = desk.core
     if record.name == "KILL":
         core.killed = bool(record.on)
-    elif record.name.startswith("off:"):
-        off = _holding(desk, record.symbol).off
-        if record.on:
-            off[record.name[4:]] = FOREVER
+    elif record.name == CLOSING or record.name.startswith("off:"):
+        holding = _holding(desk, record.symbol)
+        if holding is None:
+            return
+        if record.name == CLOSING:
+            desk.closes.recover(holding, record.text)
+        elif record.on:
+            holding.off[record.name[4:]] = FOREVER
         else:
-            off.clear()
+            holding.off.clear()
     else:
         number = core.symbol_id(record.symbol) if record.symbol else -1
         if record.on:
@@ -188,4 +199,8 @@ def _look_for_survivors(desk: ExchangeDesk) -> None:
                 desk.closes.adopt(order)
     for entry in list(desk.entries.by_order.values()):
         desk.entries.evaluate(entry)
+    for holding in desk.core.holdings.values():
+        if holding.lots:
+            desk.protection.recover(holding)
+            desk.ladder.recover(holding)
 

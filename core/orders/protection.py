@@ -2,9 +2,9 @@
 
     position told, stop there                -> stands
     position told, no stop, 0.3 s            -> set it (POST trading-stop)
-    refused twice, or the price is through   -> close reduce-only
-    stop was there and is gone (a person, or the venue) -> set again, at most twice an hour on the symbol; then the
-                                                person's will is taken for meant: no entries, a trouble, no fight
+    refused twice, or the price is beyond it -> close reduce-only
+    stop was there and is gone (a person, or the venue) -> set again, at most twice an hour on the symbol; then no
+                                                fight and no naked position either: it is closed, no entries
     stop stands elsewhere                    -> tighter is taken over; looser is moved back, under the same limit
 
 A close under way needs no new stop. Stops are never removed here.
@@ -18,15 +18,30 @@ from core.enums import Cause, OrderRole, Severity
 from core.orders.desk_journal import Protect, targets_text
 from core.orders.exchange_desk_closes import Closes
 from core.orders.exchange_desk_core import FOREVER, MS, SECOND, Answer, DeskCore, Holding
-from core.orders.exchange_words import Ack, PositionRow, QueryKind, QueryRows, TradingStop
+from core.orders.exchange_desk_fills import Fills
+from core.orders.exchange_words import (
+    Ack,
+    OrderRow,
+    OrderStatus,
+    PositionRow,
+    QueryKind,
+    QueryRows,
+    StopOrderType,
+    TradingStop,
+)
 from core.orders.lookups import LookUps
+from core.orders.order_store import DeskOrder
 from core.orders.ret_classes import Reaction, RetClass, classify
 
+BPS = 10_000
 HOUR_NS = 3600 * SECOND
+STOPS = frozenset({StopOrderType.STOP_LOSS, StopOrderType.PARTIAL_STOP_LOSS, StopOrderType.TRAILING_STOP})
+TRIGGERED = frozenset({OrderStatus.TRIGGERED, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED})
 RETRY_NS = 200 * MS
 ASK_NS = 300 * MS
 CHANGED_NS = 1 * SECOND  # a stop elsewhere for this long is no race with our own request
 REFUSALS = 2
+PASSED = "base_price"  # in the text of a refusal: the stop is on the wrong side of the price by now
 
 
 @dataclass(slots=True)
@@ -41,6 +56,9 @@ class Guard:
     next_ns: int = 0
     refusals: int = 0
     wished: bool = False  # a new stop was asked for and has not been seen yet
+    triggered_ns: int = 0  # the stop triggered, and we are not flat yet
+    beyond_ns: int = 0  # since when the price is beyond a stop that stands
+    attached: set[int] = field(default_factory=set)  # stops our entries brought: one of them standing is our doing
     rearmed: list[int] = field(default_factory=list)
     yielded: bool = False
     asked_ns: int = -(1 << 62)
@@ -49,11 +67,12 @@ class Guard:
 class Protection:
     """See the module."""
 
-    def __init__(self, core: DeskCore, closes: Closes, looks: LookUps) -> None:
+    def __init__(self, core: DeskCore, fills: Fills, closes: Closes, looks: LookUps) -> None:
         self.core = core
         self.closes = closes
         self.looks = looks
         self.guards: dict[str, Guard] = {}
+        fills.entry_stop = self.entry_stop
 
     def want(self, holding: Holding, stop_ticks: int, targets: tuple[tuple[int, int], ...] | None) -> None:
         """The stop that should stand from now on (0: leave what there is)."""
@@ -72,6 +91,31 @@ class Protection:
             guard = self.guards[holding.symbol] = Guard(holding)
         return guard
 
+    def recover(self, holding: Holding) -> None:
+        """What was wanted before the crash is wanted still."""
+        self._guard(holding).wished = holding.stop_ticks > 0
+
+    def entry_stop(self, holding: Holding, order: DeskOrder) -> None:
+        """An entry filled: its stop, or the tighter one where there is a position already (O16: Full mode has one)."""
+        if not order.stop_ticks:
+            return
+        if not holding.stop_ticks:
+            holding.stop_ticks = order.stop_ticks
+        elif holding.stop_ticks != order.stop_ticks:
+            guard = self._guard(holding)
+            guard.attached |= {holding.stop_ticks, order.stop_ticks}
+            guard.wished = True
+            if order.side * (order.stop_ticks - holding.stop_ticks) > 0:
+                holding.stop_ticks = order.stop_ticks
+
+    def stop_told(self, row: OrderRow) -> None:
+        """A child order of the position: a stop that triggered has half a second to close it (O14)."""
+        holding = self.core.holding(row.symbol)
+        if holding is None or row.stop_order_type not in STOPS or row.status not in TRIGGERED:
+            return
+        guard = self._guard(holding)
+        guard.triggered_ns = guard.triggered_ns or self.core.now_ns
+
     def holding_changed(self, holding: Holding) -> None:
         """Fill or telling of the position."""
         if holding.lots or (holding.venue_lots or 0) or holding.symbol in self.guards:
@@ -89,6 +133,9 @@ class Protection:
         if lots == 0:
             self._flat(guard)
             return
+        if guard.triggered_ns and core.now_ns - guard.triggered_ns >= core.config.local_stop_ns:
+            guard.triggered_ns = 0
+            self._stop_ourselves(guard, "the stop triggered and did not close the position")
         told = venue is not None and venue.signed_lots - holding.ignored_lots != 0 and venue.seq >= holding.exec_seq
         stands = venue.stop_ticks if venue is not None and told else 0
         if stands:
@@ -97,7 +144,11 @@ class Protection:
         guard.naked_ns = guard.naked_ns or core.now_ns
         naked = core.now_ns - guard.naked_ns
         core.counters["naked_ms_max"] = max(core.counters["naked_ms_max"], naked // MS)
-        if holding.symbol in self.closes.jobs or guard.yielded:
+        if guard.yielded:
+            return
+        if holding.symbol in self.closes.jobs:
+            if naked >= core.config.naked_closing_ns:  # the close takes its time: a stop until then
+                self._set(guard)
             return
         if guard.stood_ticks and told:
             self._lost(guard)
@@ -110,6 +161,8 @@ class Protection:
     def _flat(self, guard: Guard) -> None:
         holding = guard.holding
         guard.naked_ns = guard.changed_ns = guard.stood_ticks = guard.refusals = 0
+        guard.triggered_ns = guard.beyond_ns = 0
+        guard.attached.clear()
         guard.yielded = guard.wished = False
         if holding.lots == 0 and not holding.venue_lots and not guard.req_id:
             holding.stop_ticks = 0
@@ -123,13 +176,14 @@ class Protection:
         side = 1 if holding.at_stake > 0 else -1
         guard.naked_ns = 0
         guard.stood_ticks = stands
+        self._beyond(guard, side, stands)
         if not holding.stop_ticks:
             holding.stop_ticks = stands
         if stands == holding.stop_ticks or guard.yielded:
             guard.changed_ns = guard.refusals = 0
             guard.wished = False
             return
-        if guard.wished:
+        if guard.wished or stands in guard.attached:
             self._set(guard)
             return
         guard.changed_ns = guard.changed_ns or core.now_ns
@@ -144,8 +198,37 @@ class Protection:
         elif self._may_rearm(guard):
             self._set(guard)
         else:
-            self._yield(guard, f"the stop was moved to {stands} again and again")
+            self._yield(guard, f"the stop was moved to {stands} again and again: taken over")
             self._accept(holding, stands)
+
+    def _beyond(self, guard: Guard, side: int, stands: int) -> None:
+        """The price is well beyond a stop that stands: it will not do it, so we do."""
+        core = self.core
+        reference = self.closes.reference(guard.holding, -side)
+        width = stands * core.config.local_stop_bps // BPS
+        if not reference or side * (stands - reference) <= width:
+            guard.beyond_ns = 0
+            return
+        guard.beyond_ns = guard.beyond_ns or core.now_ns
+        if core.now_ns - guard.beyond_ns >= core.config.local_stop_ns:
+            guard.beyond_ns = 0
+            self._stop_ourselves(guard, "the price is beyond the stop, which has not triggered")
+
+    def _through(self, holding: Holding) -> bool:
+        """Is the price, as far as it is known, at the wanted stop or beyond?"""
+        side = 1 if holding.at_stake > 0 else -1
+        reference = self.closes.reference(holding, -side)
+        return reference > 0 and side * (reference - holding.stop_ticks) <= 0
+
+    def _stop_ourselves(self, guard: Guard, text: str) -> None:
+        core, holding = self.core, guard.holding
+        if holding.symbol in self.closes.jobs:
+            return
+        reference = self.closes.reference(holding, -1 if holding.at_stake > 0 else 1)
+        slip = abs(reference - holding.stop_ticks) * BPS // holding.stop_ticks if reference and holding.stop_ticks else 0
+        core.counters["sl_slip_bp"] = max(core.counters["sl_slip_bp"], slip)
+        core.note(Severity.CRITICAL, "sl_local", holding.symbol, text, holding.stop_ticks, reference)
+        self.closes.begin(holding, OrderRole.STOP, int(Cause.STOP))
 
     def _accept(self, holding: Holding, stop_ticks: int) -> None:
         holding.stop_ticks = stop_ticks
@@ -160,7 +243,8 @@ class Protection:
             guard.stood_ticks = 0
             self._set(guard)
         else:
-            self._yield(guard, "the stop was removed again and again")
+            self._yield(guard, "the stop was removed again and again: closed")
+            self.closes.begin(guard.holding, OrderRole.STOP, int(Cause.STOP))  # no fight, but no position without a stop
 
     def _may_rearm(self, guard: Guard) -> bool:
         """Set against somebody's will: at most so often an hour."""
@@ -203,6 +287,9 @@ class Protection:
             return
         if not holding.stop_ticks:
             self._accept(holding, stop)
+        if guard.naked_ns and self._through(holding) and holding.symbol not in self.closes.jobs:
+            self._stop_ourselves(guard, "no stop, and the price is beyond the one wanted")
+            return
         core.count("sl_set")
         target = 0 if holding.targets is not None else None
 
@@ -241,19 +328,16 @@ class Protection:
             guard.refusals += 1
             core.note(Severity.CRITICAL, "sl_refused", holding.symbol, f"{answer.ret_code} {answer.ret_msg}",
                       holding.stop_ticks)
-            if guard.refusals >= REFUSALS:
+            if guard.refusals >= REFUSALS or (guard.naked_ns and PASSED in answer.ret_msg):
                 self._refused(guard)
 
     def _refused(self, guard: Guard) -> None:
         """Twice: without a stop, or with the price beyond the one wanted, close; else keep the one that stands."""
         core, holding = self.core, guard.holding
         guard.refusals = 0
-        side = 1 if holding.at_stake > 0 else -1
-        reference = self.closes.reference(holding, -side)
-        through = reference and side * (reference - holding.stop_ticks) <= 0
         if holding.at_stake == 0 or holding.symbol in self.closes.jobs:
             return
-        if guard.naked_ns or through:
+        if guard.naked_ns or self._through(holding):
             core.count("sl_close")
             self.closes.begin(holding, OrderRole.STOP, int(Cause.STOP))
         else:

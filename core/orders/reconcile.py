@@ -17,8 +17,10 @@ from dataclasses import dataclass
 
 from core.enums import Cause, OrderRole, Severity
 from core.orders.exchange_desk_closes import Closes
-from core.orders.exchange_desk_core import FOREVER, MS, DeskCore, Holding
-from core.orders.exchange_desk_orders import ADOPTED, OrderFlow
+from core.orders.exchange_desk_core import FOREVER, MS, SECOND, DeskCore, Holding
+from core.orders.exchange_desk_entries import Entries
+from core.orders.exchange_desk_fills import ADOPTED, Fills
+from core.orders.exchange_desk_orders import OrderFlow
 from core.orders.exchange_words import (
     Cancel,
     ExecutionRow,
@@ -34,9 +36,11 @@ from core.orders.lifecycle import OrderState
 from core.orders.lookups import LookUps
 from core.orders.order_store import is_ours
 from core.orders.protection import average_ticks
+from core.orders.reconcile_cash import CashCheck
 from core.orders.reconcile_pages import Listing, PagedQuery
 
 RETRY_NS = 500 * MS
+CASH_AGAIN_NS = 2 * SECOND
 SUSPECT_NS = 300 * MS  # books may disagree this long while messages are on their way
 ASK_NS = 500 * MS
 BROKEN_NS = 2500 * MS
@@ -56,13 +60,14 @@ class Suspicion:
 class Reconciler:
     """See the module."""
 
-    def __init__(self, core: DeskCore, flow: OrderFlow, looks: LookUps, closes: Closes) -> None:
+    def __init__(self, core: DeskCore, flow: OrderFlow, fills: Fills, looks: LookUps, entries: Entries, closes: Closes) -> None:
         self.core = core
         self.flow = flow
+        self.fills = fills
         self.looks = looks
         self.closes = closes
-        looks.apply_position = self.apply_position
-        flow.foreign_fill = self.foreign_fill
+        looks.apply_position = entries.apply_position = self.apply_position
+        fills.foreign_fill = self.foreign_fill
         self.synced = False
         self.rounds = 0  # complete orders + positions
         self.round_began_ns = 0
@@ -78,6 +83,7 @@ class Reconciler:
         self._strangers: set[str] = set()
         self._live_before: set[str] = set()
         self._orders_began_ns = 0
+        self._cash = CashCheck(core)
 
     # --- when --------------------------------------------------------------------------------------------------------
     def link(self, state: LinkState) -> None:
@@ -169,7 +175,7 @@ class Reconciler:
     def _book(self, listing: Listing) -> None:
         rows = [row for row in listing.rows or () if isinstance(row, ExecutionRow)]
         for row in sorted(rows, key=lambda r: (r.exec_time_ms, r.seq, r.exec_id)):
-            if self.flow.apply_execution(row) and self.synced:
+            if self.fills.apply_execution(row) and self.synced:
                 self.core.note(Severity.WARNING, "recon_diff", row.symbol, f"execution {row.exec_id} was not streamed")
 
     def _executions_done(self) -> None:
@@ -199,6 +205,7 @@ class Reconciler:
             order = self.core.store.by_link.get(link_id)
             if order is not None and order.state in SEEN:
                 self.core.count("order_missing")
+                self.core.count("recon_diff")
                 self.looks.start(order, at_once=True)
         PagedQuery(self.core, QueryKind.POSITIONS, self._positions).start()
 
@@ -352,7 +359,7 @@ class Reconciler:
             core.log(Severity.ERROR, "adopt", holding.symbol, "no price is known: not adopted")
             return
         side = 1 if difference > 0 else -1
-        self.flow.apply_execution(ExecutionRow(
+        self.fills.apply_execution(ExecutionRow(
             f"adopt-{holding.symbol}-{venue.seq}-{core.number}", ADOPTED, "", "", holding.symbol, side, price,
             abs(difference), 0, False, 0, max(core.venue_ms, core.store.forgotten_ms), venue.seq,
         ))
@@ -371,5 +378,5 @@ class Reconciler:
         for row in listing.rows or ():
             if isinstance(row, WalletRow):
                 self.wallet = row
-
-
+                if self._cash.compare(row, quiet=self.synced and not self._suspects):
+                    self._wallet_ns = min(self._wallet_ns, self.core.now_ns + CASH_AGAIN_NS)

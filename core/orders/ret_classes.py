@@ -88,6 +88,7 @@ ALREADY_FLAT = frozenset({110017, 110034})  # of a reduce-only order: nothing to
 NO_MARKET = frozenset({110118})  # of a closing order: no liquidity inside the band; 10001 "buy: [..] invalid" too
 PRICE_LIMIT = frozenset({110003, 30208, 30209, 110120, 110121})
 MARGIN = frozenset({110004, 110006, 110007, 110012, 110044, 110045, 110051, 110052, 110053})
+RULES = frozenset({10001, 110094})  # perhaps our picture of the trading filters is old
 SYMBOL_NOT_REDUCING = frozenset({110023, 110042, 30228})  # the venue takes only reducing orders (O44)
 
 

@@ -48,7 +48,10 @@ class LiveDesk(Protocol):
 
     @property
     def ready(self) -> bool: ...
-    def submit(self, now_ns: int, order: Order, instrument: Instrument, work_ns: int) -> Gate: ...
+    def submit(
+        self, now_ns: int, order: Order, instrument: Instrument, work_ns: int, leverage_e2: int = 0
+    ) -> Gate: ...
+    def label(self, order: Order) -> str: ...
     def cancel(self, now_ns: int, symbol: int, reason: int) -> bool: ...
     def close(self, now_ns: int, symbol: int, role: OrderRole, reason: int) -> bool: ...
     def protect(
@@ -82,17 +85,21 @@ class ExecutionRouter:
         """False in DRY_RUN: orders are built and checked, none leaves."""
         return self.mode in (Mode.SIM, Mode.LIVE)
 
-    def submit(self, order: Order, effect_ns: int, instrument: Instrument) -> tuple[Report, str]:
-        """Send a checked order. Returns the report for the shard and the id to log it under (`DRY-RUN` if not sent)."""
+    def submit(
+        self, order: Order, effect_ns: int, instrument: Instrument, leverage_e2: int = 0
+    ) -> tuple[Report, str]:
+        """Send a checked order. Returns the report for the shard and the id to log it under (`DRY-RUN` if not sent).
+        `leverage_e2`: to stand at the exchange first (0: whatever stands)."""
         if not self.sends:
             self.dry_runs += 1
             return self._refusal(order, effect_ns, Gate.MODE), DRY_RUN_ID
-        flags = order.flags
+        flags, label = order.flags, link_id(order)
         if self.desk is not None:
-            gate = self.desk.submit(self.now_ns, order, instrument, max(order.deadline_ns - effect_ns, 0))
+            work_ns = max(order.deadline_ns - effect_ns, 0)
+            gate = self.desk.submit(self.now_ns, order, instrument, work_ns, leverage_e2)
             if gate is not Gate.NONE:
                 return self._refusal(order, effect_ns, gate), ""
-            flags |= FLAG_EXTERNAL
+            flags, label = flags | FLAG_EXTERNAL, self.desk.label(order)
         self.sent += 1
         return Report(
             seq=order.seq, effect_ns=effect_ns, decision_id=order.decision_id, order_id=order.order_id,
@@ -100,7 +107,7 @@ class ExecutionRouter:
             deadline_ns=order.deadline_ns, risk_ticks=abs(order.price_ticks - order.stop_ticks) if order.stop_ticks else 0,
             risk_lots=order.risk_lots, symbol=order.symbol, kind=int(ReportKind.ACCEPTED), side=order.side, flags=flags,
             **target_fields(order.targets),
-        ), link_id(order)
+        ), label
 
     @staticmethod
     def _refusal(order: Order, effect_ns: int, gate: Gate) -> Report:

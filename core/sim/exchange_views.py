@@ -9,6 +9,7 @@ from core.sim.exchange_stops import POSITION_STOPS
 from core.sim.exchange_types import (
     ClosedPnl,
     Execution,
+    InstrumentSpec,
     OrderFilter,
     SimOrder,
     StopOrderType,
@@ -112,6 +113,9 @@ class Views:
         """(highest price to buy at, lowest to sell at) in ticks, 0 = none known."""
         state = self._engine.symbols[symbol]
         return state.price_limit_ticks(1), state.price_limit_ticks(-1)
+
+    def spec(self, symbol: str) -> InstrumentSpec:
+        return self._engine.instruments[symbol]
 
     def status(self, symbol: str) -> SymbolStatus:
         return self._engine.symbols[symbol].status

@@ -43,7 +43,7 @@ from core.orders.exchange_words import (
 )
 from core.orders.router import Order
 from core.orders.wire import Message
-from core.position.position import Grid
+from core.position.position import Grid, book_fill
 from core.risk.policy import Instrument
 
 MS = 1_000_000
@@ -84,6 +84,8 @@ class NaiveExchange:
         self.creates: dict[str, int] = {}
         self.refuse: Callable[[Any], tuple[int, str] | None] = lambda request: None
         self.fee = 3
+        self.balance = 1_000_000
+        self.values: dict[str, int] = {}
         self.page = 50
         self.hidden: set[str] = set()
 
@@ -204,7 +206,7 @@ class NaiveExchange:
         self.put(done)
         self.execute(order.symbol, order.side, lots, price, order_id, order.link_id, exec_type, order.stop_order_type)
         held = self.position(order.symbol)
-        if held.side == order.side and order.stop_ticks and not held.stop_ticks:
+        if held.side == order.side and order.stop_ticks and held.stop_ticks != order.stop_ticks:
             self.put_position(held._replace(stop_ticks=order.stop_ticks, target_ticks=order.target_ticks))
 
     def execute(self, symbol: str, side: int, lots: int, price: int, order_id: str, link_id: str,
@@ -214,6 +216,9 @@ class NaiveExchange:
         self.executions.append(row)
         self.out.append(row)
         old = self.position(symbol)
+        booked = book_fill(GRID, old.signed_lots, self.values.get(symbol, 0), side * lots, price)
+        self.values[symbol] = booked.entry_value_e8
+        self.balance += booked.realised_e8 - self.fee
         signed = old.signed_lots + side * lots
         new_side = (signed > 0) - (signed < 0)
         stop = old.stop_ticks if new_side == old.side and signed else 0
@@ -235,6 +240,7 @@ class NaiveExchange:
         row = ExecutionRow(f"x{len(self.executions)}", "Funding", "random", "", symbol, held.side, 0, held.lots, fee_e8,
                            False, 0, self.now_ms, self.next_seq())
         self.executions.append(row)
+        self.balance -= fee_e8
         self.out.append(row)
 
     def trading_stop(self, r: TradingStop) -> Ack:
@@ -278,13 +284,17 @@ class NaiveExchange:
         elif q.what is QueryKind.POSITIONS:
             rows = [p for p in self.positions.values() if p.lots] if q.symbol is None else [self.position(q.symbol)]
         elif q.what is QueryKind.WALLET:
-            rows = [WalletRow(0, 0, 0, 0, 0, 0, self.now_ms)]
+            rows = [WalletRow(self.balance, 0, 0, 0, 0, 0, self.now_ms)]
         elif q.what is QueryKind.SERVER_TIME:
             self.out.append(ClockOffset(0))
         start = int(q.cursor or 0)
         page = rows[start:start + self.page]
         more = str(start + self.page) if start + self.page < len(rows) else ""
         return QueryRows(q.req_id, q.what, tuple(page), more, self.now_ms)
+
+
+class Crash(Exception):
+    """The process died between two effects: what came before is durable, sent and told; the rest never happened."""
 
 
 @dataclass
@@ -303,6 +313,7 @@ class Rig:
     sent_ns: list[int] = field(default_factory=list)
     logs: list[Log] = field(default_factory=list)
     private_up: bool = True
+    crash_in: int = 0  # effects until the process dies in the middle of its list, 0 = never
 
     def __post_init__(self) -> None:
         self._queue: list[tuple[int, int, str, Any]] = []
@@ -336,6 +347,10 @@ class Rig:
 
     def flush(self) -> None:
         for effect in self.desk.drain():
+            if self.crash_in:
+                self.crash_in -= 1
+                if not self.crash_in:
+                    raise Crash
             if isinstance(effect, Persist):
                 self.records.append((int(effect.kind), effect.payload))
             elif isinstance(effect, Tell):
@@ -438,6 +453,7 @@ class Rig:
         old one are gone."""
         self._queue = [item for item in self._queue if item[2] != "event"]
         heapq.heapify(self._queue)
+        self.crash_in = 0
         self.desk = self.new_desk()
         kept = self.records if keep is None else self.records[:keep]
         self.records = list(kept)

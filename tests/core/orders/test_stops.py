@@ -142,8 +142,11 @@ class FakeDesk:
     def __init__(self):
         self.calls = []
 
-    def submit(self, now_ns, order, instrument, work_ns):
+    def submit(self, now_ns, order, instrument, work_ns, leverage_e2=0):
         return Gate.NONE
+
+    def label(self, order):
+        return "link"
 
     def cancel(self, now_ns, symbol, reason):
         return True
@@ -187,7 +190,7 @@ def order_of(message):
     """What the broker would submit of an ENTER of 125 lots."""
     sim = broker()
     orders = []
-    sim.router.submit = lambda order, effect_ns, instrument: orders.append(order) or (  # type: ignore[method-assign]
+    sim.router.submit = lambda order, effect_ns, instrument, leverage: orders.append(order) or (  # type: ignore[method-assign]
         ExecutionRouter(Mode.SIM).submit(order, effect_ns, instrument))
     sim.handle(message)
     return orders[0]

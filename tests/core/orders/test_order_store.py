@@ -1,0 +1,78 @@
+"""Ids and the bounded memory of orders."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.enums import OrderRole
+from core.orders.exchange_words import OrderType, TimeInForce
+from core.orders.lifecycle import OrderState
+from core.orders.order_store import LINK_ID, DeskOrder, Leg, OrderStore, base36, is_ours, leg_of, link_id_of
+
+
+def order(link_id: str, symbol: str = "AUSDT") -> DeskOrder:
+    return DeskOrder(link_id=link_id, leg=Leg.MAKER, symbol=symbol, side=1, order_type=OrderType.LIMIT,
+                     tif=TimeInForce.GTC, qty_lots=5, price_ticks=9, reduce_only=False, role=OrderRole.ENTRY, reason=0,
+                     order_id=1, decision_id=2)
+
+
+def test_ids_are_short_plain_and_all_different():
+    made = {link_id_of("abc123", leg, n) for leg in Leg for n in range(5000)}
+    assert len(made) == 5000 * len(Leg)
+    made.add(link_id_of("0123456789", Leg.TAKER, 10**15))
+    assert all(LINK_ID.fullmatch(text) and len(text) <= 30 for text in made)
+    assert all(leg_of(link_id_of("t", leg, 7)) is leg for leg in Leg)
+
+
+def test_ours_means_this_run():
+    link = link_id_of("t1", Leg.CLOSE, 3)
+    assert is_ours("t1", link)
+    assert not is_ours("t2", link)
+    assert not is_ours("t", link)
+    assert not is_ours("t1", "")
+
+
+@pytest.mark.parametrize("tag", ["x" * 11, "a b", "ä", "a/b"])
+def test_a_tag_the_venue_might_refuse_is_refused_here(tag):
+    with pytest.raises(ValueError, match="order link id"):
+        link_id_of(tag, Leg.MAKER, 1)
+
+
+def test_base36():
+    assert [int(base36(n), 36) for n in (0, 35, 36, 10**12)] == [0, 35, 36, 10**12]
+
+
+def test_an_id_is_used_once():
+    store = OrderStore()
+    store.add(order("a"))
+    with pytest.raises(ValueError, match="used already"):
+        store.add(order("a"))
+
+
+def test_the_venues_id_wins():
+    store = OrderStore()
+    one, two = order("a"), order("b")
+    store.add(one)
+    store.add(two)
+    store.name(one, "v1")
+    assert store.find("v1", "b") is one
+    assert store.find("", "b") is two
+    assert store.find("v9", "zz") is None
+
+
+def test_memory_is_bounded():
+    store = OrderStore()
+    for n in range(10):
+        made = order(str(n), symbol=f"S{n % 2}")
+        store.add(made)
+        store.name(made, f"v{n}")
+        if n < 6:
+            made.state, made.ended_ns, made.ended_told = OrderState.FILLED, 100 + n, n != 5
+    store.execs = {f"e{n}": n for n in range(10)}
+    assert store.prune(ended_before_ns=104, exec_before_ms=7) == 4
+    assert sorted(o.link_id for o in store) == ["4", "5", "6", "7", "8", "9"]
+    assert store.find("v1", "1") is None
+    assert sorted(store.execs.values()) == [7, 8, 9]
+    assert store.forgotten_ms == 7
+    store.prune(104, 3)
+    assert store.forgotten_ms == 7

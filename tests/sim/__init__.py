@@ -1,0 +1,1 @@
+"""Seeded whole-system sessions in virtual time."""

@@ -1,0 +1,177 @@
+"""The judge: what the exchange itself has written down against what we believe, and the bounds of the money rules.
+
+    nobody twice     an order id exists once; the legs of an intent fill no more than the intent
+    nothing late     no entry is born after its time to live (deadline of its last try + receive window)
+    never naked      a position without a stop at the exchange lasts at most 1 s while we could mend it
+    books equal      positions, cash: exact, wherever the session comes to rest
+    kill             no entry leaves later than 50 ms after the command, no stop goes while there is a position
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from core.orders.broker import Broker
+from core.orders.desk_journal import Intent
+from core.orders.exchange_words import Create, Request, TradingStop
+from core.sim.desk_link import RECV_WINDOW_MS
+from core.sim.exchange import Exchange
+from core.sim.margin_types import Cause
+from core.sim.exchange_types import OPEN_STATUSES, CancelType, OrderStatus, SimOrder, StopOrderType
+
+MS = 1_000_000
+SECOND = 1000 * MS
+NAKED_NS = 1 * SECOND
+AFTER_LINK_NS = 1 * SECOND  # on top: 2 s after connectivity returns
+AFTER_START_NS = 4 * SECOND  # on top: 5 s after a restart of ours
+NAKED_IN_STORM_NS = 15 * SECOND  # while frames and requests are being lost
+KILL_NS = 50 * MS
+
+
+@dataclass(slots=True)
+class Naked:
+    """A symbol whose position has no stop at the exchange."""
+
+    since_ns: int
+    told: bool = False
+
+
+@dataclass
+class Judge:
+    exchange: Exchange
+    uid: int
+    names: list[str]
+    venue_epoch_ns: int
+    boot_ns: int
+    deposit_e8: int
+    violations: list[str] = field(default_factory=list)
+    intents: dict[str, Intent] = field(default_factory=dict)  # by link id
+    deadlines: dict[str, int] = field(default_factory=dict)  # of the last try of an entry, by link id
+    killed_ns: int = 0
+    able_ns: int = 0  # since when we could mend (connected, alive), 0 = we cannot
+    slack_ns: int = 0  # what a (re)start or reconnect gives on top
+    storm_until_ns: int = 0
+    unable: set[str] = field(default_factory=set)  # symbols whose market takes nothing
+    longest_naked_ns: int = 0
+    naked: dict[str, Naked] = field(default_factory=dict)
+
+    def say(self, now_ns: int, text: str) -> None:
+        self.violations.append(f"{(now_ns - self.boot_ns) / SECOND:.3f} {text}")
+
+    # --- while it runs -----------------------------------------------------------------------------------------------
+    def leaves(self, now_ns: int, request: Request, deadline_ns: int) -> None:
+        """A request leaves us."""
+        if isinstance(request, Create) and not request.reduce_only:
+            self.deadlines[request.link_id] = max(deadline_ns, self.deadlines.get(request.link_id, 0))
+            if deadline_ns and now_ns > deadline_ns:
+                self.say(now_ns, f"entry {request.link_id} leaves after its deadline")
+            if self.killed_ns and now_ns > self.killed_ns + KILL_NS:
+                self.say(now_ns, f"entry {request.link_id} leaves {(now_ns - self.killed_ns) / MS:.1f} ms after the kill")
+        if isinstance(request, TradingStop) and request.stop_ticks == 0 and self.lots(request.symbol):
+            self.say(now_ns, f"the stop of {request.symbol} is taken away")
+
+    def lots(self, symbol: str) -> int:
+        return sum(p.lots for p in self.exchange.account(self.uid).positions(symbol))
+
+    def look(self, now_ns: int, name: str) -> None:
+        """Does the position of a symbol stand without a stop, and for how long?"""
+        bare = self.bare(name)
+        state = self.naked.get(name)
+        if not bare or name in self.unable:
+            self.naked.pop(name, None)
+            return
+        if state is None:
+            self.naked[name] = Naked(now_ns)
+            return
+        if not self.able_ns or state.told:
+            return
+        since = max(state.since_ns, self.able_ns + self.slack_ns)
+        calm = now_ns - max(since, self.storm_until_ns)
+        self.longest_naked_ns = max(self.longest_naked_ns, calm)
+        if calm > NAKED_NS or now_ns - since > NAKED_IN_STORM_NS:
+            state.told = True
+            self.say(now_ns, f"{name} has had no stop for {(now_ns - state.since_ns) / MS:.0f} ms")
+
+    def bare(self, name: str) -> bool:
+        """A position without a stop at the exchange."""
+        margin = self.exchange.account(self.uid)
+        return any(p.lots and not p.stop_loss_ticks and not p.trailing_stop_ticks for p in margin.positions(name))
+
+    # --- at rest -----------------------------------------------------------------------------------------------------
+    def protected(self) -> list[str]:
+        """Symbols with a position and no stop."""
+        return [name for name in self.names if self.bare(name)]
+
+    def differences(self, broker: Broker) -> list[str]:
+        """What our books say against the ledger; [] = equal."""
+        found = []
+        for symbol, instrument in broker.instruments.items():
+            position = broker.account.positions.get(symbol)
+            ours, theirs = position.lots if position else 0, self.lots(instrument.name)
+            if ours != theirs:
+                found.append(f"{instrument.name}: we hold {ours}, the exchange says {theirs}")
+        ledger = self.exchange.account(self.uid).ledger
+        moved = ledger.totals_e8[Cause.DEPOSIT] + ledger.totals_e8[Cause.WITHDRAWAL] - self.deposit_e8
+        cash = ledger.balance_e8 - moved  # money moved in or out is no result of ours
+        if broker.account.balance_e8 != cash:
+            found.append(f"cash: {broker.account.balance_e8} here, {cash} there ({broker.account.balance_e8 - cash:+d} e8)")
+        return found
+
+    def orders(self) -> list[SimOrder]:
+        exchange = self.exchange
+        return exchange.open_orders(self.uid) + exchange.order_history(self.uid)
+
+    def history(self, now_ns: int) -> None:
+        """Every order the exchange has ever had of ours."""
+        by_link: dict[str, list[SimOrder]] = defaultdict(list)
+        filled: dict[int, int] = defaultdict(int)
+        legs: dict[tuple[int, int], list[str]] = defaultdict(list)
+        for order in self.orders():
+            if self.killed_ns:
+                self._stop_kept(now_ns, order)
+            if not order.order_link_id:
+                continue
+            by_link[order.order_link_id].append(order)
+            if order.reduce_only or order.order_link_id not in self.deadlines:
+                continue
+            born = order.created_ns - self.venue_epoch_ns
+            limit = self.deadlines[order.order_link_id] + RECV_WINDOW_MS * MS
+            if born > limit:
+                self.say(now_ns, f"{order.order_link_id} is born {(born - limit) / MS:.0f} ms after its time")
+            intent = self.intents.get(order.order_link_id)
+            if intent is None:
+                self.say(now_ns, f"{order.order_link_id} was never journalled")
+                continue
+            filled[intent.order_id] += order.cum_qty_lots
+            legs[intent.order_id, intent.leg].append(order.order_link_id)
+            if filled[intent.order_id] > intent.total_lots:
+                self.say(now_ns, f"intent {intent.order_id} wanted {intent.total_lots}, got {filled[intent.order_id]}")
+        for link, twins in by_link.items():
+            if len(twins) > 1:
+                self.say(now_ns, f"{link} exists {len(twins)} times")
+        for (order_id, leg), links in legs.items():
+            if len(links) > 1:
+                self.say(now_ns, f"intent {order_id} has several orders of leg {leg}: {links}")
+
+    def _stop_kept(self, now_ns: int, order: SimOrder) -> None:
+        """After a kill no stop is cancelled by us while there is a position (external hands are marked)."""
+        if (
+            order.stop_order_type is StopOrderType.STOP_LOSS and order.status is OrderStatus.DEACTIVATED
+            and order.cancel_type is CancelType.USER and order.updated_ns - self.venue_epoch_ns > self.killed_ns
+            and order.order_id not in self.external and order.qty_lots and self.held_then(order)
+        ):
+            self.say(now_ns, f"the stop of {order.symbol} was taken away in the kill")
+
+    external: set[str] = field(default_factory=set)  # order ids ended by other hands
+
+    def held_then(self, order: SimOrder) -> bool:
+        """Was there a position when the order ended? (fills up to then)"""
+        lots = 0
+        for fill in self.exchange.executions(self.uid, order.symbol):
+            if fill.ts_ns <= order.updated_ns and fill.exec_type.text != "Funding":
+                lots += fill.side * fill.qty_lots
+        return lots != 0
+
+    def working(self) -> list[SimOrder]:
+        return [o for o in self.exchange.open_orders(self.uid) if o.status in OPEN_STATUSES]

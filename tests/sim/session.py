@@ -1,0 +1,371 @@
+"""One session from a seed: the whole order path in virtual time, from its start to its settled end, with the verdict.
+
+    faults: [start ..... weathers, happenings, crashes, perhaps a kill ..... calm] -> settled within 30 s -> all closed
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.orders.desk_journal import Intent, decode
+from core.orders.exchange_words import Event, Persist, RecordKind, Request, Send, Stream
+from core.orders.wire import Message, Report
+from core.sim.desk_link import DeskLink
+from core.sim.link_faults import Dice
+from core.sim.link_rows import quote_of
+from core.sim.margin_types import AccountSpec
+from core.sim.scheduler import Scheduler
+from gateway.venue.venue_exchange import VenueExchange
+from tests.sim.disk import Disk
+from tests.sim.happenings import ACTIONS, restore
+from tests.sim.host import Crash, Host
+from tests.sim.judge import AFTER_LINK_NS, AFTER_START_NS, Judge
+from tests.sim.market import NAMES, STEP_NS, Market
+from tests.sim.strategy import Strategy
+from tests.sim.swarm import MatchingFaults, Plan, draw
+
+MS = 1_000_000
+SECOND = 1000 * MS
+BOOT_NS = 1_000 * SECOND  # our monotonic clock
+VENUE_EPOCH_NS = 1_780_000_000 * SECOND - BOOT_NS
+UID = 4711
+DEPOSIT_E8 = 20_000 * 10**8
+TIMER_NS = 25 * MS
+INTENTS = 60
+SETTLE_NS = 30 * SECOND
+LONGEST_NS = 150 * SECOND
+
+LATCHED = frozenset({"LIQUIDATION", "KEY"})  # troubles that wait for a person
+
+MakeHost = Callable[["Session"], Host]
+
+
+@dataclass
+class Outcome:
+    """What is left of a session."""
+
+    seed: int
+    violations: list[str]
+    intents: int = 0
+    orders: int = 0
+    fills: int = 0
+    crashes: list[str] = field(default_factory=list)
+    hits: Counter[str] = field(default_factory=Counter)
+    counters: Counter[str] = field(default_factory=Counter)
+    settle_ms: int = 0
+    kill_ms: int = 0
+    naked_ms: int = 0
+    virtual_s: float = 0.0
+    digest: str = ""
+    trace: list[str] = field(default_factory=list)
+
+
+class Session:
+    """`run` gives the outcome. `trace`: keep every event and effect as text; `digest`: fold them into one hash."""
+
+    def __init__(self, seed: int, make_host: MakeHost, plan: Plan | None = None, trace: bool = False,
+                 digest: bool = False) -> None:
+        self.plan = plan or draw(seed)
+        self.make_host = make_host
+        self.scheduler = Scheduler(BOOT_NS)
+        self.rules = MatchingFaults(seed)
+        self.exchange = VenueExchange(self.rules, seed)  # type: ignore[arg-type]
+        self.uid = UID
+        self.market = Market(self.exchange, random.Random(f"market {seed}"), self.plan.symbols, self.plan.jump)
+        self.names = list(NAMES[: self.plan.symbols])
+        self.exchange.add_account(UID, AccountSpec(deposit_e8=DEPOSIT_E8))
+        self.exchange.book_of = self._book_of
+        self.exchange.look_again = self._look_again
+        self.link = DeskLink(self.scheduler, self.exchange, UID, seed, VENUE_EPOCH_NS, self._deliver)
+        self.link.sent = self._sent
+        self.disk = Disk(self.scheduler, Dice(seed ^ 0xD15C), self.plan.sync_ns)
+        self.judge = Judge(self.exchange, UID, self.names, VENUE_EPOCH_NS, BOOT_NS, DEPOSIT_E8)
+        self.strategy = Strategy(
+            self.scheduler, self.market, random.Random(f"strategy {seed}"), self.plan.pace_ns, self._to_host,
+            self._protect, lambda: self.link.venue_ns,
+        )
+        self.rng = random.Random(f"session {seed}")
+        self.host: Host | None = None
+        self.delisted: set[str] = set()
+        self.crashes: list[str] = []
+        self.counters: Counter[str] = Counter()
+        self.killed_ns = 0
+        self.settle_ms = self.kill_ms = 0
+        self.calm_ns = 0
+        self._armed = list(self.plan.crashes)
+        self._deadline = 0
+        self._hash = hashlib.blake2b(digest_size=16) if digest else None
+        self._trace: list[str] | None = [] if trace else None
+        self.link.faults = self.plan.weathers[0][1] if self.plan.weathers else self.link.faults
+
+    # --- notes -----------------------------------------------------------------------------------------------------
+    def note(self, kind: str, what: object) -> None:
+        """One line of the session's log."""
+        if self._hash is None and self._trace is None:
+            return
+        line = f"{(self.scheduler.now_ns - BOOT_NS) / MS:.3f} {kind} {what}"
+        if self._hash is not None:
+            self._hash.update(line.encode())
+        if self._trace is not None:
+            self._trace.append(line)
+
+    def noted(self, kind: str, effect: object) -> None:
+        self.note(kind, effect)
+        if isinstance(effect, Persist) and effect.kind == RecordKind.INTENT:
+            record = decode(int(effect.kind), effect.payload)
+            assert isinstance(record, Intent)
+            self.judge.intents[record.link_id] = record
+
+    def later(self, delay_ns: int, action: Callable[[], Any]) -> None:
+        self.scheduler.after(delay_ns, action)
+
+    # --- the process, alive or not -----------------------------------------------------------------------------------
+    def _alive(self, action: Callable[[Host], None]) -> None:
+        """Let the process do something; it may die over it."""
+        host = self.host
+        if host is None:
+            return
+        try:
+            action(host)
+        except Crash as crash:
+            self.crash(str(crash))
+
+    def crash(self, where: str) -> None:
+        self.note("crash", where)
+        self.crashes.append(where)
+        assert self.host is not None
+        self._collect(self.host)
+        self.host = None
+        self.link.hang_up()
+        self.disk.crash()
+        self.judge.able_ns = 0
+        self.scheduler.after(self.rng.randint(100, 2_500) * MS, self._start)
+
+    def _collect(self, host: Host) -> None:
+        self.counters.update(host.desk.counters)
+        self.counters.update(host.counters)
+
+    def _start(self) -> None:
+        self.note("start", len(self.disk.records))
+        self.host = self.make_host(self)
+        self.disk.flushed = lambda: self._alive(Host.flush)
+        self.host.killed = self.killed_ns > 0
+        again = bool(self.crashes)
+        if again and self._armed and self._armed[0] == "recovering":
+            self.arm_crash(self.rng.randint(0, 10))
+
+        def first(host: Host) -> None:
+            host.start()
+            if host.killed:
+                host.kill()
+
+        self._alive(first)
+        if self.host is not None:
+            self.link.connect()
+            self.judge.slack_ns = AFTER_START_NS if again else AFTER_LINK_NS
+            self.scheduler.after(0, self._timer, self.host)
+            self.strategy.restarted()
+
+    def arm_crash(self, skip: int) -> None:
+        """The next planned crash happens at its place, after `skip` passings."""
+        if self.host is not None and self._armed:
+            self.host.crash_at[self._armed.pop(0)] = skip
+
+    def _timer(self, host: Host) -> None:
+        if host is self.host:
+            self._alive(Host.timer)
+            self.scheduler.after(TIMER_NS, self._timer, host)
+
+    def refuse(self, code: int, ns: int) -> None:
+        self.link.refuse[code] = self.scheduler.now_ns + ns
+        self._storm(ns)
+
+    def _storm(self, ns: int) -> None:
+        self.judge.storm_until_ns = max(self.judge.storm_until_ns, self.scheduler.now_ns + ns)
+
+    # --- wires ---------------------------------------------------------------------------------------------------------
+    def _deliver(self, event: Event) -> None:
+        self.note("event", event)
+        self._alive(lambda host: host.event(event))
+
+    def _to_host(self, message: Message) -> None:
+        self.note("intent", message)
+        self.scheduler.after(0, self._message, message)
+
+    def _message(self, message: Message) -> None:
+        self._alive(lambda host: host.message(message))
+
+    def _protect(self, symbol: int, stop_ticks: int) -> None:
+        self._alive(lambda host: host.protect(symbol, stop_ticks))
+
+    def send(self, effect: Send) -> None:
+        self._deadline = effect.deadline_ns
+        self.link.send(effect.request, effect.deadline_ns)
+
+    def _sent(self, request: Request) -> None:
+        self.note("sent", request)
+        self.judge.leaves(self.scheduler.now_ns, request, self._deadline)
+
+    def report(self, report: Report) -> None:
+        self.note("report", report)
+        self.scheduler.after(0, self.strategy.report, report)
+
+    # --- the market ----------------------------------------------------------------------------------------------------
+    def _market(self, symbol: int) -> None:
+        now = self.scheduler.now_ns
+        self.market.step(self.link.venue_ns, symbol)
+        self.link.pump()
+        contract = self.market.contracts[symbol]
+        quote = quote_of(self.exchange, contract.spec.symbol, contract.best_bid, contract.best_ask, contract.mid_ticks)
+        self.scheduler.after(10 * MS, self._deliver, quote)
+        self._able(now)
+        self.judge.look(now, self.names[symbol])
+        self.scheduler.after(STEP_NS, self._market, symbol)
+
+    def _able(self, now: int) -> None:
+        """Could we mend something now?"""
+        link, judge = self.link, self.judge
+        able = self.host is not None and link.up[Stream.REST] and link.up[Stream.PRIVATE] and now >= link.banned_until
+        if not able:
+            if judge.able_ns:
+                judge.slack_ns = max(AFTER_LINK_NS, judge.slack_ns if self.host is None else 0)
+            judge.able_ns = 0
+        elif not judge.able_ns:
+            judge.able_ns = now
+        faults = link.faults
+        losing = (
+            faults.vanish_ppm or faults.ack_lost_ppm or faults.reject_ppm or faults.frame_drop_ppm or faults.http_5xx_ppm
+            or faults.ack_late_ppm or faults.cut_ppm or faults.clock_error_ms or faults.per_second < 10
+            or link.refuse_stops_until > now or faults.cursor_repeats_ppm or faults.no_req_id_ppm or faults.page_rows < 50
+            or faults.queries_per_second < 50
+        )
+        if losing:
+            self._storm(5 * SECOND if faults.frame_drop_ppm else 2 * SECOND)
+
+    def _book_of(self, name: str) -> tuple[Any, Any]:
+        return self.market.book(self.names.index(name))
+
+    def _look_again(self, name: str) -> None:
+        self.exchange.on_book(self.link.venue_ns, name, *self._book_of(name), True)
+
+    # --- the run -------------------------------------------------------------------------------------------------------
+    def run(self) -> Outcome:
+        """From the first connection to the verdict."""
+        try:
+            self._run()
+        except Exception as error:  # the verdict names whatever broke
+            self.judge.say(self.scheduler.now_ns, f"{type(error).__name__}: {error}")
+            if self._trace is not None:
+                raise
+        return self._outcome()
+
+    def _run(self) -> None:
+        plan, scheduler = self.plan, self.scheduler
+        self.market.start(self.link.venue_ns)
+        for symbol in range(plan.symbols):
+            scheduler.after(symbol * STEP_NS // plan.symbols, self._market, symbol)
+        self._start()
+        begin = scheduler.now_ns
+        for at, faults, matching in plan.weathers:
+            scheduler.at(begin + at, self._weather, faults, matching)
+        for item in plan.happenings:
+            scheduler.at(begin + item.at_ns, self._happen, item.kind, item.seed)
+        if plan.kill_at_ns:
+            scheduler.at(begin + plan.kill_at_ns, self.kill)
+        scheduler.after(500 * MS, self.strategy.start)
+        scheduler.run_until(begin + plan.active_ns)
+        while self.strategy.intents < INTENTS and not self.killed_ns and scheduler.now_ns < begin + LONGEST_NS:
+            scheduler.run_until(scheduler.now_ns + SECOND)
+        self._calm()
+        self._settle("after the faults")
+        if plan.kill_at_end and not self.killed_ns:
+            self.kill()
+            self._settle("after the kill", flat=True)
+        self.judge.history(scheduler.now_ns)
+
+    def _weather(self, faults: Any, matching: dict[str, float]) -> None:
+        if not self.calm_ns:
+            self.note("weather", faults)
+            self.link.faults = faults
+            self.rules.armed = matching
+
+    def _happen(self, kind: str, seed: int) -> None:
+        if not self.calm_ns:
+            self.note("happening", kind)
+            self.link.hits[f"do {kind}"] += 1
+            ACTIONS[kind](self, random.Random(seed))
+
+    def kill(self) -> None:
+        """The command."""
+        self.note("kill", "")
+        self.killed_ns = self.judge.killed_ns = self.scheduler.now_ns
+        self.arm_crash(0)
+        self._alive(Host.kill)
+
+    def _calm(self) -> None:
+        self.note("calm", "")
+        self.calm_ns = self.scheduler.now_ns
+        self.strategy.active = False
+        self.link.calm()
+        self.rules.armed = {}
+        restore(self)
+        if self.host is not None:
+            self.host.crash_at.clear()
+        self._armed.clear()
+
+    def _settle(self, when: str, flat: bool = False) -> None:
+        """Run until at rest; more than 30 s is a violation."""
+        start = self.scheduler.now_ns
+        while self.scheduler.now_ns - start < SETTLE_NS:
+            self.scheduler.run_until(self.scheduler.now_ns + 250 * MS)
+            if not self._unsettled(flat or self.killed_ns > 0):
+                break
+        else:
+            for text in self._unsettled(flat or self.killed_ns > 0):
+                self.judge.say(self.scheduler.now_ns, f"not settled {when}: {text}")
+        took = (self.scheduler.now_ns - start) // MS
+        if flat:
+            self.kill_ms = took
+        else:
+            self.settle_ms = took
+
+    def _unsettled(self, flat: bool) -> list[str]:
+        host = self.host
+        if host is None:
+            return ["execution is down"]
+        found = [] if self._ready(host) else [f"not ready: {host.desk.trouble}"]
+        found += [f"{name} has no stop" for name in self.judge.protected()]
+        found += self.judge.differences(host.broker)
+        if flat:
+            found += [f"{n} is not flat: {self.judge.lots(n)}" for n in self.names if self.judge.lots(n)]
+        ours = [o for o in self.judge.working() if o.order_link_id in self.judge.intents and not o.reduce_only]
+        found += [f"{o.order_link_id} works on" for o in ours if o.symbol not in self._working_names(host)]
+        return found
+
+    def _ready(self, host: Host) -> bool:
+        """Entries are allowed, or kept away by what only a person may clear, with the books reconciled."""
+        desk = host.desk
+        if host.killed:
+            return desk.flat
+        return desk.ready or (desk.recon.synced and any(t.code in LATCHED for t in desk.trouble))
+
+    def _working_names(self, host: Host) -> set[str]:
+        return {host.broker.instruments[s].name for s in host.broker.working}
+
+    def _outcome(self) -> Outcome:
+        if self.host is not None:
+            self._collect(self.host)
+        judge = self.judge
+        hits = self.link.hits + Counter(self.rules.hits) + Counter({f"crash {c}": n for c, n in Counter(self.crashes).items()})
+        return Outcome(
+            seed=self.plan.seed, violations=judge.violations, intents=self.strategy.intents, orders=len(judge.orders()),
+            fills=len(self.exchange.executions(UID)), crashes=self.crashes, hits=hits, counters=self.counters,
+            settle_ms=self.settle_ms, kill_ms=self.kill_ms, naked_ms=judge.longest_naked_ns // MS,
+            virtual_s=(self.scheduler.now_ns - BOOT_NS) / SECOND,
+            digest=self._hash.hexdigest() if self._hash is not None else "", trace=self._trace or [],
+        )
