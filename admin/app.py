@@ -9,20 +9,24 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from admin import metrics
 from admin.api.read import read_routes
+from admin.api.trade import PinCheck, trade_routes
 from admin.api.write import write_routes
 from admin.auth import Auth, LoginLimit
+from admin.commands import CommandClient
 from admin.controls import Controls
 from admin.views import Views
 from admin.web import Address, current, protect
 
 
-def create_app(views: Views, auth: Auth, controls: Controls, where: Address, limit: LoginLimit | None = None,
+def create_app(views: Views, auth: Auth, controls: Controls, where: Address, commands: CommandClient,
+               check_pin: PinCheck, limit: LoginLimit | None = None,
                on_login: Callable[[], None] = lambda: None) -> Flask:
     """Pages and REST over `views`. `where` is read at request time, so its ports may be filled in after binding."""
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app, auth, where)
     app.register_blueprint(read_routes(views))
+    app.register_blueprint(trade_routes(views, controls, commands, check_pin))
     app.register_blueprint(write_routes(auth, controls, where, limit or LoginLimit(), on_login))
 
     @app.get("/healthz")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from admin.files import JsonLines, sync_folder, write_atomic
-from config.kill_file import clear_kill, read_kill
+from config.latch_file import clear_latch, read_latch, write_latch
 from config.news_file import NewsItem, append_news
 from config.paths import DataPaths
 from shm.control import ControlBlock
@@ -21,6 +21,7 @@ from shm.control import ControlBlock
 SOURCE = "admin"
 ACK_TIMEOUT_S = 0.6
 ACK_POLL_S = 0.004
+FLAT_TIMEOUT_S = 2.0
 
 
 class NotFlat(Exception):
@@ -43,6 +44,7 @@ class Controls:
                  exposure: Callable[[], tuple[int, int]]) -> None:
         self._words = words
         self._kill_file = paths.kill_file
+        self._pause_file = paths.pause_file
         self._news_file = paths.news_file
         self._audit = JsonLines(paths.audit_file)
         self._wake = wake
@@ -62,11 +64,22 @@ class Controls:
         return None
 
     def pause(self, on: bool, actor: str, address: str) -> dict:
-        """Stop or allow new entries; exits keep working."""
-        self._words.request_pause(SOURCE, on)
+        """Stop or allow new entries, also after a restart; exits keep working. A resume takes back every pause."""
+        warnings = []
+        try:
+            if on:
+                self._words.request_pause(SOURCE, True)
+                write_latch(self._pause_file, SOURCE, f"paused by {actor}")
+            elif clear_latch(self._pause_file):
+                sync_folder(self._pause_file.parent)
+        except OSError as error:
+            warnings.append(f"{self._pause_file} not {'written' if on else 'removed'} ({error}): "
+                            + ("the pause holds, but would not survive a restart" if on else "entries stay paused"))
+        if not on and not warnings:
+            self._words.clear_pause()
         self._wake()
         warning = self.audit("pause" if on else "resume", actor, address)
-        return {"paused": on, "warnings": [warning] if warning else []}
+        return {"paused": bool(self._words.pause_sources()), "warnings": [*warnings, *([warning] if warning else [])]}
 
     def news(self, item: NewsItem, actor: str, address: str) -> dict:
         """Note a news item; the gateway takes it within a second."""
@@ -85,12 +98,12 @@ class Controls:
 
         Idempotent: a second kill asserts the word again, keeps the first file, and reports the same latch.
         """
-        first = read_kill(self._kill_file)
+        first = read_latch(self._kill_file)
         self._words.request_kill(SOURCE)
         self._wake()
         requested = self._words.get("kill_ns") or time.monotonic_ns()
         warnings = []
-        record = {"time_ns": time.time_ns(), "source": SOURCE, "reason": reason}  # as config.kill_file writes and reads it
+        record = {"time_ns": time.time_ns(), "source": SOURCE, "reason": reason}  # as config.latch_file writes and reads it
         try:
             if first is None:  # execution may have latched it meanwhile, without the person's reason: replace that
                 write_atomic(self._kill_file, msgspec.json.encode(record))
@@ -103,6 +116,13 @@ class Controls:
         acks = self._wait_for_acks(requested)
         return {"killed": True, "already": first is not None, "since_ts": first["time_ns"] // 1_000_000 if first else None,
                 "seen": sum(row["seen"] for row in acks), "of": len(acks), "processes": acks, "warnings": warnings}
+
+    def wait_flat(self, timeout_s: float = FLAT_TIMEOUT_S) -> bool:
+        """Has execution verified, within this time, that nothing is open any more?"""
+        deadline = time.monotonic() + timeout_s
+        while not self._words.flat and time.monotonic() < deadline:
+            time.sleep(ACK_POLL_S)
+        return bool(self._words.flat)
 
     def _wait_for_acks(self, requested: int) -> list[dict]:
         """Ask until every live process has seen the kill, at most `ACK_TIMEOUT_S`; ms count from the request in force."""
@@ -128,7 +148,7 @@ class Controls:
             raise NotFlat(f"{positions} position(s) and {orders} working order(s) are still open")
         warnings = []
         try:
-            if clear_kill(self._kill_file):
+            if clear_latch(self._kill_file):
                 sync_folder(self._kill_file.parent)
         except OSError as error:
             return {"killed": True, "warnings": [f"{self._kill_file} not removed ({error}); the kill stays latched"]}

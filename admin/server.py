@@ -31,6 +31,7 @@ from waitress.server import create_server
 
 from admin.app import create_app
 from admin.auth import Auth, password_hash
+from admin.commands import CommandClient
 from admin.controls import Controls
 from admin.files import read_json, write_atomic
 from admin.plant_stats import CpuMeter, process_rows
@@ -46,6 +47,11 @@ from shm.topology import Plant, RunSpec
 THREADS = 6
 EXIT_CONFIG = 3
 _COUNTED = {"write.kill": "kill_requests", "write.pause": "pause_requests"}
+
+
+def no_pin(pin: str) -> str | None:
+    """Without a PIN store nothing that needs a PIN is allowed."""
+    return "no PIN is set"
 
 
 class BindRefused(Exception):
@@ -85,7 +91,8 @@ class AdminServer:
         self.controls = Controls(plant.control, self.paths, self._wake_all, self._acks, self._exposure)
         self.push = PushServer(self.views, self.auth, self.where, settings.system.admin.push_hz,
                                lambda ns: plant.counters().record("push", ns))
-        self.app: Flask = create_app(self.views, self.auth, self.controls, self.where, on_login=self.write_address)
+        self.app: Flask = create_app(self.views, self.auth, self.controls, self.where, CommandClient(plant),
+                                     no_pin, on_login=self.write_address)
         self.app.after_request(self._count)
         self.beat = Beat(plant)
         self._http: Any = None

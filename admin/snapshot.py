@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.risk.policy import BLACKLISTED
+
 _SAFE_NAME = re.compile(r"^[A-Z0-9]{2,24}$")
 
 
@@ -22,6 +24,7 @@ class SymbolInfo:
     price_exp: int
     lot_mant: int
     qty_exp: int
+    blacklisted: bool = False
 
     def price(self, ticks: int) -> str:
         """Exact decimal text of a price in ticks."""
@@ -50,7 +53,7 @@ def symbol_info(record: np.ndarray) -> SymbolInfo:
     number = int(record["id"])
     return SymbolInfo(number, text if _SAFE_NAME.match(text) else f"ID{number}", int(record["category"]),
                       int(record["shard"]), int(record["tick_mant"]), int(record["price_exp"]),
-                      int(record["lot_mant"]), int(record["qty_exp"]))
+                      int(record["lot_mant"]), int(record["qty_exp"]), bool(int(record["flags"]) & BLACKLISTED))
 
 
 @dataclass(frozen=True)

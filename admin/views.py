@@ -20,7 +20,8 @@ from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
-from config.kill_file import read_kill
+from config.blacklist_file import read_blacklist
+from config.latch_file import read_latch
 from config.paths import ROOT, DataPaths
 from core.detail import DETAIL, DETAIL_INTERVALS_S
 from core.enums import (
@@ -30,6 +31,7 @@ from core.enums import (
     Gate,
     GlobalRegime,
     LogKind,
+    Mode,
     Pump,
     Regime,
     State,
@@ -37,7 +39,6 @@ from core.enums import (
 )
 from core.features.registry import ALL_FEATURE_NAMES
 from core.records import ACCOUNT_ROW, GLOBAL, POSITION_ROW, SYMBOL_ROW
-from shm.control import SOURCES
 from shm.seqlock import RowBusy
 from shm.topology import MAX_SYMBOLS, SLOT_ADMIN, Plant
 
@@ -89,6 +90,7 @@ class Views:
         self._global_known = False
         self._global_since = (-1, 0)  # verdict of the last log line about it, and its time in ms
         self._kill: dict | None = None
+        self._pause: dict | None = None
         self._storage: tuple[int, dict] = (0, {})
         self._latest: Snapshot | None = None
 
@@ -116,7 +118,8 @@ class Views:
             self._global_known = self._plant.global_regime().read_into(0, self._global) > 0 or self._global_known
             if now - self._stats_ns >= STATS_NS:
                 self._cpu.look([self._plant.cnc(*row).pid for row in self._plant.rows if self._plant.cnc(*row).pid])
-                self._kill = read_kill(self._paths.kill_file)
+                self._kill = read_latch(self._paths.kill_file)
+                self._pause = read_latch(self._paths.pause_file)
                 self._funnel.look(now)
             processes = process_rows(self._plant, self._cpu)
             control = self._control(processes)
@@ -188,17 +191,17 @@ class Views:
         control = self._plant.control
         words = control.as_dict()
         killed = control.kill_sources()
-        paused = [source for source in SOURCES if words.get(f"pause_{source}")]
+        paused = control.pause_sources()
         gateway = next((row for row in processes if row["role"] == "gateway"), None)
         asked = [row for row in processes if row["acks"]]
         seen = [row for row in asked if row["kill_seen_ns"]]
         return {
             "killed": bool(killed), "kill_sources": killed, "flat": bool(words["flat"]),
-            "kill": {"time_ms": self._kill.get("time_ns", 0) // 1_000_000, "source": str(self._kill.get("source", "")),
-                     "reason": str(self._kill.get("reason", ""))} if self._kill and killed else None,
+            "kill": _latch_json(self._kill) if killed else None,
             "kill_seen": len(seen), "kill_of": len(asked),
             "kill_ms": max((row["kill_ms"] for row in seen if row["kill_ms"] is not None), default=None),
-            "paused": bool(paused), "pause_sources": paused, "degraded": bool(words["degraded"]),
+            "paused": bool(paused), "pause_sources": paused,
+            "pause": _latch_json(self._pause) if paused else None, "degraded": bool(words["degraded"]),
             "feed": FeedState(words["feed_state"]).name if words["feed_state"] in (0, 1, 2) else str(words["feed_state"]),
             "feed_beat_ms": gateway["beat_ms"] if gateway else None, "stop": bool(words["stop"]),
             "published_seq": words["published_seq"], "ended": bool(words["end_seq"]), "drained": bool(words["drained"]),
@@ -265,6 +268,22 @@ class Views:
         with self._lock:
             return self._funnel.answer(snapshot.symbols, time.monotonic_ns())
 
+    @property
+    def mode(self) -> Mode:
+        """The mode in force, which may have changed since the start."""
+        return Mode(self._plant.control.mode)
+
+    def blacklist(self) -> list[dict]:
+        """Symbols out of trading: by a person (who can take them back), and by the settings or their profile."""
+        try:
+            mine = read_blacklist(self._paths.blacklist_file)
+        except (OSError, ValueError):
+            mine = {}  # execution has paused for it, and says so
+        rows = [{"symbol": name, "by": "person", "reason": row.reason, "since_ts": row.time_ns // 1_000_000}
+                for name, row in sorted(mine.items())]
+        return rows + [{"symbol": info.name, "by": "settings", "reason": "settings or symbol profile", "since_ts": None}
+                       for info in self.snapshot().symbols.values() if info.blacklisted and info.name not in mine]
+
     # --- names and descriptions
     def names(self) -> Names:
         return Names(self._symbols, self._process_names)
@@ -297,6 +316,14 @@ class Views:
                 result = _storage(self._paths)
                 self._storage = (now, result)
             return result
+
+
+def _latch_json(latch: dict | None) -> dict | None:
+    """Who latched KILL or PAUSE, when and why, as the file says; None without a file."""
+    if latch is None:
+        return None
+    return {"time_ms": latch.get("time_ns", 0) // 1_000_000, "source": str(latch.get("source", "")),
+            "reason": str(latch.get("reason", ""))}
 
 
 def _candles(row: np.ndarray, series: int) -> list[list[int]]:

@@ -64,7 +64,7 @@ class ApiError(Exception):
     """Becomes a JSON answer that names the cause and the fix."""
 
     def __init__(self, status: int, cause: str, fix: str, code: int | None = None, result: dict | None = None,
-                 headers: dict[str, str] | None = None) -> None:
+                 headers: dict[str, str] | None = None, beside: dict | None = None) -> None:
         super().__init__(cause)
         self.status = status
         self.cause = cause
@@ -72,6 +72,7 @@ class ApiError(Exception):
         self.code = code if code is not None else CODES.get(status, 10016)
         self.result = result or {}
         self.headers = headers or {}
+        self.beside = beside or {}
 
 
 def answer(result: Any, **beside: Any) -> Response:
@@ -83,7 +84,7 @@ def answer(result: Any, **beside: Any) -> Response:
 def refuse(error: ApiError) -> Response:
     response = _json(error.status, {"retCode": error.code, "retMsg": error.cause, "ok": False, "error": error.cause,
                                     "result": error.result, "retExtInfo": {"hint": error.fix},
-                                    "time": time.time_ns() // 1_000_000})
+                                    "time": time.time_ns() // 1_000_000, **error.beside})
     response.headers.extend(error.headers)
     return response
 

@@ -45,6 +45,16 @@ class DataPaths:
         return self.run_dir / "KILL"
 
     @property
+    def pause_file(self) -> Path:
+        """Durable pause: while it exists nothing is entered, across restarts; exits go on."""
+        return self.run_dir / "PAUSE"
+
+    @property
+    def blacklist_file(self) -> Path:
+        """Symbols a person has taken out of trading (config/blacklist_file.py)."""
+        return self.run_dir / "blacklist.json"
+
+    @property
     def admin_file(self) -> Path:
         """Ports the admin process has bound."""
         return self.run_dir / "admin.json"
@@ -53,6 +63,34 @@ class DataPaths:
     def news_file(self) -> Path:
         """News items for the gateway, one JSON object per line (config/news_file.py)."""
         return self.run_dir / "news.jsonl"
+
+    @property
+    def rollout_file(self) -> Path:
+        """Capital stage of the LIVE account with its evidence (config/rollout_file.py)."""
+        return self.live_dir / "rollout.json"
+
+    @property
+    def pin_file(self) -> Path:
+        """Hash of the PIN of LIVE (config/pin.py)."""
+        return self.live_dir / "pin.json"
+
+    @property
+    def incidents_dir(self) -> Path:
+        return self.live_dir / "incidents"
+
+    @property
+    def incidents_list(self) -> Path:
+        return self.live_dir / "INCIDENTS.md"
+
+    @property
+    def live_dir(self) -> Path:
+        """Of mode LIVE, whatever mode runs now."""
+        return self.data_dir / "live"
+
+    @property
+    def churn_dir(self) -> Path:
+        """Symbols the churn throttle has latched off: one file each (config/latch_file.py)."""
+        return self.mode_dir / "churn"
 
     @property
     def mode_dir(self) -> Path:

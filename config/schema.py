@@ -124,8 +124,20 @@ class Feed(Section, frozen=True):
     instruments_refresh_s: Positive = 15.0
 
 
+class Kill(Section, frozen=True):
+    """When the system kills itself (core/orders/kill_triggers.py); 0 switches a trigger off."""
+
+    network_s: NonNegative = 10.0  # with something open: private stream or REST gone this long
+    panic_s: NonNegative = 10.0  # with something open: GLOBAL_PANIC this long
+    spread_bps: NonNegative = 300.0  # a symbol we hold ...
+    spread_s: NonNegative = 5.0  # ... spreads wider than that for this long
+    failures_per_min: Count = 20  # orders the exchange refused or whose outcome is unknown
+    daily_loss_pct: Annotated[float, Meta(gt=0, le=5)] = 5.0  # of the equity at 00:00 UTC
+
+
 class Safety(Section, frozen=True):
     limits: Limits = field(default_factory=Limits)
+    kill: Kill = field(default_factory=Kill)
     degraded: Degraded = field(default_factory=Degraded)
     feed: Feed = field(default_factory=Feed)
 
@@ -395,6 +407,6 @@ class Settings(Section, frozen=True):
 
 
 HOT_SECTIONS: tuple[str, ...] = (
-    "trading.account", "trading.orders", "trading.exits", "safety.limits", "safety.degraded", "skip", "thresholds",
+    "trading.account", "trading.orders", "trading.exits", "safety.limits", "safety.kill", "safety.degraded", "skip", "thresholds",
     "symbols.blacklist",
 )

@@ -216,6 +216,17 @@ class ReportKind(IntEnum):
     PROTECTED = 7  # stop and targets in force from here on; `reason` is the rule, `flags` 1 = the wish was refused
 
 
+class CommandKind(IntEnum):
+    """A person to execution, through the admin page."""
+
+    NONE = 0
+    TRADE = 1  # open at a price, with stop and target: gated and sized like any intent
+    CLOSE = 2  # cancel the entry and close the position of a symbol, reduce-only
+    PROTECT = 3  # another stop or target of a position
+    MODE = 4  # SIM or DRY_RUN from now on
+    BLACKLIST = 5  # take a symbol out of trading, or back
+
+
 class OrderRole(IntEnum):
     """What a fill was for."""
 

@@ -244,6 +244,45 @@ REPORT = _record(
     ("reason", "i4", "Gate/Cause", "why refused, closed or moved"),
     ("reserved", "(28,)u1", "", "zero"),
 )
+COMMAND = _record(
+    "COMMAND", 128, "a person's order to execution, admin to execution over the command ring",
+    ("id", "i8", "1", "number of the command: unique over all runs, so that an order made of it is, too"),
+    ("wall_ns", "i8", "ns", "when it was given"),
+    ("mono_ns", "i8", "ns", "the same, CLOCK_MONOTONIC: what waited too long is not carried out"),
+    ("price_ticks", "i8", "ticks", "TRADE: entry price, 0 = the touch of our side"),
+    ("stop_ticks", "i8", "ticks", "TRADE, PROTECT: stop, PROTECT 0 = as it is"),
+    ("target_ticks", "i8", "ticks", "TRADE, PROTECT: take profit, 0 = none (PROTECT: as it is)"),
+    ("zone_min_ticks", "i8", "ticks", "TRADE: entry zone, 0 = none"),
+    ("zone_max_ticks", "i8", "ticks", "TRADE: entry zone, 0 = none"),
+    ("symbol", "i4", "id", "symbol, -1 = none"),
+    ("kind", "u1", "CommandKind", "what to do"),
+    ("side", "i1", "sign", "TRADE: +1 long, -1 short"),
+    ("value", "u1", "by kind", "MODE: Mode; BLACKLIST: 1 = take out, 0 = take back"),
+    ("reserved", "u1", "", "zero"),
+    ("confidence_e2", "i4", "1e-2", "TRADE: confidence 0-100 as given, for the record"),
+    ("position_id", "i4", "1", "CLOSE, PROTECT: low bits of the position's order id the person saw, -1 = any"),
+    ("text", "(48,)u1", "utf-8", "the person's reason"),
+)
+ANSWER = _record(
+    "ANSWER", 192, "execution's answer to a COMMAND",
+    ("id", "i8", "1", "number of the command"),
+    ("wall_ns", "i8", "ns", "when it was answered"),
+    ("order_id", "i8", "1", "TRADE: order"),
+    ("price_ticks", "i8", "ticks", "TRADE: limit price"),
+    ("qty_lots", "i8", "lots", "TRADE: size; CLOSE: signed position that is being closed"),
+    ("stop_ticks", "i8", "ticks", "stop"),
+    ("target_ticks", "i8", "ticks", "take profit"),
+    ("value", "f8", "by gate", "refused: what was compared ..."),
+    ("limit", "f8", "by gate", "... with which limit"),
+    ("symbol", "i4", "id", "symbol, -1 = none"),
+    ("gate", "i4", "Gate", "why refused, NONE where `text` says it"),
+    ("kind", "u1", "CommandKind", "of the command"),
+    ("ok", "u1", "bool", "1 = carried out"),
+    ("side", "i1", "sign", "side of the order or position"),
+    ("dry_run", "u1", "bool", "1 = built and checked, not sent"),
+    ("reserved", "(4,)u1", "", "zero"),
+    ("text", "(104,)u1", "utf-8", "id the order is logged under, or the refusal in words"),
+)
 LOG = _record(
     "LOG", 128, "one line of the event feed and of the JSONL files, over the log rings",
     ("ts_ns", "i8", "ns", "event time"),
@@ -367,7 +406,7 @@ ACCOUNT_ROW = _record(
     ("reserved", "i8", "", "zero"),
 )
 RECORDS: tuple[Record, ...] = (
-    EVENT, LEVEL, TRADE, TICKER, KLINE, SYMBOL, NEWS, PROFILE, GLOBAL, MESSAGE, REPORT, LOG, SYMBOL_ROW, POSITION_ROW,
+    EVENT, LEVEL, TRADE, TICKER, KLINE, SYMBOL, NEWS, PROFILE, GLOBAL, MESSAGE, REPORT, COMMAND, ANSWER, LOG, SYMBOL_ROW, POSITION_ROW,
     ACCOUNT_ROW,
 )
 

@@ -19,7 +19,8 @@ from shm.atomics import LINE_WORDS, get_word, load_acquire, set_word, store_rele
 from shm.errors import ErrorLog, get_text, put_text
 from shm.layout import CNC, CNC_SUPERVISOR, CONTROL_WORDS, word
 
-SOURCES = ("admin", "cli", "exec", "guardian")
+SOURCES = ("admin", "cli", "exec", "guardian")  # of KILL
+PAUSE_SOURCES = ("admin", "cli", "exec")
 
 
 class ProcessState(IntEnum):
@@ -125,6 +126,7 @@ class ControlBlock:
     config_version = _Word()
     kill_ns = _Word()
     flat = _Word()
+    mode = _Word()
 
     def __init__(self, words: np.ndarray) -> None:
         self.words: np.ndarray = words[: CONTROL_ROWS * LINE_WORDS]
@@ -177,6 +179,14 @@ class ControlBlock:
     def request_pause(self, source: str, on: bool) -> None:
         """Set or clear the pause word of a source: admin, cli, exec."""
         self.set(f"pause_{source}", int(on))
+
+    def clear_pause(self) -> None:
+        """A person resumes, whoever paused. The file latch is the requester's to remove, before this."""
+        for source in PAUSE_SOURCES:
+            self.set(f"pause_{source}", 0)
+
+    def pause_sources(self) -> list[str]:
+        return [source for source in PAUSE_SOURCES if self.get(f"pause_{source}")]
 
     def request_stop(self) -> None:
         self.set("stop", 1)

@@ -174,6 +174,7 @@ CONTROL_WORDS: tuple[ControlRow, ...] = (
     ControlRow("kill_guardian", "guardian", "1 = kill"),
     ControlRow("kill_ns", "requester", "CLOCK_MONOTONIC of the first kill request in force, 0 = none"),
     ControlRow("kill_clear_requests", "admin or cli", "counter: times a person cleared the kill latch"),
+    ControlRow("mode", "execution", "Mode in force; at the start that of the run description"),
     ControlRow("flat", "execution", "1 = killed and verified flat"),
     *(ControlRow(f"detail_symbol_{i}", "admin", "symbol id wanted on the detail board, -1 = none")
       for i in range(DETAIL_WISHES)),

@@ -8,7 +8,7 @@ destroys; all others `Plant.join(run_file, role, index)`.
     boards      symbols, symbol_rows, positions, account, detail, global, funnel
     market-I    market ring of shard I (slot 0 the shard, 1 the recorder, 2 the admin, rest free)
     raw         raw frames, gateway to recorder (slot 1)
-    orders      intent and report ring of every shard
+    orders      intent and report ring of every shard, command and answer ring of the admin
     logs        log ring of every process (slot 1 the recorder, 2 the admin, 3 the supervisor), decision ring of every shard
 """
 
@@ -19,14 +19,16 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
 
 from core.decision import DECISION_CELLS, FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
-from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
+from core.enums import Mode
+from core.records import ACCOUNT_ROW, ANSWER, COMMAND, GLOBAL, MESSAGE, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
 from shm.atomics import LINE_WORDS, get_word, set_word
 from shm.broadcast import BroadcastRing
 from shm.control import CncPage, ControlBlock, ProcessState
@@ -42,6 +44,7 @@ from shm.spsc import SpscRing
 PREFIX = "scalper-"
 MAX_SYMBOLS = 1024
 MAX_SHARDS = 32
+COMMAND_SLOTS = 64
 
 SLOT_SHARD = 0
 SLOT_RECORDER = 1
@@ -68,8 +71,15 @@ ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in ROLES)
 
 
 class VenueAddress(TypedDict):
+    """Addresses of an exchange; `ws_trade` is missing where orders go over REST (demo). Keys only of the embedded one,
+    which hands them out itself: others come from the environment and are never written down."""
+
     rest: str
     ws_public: str
+    ws_private: NotRequired[str]
+    ws_trade: NotRequired[str]
+    api_key: NotRequired[str]
+    api_secret: NotRequired[str]
 
 
 class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -83,6 +93,9 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     data_dir: str = "data"
     seed: int = 1
     venue: VenueAddress | None = None
+    venue_name: str = "embedded"  # as asked for: embedded, mainnet, testnet, demo, or an address
+    tier_allowed: str = "PAPER"  # core.risk.tiers.Rank that the evidence allows on this venue (LIVE)
+    account: str = ""  # number of the account of a LIVE run on a real exchange
     tape: list[str] = msgspec.field(default_factory=list)
     tape_speed: float = 0.0  # 0 = as fast as possible, 1 = as recorded
     instruments: str = ""  # file with a recorded instruments-info answer
@@ -108,6 +121,18 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"shards = {self.shards}: 1..{MAX_SHARDS}")
         if not self.run_id or not all(c.isalnum() or c in "-_" for c in self.run_id):
             raise ValueError(f"run id {self.run_id!r}: letters, digits, - and _ only")
+
+    @property
+    def practice(self) -> bool:
+        """LIVE on an exchange of this machine: orders are real, the money is not. Every page and line says so."""
+        host = urlsplit(self.venue["rest"]).hostname if self.venue else ""
+        return self.mode == "LIVE" and host in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def permitted(self) -> bool:
+        """May this run send orders? Outside LIVE there is nothing to permit; a LIVE run was permitted by `launch.py`
+        (core.risk.permit), or is practice."""
+        return self.mode != "LIVE" or self.practice or (self.account != "" and self.tier_allowed != "PAPER")
 
     def save(self, path: Path | str) -> None:
         """Write run.json: readable by the owner only, because it holds the admin token."""
@@ -182,6 +207,8 @@ def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
     for i in range(spec.shards):
         orders.append((f"intents-{i}", SpscRing.bytes_needed(MESSAGE.size, sizes.intent_slots)))
         orders.append((f"reports-{i}", SpscRing.bytes_needed(REPORT.size, sizes.report_slots)))
+    orders.append(("commands", SpscRing.bytes_needed(COMMAND.size, COMMAND_SLOTS)))
+    orders.append(("answers", SpscRing.bytes_needed(ANSWER.size, COMMAND_SLOTS)))
     logs = [(f"{role}-{i}", BroadcastRing.bytes_needed(sizes.log_cells)) for role, i in rows]
     logs += [(f"decisions-{i}", BroadcastRing.bytes_needed(sizes.decision_cells)) for i in range(spec.shards)]
     table = {"control": control, "boards": boards, "orders": orders, "logs": logs,
@@ -264,6 +291,8 @@ class Plant:
             BroadcastRing.format(self._body("logs", f"decisions-{i}"), sizes.decision_cells)
             SpscRing.format(self._body("orders", f"intents-{i}"), MESSAGE.size, sizes.intent_slots)
             SpscRing.format(self._body("orders", f"reports-{i}"), REPORT.size, sizes.report_slots)
+        SpscRing.format(self._body("orders", "commands"), COMMAND.size, COMMAND_SLOTS)
+        SpscRing.format(self._body("orders", "answers"), ANSWER.size, COMMAND_SLOTS)
         BroadcastRing.format(self._body("raw", "ring"), sizes.raw_cells)
         for role, i in self.rows:
             BroadcastRing.format(self._body("logs", f"{role}-{i}"), sizes.log_cells)
@@ -275,6 +304,7 @@ class Plant:
         Board.format(self._body("boards", "global"), GLOBAL.dtype, 1)
         Board.format(self._body("boards", "funnel"), FUNNEL.dtype, MAX_SYMBOLS)
         self.control.set("run_state", ProcessState.BOOT)
+        self.control.set("mode", Mode[self.spec.mode])
 
     def close(self) -> None:
         """Drop this process's mappings (as far as no array of them is in use any more)."""
@@ -378,6 +408,14 @@ class Plant:
     def reports(self, shard: int) -> SpscRing:
         """REPORT ring, execution to shard."""
         return self._keep("orders", f"reports-{shard}", self._spsc)
+
+    def commands(self) -> SpscRing:
+        """COMMAND ring, admin to execution."""
+        return self._keep("orders", "commands", self._spsc)
+
+    def answers(self) -> SpscRing:
+        """ANSWER ring, execution to admin."""
+        return self._keep("orders", "answers", self._spsc)
 
     def _board(self, name: str, dtype: np.dtype) -> Board:
         return self._keep("boards", name, lambda body: Board.attach(body, dtype))

@@ -113,6 +113,9 @@ def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--instruments", type=click.Path(path_type=Path), help="recorded instruments-info answer for the tape")
 @click.option("--speed", callback=parse_speed, default="1", show_default=True, help="tape speed: N or max")
 @click.option("--mode", type=click.Choice(["SIM", "PAPER", "DRY_RUN", "LIVE"], case_sensitive=False), help="overrides the config")
+@click.option("--live", is_flag=True, help="first confirmation of --mode LIVE: real orders, real money")
+@click.option("--i-understand", "account", default="", metavar="ACCOUNT",
+              help="second confirmation of LIVE, for services: the account's number (else it is asked for)")
 @click.option("--symbols", default=None, help="COUNT or comma separated LIST [embedded: 40, else all]")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="stop after this many seconds")
 @data_dir_option
@@ -129,6 +132,8 @@ def run(
     instruments: Path | None,
     speed: float,
     mode: str | None,
+    live: bool,
+    account: str,
     symbols: str | None,
     duration: float | None,
     data_dir: Path | None,
@@ -166,6 +171,8 @@ def run(
         seed=seed,
         config_files=tuple(str(path.resolve()) for path in config_files),
         overrides=overrides,
+        live=live,
+        account=account,
         json=as_json,
         verbose=verbose,
     )
@@ -232,7 +239,7 @@ def status(data_dir: Path | None, as_json: bool) -> None:
 @cli.command()
 @data_dir_option
 def pause(data_dir: Path | None) -> None:
-    """Stop new entries; exits go on."""
+    """Stop new entries, also after a restart; exits go on."""
     _control(data_dir, "pause")
 
 
@@ -250,9 +257,9 @@ def resume(data_dir: Path | None, clear_kill: bool) -> None:
 def kill(data_dir: Path | None, reason: str) -> None:
     """Stop entries, cancel, close everything reduce-only; stays latched until cleared."""
     paths = DataPaths(data_dir_of(data_dir), "SIM")
-    from config.kill_file import write_kill
+    from config.latch_file import write_latch
 
-    write_kill(paths.kill_file, "cli", reason)  # first and durable: it works with everything else dead
+    write_latch(paths.kill_file, "cli", reason)  # first and durable: it works with everything else dead
     click.echo(f"kill latched in {paths.kill_file}")
     _control(data_dir, "kill", missing_ok=True)
 
@@ -285,6 +292,91 @@ def news(
 
 @cli.command()
 @data_dir_option
+@click.argument("symbol")
+def enable(data_dir: Path | None, symbol: str) -> None:
+    """Trade SYMBOL again after the churn throttle has latched it off (look why first)."""
+    from workers.rollout_cli import enable as take_off
+
+    modes = take_off(data_dir_of(data_dir), symbol.upper())
+    if not modes:
+        raise Fault(1, f"{symbol.upper()} is not latched off in {data_dir_of(data_dir)}.")
+    click.echo(f"{symbol.upper()} may be traded again ({', '.join(modes)}); a running system sees it within a second")
+
+
+@cli.group()
+def pin() -> None:
+    """The PIN of mode LIVE."""
+
+
+@pin.command("set")
+@data_dir_option
+def pin_set(data_dir: Path | None) -> None:
+    """Set or change it: asked for, never shown, kept as a scrypt hash."""
+    from config.pin import PinError
+    from workers.rollout_cli import change_pin
+
+    try:
+        change_pin(data_dir_of(data_dir))
+    except PinError as error:
+        raise Fault(EXIT_CREDENTIALS, str(error)) from None
+    click.echo("the PIN is set")
+
+
+@cli.group()
+def rollout() -> None:
+    """The capital stage of the LIVE account: what the evidence allows, and what happened to it."""
+
+
+@rollout.command("status")
+@data_dir_option
+@json_option
+def rollout_status(data_dir: Path | None, as_json: bool) -> None:
+    """Tier allowed, and every requirement of the next ones."""
+    from workers.rollout_cli import lines, status
+
+    state = status(data_dir_of(data_dir))
+    click.echo(json.dumps(state) if as_json else "\n".join(lines(state)))
+
+
+@rollout.command("incident")
+@data_dir_option
+@click.option("--kind", type=click.Choice(["technical", "market", "safety"]), required=True)
+@click.option("--serious", is_flag=True, help="PAPER only for three days, then MICRO again")
+@click.option("--cause", default="", help="what brought it about")
+@click.option("--fix", default="", help="what was done about it")
+@click.option("--not-reacted", is_flag=True, help="no safety reacted to it")
+@click.argument("symptom")
+def rollout_incident(
+    data_dir: Path | None, kind: str, serious: bool, cause: str, fix: str, not_reacted: bool, symptom: str
+) -> None:
+    """Record an incident: kills, collects the last 15 minutes of logs, adds a line to INCIDENTS.md, costs a tier."""
+    from config.latch_file import write_latch
+    from workers.rollout import note_incident
+
+    paths = DataPaths(data_dir_of(data_dir), "LIVE")
+    write_latch(paths.kill_file, "cli", f"incident: {symptom}")
+    folder = note_incident(paths, kind, serious, symptom, cause, fix, not not_reacted)
+    click.echo(f"kill latched; recorded in {folder}")
+
+
+@rollout.command("reset")
+@data_dir_option
+def rollout_reset(data_dir: Path | None) -> None:
+    """Start the evidence anew at MICRO with no trades (asks for the PIN); locks after incidents stay."""
+    import getpass
+
+    from config.pin import PinError
+    from workers.rollout_cli import reset
+
+    try:
+        reset(data_dir_of(data_dir), getpass.getpass("PIN: "))
+    except PinError as error:
+        raise Fault(EXIT_CREDENTIALS, str(error)) from None
+    click.echo("evidence starts anew: MICRO")
+
+
+@cli.command()
+@data_dir_option
 def reload(data_dir: Path | None) -> None:
     """Take the hot settings of the config files into the running system."""
     _control(data_dir, "reload")
@@ -306,12 +398,18 @@ def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **argum
 @cli.command()
 @data_dir_option
 @config_option
+@click.option("--live", is_flag=True, help="the pre-live checklist: may this installation trade real money?")
 @json_option
-def doctor(data_dir: Path | None, config_files: tuple[Path, ...], as_json: bool) -> None:
-    """Check this machine, the installation and the configuration."""
+def doctor(data_dir: Path | None, config_files: tuple[Path, ...], live: bool, as_json: bool) -> None:
+    """Check this machine, the installation and the configuration. Exit code 5: not ready."""
     from workers.doctor import check, print_report
 
-    rows = check(data_dir_of(data_dir), config_files)
+    if live:
+        from workers.checklist import checklist
+
+        rows = checklist(data_dir_of(data_dir), config_files)
+    else:
+        rows = check(data_dir_of(data_dir), config_files)
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows]))
     else:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from config.kill_file import clear_kill
+from config.latch_file import clear_latch, write_latch
 from config.paths import DataPaths
 from shm.segment import SegmentError
 from shm.topology import Plant
@@ -47,13 +47,27 @@ def apply(data_dir: Path, verb: str, clear: bool = False) -> list[str] | None:
     `clear` (with resume): also remove the kill latch, on disk and in memory.
     """
     plant = attach(data_dir)
-    lines = []
-    if verb == "resume" and clear:
-        removed = clear_kill(DataPaths(data_dir, "SIM").kill_file)
-        lines.append("kill latch removed" if removed else "no kill latch on disk")
+    lines = _latch(DataPaths(data_dir, "SIM"), verb, clear)
     if plant is None:
         return lines or None
     return lines + _VERBS[verb](plant, clear)
+
+
+def _latch(paths: DataPaths, verb: str, clear: bool) -> list[str]:
+    """The durable half of pause and resume: it holds for the next start too, also when nothing runs."""
+    lines = []
+    if verb == "pause":
+        try:
+            write_latch(paths.pause_file, "cli", "command line")
+            lines.append(f"pause latched in {paths.pause_file}; `launch.py resume` takes it back")
+        except OSError as error:
+            lines.append(f"{error}: the pause would not survive a restart")
+    elif verb == "resume":
+        if clear_latch(paths.pause_file):
+            lines.append("pause latch removed")
+        if clear:
+            lines.append("kill latch removed" if clear_latch(paths.kill_file) else "no kill latch on disk")
+    return lines
 
 
 def _pause(plant: Plant, clear: bool) -> list[str]:
@@ -62,8 +76,7 @@ def _pause(plant: Plant, clear: bool) -> list[str]:
 
 
 def _resume(plant: Plant, clear: bool) -> list[str]:
-    for source in ("cli", "admin"):  # a person resumes, whoever paused
-        plant.control.request_pause(source, False)
+    plant.control.clear_pause()
     if clear:
         plant.control.clear_kill()
     if plant.control.kill_sources():

@@ -20,6 +20,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,32 +28,45 @@ import numpy as np
 from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.schema import Settings
+from core.constants import FLAG_EXTERNAL
 from core.enums import (
     Cause,
     ControlBits,
     DataState,
     FeedState,
+    Gate,
     GlobalRegime,
     LogKind,
     MessageKind,
     Mode,
+    OrderRole,
     Regime,
     ReportKind,
     Severity,
 )
 from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Broker, Controls, Note
-from core.orders.router import ExecutionRouter
+from core.orders.exchange_desk_core import DESK_SEQ
+from core.orders.exposure import ExchangeFacts
+from core.orders.router import ExecutionRouter, LiveUnavailable
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
+from core.performance.trade_watch import TradeWatch
 from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW, REPORT
-from core.risk.policy import instrument, policy
+from core.risk.ledger import RiskLedger
+from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
 from shm.topology import Plant
+from workers.churn_latch import ChurnLatch
+from workers.commands import Commands
 from workers.journal_files import DurableLog
-from workers.kill_switch import KillSwitch
+from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
+from workers.kill_watch import LinkHealth, PlantWatch
+from workers.live import DESK_RECORD, LiveOrders
 from workers.outbox import Committer, Outbox
+from workers.pause_latch import PauseLatch
+from workers.rollout import RolloutKeeper
 
 BATCH = 256
 ANSWERS_KEPT = 8192
@@ -60,10 +74,14 @@ BOARD_NS = 100_000_000
 HOUSEKEEPING_NS = 250_000_000
 SHARD_LOST_NS = 30_000_000_000  # a shard silent this long does not manage its positions any more
 EXIT_NOTE_NS = 10_000_000_000
+CLOSE_RISKIEST_NS = 5_000_000_000
 # handshakes: `reason` of messages and reports of kind NONE
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
 ENTRY_RECORD = 1  # kinds of records in the execution journal
+PAPER = frozenset({MessageKind.FILL, MessageKind.DONE})  # what only a paper desk says
+LEAVE_NS = 2_000_000_000  # at an orderly end, for cancelling entries at the exchange
+LEAVE_STEP_S = 0.005
 ROLL_RECORD = 2  # baselines of the daily loss (core.risk.ledger)
 
 
@@ -72,6 +90,15 @@ def load_settings(plant: Plant) -> Settings:
     spec = plant.spec
     overrides = dict(spec.overrides) | {"trading.mode": spec.mode}
     return load([Path(f) for f in spec.config_files], os.environ, overrides).settings
+
+
+def _entry(data: bytes) -> tuple[Message, Report | None]:
+    """A record of the execution journal: a message, and its answer where it got one."""
+    message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
+    if len(data) <= MESSAGE.size:
+        return message, None
+    row = np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()
+    return message, Report._make(row[:-1])
 
 
 class Execution:
@@ -87,9 +114,14 @@ class Execution:
         self.paced = plant.spec.paced
         self._clock = clock
         self._settings = load_settings(plant) if settings is None else settings
-        rules = policy(self._settings)
-        self.broker = Broker(rules, ExecutionRouter(Mode[plant.spec.mode]))
+        self._person_blacklist: frozenset[str] = frozenset()
         self.control = plant.control
+        live = Mode[plant.spec.mode] == Mode.LIVE
+        if not plant.spec.permitted:
+            raise LiveUnavailable("mode LIVE was not permitted: start it with launch.py, which asks for what it takes")
+        self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
+        desk = self.live.desk if self.live is not None else None
+        self.broker = Broker(self._policy(), ExecutionRouter(Mode(self.control.mode), desk))
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
@@ -108,24 +140,38 @@ class Execution:
         self._symbol_row: np.ndarray = np.zeros(1, plant.symbol_rows().dtype)
         self._global: np.ndarray = np.zeros(1, GLOBAL.dtype)
         self._account_dirty = True
-        self._board_ns = self._housekeeping_ns = 0
+        self._board_ns = self._housekeeping_ns = self._riskiest_ns = 0
         self._config_version = self.control.get("config_version")
         self._threaded = threaded
         self._committer: Committer | None = None
         self._disk_failed = False
         self._controls = Controls()
         self._lost: set[int] = set()
-        self.kill = KillSwitch(
-            self.control, self.paths.kill_file, lambda: self.broker.stand_down(int(Cause.KILL)),
-            lambda: self.broker.flat and self._outbox.empty, self._tell_kill, self._disk_error,
-        )
+        closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
+        self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
+        self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
+        self.trades = TradeWatch()
+        self.rollout = RolloutKeeper(self.paths, plant.spec.venue["rest"], plant.spec.account, self._error) if (
+            live and plant.spec.venue and not plant.spec.practice) else None
+        health: Callable[[], LinkHealth] = LinkHealth
+        if self.live is not None:
+            health = self.live.health
+        self.watch = PlantWatch(plant, self.broker, health)
+        self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self._disk_error)
+        self.commands = Commands(plant, self, self.paths.blacklist_file)
 
     # --- life ------------------------------------------------------------------------------------------------------
     def on_start(self) -> None:
-        """Recover the account, latch an old kill, tell the shards."""
+        """Latch an old kill and an old pause, recover the account, tell the shards."""
         self.kill.start()
+        self.pause.look()
+        try:
+            self.commands.start()
+        except (OSError, ValueError) as error:
+            self._error(error)
+            self.pause.hold("blacklist file unreadable")
         self._recover()
-        self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
+        self.note(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
         for shard in range(self.plant.spec.shards):
             self._outbox.hand(shard, [Report(kind=int(ReportKind.NONE), reason=SYNC_RESTART)])
             self.plant.bell_of("shard", shard).ring()
@@ -135,6 +181,12 @@ class Execution:
     def _recover(self) -> None:
         path = self.paths.execution_journal
         spec = self.plant.spec
+        self._desk_records: list[tuple[int, bytes]] = []
+        self._desk_booked = 0
+        if self.live is not None:
+            for symbol in self.plant.symbols().changed_since():
+                self._know(int(symbol))
+        rolls: list[bytes] = []
         if path.exists():
             try:
                 run_id, frames, found = DurableLog.load(path)
@@ -144,36 +196,59 @@ class Execution:
             if run_id == spec.run_id:
                 self._replay(frames)
                 if found is not None and found.gaps:
-                    self.control.request_pause("exec", True)
-                    self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
+                    self.pause.hold("execution journal damaged")
+                    self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
                                    text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
+                if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
+                    rolls = self.broker.ledger.carry(self._ledger_of(frames))
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
         self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
+        for roll in rolls:
+            self._committer.append(encode_record(time.time_ns(), 0, 0, ROLL_RECORD, roll))
+        if self.live is not None:
+            working = [working.order for working in self.broker.working.values()]
+            self.live.start(self._clock(), self._desk_records, self._desk_booked, working)
+
+    def _ledger_of(self, frames: list[Frame]) -> RiskLedger:
+        """What a journal knows of losses and trades."""
+        ledger = RiskLedger(self.broker.policy.start_balance_e8)
+        for frame in frames:
+            if frame.kind == ROLL_RECORD:
+                ledger.restore(frame.data)
+            elif frame.kind == ENTRY_RECORD:
+                ledger.observe(*_entry(frame.data), self.broker.policy.churn)
+        return ledger
 
     def _replay(self, frames: list[Frame]) -> None:
         for frame in frames:
-            data = frame.data
             if frame.kind == ROLL_RECORD:
-                self.broker.restore_roll(data)
+                self.broker.restore_roll(frame.data)
                 continue
-            message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
-            report = None
-            if len(data) > MESSAGE.size:
-                row = np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()
-                report = Report._make(row[:-1])
+            if frame.kind >= DESK_RECORD:
+                self._desk_records.append((frame.kind - DESK_RECORD, frame.data))
+                continue
+            message, report = _entry(frame.data)
             self._know(message.symbol)
+            if message.seq >= DESK_SEQ:
+                self._desk_booked = max(self._desk_booked, message.seq)
             self.broker.book(message, report)
+            self.commands.recover(message, report)
             if report is not None and message.seq:
                 self._remember(message, report)
         self.broker.dirty |= self.broker.account.positions.keys() | self.broker.account.closed.keys()
-        self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, a=len(frames), b=os.getpid(),
+        self.note(Note(LogKind.PROCESS, -1, time.time_ns(), 0, a=len(frames), b=os.getpid(),
                        text=f"account recovered from {len(frames)} records"))
 
     def do_work(self) -> int:
         """One turn: control words, messages, reports, boards."""
         now = self._clock()
+        done = 0
+        if self.live is not None:
+            self.broker.router.now_ns = now
+            done = self.live.turn(now)
+        self.pause.turn(now)
         bits = self.control.bits()
         unsolicited = self.kill.turn(bits, now)
         self._controls = Controls(
@@ -181,12 +256,16 @@ class Execution:
             paused=bool(bits & ControlBits.PAUSE) or self._disk_failed,
             degraded=not self.paced and bool(bits & ControlBits.DEGRADED),
             feed_down=not self.paced and self.control.get("feed_state") != FeedState.CONNECTED,
+            exchange=self.exchange(-1),
         )
         self._send(unsolicited)
-        done = len(unsolicited)
+        done += len(unsolicited) + self.commands.turn(self._settings.thresholds.signal, now)
         messages = self._take(now)
         if messages:
             done += self._handle(messages)
+        if self.live is not None:
+            self.live.follow_kill(now, self.kill.killed)
+            self.live.carry_out()
         done += self._commit()
         if now - self._housekeeping_ns >= HOUSEKEEPING_NS:
             self._housekeeping_ns = now
@@ -202,7 +281,9 @@ class Execution:
             self.control.set("drained", 1)
 
     def on_close(self) -> None:
-        """Everything booked on disk, last answers, last boards."""
+        """Entries at the exchange cancelled, everything booked on disk, last answers, last boards."""
+        if self.live is not None:
+            self._leave_exchange(self.live)
         if self._committer is not None:
             error = self._committer.close(self.broker.account.updated_ns)
             if error is not None:
@@ -210,6 +291,17 @@ class Execution:
             self._outbox.flush(self._committer.durable)
             self._committer = None
         self._write_boards(self._clock(), force=True)
+
+    def _leave_exchange(self, live: LiveOrders) -> None:
+        """An orderly end leaves no entry behind; positions keep their stops at the exchange."""
+        deadline = self._clock() + LEAVE_NS
+        for symbol in list(self.broker.working):
+            live.desk.cancel(self._clock(), symbol, int(Cause.CONTROL))
+        while live.desk.entries.working and self._clock() < deadline and live.link.error is None:
+            live.turn(self._clock())
+            self._commit()
+            time.sleep(LEAVE_STEP_S)
+        live.stop()
 
     # --- messages --------------------------------------------------------------------------------------------------
     def _take(self, now: int) -> list[tuple[int, Message]]:
@@ -265,7 +357,7 @@ class Execution:
         for shard, report in answers:
             self._hand(shard, [report])
         for note in notes:
-            self._log(note)
+            self.note(note)
         self._account_dirty = True
         return len(messages)
 
@@ -280,8 +372,11 @@ class Execution:
             quarantined, regime_bad = self._picture(message)
             controls = controls._replace(
                 age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0, quarantined=quarantined,
-                regime_bad=regime_bad,
+                regime_bad=regime_bad, exchange=self.exchange(message.symbol),
             )
+        if self.live is not None and message.kind in PAPER:
+            self._error(RuntimeError("a shard's paper desk spoke in LIVE"))
+            return None, []
         report, notes = self.broker.handle(message, controls)
         self._journal_roll(message)
         if message.kind in ANSWERED:
@@ -308,13 +403,91 @@ class Execution:
             bad = bad or int(row["regime"]) not in (Regime.NORMAL, Regime.COOLDOWN_DONE)
         return int(row["data_state"]) != DataState.OK, bad
 
+    def exchange(self, symbol: int) -> ExchangeFacts:
+        """What the exchange has told (LIVE), with the tier that the evidence allows by now."""
+        if self.live is None:
+            return ExchangeFacts()
+        facts = self.live.facts(symbol)
+        if self.rollout is None:
+            return facts
+        return facts._replace(tier_allowed=min(facts.tier_allowed, int(self.rollout.allowed)))
+
     def _know(self, symbol: int) -> None:
         """Read the instrument of a symbol once; `_housekeep` refreshes it in free runs."""
         if symbol in self.broker.instruments or not 0 <= symbol < self.plant.symbols().rows:
             return
         row = self.plant.symbols().read(symbol)[0]
         if int(row["name_hash"]):
-            self.broker.instruments[symbol] = instrument(row)
+            self.broker.instruments[symbol] = found = instrument(row)
+            if self.live is not None:
+                self.live.know(found, row)
+
+    # --- commands of a person (workers.commands.Desk) -----------------------------------------------------------------
+    def take_intent(self, shard: int, message: Message) -> tuple[Report | None, list[Note]]:
+        """As if the shard had sent it, logged at once."""
+        report, notes = self._answer(shard, message, self._clock())
+        for note in notes:
+            self.note(note)
+        self._account_dirty = True
+        return report, notes
+
+    def tell_shard(self, shard: int, report: Report) -> None:
+        self._hand(shard, [report])
+
+    def instrument_of(self, symbol: int) -> Instrument | None:
+        self._know(symbol)
+        return self.broker.instruments.get(symbol)
+
+    # --- what LIVE needs of us (workers.live.Host) -----------------------------------------------------------------------
+    def append(self, record: bytes) -> None:
+        assert self._committer is not None, "the journal is open while orders are worked"
+        self._committer.append(record)
+
+    @property
+    def booked(self) -> int:
+        return self._committer.booked if self._committer is not None else 0
+
+    def tell(self, message: Message) -> None:
+        """A FILL, DONE or CASH of the exchange desk: booked, journalled, reported to the shard as unsolicited.
+
+        The shard's own desk is silent in LIVE, so the end of an entry is told with a DONE of its own where the answer is
+        the position: with the last fill of an entry, and when an entry ends that has filled in part.
+        """
+        self._know(message.symbol)
+        report, notes = self.broker.handle(message, self._controls._replace(exchange=self.exchange(message.symbol)))
+        if message.kind == MessageKind.FILL:
+            self._evidence(message)
+        shard = self.broker.instruments[message.symbol].shard if message.symbol in self.broker.instruments else 0
+        self._journal_roll(message)
+        self._journal_record(shard, message, report)
+        if report is not None:
+            reports = [report._replace(seq=0)]
+            entry_over = message.kind == MessageKind.DONE or (
+                message.kind == MessageKind.FILL and message.role == OrderRole.ENTRY and not message.leaves_lots
+            )
+            if entry_over and report.kind != ReportKind.DONE:
+                reports.append(Report(
+                    order_id=message.order_id, decision_id=message.decision_id, symbol=message.symbol,
+                    kind=int(ReportKind.DONE), reason=message.reason,
+                ))
+            self._hand(shard, reports)
+        for note in notes:
+            self.note(note)
+        self._account_dirty = True
+
+    def set_mode(self, mode: Mode) -> None:
+        self.broker.router.mode = mode
+        self.control.mode = mode
+        self._account_dirty = True
+
+    def set_blacklist(self, names: frozenset[str]) -> None:
+        self._person_blacklist = names
+        self.broker.policy = self._policy()
+
+    def _policy(self) -> Policy:
+        """The settings in force, with what a person has taken out."""
+        rules = policy(self._settings)
+        return replace(rules, blacklist=rules.blacklist | self._person_blacklist)
 
     # --- shards that came back, or will not -------------------------------------------------------------------------
     def _hello(self, shard: int, message: Message, answers: list[tuple[int, Report]], notes: list[Note]) -> None:
@@ -322,7 +495,10 @@ class Execution:
         answers[:] = [(s, r) for s, r in answers if s != shard]  # answers to what the dead one asked are void
         self._outbox.clear(shard)
         symbols = self.broker.symbols_of(shard)
-        notes += self._book_own(shard, self.broker.end_working(symbols))
+        if self.live is None:
+            notes += self._book_own(shard, self.broker.end_working(symbols))
+        else:  # they work at the exchange: cancelled there, and their end is told like any other
+            self.broker.cancel_working(symbols, int(Cause.CONTROL))
         self._lost.discard(shard)
         answers.append((shard, Report(kind=int(ReportKind.NONE), reason=SYNC_HELLO, decision_id=message.decision_id)))
         handed = self.broker.position_reports(symbols)
@@ -355,14 +531,18 @@ class Execution:
             if shard in self._lost or not symbols:
                 continue
             self._lost.add(shard)
-            notes = self._book_own(shard, self.broker.end_working(symbols) + self.broker.close_at_mark(symbols))
+            if self.live is None:
+                notes = self._book_own(shard, self.broker.end_working(symbols) + self.broker.close_at_mark(symbols))
+            else:
+                self.broker.stand_down(int(Cause.CONTROL), symbols)  # at the exchange, for real
+                notes = []
             notes.append(Note(LogKind.RISK, -1, self.broker.account.updated_ns, 0, b=shard, severity=Severity.CRITICAL,
-                              text=f"shard {shard} lost: closed at last mark"))
+                              text=f"shard {shard} lost: closed {'at last mark' if self.live is None else 'at market'}"))
             # should it wake up after all, it must not go on with what is gone
             self._hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
             self._account_dirty = True
             for note in notes:
-                self._log(note)
+                self.note(note)
 
     # --- journal ---------------------------------------------------------------------------------------------------
     def _journal_record(self, shard: int, message: Message, report: Report | None) -> None:
@@ -391,14 +571,15 @@ class Execution:
         self.counters.add("orders_journalled", written)
         if error is not None:
             if not self._disk_failed:
-                self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
+                self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
                                text="journal not writable: entries refused"))
             self._disk_failed = True
             self._disk_error(error)
         elif self._disk_failed and written:
             self._disk_failed = False
-            self._log(Note(LogKind.ERROR, -1, time.time_ns(), 0, text="journal writable again"))
-        return self._outbox.flush(self._committer.durable, self._disk_failed)
+            self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, text="journal writable again"))
+        sent = self.live.release(self._committer.durable, self._disk_failed) if self.live is not None else 0
+        return sent + self._outbox.flush(self._committer.durable, self._disk_failed)
 
     def _disk_error(self, error: OSError) -> None:
         self.counters.add("disk_errors")
@@ -415,7 +596,9 @@ class Execution:
             self.counters.add("cancels" if report.kind == ReportKind.CANCEL else "closes")
 
     def _hand(self, shard: int, reports: list[Report]) -> None:
-        """Behind everything booked so far."""
+        """Behind everything booked so far. In LIVE they are not for the shard's paper desk."""
+        if self.live is not None:
+            reports = [report._replace(flags=report.flags | FLAG_EXTERNAL) for report in reports]
         self._outbox.hand(shard, reports, self._committer.booked if self._committer is not None else 0)
 
     # --- boards, log, settings ---------------------------------------------------------------------------------------
@@ -448,32 +631,86 @@ class Execution:
         if self.paced:
             return
         for symbol in self.plant.symbols().changed_since():
-            if int(symbol) in self.broker.instruments:
-                del self.broker.instruments[int(symbol)]
+            known = self.broker.instruments.pop(int(symbol), None)
+            if known is not None or self.live is not None:  # LIVE hears of positions in any symbol
                 self._know(int(symbol))
         self._close_lost_shards(now)
+        self._watch_limits(now)
+        self._close_riskiest(now)
+        self._keep_rollout()
+        for name in self.churn.turn(self.broker.instruments):
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.CHURN), severity=Severity.WARNING,
+                           text=f"{name} {'latched off: churn' if name in self.churn.stands else 'enabled again'}"))
         version = self.control.get("config_version")
         if version != self._config_version:
             self._config_version = version
             self._reload(version)
+
+    def _keep_rollout(self) -> None:
+        """LIVE on a real exchange: a daily loss costs a tier, incidents are taken up, the file is written."""
+        if self.rollout is None:
+            return
+        off = self.broker.risk_off(self.broker.account.updated_ns, self._controls)
+        if off == Gate.DAILY_LOSS and self.rollout.daily_loss():
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.TIER), severity=Severity.CRITICAL,
+                           text=f"daily loss: tier now {self.rollout.allowed.name}"))
+        if self.rollout.turn():
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.TIER), severity=Severity.CRITICAL,
+                           text=f"incident: tier now {self.rollout.allowed.name}"))
+
+    def _evidence(self, message: Message) -> None:
+        """A fill of a LIVE account on a real exchange, booked: what it says about the next tier."""
+        position = self.broker.account.positions.get(message.symbol) or self.broker.account.closed.get(message.symbol)
+        found = self.instrument_of(message.symbol)
+        if self.rollout is None or self.live is None or position is None or found is None:
+            return
+        rows, row = self.plant.symbol_rows(), self._symbol_row
+        pump = int(row[0]["pump"]) if rows.read_into(message.symbol, row) > 0 else 0
+        trade = self.trades.fill(
+            message, position, found.name, self._settings.trading.capital_tier, pump, self.broker.policy.fee_of(found), 0,
+            self.live.desk.counters,
+        )
+        if trade is not None:
+            self.rollout.closed(trade)
+
+    def _close_riskiest(self, now: int) -> None:
+        """At a risk limit, where the setting says so: the position with the most at risk goes, one after the other."""
+        if not self.broker.policy.close_riskiest or now - self._riskiest_ns < CLOSE_RISKIEST_NS:
+            return
+        symbol = self.broker.riskiest(self._controls)
+        if symbol is not None:
+            self._riskiest_ns = now
+            self.note(Note(LogKind.RISK, symbol, time.time_ns(), 0, int(Gate.HEAT), severity=Severity.WARNING,
+                           text="RISK_OFF: closing the riskiest"))
+            self._send(self.broker.stand_down(int(Cause.GLOBAL), {symbol}))
+
+    def _watch_limits(self, now: int) -> None:
+        """Kill where a trigger has tripped."""
+        if self.kill.killed:
+            return
+        trip = self.watch.look(now, self._controls, self._settings)
+        if trip is not None:
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.KILLED), severity=Severity.CRITICAL,
+                           text=f"KILL trigger {trip.trigger}"))
+            self.kill.trip(trip.reason)
 
     def _reload(self, version: int) -> None:
         try:
             settings = load_settings(self.plant)
         except ConfigError as error:
             self._error(error)
-            self._log(Note(LogKind.CONFIG, -1, time.time_ns(), 0, a=version, severity=Severity.ERROR,
+            self.note(Note(LogKind.CONFIG, -1, time.time_ns(), 0, a=version, severity=Severity.ERROR,
                            text="execution keeps the old settings"))
             return
         self._settings = settings
-        self.broker.policy = policy(settings)
+        self.broker.policy = self._policy()
         self.cnc.config_seen = version
 
     def _tell_kill(self, text: str, ms: float) -> None:
-        self._log(Note(LogKind.CONTROL, -1, time.time_ns(), 0, a=int(ControlBits.KILL), x=ms, text=text,
+        self.note(Note(LogKind.CONTROL, -1, time.time_ns(), 0, a=int(ControlBits.KILL), x=ms, text=text,
                        severity=Severity.CRITICAL))
 
-    def _log(self, note: Note) -> None:
+    def note(self, note: Note) -> None:
         self.log.emit(
             note.kind, note.symbol, note.severity, note.ts_ns, note.seq, note.a, note.b, note.c, note.d, note.e, note.f,
             note.x, note.y, note.text,

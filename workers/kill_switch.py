@@ -3,6 +3,9 @@
 The words in shared memory say *now*; the file says it across restarts. Whoever requests a kill may write the file;
 execution writes it when it sees the words, and sets the words when it finds the file. Only a person clears it: through
 `ControlBlock.clear_kill` (then execution removes the file) or `launch.py resume --clear-kill` (which does both).
+
+What "cancel and close" means is the business of a `StandDown`: the paper account tells the shards' desks; in LIVE the
+exchange desk cancels the entries, closes reduce-only and removes the stops last.
 """
 
 from __future__ import annotations
@@ -11,13 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from config.kill_file import clear_kill, read_kill, write_kill
-from core.enums import ControlBits
+from config.latch_file import clear_latch, read_latch, write_latch
+from core.enums import Cause, ControlBits
+from core.orders.broker import Broker
 from core.orders.wire import Report
 
 RESEND_NS = 1_000_000_000  # what is still open is told again
 VERIFY_NS = 50_000_000  # between the two looks that find nothing open
-FILE_POLL_NS = 500_000_000
+FILE_POLL_NS = 20_000_000  # a kill by file is as quick as one by word
 NS_PER_MS = 1e6
 
 Tell = Callable[[str, float], None]  # phase, ms since the request
@@ -35,17 +39,43 @@ class KillWords(Protocol):
     def kill_sources(self) -> list[str]: ...
 
 
+class StandDown(Protocol):
+    """What the kill switch drives. `flat` is asked again and again, so it must be cheap and never say so too early."""
+
+    def stand_down(self, now_ns: int) -> list[Report]:
+        """Cancel what works, close what is open; asked again every `RESEND_NS` until flat. Reports for the shards."""
+        ...
+
+    @property
+    def flat(self) -> bool:
+        """Nothing works, nothing is open, nothing is unknown."""
+        ...
+
+
+class PaperStandDown:
+    """SIM and DRY_RUN: the shards' desks cancel and close; flat once the account says so and every report has left."""
+
+    def __init__(self, broker: Broker, all_sent: Callable[[], bool]) -> None:
+        self._broker = broker
+        self._all_sent = all_sent
+
+    def stand_down(self, now_ns: int) -> list[Report]:
+        return self._broker.stand_down(int(Cause.KILL))
+
+    @property
+    def flat(self) -> bool:
+        return self._broker.flat and self._all_sent()
+
+
 class KillSwitch:
-    """`stand_down()` gives the reports that cancel and close; `flat()` says that nothing is left; `tell` logs."""
+    """`tell` logs a phase with the ms since the request."""
 
     def __init__(
-        self, control: KillWords, path: Path, stand_down: Callable[[], list[Report]], flat: Callable[[], bool],
-        tell: Tell, on_error: Callable[[OSError], None],
+        self, control: KillWords, path: Path, closing: StandDown, tell: Tell, on_error: Callable[[OSError], None],
     ) -> None:
         self._control = control
         self._path = path
-        self._stand_down = stand_down
-        self._flat = flat
+        self.closing = closing
         self._tell = tell
         self._on_error = on_error
         self.killed = False
@@ -54,12 +84,19 @@ class KillSwitch:
         self._last_send_ns = 0
         self._flat_since_ns = 0
         self._polled_ns = 0
-        self._entries_cancelled = False
 
     def start(self) -> None:
         """A killed system stays killed: set the words when the file stands."""
-        if read_kill(self._path) is not None:
+        if read_latch(self._path) is not None:
             self._control.request_kill("exec")
+
+    def trip(self, reason: str) -> None:
+        """Execution itself kills (a trigger of `core.orders.kill_triggers`): file with the reason, then the word."""
+        try:
+            write_latch(self._path, "exec", reason)
+        except OSError as error:
+            self._on_error(error)
+        self._control.request_kill("exec")
 
     def turn(self, bits: ControlBits, now_ns: int) -> list[Report]:
         """One look at the words; returns unsolicited reports to send at once."""
@@ -75,7 +112,7 @@ class KillSwitch:
         if not self.killed:
             self._latch(now_ns)
             return self._send(now_ns)
-        if self._flat():
+        if self.closing.flat:
             self._verify(now_ns)
             return []
         self._flat_since_ns = 0
@@ -93,17 +130,17 @@ class KillSwitch:
         self.killed = True
         self._since_ns = self._control.get("kill_ns") or now_ns
         self._flat_since_ns = 0
-        known = read_kill(self._path)  # whoever asked may have written it already
+        known = read_latch(self._path)  # whoever asked may have written it already
         sources = str(known["source"]) if known and "source" in known else ", ".join(self._control.kill_sources())
         self._tell(f"KILL latched by {sources}", self._ms(now_ns))
         try:
-            write_kill(self._path, sources, "kill requested")
+            write_latch(self._path, sources, "kill requested")
         except OSError as error:  # the words still hold; only a restart would forget
             self._on_error(error)
 
     def _send(self, now_ns: int) -> list[Report]:
         self._last_send_ns = now_ns
-        reports = self._stand_down()
+        reports = self.closing.stand_down(now_ns)
         if reports:
             self._tell(f"KILL cancel and close: {len(reports)}", self._ms(now_ns))
         return reports
@@ -124,6 +161,6 @@ class KillSwitch:
         if self._cleared():
             self._clears = self._control.get("kill_clear_requests")
             try:
-                clear_kill(self._path)
+                clear_latch(self._path)
             except OSError as error:
                 self._on_error(error)

@@ -17,12 +17,24 @@ from config.fingerprint import source_digest
 from config.paths import ROOT, DataPaths
 from config.schema import Settings
 from shm.topology import RunSpec, VenueAddress, new_run_id
+from workers.permit import Permit, Person, Refused, live_permit
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 EXIT_OK, EXIT_UNEXPECTED, EXIT_CREDENTIALS, EXIT_PREFLIGHT, EXIT_LOCKED, EXIT_CRASH_LOOP = 0, 1, 4, 5, 7, 8
-HOSTS = {
-    "mainnet": ("https://api.bybit.com", "wss://stream.bybit.com/v5/public/linear"),
-    "testnet": ("https://api-testnet.bybit.com", "wss://stream-testnet.bybit.com/v5/public/linear"),
-    "demo": ("https://api-demo.bybit.com", "wss://stream.bybit.com/v5/public/linear"),  # demo trades on mainnet data
+PUBLIC, PRIVATE, TRADE = "/v5/public/linear", "/v5/private", "/v5/trade"
+HOSTS: dict[str, VenueAddress] = {
+    "mainnet": {
+        "rest": "https://api.bybit.com", "ws_public": f"wss://stream.bybit.com{PUBLIC}",
+        "ws_private": f"wss://stream.bybit.com{PRIVATE}", "ws_trade": f"wss://stream.bybit.com{TRADE}",
+    },
+    "testnet": {
+        "rest": "https://api-testnet.bybit.com", "ws_public": f"wss://stream-testnet.bybit.com{PUBLIC}",
+        "ws_private": f"wss://stream-testnet.bybit.com{PRIVATE}", "ws_trade": f"wss://stream-testnet.bybit.com{TRADE}",
+    },
+    "demo": {  # trades on mainnet data, and has no order WebSocket
+        "rest": "https://api-demo.bybit.com", "ws_public": f"wss://stream.bybit.com{PUBLIC}",
+        "ws_private": f"wss://stream-demo.bybit.com{PRIVATE}",
+    },
 }
 
 
@@ -50,6 +62,8 @@ class Options:
     seed: int = 42
     config_files: tuple[str, ...] = ()
     overrides: Mapping[str, Any] = field(default_factory=dict)  # settings given on the command line
+    live: bool = False  # first confirmation of LIVE
+    account: str = ""  # second one: the number of the account, where it is given and not typed
     json: bool = False
     verbose: int = 0
 
@@ -85,12 +99,12 @@ def take_lock(paths: DataPaths) -> IO[str]:
 def venue_address(name: str) -> VenueAddress | None:
     """Addresses of a named venue or of a REST address; None for the embedded one (known once it runs).
 
-    `REST,WS` gives both. From REST alone: `https://api...` has its streams at `wss://stream...` (Bybit and its regional
-    sites), and our own venue (`launch.py venue`) at the next port. Raises ValueError for anything else.
+    `REST,WS` gives both (WS of the public stream, the other two beside it). From REST alone: `https://api...` has its
+    streams at `wss://stream...` (Bybit and its regional sites), and our own venue (`launch.py venue`) at the next port.
+    Raises ValueError for anything else.
     """
     if name in HOSTS:
-        rest, ws_public = HOSTS[name]
-        return VenueAddress(rest=rest, ws_public=ws_public)
+        return HOSTS[name]
     if name == "embedded":
         return None
     rest, _, ws_public = (part.strip().rstrip("/") for part in name.partition(","))
@@ -99,14 +113,25 @@ def venue_address(name: str) -> VenueAddress | None:
     if ws_public:
         pass
     elif host.startswith("api"):
-        ws_public = f"wss://stream{host[3:]}/v5/public/linear"
-    elif parts.port and host in ("127.0.0.1", "localhost", "::1"):
-        ws_public = f"ws://{host}:{parts.port + 1}/v5/public/linear"
+        ws_public = f"wss://stream{host[3:]}{PUBLIC}"
+    elif parts.port and host in LOOPBACK:
+        ws_public = f"ws://{host}:{parts.port + 1}{PUBLIC}"
     if parts.scheme not in ("http", "https") or not host or not ws_public.startswith(("ws://", "wss://")):
         raise ValueError(
             f"{name!r}: use embedded, mainnet, testnet, demo, the REST address of a Bybit V5 venue, or REST,WS with both"
         )
-    return VenueAddress(rest=rest, ws_public=ws_public)
+    base = ws_public.removesuffix(PUBLIC)
+    return VenueAddress(rest=rest, ws_public=ws_public, ws_private=base + PRIVATE, ws_trade=base + TRADE)
+
+
+def permit_live(options: Options, settings: Settings, paths: DataPaths) -> Permit:
+    """Permission to trade for real. Raises StartError with every reason that stands against it and what to do."""
+    address = venue_address(options.venue)
+    rest = "embedded" if address is None else address["rest"]
+    try:
+        return live_permit(options, rest, settings.trading.capital_tier, paths, os.environ, Person(os.environ))
+    except Refused as refused:
+        raise StartError(refused.code, str(refused)) from None
 
 
 def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec:
@@ -121,6 +146,7 @@ def make_spec(options: Options, settings: Settings, paths: DataPaths) -> RunSpec
         data_dir=str(paths.data_dir),
         seed=options.seed,
         venue=None if paced else venue_address(options.venue),
+        venue_name=options.venue,
         tape=list(options.tape),
         tape_speed=options.speed,
         instruments=options.instruments,

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-from config.kill_file import read_kill
+from config.latch_file import read_latch
 from config.load import Loaded
 from config.paths import DataPaths
 from shm.agent import be_parent
@@ -25,10 +25,10 @@ from shm.topology import Plant, VenueAddress, leftovers
 from workers.compiling import CompileError, warm
 from workers.console import LiveTable, print_summary
 from workers.forking import PRELOAD, preload
+from workers.incident_watch import IncidentWatch
 from workers.processes import POLICIES, Child, CrashLoop
 from workers.starting import (
     EXIT_CRASH_LOOP,
-    EXIT_CREDENTIALS,
     EXIT_OK,
     EXIT_PREFLIGHT,
     EXIT_UNEXPECTED,
@@ -36,6 +36,7 @@ from workers.starting import (
     StartError,
     first_line,
     make_spec,
+    permit_live,
     take_lock,
 )
 from workers.summary import summarise
@@ -66,6 +67,7 @@ class Supervisor:
         self._venue_port = 0
         self._venue_output: IO[bytes] | None = None
         self._config_stamp = self._config_mtimes()
+        self._incidents = IncidentWatch(self.paths, lambda error: self._say(f"incident not recorded: {error}"))
 
     @property
     def plant(self) -> Plant:
@@ -117,22 +119,25 @@ class Supervisor:
     # --- start -----------------------------------------------------------------------------------------------------
     def _start(self) -> None:
         if self.mode == "LIVE":
-            raise StartError(
-                EXIT_CREDENTIALS,
-                "mode LIVE: the order path to Bybit is not part of this version, nothing was started.\n"
-                "   Use `--mode SIM` (paper) or `--mode DRY_RUN`.",
-            )
+            permit = permit_live(self.options, self.settings, self.paths)
+            self.spec.tier_allowed, self.spec.account = permit.tier_allowed.name, permit.account
+            for line in permit.said:
+                self._say(f"LIVE: {line}")
         self._lock = take_lock(self.paths)
         self.paths.run_file.unlink(missing_ok=True)  # of a run that could not remove it
         swept = leftovers()
         if swept:
             self._say(f"removed {len(swept)} shared-memory leftovers of dead runs")
-        latch = read_kill(self.paths.kill_file)
+        latch = read_latch(self.paths.kill_file)
         if latch:
             self._say(
                 f"KILL is latched ({latch.get('source')}: {latch.get('reason')}): nothing will be entered.\n"
                 "   Clear it with `launch.py resume --clear-kill` after looking why."
             )
+        pause = read_latch(self.paths.pause_file)
+        if pause:
+            self._say(f"PAUSE is latched ({pause.get('source')}: {pause.get('reason')}): nothing will be entered until "
+                      "`launch.py resume`.")
         warm(Path(os.environ["NUMBA_CACHE_DIR"]), show=not self.options.verbose, stopping=lambda: self._signals > 0)
         embedded = not self.paced and self.options.venue == "embedded"
         if embedded:
@@ -143,16 +148,19 @@ class Supervisor:
         roles += [("shard", index) for index in range(self.options.shards)] + [("execution", 0)]
         if self.options.admin:
             roles.append(("admin", 0))
+        if embedded and self.mode == "LIVE":
+            self._await_venue()  # execution needs its addresses and a key
         for role, index in roles:
             self._add(role, index)
-        if embedded:
+        if embedded and self.mode != "LIVE":
             self._await_venue()
         self._wait_running()
         self._add("gateway", 0)  # last: every reader is in place before the first event
         self._wait_running()
         if self.options.admin:
             self._announce_admin()
-        self._say(f"{self.mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
+        mode = f"{self.mode} (PRACTICE: no real money)" if self.spec.practice else self.mode
+        self._say(f"{mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
 
     def _source_text(self) -> str:
         if self.paced:
@@ -180,7 +188,8 @@ class Supervisor:
             child = Child("venue", 0, self.paths.log_dir / "venue.log")
             self.children.append(child)
         arguments = ["--seed", str(self.options.seed), "--json", "--with-parent", "--port", str(self._venue_port)]
-        arguments += ["--symbols", self.options.symbols or "40"]
+        arguments += ["--symbols", self.options.symbols or "40", "--accounts", "1"]
+        arguments += ["--deposit", f"{self.settings.trading.account.start_balance_usdt:.0f}"]
         self._venue_output = child.spawn(arguments, show_output=bool(self.options.verbose))
 
     def _await_venue(self) -> None:
@@ -189,7 +198,7 @@ class Supervisor:
         line = first_line(self._venue_output, POLICIES["venue"].boot_s)
         try:
             venue = json.loads(line)
-            self.spec.venue = VenueAddress(rest=venue["rest"], ws_public=venue["ws_public"])
+            self.spec.venue = self._venue_address(venue)
         except (ValueError, KeyError, TypeError):
             words = next(c for c in self.children if c.role == "venue").last_words()
             raise StartError(EXIT_UNEXPECTED, f"the embedded exchange did not start:\n{words}") from None
@@ -199,6 +208,17 @@ class Supervisor:
         self.plant.cnc("venue").note_start(int(venue["pid"]))
         self._venue_port = int(venue["rest"].rsplit(":", 1)[1])
         self.spec.save(self.paths.run_file)
+
+    def _venue_address(self, venue: dict[str, Any]) -> VenueAddress:
+        """What the embedded exchange announces; LIVE trades as its first account."""
+        address = VenueAddress(rest=venue["rest"], ws_public=venue["ws_public"])
+        if self.mode == "LIVE":
+            account = venue["accounts"][0]
+            address |= VenueAddress(
+                rest=venue["rest"], ws_public=venue["ws_public"], ws_private=venue["ws_private"],
+                ws_trade=venue["ws_trade"], api_key=account["api_key"], api_secret=account["api_secret"],
+            )
+        return address
 
     def _fork(self, child: Child) -> None:
         arguments = ["--run", str(self.paths.run_file)]
@@ -260,6 +280,7 @@ class Supervisor:
                 self._reap()
                 self._check_heartbeats()
                 self._check_config_files()
+                self._check_incidents()
                 if self.paced and self._tape_done():
                     return
                 if deadline and time.monotonic() >= deadline:
@@ -305,6 +326,12 @@ class Supervisor:
             if cnc.pid == child.pid and cnc.ready and now - cnc.heartbeat_ns > HANG_S * 1e9:
                 self._say(f"{child.name} hangs (no heartbeat for {HANG_S:.0f} s): killed")
                 child.process.kill()
+
+    def _check_incidents(self) -> None:
+        """A LIVE system on a real exchange that killed itself has had an incident."""
+        folder = self._incidents.turn() if self.mode == "LIVE" and not self.spec.practice else None
+        if folder is not None:
+            self._say(f"INCIDENT recorded in {folder}: see {self.paths.incidents_list}")
 
     def _config_mtimes(self) -> tuple[float, ...]:
         return tuple(path.stat().st_mtime if path.exists() else 0.0 for path in self.loaded.files)

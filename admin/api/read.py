@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -68,7 +69,17 @@ def read_routes(views: Views) -> Blueprint:
     @api.get("/positions")
     def positions() -> Response:
         rows = present.positions(views.snapshot())
-        return answer({"list": rows, "count": len(rows)}, positions=rows, count=len(rows))
+        return answer({"list": rows, "count": len(rows)}, positions=rows, count=len(rows),
+                      timestamp=time.time_ns() // 1_000_000)
+
+    @api.get("/positions/open", endpoint="positions_open")
+    def positions_open() -> Response:
+        return positions()
+
+    @api.get("/blacklist")
+    def blacklist() -> Response:
+        rows = views.blacklist()
+        return answer({"list": rows, "count": len(rows)})
 
     @api.get("/trades/active")
     def trades_active() -> Response:

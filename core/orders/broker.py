@@ -20,7 +20,7 @@ from core.orders.stops import added_targets, addition_lots, decide_protect, firs
 from core.orders.wire import Message, Report, target_fields, targets_of
 from core.position.ladder import NO_TARGETS, Targets
 from core.position.position import Position
-from core.risk.gate import Facts, Verdict, check, risk_off
+from core.risk.gate import Facts, Verdict, check, heat_pct, risk_off
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy
 from core.risk.sizing import size_lots
@@ -440,6 +440,17 @@ class Broker:
             ),
         ]
 
+    def riskiest(self, controls: Controls) -> int | None:
+        """At a limit of risk (heat, unrealised or daily loss): the open position that can lose most from here."""
+        facts, limits = self.facts(self.account.updated_ns, controls), self.policy.limits
+        over = (
+            heat_pct(facts, limits) > limits.max_heat_pct
+            or risk_off(facts, limits) in (Gate.HEAT, Gate.DAILY_LOSS)
+        )
+        fee = self.policy.taker_fee_e8
+        standing = {s: p.risk_e8(fee) + p.unrealised_e8 for s, p in self.account.positions.items() if not p.closing}
+        return max(sorted(standing), key=lambda s: standing[s]) if over and standing else None
+
     # --- kill, resync, lost shards ---------------------------------------------------------------------------------
     @property
     def flat(self) -> bool:
@@ -479,6 +490,13 @@ class Broker:
                     kind=int(MessageKind.DONE), leaves_lots=w.leaves_lots, decision_id=w.order.decision_id)
             for s, w in sorted(self.working.items()) if s in symbols
         ]
+
+    def cancel_working(self, symbols: set[int], reason: int) -> None:
+        """Cancel the working entries of `symbols` at the exchange (LIVE); their ends are told later."""
+        for symbol, working in sorted(self.working.items()):
+            if symbol in symbols:
+                working.cancelling = True
+                self.router.cancel(symbol, reason)
 
     def position_reports(self, symbols: set[int]) -> list[Report]:
         """Unsolicited POSITION reports: a restarted shard adopts these positions."""

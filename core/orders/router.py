@@ -74,7 +74,7 @@ class ExecutionRouter:
                 "mode LIVE needs the desk of an exchange, and no other mode may have one: no order path to the exchange "
                 "exists here. Use SIM or DRY_RUN (trading.mode in config/trading.toml, TRADING_MODE, or --mode)."
             )
-        self.mode = mode
+        self.mode: Mode = mode
         self.desk = desk
         self.now_ns = 0
         self.sent = 0
@@ -92,7 +92,7 @@ class ExecutionRouter:
         `leverage_e2`: to stand at the exchange first (0: whatever stands)."""
         if not self.sends:
             self.dry_runs += 1
-            return self._refusal(order, effect_ns, Gate.MODE), DRY_RUN_ID
+            return self._refusal(order, effect_ns, Gate.MODE)._replace(qty_lots=order.qty_lots), DRY_RUN_ID
         flags, label = order.flags, link_id(order)
         if self.desk is not None:
             work_ns = max(order.deadline_ns - effect_ns, 0)

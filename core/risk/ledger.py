@@ -88,13 +88,12 @@ class RiskLedger:
         while self.hours[0][0] < hour - WINDOW_HOURS:
             self.hours.popleft()
 
-    def carried(self) -> RiskLedger:
-        """What the next run of the same account starts from: baselines and trades of the day, nothing that names a
-        symbol by its number (numbers differ between runs)."""
-        other = RiskLedger(self._start_equity_e8)
-        other.hours, other.day = deque(self.hours), self.day
-        other.day_start_equity_e8, other.trades_day = self.day_start_equity_e8, self.trades_day
-        return other
+    def carry(self, other: RiskLedger) -> list[bytes]:
+        """Start from what an earlier run of the same account knew: baselines and trades of the day, nothing that names a
+        symbol by its number (numbers differ between runs). Returns the rolls to journal in this run."""
+        self.hours, self.day = deque(other.hours), other.day
+        self.day_start_equity_e8, self.trades_day = other.day_start_equity_e8, other.trades_day
+        return [_ROLL.pack(*row, self.day, self.day_start_equity_e8, self.trades_day) for row in self.hours]
 
     # --- rates and churn -------------------------------------------------------------------------------------------
     def observe(self, message: Message, report: Report | None, limits: ChurnLimits) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from admin.server import AdminServer
-from config.kill_file import read_kill, write_kill
+from config.latch_file import read_latch, write_latch
 from core.enums import ControlBits
 from tests.admin.conftest import Browser
 from tests.admin.engine_part import EnginePart
@@ -44,12 +44,12 @@ def test_the_persons_reason_wins_over_the_latch_of_execution(
 
     def execution_is_fast() -> None:
         wake()
-        write_kill(admin.paths.kill_file, "admin", "kill requested")
+        write_latch(admin.paths.kill_file, "admin", "kill requested")
 
     monkeypatch.setattr(admin.controls, "_wake", execution_is_fast)
     engine.start()
     assert browser.post("/api/admin/kill", {"reason": "fat finger"}).json["result"]["already"] is False
-    assert read_kill(admin.paths.kill_file)["reason"] == "fat finger"
+    assert read_latch(admin.paths.kill_file)["reason"] == "fat finger"
 
 
 def test_silent_processes_are_named(admin: AdminServer, browser: Browser) -> None:
@@ -102,6 +102,37 @@ def test_kill_of_others_is_shown_and_cleared(admin: AdminServer, browser: Browse
     assert admin.views.snapshot().control["kill_sources"] == ["guardian"]
     browser.post("/api/admin/kill/clear", {"confirm": "CLEAR KILL SIM", "reason": "looked at it", "adopt": True})
     assert not admin.plant.control.bits() & ControlBits.KILL
+
+
+def test_pause_is_durable_and_a_person_resumes_whoever_paused(admin: AdminServer, browser: Browser) -> None:
+    control = admin.plant.control
+    answer = browser.post("/api/pause", {"on": True}).json["result"]
+    assert answer == {"paused": True, "warnings": []} and control.pause_sources() == ["admin"]
+    latch = read_latch(admin.paths.pause_file)
+    assert latch is not None and (latch["source"], latch["reason"]) == ("admin", "paused by one-time link")
+    control.request_pause("cli", True)
+    control.request_pause("exec", True)
+    admin.views._stats_ns = 0
+    admin.views.refresh()
+    shown = admin.views.snapshot().control
+    assert shown["pause_sources"] == ["admin", "cli", "exec"] and shown["pause"]["source"] == "admin"
+    assert browser.post("/api/pause", {"on": False}).json["result"]["paused"] is False
+    assert control.pause_sources() == [] and read_latch(admin.paths.pause_file) is None
+
+
+def test_a_pause_that_cannot_be_written_holds_and_says_so(
+    admin: AdminServer, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("admin.controls.write_latch", full)
+    answer = browser.post("/api/pause", {"on": True}).json["result"]
+    assert answer["paused"] and "would not survive" in answer["warnings"][0]
+    assert admin.plant.control.pause_sources() == ["admin"]
+    monkeypatch.setattr("admin.controls.clear_latch", full)
+    answer = browser.post("/api/pause", {"on": False}).json["result"]
+    assert answer["paused"] and "stay paused" in answer["warnings"][0]  # the next start would pause again
 
 
 def test_news_are_noted_for_the_gateway(admin: AdminServer, browser: Browser) -> None:

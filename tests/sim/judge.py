@@ -17,8 +17,8 @@ from core.orders.desk_journal import Intent
 from core.orders.exchange_words import Create, Request, TradingStop
 from core.sim.desk_link import RECV_WINDOW_MS
 from core.sim.exchange import Exchange
-from core.sim.margin_types import Cause
 from core.sim.exchange_types import OPEN_STATUSES, CancelType, OrderStatus, SimOrder, StopOrderType
+from core.sim.margin_types import Cause
 
 MS = 1_000_000
 SECOND = 1000 * MS

@@ -172,7 +172,9 @@ def test_ctrl_c_while_kernels_compile_ends_quietly(tmp_path: Path) -> None:
 
 
 def test_control_without_a_plant(tmp_path: Path) -> None:
-    for verb in ("status", "pause", "resume", "reload"):
+    assert launch("pause", "--data-dir", str(tmp_path)).returncode == 0  # holds for the next start
+    assert "pause latch removed" in launch("resume", "--data-dir", str(tmp_path)).stdout
+    for verb in ("status", "resume", "reload"):
         done = launch(verb, "--data-dir", str(tmp_path))
         assert done.returncode == 1 and "nothing runs" in done.stderr
     assert launch("kill", "--data-dir", str(tmp_path)).returncode == 0

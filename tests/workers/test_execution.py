@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import errno
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from config.kill_file import read_kill
+from config.latch_file import clear_latch, read_latch, write_latch
 from config.paths import DataPaths
-from core.enums import Cause, FeedState, Gate, MessageKind, OrderRole, ReportKind
+from core.enums import Cause, FeedState, Gate, GlobalRegime, MessageKind, OrderRole, ReportKind
+from core.orders.exposure import ExchangeFacts
 from core.orders.router import LiveUnavailable
 from core.orders.wire import Message, Report, read_reports, write_messages
-from core.records import REPORT
+from core.records import GLOBAL, REPORT
+from core.risk.tiers import Rank
 from shm.control import N_HEARTBEAT
 from shm.topology import SLOT_ADMIN, Plant
 from tests.core.engine.streams import symbol_record
 from tests.workers.support import EAGER, make_plant
-from workers import journal_files
+from workers import journal_files, kill_watch
 from workers.execution import SHARD_LOST_NS, SYNC_HELLO, SYNC_RESTART, Execution
+from workers.rollout import RolloutKeeper
 
 S = 10**9
 
@@ -130,13 +134,57 @@ def test_answers_boards_and_figures(make):
     assert rig.plant.counters("execution").get("orders_journalled") == 3  # the hour's roll, the order, the fill
 
 
-def test_live_cannot_be_started(tmp_path):
-    plant = make_plant(tmp_path, mode="LIVE")
+@pytest.mark.parametrize("spec", [
+    {}, {"venue": {"rest": "https://api.bybit.com", "ws_public": ""}, "venue_name": "mainnet"},
+    {"venue": {"rest": "https://api.bybit.com", "ws_public": ""}, "tier_allowed": "MICRO"},
+    {"venue": {"rest": "https://api.bybit.com", "ws_public": ""}, "account": "4711"},
+])
+def test_live_without_a_permit_is_not_even_made(tmp_path, spec):
+    """The second look, after the one of the start: nobody starts the process by hand, or with an edited run file."""
+    plant = make_plant(tmp_path, mode="LIVE", **spec)
     try:
-        with pytest.raises(LiveUnavailable):
+        with pytest.raises(LiveUnavailable, match="not permitted"):
             Execution(Plant.join(tmp_path / "run.json", "execution"), EAGER)
     finally:
         plant.destroy()
+
+
+class TestRollout:
+    """LIVE on a real exchange: results become evidence, a daily loss costs a tier."""
+
+    def make_live(self, rig, tmp_path):
+        keeper = RolloutKeeper(DataPaths(tmp_path / "data", "LIVE"), "https://x", "4711", lambda error: None)
+        counters = {"ext_position": 0}
+        told = ExchangeFacts(True, 3, 1, 1, 1, 1, 1, 0)
+        rig.execution.rollout = keeper
+        rig.execution.live = SimpleNamespace(desk=SimpleNamespace(counters=counters), facts=lambda symbol: told,
+                                             know=lambda *_: None)
+        return keeper, counters
+
+    def test_a_trade_becomes_evidence(self, make, tmp_path):
+        rig = make()
+        keeper, counters = self.make_live(rig, tmp_path)
+        rig.execution.instrument_of(0)
+        order, _ = rig.execution.broker.handle(enter())
+        rig.execution.tell(fill(order.order_id, order.qty_lots))
+        counters["ext_position"] = 1
+        rig.execution.tell(fill(order.order_id, order.qty_lots, seq=3, side=-1, role=OrderRole.STOP, price=990_000))
+        (trade,) = keeper.state.trades
+        assert (trade.symbol, trade.side, trade.ghost_positions, trade.move, trade.tier) == (
+            "SYM0USDT", 1, 1, "GRIND", "NONE")
+        assert trade.result_e8 < 0
+        assert rig.execution.exchange(0).tier_allowed == Rank.MICRO  # the evidence, not what the start found
+
+    def test_a_daily_loss_costs_a_tier(self, make, tmp_path):
+        rig = make()
+        keeper, _ = self.make_live(rig, tmp_path)
+        keeper.state = keeper.state._replace(base_rank=int(Rank.SMALL))
+        ledger = rig.execution.broker.ledger
+        ledger.roll(S, ledger.day_start_equity_e8 * 2)
+        rig.execution._keep_rollout()
+        assert keeper.allowed == Rank.MICRO
+        assert "daily loss: tier now MICRO" in rig.log_texts()
+        assert keeper._paths.rollout_file.exists()
 
 
 def test_dry_run_logs_and_refuses(make):
@@ -263,7 +311,7 @@ class TestKill:
         assert [(r.kind, r.symbol, r.seq) for r in reports] == [
             (ReportKind.CANCEL, 1, 0), (ReportKind.CLOSE, 0, 0)]
         assert (reports[1].role, reports[1].reason) == (OrderRole.KILL, Cause.KILL)
-        assert read_kill(rig.paths.kill_file)["source"] == "admin"
+        assert read_latch(rig.paths.kill_file)["source"] == "admin"
         assert rig.turn(enter(2, 4))[0].reason == Gate.KILLED
         assert rig.account()["risk_off"] in (0, Gate.KILLED)
         assert rig.turn(ms=1100) != []  # told again while something is open
@@ -307,6 +355,43 @@ class TestKill:
         assert rig.control.get("kill_exec") == 1
         assert rig.turn(enter())[0].reason == Gate.KILLED
 
+    def test_a_file_is_as_quick_as_a_word(self, make):
+        rig = make()
+        rig.paths.kill_file.parent.mkdir(parents=True, exist_ok=True)
+        rig.paths.kill_file.touch()
+        assert rig.turn(enter(), ms=20)[0].reason == Gate.KILLED
+
+    def test_the_system_kills_itself_and_says_why(self, make):
+        """Daily loss: the threshold of safety.toml, the reason in the latch file, the position closed."""
+        rig = make()
+        (accepted,) = rig.turn(enter())
+        rig.turn(fill(accepted.order_id, accepted.qty_lots))
+        account = rig.execution.broker.account
+        rig.execution.broker.ledger.day_start_equity_e8 = account.equity_e8 * 2
+        told = rig.turn(ms=300)
+        told += rig.turn()
+        latch = read_latch(rig.paths.kill_file)
+        assert latch is not None and latch["source"] == "exec" and "percent (50, limit 5)" in latch["reason"]
+        assert [report.kind for report in told] == [ReportKind.CLOSE] and told[0].role == OrderRole.KILL
+        assert any("KILL trigger daily_loss" in text for text in rig.log_texts())
+
+    def test_panic_kills_only_with_something_open(self, make):
+        rig = make()
+        verdict = np.zeros(1, GLOBAL.dtype)
+        verdict["regime"] = int(GlobalRegime.GLOBAL_PANIC)
+        Plant.join(rig.tmp_path / "run.json", "gateway").global_regime().write(0, verdict)
+        for _ in range(3):
+            rig.turn(ms=9_000)
+        assert not rig.execution.kill.killed
+        (accepted,) = rig.turn(enter(0, 50))
+        rig.turn(fill(accepted.order_id, accepted.qty_lots))
+        rig.turn(ms=300)
+        rig.turn(ms=9_000)
+        assert not rig.execution.kill.killed
+        rig.turn(ms=2_000)
+        rig.turn()
+        assert rig.execution.kill.killed and "PANIC" in read_latch(rig.paths.kill_file)["reason"]
+
     def test_words_without_the_file_do_not_bring_it_back(self, make):
         """launch.py resume --clear-kill removes the file first, then the words."""
         rig = make()
@@ -326,6 +411,29 @@ def test_pause_refuses_entries_only(make):
     assert rig.turn(enter())[0].reason == Gate.PAUSED
     rig.control.request_pause("admin", False)
     assert rig.turn(enter(0, 2))[0].kind == ReportKind.ACCEPTED
+
+
+def test_pause_survives_a_restart_of_everything(make):
+    rig = make()
+    write_latch(rig.paths.pause_file, "cli", "over night")
+    rig.restart()  # shared memory of a new run knows nothing of it
+    rig.push(Message(symbol=-1, reason=SYNC_RESTART))
+    rig.take()
+    assert rig.turn(enter())[0].reason == Gate.PAUSED
+    clear_latch(rig.paths.pause_file)
+    rig.turn(ms=20)
+    assert rig.control.pause_sources() == []
+    assert rig.turn(enter(0, 2))[0].kind == ReportKind.ACCEPTED
+
+
+def test_an_unreadable_blacklist_pauses(make):
+    """Nobody may guess which symbols were meant."""
+    rig = make()
+    rig.paths.blacklist_file.parent.mkdir(parents=True, exist_ok=True)
+    rig.paths.blacklist_file.write_text("[")
+    rig.restart()
+    assert rig.control.pause_sources() == ["exec"]
+    assert read_latch(rig.paths.pause_file)["reason"] == "blacklist file unreadable"
 
 
 def test_old_intents_and_quarantined_books_are_refused(make):
@@ -379,3 +487,63 @@ def test_positions_of_a_lost_shard_are_closed_at_the_last_mark(make, how):
     assert rig.turn(ms=300) == []
     rig.restart()
     assert rig.execution.broker.flat
+
+
+class TestDailyLoss:
+    """S13: a restart one second before midnight, or one after, resets nothing; a day begins once."""
+
+    LAST = 86_399 * S + 900_000_000
+
+    @pytest.fixture(autouse=True)
+    def no_kill_trigger(self, monkeypatch):
+        """The gate alone is under test: a loss over the limit would also kill."""
+        monkeypatch.setattr(kill_watch.PlantWatch, "look", lambda *_: None)
+
+    def lose(self, rig):
+        (accepted,) = rig.turn(enter(0, 86_390))
+        rig.turn(fill(accepted.order_id, accepted.qty_lots, seq=86_391))
+        price = 1_000_000 - 500_000
+        rig.turn(fill(accepted.order_id, accepted.qty_lots, seq=86_392, side=-1, role=OrderRole.STOP, price=price))
+        return accepted
+
+    def test_over_midnight_and_a_restart(self, make):
+        rig = make()
+        self.lose(rig)
+        assert rig.turn(enter(1, 86_399))[0].reason == Gate.DAILY_LOSS
+        rig.restart()
+        rig.take()
+        rig.push(Message(symbol=-1, reason=SYNC_RESTART))
+        assert rig.turn(enter(1, 86_399)._replace(ts_event_ns=self.LAST))[0].reason == Gate.DAILY_LOSS
+        assert rig.turn(enter(2, 86_401))[0].reason == Gate.DAILY_LOSS  # the next day, 24 h not over
+        ledger = rig.execution.broker.ledger
+        rolls = list(ledger.hours)
+        assert [hour for hour, _ in rolls] == [23, 24]
+        assert (ledger.day, rig.execution.broker.account.day) == (1, 1)
+        rig.restart()
+        again = rig.execution.broker.ledger
+        assert (list(again.hours), again.day, again.day_start_equity_e8) == (rolls, 1, ledger.day_start_equity_e8)
+        rig.take()
+        rig.push(Message(symbol=-1, reason=SYNC_RESTART))
+        assert rig.turn(enter(3, 86_500))[0].reason == Gate.DAILY_LOSS
+        assert list(again.hours) == rolls
+        assert rig.turn(enter(3, 48 * 3600 + 1))[0].kind == ReportKind.ACCEPTED
+
+    def test_the_baseline_is_the_one_that_was_seen_not_the_one_the_journal_gives(self, make):
+        """Marks are not journalled: replayed messages alone would find another equity at the roll."""
+        rig = make()
+        (accepted,) = rig.turn(enter(0, 3_000))
+        rig.turn(fill(accepted.order_id, accepted.qty_lots, seq=3_001))
+        rig.turn(Message(seq=3_002, ts_event_ns=3_002 * S, kind=int(MessageKind.MARK), price_ticks=2 * 1_100_000))
+        rig.turn(Message(seq=3_700, ts_event_ns=3_700 * S, kind=int(MessageKind.MARK), price_ticks=2 * 1_100_000))
+        live = list(rig.execution.broker.ledger.hours)
+        assert live[1][1] > live[0][1]
+        rig.restart()
+        assert list(rig.execution.broker.ledger.hours) == live
+
+    def test_another_run_of_a_live_account_knows_the_losses_of_today(self, make):
+        rig = make()
+        self.lose(rig)
+        hours = list(rig.execution.broker.ledger.hours)
+        _, frames, _ = journal_files.DurableLog.load(rig.paths.execution_journal)
+        known = rig.execution._ledger_of(frames)
+        assert (list(known.hours), known.trades_day) == (hours, 1)

@@ -154,6 +154,23 @@ def test_the_roll_of_the_journal_is_the_baseline():
     assert again.ledger.day_start_equity_e8 == 1000 * E8
 
 
+def test_at_a_risk_limit_the_riskiest_is_named():
+    b = broker(limits=Limits(max_heat_pct=50.0, max_unrealised_loss_pct=1.0))
+    for k, stop in enumerate((990, 970, 980)):
+        report, _ = b.handle(enter(k, k + 1, stop_ticks=stop))
+        b.handle(fill(report.order_id, report.qty_lots, 0, k, k + 1))
+    assert b.riskiest(Controls()) is None  # no limit is reached
+    b.handle(Message(seq=9, ts_event_ns=9 * S, symbol=0, kind=int(MessageKind.MARK), price_ticks=2 * 910))
+    assert b.account.unrealised_e8 < -10 * E8
+    assert b.riskiest(Controls()) == 1  # the farthest stop, from where the price is
+    b.account.positions[1].closing = True
+    assert b.riskiest(Controls()) == 2
+    b.policy = policy(Settings(safety=Safety(limits=Limits(max_heat_pct=0.1))))
+    assert b.riskiest(Controls()) == 2
+    b.account.positions.clear()
+    assert b.riskiest(Controls()) is None
+
+
 def position(side=1, lots=5, mark=100, liq=90, rank=1) -> PositionRow:
     return PositionRow("XUSDT", 0, side, lots, 0, 0, 0, 0, 0, 500, mark * E8, liq * E8, rank, "Normal", False, 0, 1, 1)
 

@@ -128,7 +128,12 @@ def test_the_next_run_carries_baselines_and_no_numbers_of_symbols():
     ledger.observe(fill(1, 5), None, LIMITS)
     ledger.latch(3, 1)
     ledger.observe(enter(), ACCEPTED, LIMITS)
-    other = ledger.carried()
-    assert (list(other.hours), other.day, other.day_start_equity_e8, other.trades_day) == ([(5, 1100)], 0, 1100, 1)
-    assert not other.latched
-    assert other.entries_minute(0) == 0
+    ledger.roll(6 * HOUR_NS, 1050)
+    other, third = RiskLedger(7), RiskLedger(8)
+    for record in other.carry(ledger):
+        third.restore(record)
+    for heir in (other, third):
+        assert list(heir.hours) == [(5, 1100), (6, 1050)]
+        assert (heir.day, heir.day_start_equity_e8, heir.trades_day) == (0, 1100, 1)
+        assert not heir.latched
+        assert heir.entries_minute(0) == 0

@@ -1,4 +1,7 @@
-"""The durable kill latch: one small file, written atomically, that needs nothing else to be alive."""
+"""A durable latch (run/KILL, run/PAUSE): one small file, written atomically, that needs nothing else to be alive.
+
+It stands while the file exists, whatever is in it: `touch run/KILL` kills, too.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_kill(path: Path, source: str, reason: str) -> None:
+def write_latch(path: Path, source: str, reason: str) -> None:
     """Latch. Idempotent: the first reason is kept.
 
     Raises OSError when the disk refuses (the caller then still sets the word in shared memory).
@@ -36,8 +39,8 @@ def write_kill(path: Path, source: str, reason: str) -> None:
         os.close(folder)
 
 
-def read_kill(path: Path) -> dict[str, Any] | None:
-    """Who killed, when and why; None when not latched. An unreadable file still counts as latched."""
+def read_latch(path: Path) -> dict[str, Any] | None:
+    """Who latched it, when and why; None when not latched. An unreadable file still counts as latched."""
     try:
         value = json.loads(path.read_text())
     except FileNotFoundError:
@@ -47,7 +50,7 @@ def read_kill(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else {"time_ns": 0, "source": "unknown", "reason": "malformed latch file"}
 
 
-def clear_kill(path: Path) -> bool:
+def clear_latch(path: Path) -> bool:
     """Remove the latch; True when there was one."""
     try:
         path.unlink()

@@ -1,4 +1,4 @@
-"""The kill latch on disk."""
+"""The durable latches KILL and PAUSE on disk."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from config.kill_file import clear_kill, read_kill, write_kill
+from config.latch_file import clear_latch, read_latch, write_latch
 
 
 def test_latch_is_idempotent_and_keeps_the_first_reason(tmp_path: Path) -> None:
     path = tmp_path / "run" / "KILL"
-    assert read_kill(path) is None
-    write_kill(path, "cli", "first")
-    write_kill(path, "admin", "second")
-    latch = read_kill(path)
+    assert read_latch(path) is None
+    write_latch(path, "cli", "first")
+    write_latch(path, "admin", "second")
+    latch = read_latch(path)
     assert latch is not None and (latch["source"], latch["reason"]) == ("cli", "first")
     assert [p.name for p in path.parent.iterdir()] == ["KILL"]
-    assert clear_kill(path) and not clear_kill(path)
+    assert clear_latch(path) and not clear_latch(path)
 
 
 def test_a_race_keeps_the_first_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seen: execution's "kill requested" replaced the person's words, because both had found no latch."""
     path = tmp_path / "KILL"
     monkeypatch.setattr(Path, "exists", lambda self: False)
-    write_kill(path, "admin", "the person's words")
-    write_kill(path, "exec", "kill requested")
-    latch = read_kill(path)
+    write_latch(path, "admin", "the person's words")
+    write_latch(path, "exec", "kill requested")
+    latch = read_latch(path)
     assert latch is not None and latch["reason"] == "the person's words"
     assert [p.name for p in tmp_path.iterdir()] == ["KILL"]
 
@@ -35,4 +35,4 @@ def test_an_unreadable_latch_still_counts(tmp_path: Path) -> None:
     path = tmp_path / "KILL"
     for content in (b"", b"\xff\xfe", b"[1, 2]"):
         path.write_bytes(content)
-        assert read_kill(path) is not None
+        assert read_latch(path) is not None

@@ -1,0 +1,1 @@
+"""What the results say: evidence for and against more capital."""
