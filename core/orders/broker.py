@@ -158,7 +158,9 @@ class Broker:
             position.stop_ticks, targets[0][0], self._effect(message) + self.policy.maker_deadline_ns, flags,
             message.decision_id, message.seq, targets, position.risk_lots,
         )
-        report, label = self.router.submit(order, self._effect(message), instrument)
+        report, label = self.router.submit(
+            order, self._effect(message), instrument, self.policy.leverage_of(instrument)
+        )
         return Decision(report, None, label)
 
     def _refuse(self, message: Message, verdict: Verdict) -> Decision:
@@ -252,8 +254,9 @@ class Broker:
         if report is None:
             return None, notes
         if message.kind == MessageKind.FILL:
-            report = self._position_report(message, self._last_position(message.symbol))
-            if message.role == OrderRole.ENTRY:
+            position = self._last_position(message.symbol)
+            report = self._position_report(message, position)
+            if message.role == OrderRole.ENTRY and position is not None and position.risk_lots:  # an entry of ours
                 self.router.protect(message.symbol, *self.protection(message.symbol))
         elif message.kind == MessageKind.PROTECT:
             if decision.verdict is not None:

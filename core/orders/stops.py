@@ -66,7 +66,7 @@ def decide_protect(
     """(PROTECTED with what is in force from `effect_ns` on, the refusal's numbers or None).
 
     Targets only come nearer, stay on the side of profit, and keep their lots; a wish against that is left out. A stop
-    that would raise the risk refuses the whole wish.
+    that would raise the risk refuses the whole wish. A person's wish (CONTROL) names the next target only, nearer or not.
     """
     base = Report(
         seq=message.seq, effect_ns=effect_ns, decision_id=message.decision_id, order_id=message.order_id,
@@ -87,9 +87,13 @@ def decide_protect(
                 flags=FLAG_REFUSED, stop_ticks=position.stop_ticks, **target_fields(position.targets)
             )
             return kept, refusal
-    targets = []
-    for (ticks, lots), (wanted, _) in zip(position.targets, targets_of(message), strict=True):
-        nearer = wanted > 0 and side * (ticks - wanted) >= 0
+    targets, wishes = [], [ticks for ticks, _ in targets_of(message)]
+    by_hand = message.reason == Cause.CONTROL  # a person may also move the next target away
+    if by_hand:
+        at = next((k for k, (_, lots) in enumerate(position.targets) if lots > 0), 0)
+        wishes = [wishes[0] if k == at else 0 for k in range(len(wishes))]
+    for (ticks, lots), wanted in zip(position.targets, wishes, strict=True):
+        nearer = wanted > 0 and (by_hand or side * (ticks - wanted) >= 0)
         profit = position.grid.signed_value_e8(wanted, position.lots) >= position.entry_value_e8 if wanted > 0 else False
         targets.append((wanted if nearer and profit else ticks, lots))
     return base._replace(stop_ticks=stop, **target_fields(tuple(targets))), None

@@ -163,12 +163,12 @@ def _protect(row, report):
 def desk_report(desk, slot, reports, i, now_ns, params):
     """Apply report `i`: ACCEPTED, CANCEL, CLOSE, PROTECTED, or a resync POSITION (seq 0); the rest is not for the desk.
 
-    Only sets state; messages follow in the next `desk_match`. What an exchange works (FLAG_EXTERNAL) is none of the
-    desk's business. Returns `active`.
+    Only sets state; messages follow in the next `desk_match`. Returns `active`. In LIVE (FLAG_EXTERNAL) an exchange works
+    the orders: nothing is for the desk, which stays empty and silent.
     """
     row = desk.row[slot]
     report = reports[i]
-    if report["flags"] & FLAG_EXTERNAL != 0 and report.kind != REPORT_PROTECTED:
+    if report["flags"] & FLAG_EXTERNAL != 0:
         return desk.active[slot]
     if report.kind == REPORT_ACCEPTED:
         adds = report["flags"] & FLAG_ADD != 0 and row.pos_lots * report.side > 0 and row.close_role == 0

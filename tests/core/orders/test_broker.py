@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +11,11 @@ from config.schema import Account, Limits, Safety, Settings, Trading
 from core.constants import FLAG_EXTERNAL
 from core.enums import Gate, LogKind, MessageKind, Mode, OrderRole, ReportKind
 from core.orders.broker import ANSWERED, Broker, Controls
+from core.orders.exposure import ExchangeFacts
 from core.orders.router import ExecutionRouter
 from core.orders.wire import Message, Report, read_messages, read_reports, write_messages, write_reports
 from core.position.position import Grid
+from core.risk.gate import FAR
 from core.risk.policy import Instrument, policy
 
 E8 = 10**8
@@ -242,16 +245,23 @@ class DeskSpy:
         return True
 
 
+TOLD = Controls(exchange=ExchangeFacts(True, 3, 1000 * E8, 1000 * E8, 1000 * E8, 1000, FAR, 0))
+
+
 def live(desk: DeskSpy) -> Broker:
     b = broker()
+    settings = Settings(trading=Trading(mode="LIVE", capital_tier="NORMAL"),
+                        safety=Safety(limits=Limits(max_heat_pct=50.0)))  # fmt: skip
+    b.policy = policy(settings)
     b.router = ExecutionRouter(Mode.LIVE, desk)
+    b.instruments[0] = replace(b.instruments[0], maintenance_e8=500_000, price_limit_e8=2_000_000)
     return b
 
 
 def test_live_goes_to_the_desk_and_books_the_same():
     desk = DeskSpy()
     b = live(desk)
-    report, notes = b.handle(enter())
+    report, notes = b.handle(enter(), TOLD)
     assert (report.kind, report.flags) == (ReportKind.ACCEPTED, 3 | FLAG_EXTERNAL)
     assert notes[0].text == "sc-1"
     assert desk.calls == [("submit", 0, report.order_id, "S0USDT", 1_500_000_000, 500)]
@@ -260,7 +270,8 @@ def test_live_goes_to_the_desk_and_books_the_same():
     b.handle(Message(seq=5, symbol=0, kind=MessageKind.EXIT, reason=8))
     b.stand_down(21)
     assert desk.calls[1:] == [
-        ("cancel", 0, 7), ("close", 0, OrderRole.EXIT, 8), ("cancel", 0, 21), ("close", 0, OrderRole.KILL, 21)]
+        ("cancel", 0, 7), ("protect", 0, 990, ((1020, 5),)), ("close", 0, OrderRole.EXIT, 8),
+         ("cancel", 0, 21), ("close", 0, OrderRole.KILL, 21)]
     paper = broker()
     paper.handle(enter())
     paper.handle(fill(report.order_id, 5, report.qty_lots - 5, seq=4))
@@ -282,7 +293,7 @@ def test_the_journal_never_reaches_the_desk():
 
 def test_what_the_desk_refuses_is_refused_and_told():
     b = live(DeskSpy(Gate.FEED))
-    report, notes = b.handle(enter())
+    report, notes = b.handle(enter(), TOLD)
     assert (report.kind, report.reason) == (ReportKind.REJECTED, Gate.FEED)
     assert notes[0].text == "REFUSED FEED"
     assert (b.rejects, b.working) == (1, {})

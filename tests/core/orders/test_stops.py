@@ -123,6 +123,16 @@ def test_targets_come_nearer_and_stay_in_profit():
     assert b.protection(0) == (9_960, position.targets)
 
 
+def test_a_person_moves_the_next_target_either_way():
+    b = broker()
+    position, _ = opened(b)
+    b.handle(fill(50, 75, -1, 10_050, OrderRole.TAKE_PROFIT, 4, rung=1))
+    for price, expected in ((10_095, 10_095), (10_070, 10_070), (9_990, 10_070), (0, 10_070)):
+        report, _ = b.handle(protect(9_955, (price, 0, 0), Cause.CONTROL, 5))
+        assert report.flags == 0 and position.targets == ((10_050, 0), (expected, 37), (10_120, 25))
+    assert b.handle(protect(9_951, reason=Cause.CONTROL))[0].flags == 1, "a stop farther away is refused to anybody"
+
+
 def test_nothing_to_protect_is_told():
     b = broker()
     report, _ = b.handle(protect(9_960))
@@ -142,8 +152,11 @@ class FakeDesk:
     def __init__(self):
         self.calls = []
 
-    def submit(self, now_ns, order, instrument, work_ns):
+    def submit(self, now_ns, order, instrument, work_ns, leverage_e2=0):
         return Gate.NONE
+
+    def label(self, order):
+        return "link"
 
     def cancel(self, now_ns, symbol, reason):
         return True
@@ -187,7 +200,7 @@ def order_of(message):
     """What the broker would submit of an ENTER of 125 lots."""
     sim = broker()
     orders = []
-    sim.router.submit = lambda order, effect_ns, instrument: orders.append(order) or (  # type: ignore[method-assign]
+    sim.router.submit = lambda order, effect_ns, instrument, leverage: orders.append(order) or (  # type: ignore[method-assign]
         ExecutionRouter(Mode.SIM).submit(order, effect_ns, instrument))
     sim.handle(message)
     return orders[0]
