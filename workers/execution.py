@@ -46,7 +46,7 @@ from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
-from core.orders.latency import Ledger
+from core.orders.latency import LEDGER_RECORD, Ledger
 from core.orders.router import ExecutionRouter
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
@@ -77,7 +77,6 @@ CLOSE_RISKIEST_NS = 5_000_000_000
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
 ENTRY_RECORD = 1  # kinds of records in the execution journal
-LEDGER_RECORD = 3  # ORDER_ROW of an order that has ended (core.orders.latency)
 PAPER = frozenset({MessageKind.FILL, MessageKind.DONE})  # what only a paper desk says
 LEAVE_NS = 2_000_000_000  # at an orderly end, for cancelling entries at the exchange
 LEAVE_STEP_S = 0.005
