@@ -11,20 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.live_runner import Judge, live_plant, settled
+from tests.system.live_runner import live_plant, settled
 from tests.system.plant_runner import eventually
 from tests.system.test_live_orders import PLANT, protected
 
 pytestmark = pytest.mark.system
 PROTECTED_WITHIN_S = 5.0
-
-
-def post(judge: Judge, path: str, body: bytes) -> int:
-    """A request by somebody else with the same key; its retCode."""
-    import msgspec
-
-    answer = judge.rest.call("POST", path, body, time.monotonic_ns() + 10**10)
-    return int(msgspec.json.decode(answer.body)["retCode"])
 
 
 def test_guardian_protects_when_nobody_restarts_execution(tmp_path: Path) -> None:
@@ -37,8 +29,8 @@ def test_guardian_protects_when_nobody_restarts_execution(tmp_path: Path) -> Non
         os.kill(plant.cnc("execution").pid, signal.SIGKILL)
         shot = time.monotonic()
         symbol = next(iter(judge.positions()))
-        body = f'{{"category":"linear","symbol":"{symbol}","tpslMode":"Full","positionIdx":0,"stopLoss":"0"}}'.encode()
-        assert post(judge, "/v5/position/trading-stop", body) in (0, 10001)  # it may have been closed meanwhile
+        away = {"category": "linear", "symbol": symbol, "tpslMode": "Full", "positionIdx": 0, "stopLoss": "0"}
+        assert judge.post("/v5/position/trading-stop", away) in (0, 10001)  # it may have been closed meanwhile
         eventually(lambda: plant.control.guardian_duty, "on duty", 10.0)
         eventually(lambda: protected(judge), "everything has a stop", 10.0)
         assert time.monotonic() - shot < PROTECTED_WITHIN_S
