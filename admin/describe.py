@@ -25,7 +25,7 @@ from core.enums import (
     State,
     WallFate,
 )
-from core.explain import gate_words
+from core.explain import gate_words, protect_words
 
 
 def words(name: str) -> str:
@@ -129,6 +129,13 @@ def _position(r: np.ndarray, info: SymbolInfo | None) -> str:
     return f"{_side(int(r['b']))} {_quantity(info, int(r['c']))} · value {abs(int(r['d'])) / 1e8:.2f} USDT"
 
 
+def _protect(r: np.ndarray, info: SymbolInfo | None) -> str:
+    before = _price(info, int(r["b"])) if r["b"] else None
+    told = protect_words(int(r["d"]), before, _price(info, int(r["c"])), float(r["x"]), float(r["y"]))
+    target = f" · next target {_price(info, int(r['e']))}" if r["e"] else ""
+    return f"{_side(int(r['a']))} {told}{target}"
+
+
 def _risk(r: np.ndarray, info: SymbolInfo | None) -> str:
     limit = f" · {float(r['x']):.6g} against {float(r['y']):.6g}" if r["y"] else ""
     return f"{_side(int(r['b'])) + ' ' if r['b'] else ''}refused: {words(name_of(Gate, int(r['a'])))}{limit}"
@@ -144,6 +151,7 @@ _TELL: dict[int, Callable[[np.ndarray, SymbolInfo | None], str]] = {
     LogKind.ORDER: _order,
     LogKind.FILL: _fill,
     LogKind.POSITION: _position,
+    LogKind.PROTECT: _protect,
     LogKind.RISK: _risk,
     LogKind.SHED: _shed,
     LogKind.LISTING: lambda r, info: "listed" if r["a"] else "delisted",
@@ -175,7 +183,7 @@ def sentence(record: np.ndarray, info: SymbolInfo | None) -> str:
 
 
 _EMPTY_SAYS_NOTHING = frozenset(
-    (LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION, LogKind.WALL, LogKind.SPOOF)
+    (LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION, LogKind.PROTECT, LogKind.WALL, LogKind.SPOOF)
 )
 
 

@@ -108,6 +108,8 @@ def position_row(info: SymbolInfo, row: np.ndarray, newest_ns: int) -> dict:
     stop = int(row["stop_ticks"]) * float(row["tick_size"])
     unrealised = int(row["unrealised_e8"]) / E8
     risk = (entry - stop) * quantity if quantity and stop else math.nan
+    ladder = [(int(row[f"target{k}_ticks"]), int(row[f"target{k}_lots"])) for k in ("", 2, 3)]
+    targets = [{"price": info.price(t), "qty": info.quantity(left), "done": left == 0} for t, left in ladder if t]
     best = int(row["best_ticks"]) * float(row["tick_size"])
     worst = int(row["worst_ticks"]) * float(row["tick_size"])
     return {
@@ -115,7 +117,7 @@ def position_row(info: SymbolInfo, row: np.ndarray, newest_ns: int) -> dict:
         "qty": info.quantity(abs(lots)), "entry_price": f"{entry:.{info.price_exp + 1}f}" if quantity else None,
         "mark_price": f"{mark:.{info.price_exp + 1}f}" if mark else None,
         "stop_price": info.price(int(row["stop_ticks"])) if row["stop_ticks"] else None,
-        "target_price": info.price(int(row["target_ticks"])) if row["target_ticks"] else None,
+        "target_price": next((t["price"] for t in targets if not t["done"]), None), "targets": targets,
         "stop_stands": bool(int(row["flags"]) & 1), "closing": bool(int(row["flags"]) & 2),
         "value_usdt": round(abs(value), 2), "unrealised_usdt": round(unrealised, 4),
         "unrealised_pct": number(100 * unrealised / abs(value), 3) if value else None,

@@ -19,6 +19,8 @@ MAX_IDS = 4096  # symbol ids an engine can name
 MAX_BATCH_ROWS = 64  # rows of `out` and `logs` that must be free before one event or one slot of a sweep is handled
 SIZE_FULL = 10_000  # the normal size of an entry, in the unit of MESSAGE.qty_lots of ENTER
 MAX_OUTSTANDING = 1024  # unanswered messages of one shard (paced)
+FLAG_TOOK = 16  # flag of a POSITION: a target was filled
+FLAG_ENTRY_OVER = 32  # ... nothing of the entry works any more (told for external orders)
 FLAG_EXTERNAL = 4  # flag of an ACCEPTED: an exchange works the order, the shard's paper desk only remembers it
 
 assert MAX_OUTSTANDING > MAX_BATCH_ROWS

@@ -27,7 +27,7 @@ ENUMS: dict[str, type[IntEnum]] = {
 }
 _INTS = ("seq", "ts_ns", "config_version", "profile_version", "attempts", "nudges", "signal_ns")
 _SCORES = ("score_long", "score_short", "watch", "arm", "profile_raise", "profile_size")
-_PRICES = ("price", "stop", "target", "zone_min", "zone_ideal", "zone_max")
+_PRICES = ("price", "stop", "target", "target2", "target3", "zone_min", "zone_ideal", "zone_max")
 
 
 class Naming(NamedTuple):
@@ -164,6 +164,26 @@ def gate_words(gate: Gate, value: Any = None, limit: Any = None) -> str:
     return say(value, limit) if say else REFUSAL_WORDS.get(gate, gate.name.replace("_", " ").lower())
 
 
+RULE_WORDS: dict[Cause, str] = {
+    Cause.BREAK_EVEN: "the trade has paid for itself, so the stop covers entry and fees",
+    Cause.TRAIL: "the first target was reached, so the stop follows the best price",
+    Cause.TIGHTEN: "blow-off or panic: profit is taken nearer and the stop follows closer",
+    Cause.WIDEN: "manipulated book or news: the stop gives room, within the risk that was allowed at the entry",
+}
+"""Why a stop or a target moved (core/position/README.md)."""
+
+
+def protect_words(rule: int, stop_before: str | None, stop: str | None, bps: float, r: float) -> str:
+    """A PROTECT line told to a trader; prices as decimal text, None for no stop."""
+    why = RULE_WORDS.get(Cause(rule), name_of(Cause, rule)) if rule in Cause._value2member_map_ else str(rule)
+    moved = f"stop {stop_before or 'none'} to {stop}" if stop != stop_before else f"stop stays at {stop}"
+    return f"{moved} at {bps:+.1f} bps ({r:+.2f} R): {why}"
+
+
+def _targets(d: dict[str, Any]) -> str:
+    return ", ".join(price for price in (d["target"], d.get("target2"), d.get("target3")) if price) or "none"
+
+
 def side_word(side: int) -> str:
     return "long" if side > 0 else "short" if side < 0 else "either side"
 
@@ -176,7 +196,7 @@ def sentences(d: dict[str, Any]) -> list[str]:
     words = []
     if d["accepted"]:
         words.append(f"{symbol}: {side} entry sent at {text(d['price'])}, stop {text(d['stop'])}, "
-                     f"target {text(d['target'])} (attempt {d['attempts']}).")
+                     f"targets {_targets(d)} (attempt {d['attempts']}).")
     elif gate is Gate.NONE:
         words.append(f"{symbol}: no gate is shut for a {side}; state {d['state_to']}.")
     else:
@@ -232,7 +252,8 @@ def explanation(d: dict[str, Any]) -> dict[str, Any]:
     ]
     plan = None
     if d["price"] is not None:
-        plan = {"entry": d["price"], "stop": d["stop"], "target": d["target"], "zone_min": d["zone_min"],
+        plan = {"entry": d["price"], "stop": d["stop"], "target": d["target"],
+                "targets": [p for p in (d["target"], d.get("target2"), d.get("target3")) if p], "zone_min": d["zone_min"],
                 "zone_ideal": d["zone_ideal"], "zone_max": d["zone_max"]}
     return {
         "id": d["id"], "symbol": d["symbol"], "ts": d["ts_ns"] // 1_000_000,

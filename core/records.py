@@ -241,7 +241,7 @@ REPORT = _record(
     ("kind", "u1", "ReportKind", "what this is"),
     ("side", "i1", "sign", "side of the order"),
     ("role", "u1", "OrderRole", "role of the order"),
-    ("flags", "u1", "bits", "ACCEPTED: 1 post-only first, 2 may turn taker, 8 an addition; POSITION: 16 profit taken"),
+    ("flags", "u1", "bits", "1 post-only first, 2 may turn taker, 4 external, 8 addition, 16 target filled, 32 entry over"),
     ("reason", "i4", "Gate/Cause", "why refused, closed or moved"),
     ("reserved", "(28,)u1", "", "zero"),
 )

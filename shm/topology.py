@@ -108,6 +108,7 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     venue: VenueAddress | None = None
     venue_name: str = "embedded"  # as asked for: embedded, mainnet, testnet, demo, or an address
     tier_allowed: str = "PAPER"  # core.risk.tiers.Rank that the evidence allows on this venue (LIVE)
+    account: str = ""  # number of the account of a LIVE run on a real exchange
     tape: list[str] = msgspec.field(default_factory=list)
     tape_speed: float = 0.0  # 0 = as fast as possible, 1 = as recorded
     instruments: str = ""  # file with a recorded instruments-info answer
@@ -138,7 +139,13 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     def practice(self) -> bool:
         """LIVE on an exchange of this machine: orders are real, the money is not. Every page and line says so."""
         host = urlsplit(self.venue["rest"]).hostname if self.venue else ""
-        return self.mode == "LIVE" and (self.venue_name == "embedded" or host in ("127.0.0.1", "localhost", "::1"))
+        return self.mode == "LIVE" and host in ("127.0.0.1", "localhost", "::1")
+
+    @property
+    def permitted(self) -> bool:
+        """May this run send orders? Outside LIVE there is nothing to permit; a LIVE run was permitted by `launch.py`
+        (core.risk.permit), or is practice."""
+        return self.mode != "LIVE" or self.practice or (self.account != "" and self.tier_allowed != "PAPER")
 
     def save(self, path: Path | str) -> None:
         """Write run.json: readable by the owner only, because it holds the admin token."""

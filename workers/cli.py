@@ -307,6 +307,91 @@ def news(
 
 @cli.command()
 @data_dir_option
+@click.argument("symbol")
+def enable(data_dir: Path | None, symbol: str) -> None:
+    """Trade SYMBOL again after the churn throttle has latched it off (look why first)."""
+    from workers.rollout_cli import enable as take_off
+
+    modes = take_off(data_dir_of(data_dir), symbol.upper())
+    if not modes:
+        raise Fault(1, f"{symbol.upper()} is not latched off in {data_dir_of(data_dir)}.")
+    click.echo(f"{symbol.upper()} may be traded again ({', '.join(modes)}); a running system sees it within a second")
+
+
+@cli.group()
+def pin() -> None:
+    """The PIN of mode LIVE."""
+
+
+@pin.command("set")
+@data_dir_option
+def pin_set(data_dir: Path | None) -> None:
+    """Set or change it: asked for, never shown, kept as a scrypt hash."""
+    from config.pin import PinError
+    from workers.rollout_cli import change_pin
+
+    try:
+        change_pin(data_dir_of(data_dir))
+    except PinError as error:
+        raise Fault(EXIT_CREDENTIALS, str(error)) from None
+    click.echo("the PIN is set")
+
+
+@cli.group()
+def rollout() -> None:
+    """The capital stage of the LIVE account: what the evidence allows, and what happened to it."""
+
+
+@rollout.command("status")
+@data_dir_option
+@json_option
+def rollout_status(data_dir: Path | None, as_json: bool) -> None:
+    """Tier allowed, and every requirement of the next ones."""
+    from workers.rollout_cli import lines, status
+
+    state = status(data_dir_of(data_dir))
+    click.echo(json.dumps(state) if as_json else "\n".join(lines(state)))
+
+
+@rollout.command("incident")
+@data_dir_option
+@click.option("--kind", type=click.Choice(["technical", "market", "safety"]), required=True)
+@click.option("--serious", is_flag=True, help="PAPER only for three days, then MICRO again")
+@click.option("--cause", default="", help="what brought it about")
+@click.option("--fix", default="", help="what was done about it")
+@click.option("--not-reacted", is_flag=True, help="no safety reacted to it")
+@click.argument("symptom")
+def rollout_incident(
+    data_dir: Path | None, kind: str, serious: bool, cause: str, fix: str, not_reacted: bool, symptom: str
+) -> None:
+    """Record an incident: kills, collects the last 15 minutes of logs, adds a line to INCIDENTS.md, costs a tier."""
+    from config.latch_file import write_latch
+    from workers.rollout import note_incident
+
+    paths = DataPaths(data_dir_of(data_dir), "LIVE")
+    write_latch(paths.kill_file, "cli", f"incident: {symptom}")
+    folder = note_incident(paths, kind, serious, symptom, cause, fix, not not_reacted)
+    click.echo(f"kill latched; recorded in {folder}")
+
+
+@rollout.command("reset")
+@data_dir_option
+def rollout_reset(data_dir: Path | None) -> None:
+    """Start the evidence anew at MICRO with no trades (asks for the PIN); locks after incidents stay."""
+    import getpass
+
+    from config.pin import PinError
+    from workers.rollout_cli import reset
+
+    try:
+        reset(data_dir_of(data_dir), getpass.getpass("PIN: "))
+    except PinError as error:
+        raise Fault(EXIT_CREDENTIALS, str(error)) from None
+    click.echo("evidence starts anew: MICRO")
+
+
+@cli.command()
+@data_dir_option
 def reload(data_dir: Path | None) -> None:
     """Take the hot settings of the config files into the running system."""
     _control(data_dir, "reload")
@@ -328,12 +413,18 @@ def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **argum
 @cli.command()
 @data_dir_option
 @config_option
+@click.option("--live", is_flag=True, help="the pre-live checklist: may this installation trade real money?")
 @json_option
-def doctor(data_dir: Path | None, config_files: tuple[Path, ...], as_json: bool) -> None:
-    """Check this machine, the installation and the configuration."""
+def doctor(data_dir: Path | None, config_files: tuple[Path, ...], live: bool, as_json: bool) -> None:
+    """Check this machine, the installation and the configuration. Exit code 5: not ready."""
     from workers.doctor import check, print_report
 
-    rows = check(data_dir_of(data_dir), config_files)
+    if live:
+        from workers.checklist import checklist
+
+        rows = checklist(data_dir_of(data_dir), config_files)
+    else:
+        rows = check(data_dir_of(data_dir), config_files)
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows]))
     else:

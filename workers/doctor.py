@@ -86,8 +86,12 @@ def check_cpu() -> Row:
     return _verdict("cpu", good, f"{cores} cores, {load:.0f} % busy", "two cores, less than 70 % busy, are wanted", "warn")
 
 
+def free_memory_gb() -> float:
+    return float(psutil.virtual_memory().available) / 1e9
+
+
 def check_memory() -> Row:
-    free_gb = psutil.virtual_memory().available / 1e9
+    free_gb = free_memory_gb()
     return _verdict("memory", free_gb > 2, f"{free_gb:.1f} GB available", "2 GB are wanted", "warn")
 
 
@@ -146,7 +150,7 @@ def check(data_dir: Path, config_files: tuple[Path, ...]) -> list[Row]:
 
 
 def print_report(rows: list[Row]) -> None:
-    """The table a person reads."""
+    """The list a person reads."""
     from rich.console import Console
     from rich.markup import escape
 

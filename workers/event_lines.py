@@ -122,6 +122,10 @@ LINES: dict[LogKind, tuple[str, str, tuple[Column, ...]]] = {
         _C("a", "order_id", _plain), _C("b", "side", _side), _C("c", "qty", _quantity),
         _C("d", "entry_value_usdt", _usdt), _C("e", "realised_usdt", _usdt), _C("f", "fees_usdt", _usdt),
         _C("x", "entry_price", _plain))),
+    LogKind.PROTECT: ("orders", "position.protect", (
+        _C("a", "side", _side), _C("b", "stop_before", _price), _C("c", "stop", _price), _C("d", "rule", _named(Cause)),
+        _C("e", "next_target", _price), _C("f", "price", _price), _C("x", "unrealised_bps", _plain),
+        _C("y", "unrealised_r", _plain))),
     LogKind.RISK: ("risk", "risk.gate", (
         _C("a", "gate", _named(Gate)), _C("b", "side", _side), _C("c", "price", _price), _C("x", "value", _plain),
         _C("y", "limit", _plain))),

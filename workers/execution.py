@@ -35,22 +35,25 @@ from core.enums import (
     DataState,
     FeedState,
     Gate,
+    GlobalRegime,
     LogKind,
     MessageKind,
     Mode,
     OrderRole,
+    Regime,
     ReportKind,
     Severity,
 )
 from core.journal import EXECUTION, Frame, JournalError, encode_record
-from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
+from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Broker, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
 from core.orders.latency import LEDGER_RECORD, Ledger
-from core.orders.router import ExecutionRouter
+from core.orders.router import ExecutionRouter, LiveUnavailable
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
-from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT
+from core.performance.trade_watch import TradeWatch
+from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW, REPORT
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
@@ -64,6 +67,7 @@ from workers.kill_watch import LinkHealth, PlantWatch
 from workers.live import DESK_RECORD, LiveOrders
 from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
+from workers.rollout import RolloutKeeper
 from workers.run_settings import load_settings
 
 BATCH = 256
@@ -108,6 +112,8 @@ class Execution:
         self._person_blacklist: frozenset[str] = frozenset()
         self.control = plant.control
         live = Mode[plant.spec.mode] == Mode.LIVE
+        if not plant.spec.permitted:
+            raise LiveUnavailable("mode LIVE was not permitted: start it with launch.py, which asks for what it takes")
         self.ledger = Ledger()
         self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
         desk = self.live.desk if self.live is not None else None
@@ -128,6 +134,7 @@ class Execution:
         self._position_rows: np.ndarray = np.zeros(1, POSITION_ROW.dtype)
         self._account: np.ndarray = np.zeros(1, ACCOUNT_ROW.dtype)
         self._symbol_row: np.ndarray = np.zeros(1, plant.symbol_rows().dtype)
+        self._global: np.ndarray = np.zeros(1, GLOBAL.dtype)
         self._account_dirty = True
         self._board_ns = self._housekeeping_ns = self._riskiest_ns = 0
         self._config_version = self.control.get("config_version")
@@ -139,10 +146,12 @@ class Execution:
         closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
         self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
         self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
-        self.exchange: Callable[[int], ExchangeFacts] = lambda symbol: ExchangeFacts()  # LIVE tells more
+        self.trades = TradeWatch()
+        self.rollout = RolloutKeeper(self.paths, plant.spec.venue["rest"], plant.spec.account, self._error) if (
+            live and plant.spec.venue and not plant.spec.practice) else None
         health: Callable[[], LinkHealth] = LinkHealth
         if self.live is not None:
-            self.exchange, health = self.live.facts, self.live.health
+            health = self.live.health
         self.watch = PlantWatch(plant, self.broker, health)
         self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self._disk_error)
         self.commands = Commands(plant, self, self.paths.blacklist_file)
@@ -359,10 +368,11 @@ class Execution:
             return known, []
         self._know(message.symbol)
         controls = self._controls
-        if message.kind == MessageKind.ENTER and not self.paced:
+        if message.kind in ENTRIES and not self.paced:
+            quarantined, regime_bad = self._picture(message)
             controls = controls._replace(
-                age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0,
-                quarantined=self._quarantined(message.symbol), exchange=self.exchange(message.symbol),
+                age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0, quarantined=quarantined,
+                regime_bad=regime_bad, exchange=self.exchange(message.symbol),
             )
         if self.live is not None and message.kind in PAPER:
             self._error(RuntimeError("a shard's paper desk spoke in LIVE"))
@@ -396,19 +406,27 @@ class Execution:
         if len(self._answers) > ANSWERS_KEPT:
             self._answers.popitem(last=False)
 
-    def _quarantined(self, symbol: int) -> bool:
-        """Does the shard's board say that the book may not be believed? A row never written says nothing."""
-        rows = self.plant.symbol_rows()
+    def _picture(self, message: Message) -> tuple[bool, bool]:
+        """The last look before an entry leaves: (book not believed, regime turned bad), as the boards say. A row never
+        written says nothing, and one from before the shard's decision nothing about the regime: the shard knew better."""
+        globally = self.plant.global_regime()
+        bad = globally.read_into(0, self._global) > 0 and int(self._global[0]["regime"]) != GlobalRegime.GLOBAL_NORMAL
+        rows, symbol = self.plant.symbol_rows(), message.symbol
         if not 0 <= symbol < rows.rows or rows.read_into(symbol, self._symbol_row) <= 0:
-            return False
-        return int(self._symbol_row[0]["data_state"]) != DataState.OK
+            return False, bad
+        row = self._symbol_row[0]
+        if int(row["ts_recv_ns"]) >= message.ts_event_ns:
+            bad = bad or int(row["regime"]) not in (Regime.NORMAL, Regime.COOLDOWN_DONE)
+        return int(row["data_state"]) != DataState.OK, bad
 
-    def mark_ticks(self, symbol: int) -> int:
-        """Mark price as the shard's board shows it; 0 = not known."""
-        rows = self.plant.symbol_rows()
-        if not 0 <= symbol < rows.rows or rows.read_into(symbol, self._symbol_row) <= 0:
-            return 0
-        return int(self._symbol_row[0]["mark_ticks"])
+    def exchange(self, symbol: int) -> ExchangeFacts:
+        """What the exchange has told (LIVE), with the tier that the evidence allows by now."""
+        if self.live is None:
+            return ExchangeFacts()
+        facts = self.live.facts(symbol)
+        if self.rollout is None:
+            return facts
+        return facts._replace(tier_allowed=min(facts.tier_allowed, int(self.rollout.allowed)))
 
     def _know(self, symbol: int) -> None:
         """Read the instrument of a symbol once; `_housekeep` refreshes it in free runs."""
@@ -460,6 +478,8 @@ class Execution:
         """
         self._know(message.symbol)
         report, notes = self.broker.handle(message, self._controls._replace(exchange=self.exchange(message.symbol)))
+        if message.kind == MessageKind.FILL:
+            self._evidence(message)
         shard = self.broker.instruments[message.symbol].shard if message.symbol in self.broker.instruments else 0
         self._journal_roll(message)
         self._journal_record(shard, message, report)
@@ -652,6 +672,7 @@ class Execution:
         self._close_lost_shards(now)
         self._watch_limits(now)
         self._close_riskiest(now)
+        self._keep_rollout()
         for name in self.churn.turn(self.broker.instruments):
             self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.CHURN), severity=Severity.WARNING,
                            text=f"{name} {'latched off: churn' if name in self.churn.stands else 'enabled again'}"))
@@ -659,6 +680,33 @@ class Execution:
         if version != self._config_version:
             self._config_version = version
             self._reload(version)
+
+    def _keep_rollout(self) -> None:
+        """LIVE on a real exchange: a daily loss costs a tier, incidents are taken up, the file is written."""
+        if self.rollout is None:
+            return
+        off = self.broker.risk_off(self.broker.account.updated_ns, self._controls)
+        if off == Gate.DAILY_LOSS and self.rollout.daily_loss():
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.TIER), severity=Severity.CRITICAL,
+                           text=f"daily loss: tier now {self.rollout.allowed.name}"))
+        if self.rollout.turn():
+            self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.TIER), severity=Severity.CRITICAL,
+                           text=f"incident: tier now {self.rollout.allowed.name}"))
+
+    def _evidence(self, message: Message) -> None:
+        """A fill of a LIVE account on a real exchange, booked: what it says about the next tier."""
+        position = self.broker.account.positions.get(message.symbol) or self.broker.account.closed.get(message.symbol)
+        found = self.instrument_of(message.symbol)
+        if self.rollout is None or self.live is None or position is None or found is None:
+            return
+        rows, row = self.plant.symbol_rows(), self._symbol_row
+        pump = int(row[0]["pump"]) if rows.read_into(message.symbol, row) > 0 else 0
+        trade = self.trades.fill(
+            message, position, found.name, self._settings.trading.capital_tier, pump, self.broker.policy.fee_of(found), 0,
+            self.live.desk.counters,
+        )
+        if trade is not None:
+            self.rollout.closed(trade)
 
     def _close_riskiest(self, now: int) -> None:
         """At a risk limit, where the setting says so: the position with the most at risk goes, one after the other."""

@@ -26,6 +26,7 @@ from shm.topology import Plant, VenueAddress, leftovers
 from workers.compiling import CompileError, warm
 from workers.console import LiveTable, print_summary
 from workers.forking import PRELOAD, preload
+from workers.incident_watch import IncidentWatch
 from workers.processes import POLICIES, Child, CrashLoop
 from workers.starting import (
     EXIT_CRASH_LOOP,
@@ -67,6 +68,7 @@ class Supervisor:
         self._venue_port = 0
         self._venue_output: IO[bytes] | None = None
         self._config_stamp = self._config_mtimes()
+        self._incidents = IncidentWatch(self.paths, lambda error: self._say(f"incident not recorded: {error}"))
 
     @property
     def plant(self) -> Plant:
@@ -119,7 +121,7 @@ class Supervisor:
     def _start(self) -> None:
         if self.mode == "LIVE":
             permit = permit_live(self.options, self.settings, self.paths)
-            self.spec.tier_allowed = permit.tier_allowed.name
+            self.spec.tier_allowed, self.spec.account = permit.tier_allowed.name, permit.account
             for line in permit.said:
                 self._say(f"LIVE: {line}")
         self._lock = take_lock(self.paths)
@@ -282,6 +284,7 @@ class Supervisor:
                 self._reap()
                 self._check_heartbeats()
                 self._check_config_files()
+                self._check_incidents()
                 if self.paced and self._tape_done():
                     return
                 if deadline and time.monotonic() >= deadline:
@@ -327,6 +330,12 @@ class Supervisor:
             if cnc.pid == child.pid and cnc.ready and now - cnc.heartbeat_ns > HANG_S * 1e9:
                 self._say(f"{child.name} hangs (no heartbeat for {HANG_S:.0f} s): killed")
                 child.process.kill()
+
+    def _check_incidents(self) -> None:
+        """A LIVE system on a real exchange that killed itself has had an incident."""
+        folder = self._incidents.turn() if self.mode == "LIVE" and not self.spec.practice else None
+        if folder is not None:
+            self._say(f"INCIDENT recorded in {folder}: see {self.paths.incidents_list}")
 
     def _config_mtimes(self) -> tuple[float, ...]:
         return tuple(path.stat().st_mtime if path.exists() else 0.0 for path in self.loaded.files)

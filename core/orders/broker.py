@@ -2,30 +2,34 @@
 
 `decide` answers a message without changing anything; `book` applies a message together with its answer. Live handling
 is decide + book; recovery is book alone over the journal, so a restarted execution has exactly the account it had.
-Every ENTER, CANCEL, EXIT, FILL and DONE gets one report; MARK and END get none.
+Every ENTER, ADD, CANCEL, EXIT, PROTECT, FILL and DONE gets one report; MARK and END get none.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
-from core.constants import DAY_NS, SIZE_FULL
+from core.constants import DAY_NS, FLAG_ENTRY_OVER, FLAG_EXTERNAL, FLAG_TOOK, SIZE_FULL
 from core.enums import Gate, LogKind, MessageKind, Mode, OrderRole, ReportKind, Severity
 from core.orders.exposure import Controls as Controls
 from core.orders.exposure import Working as Working
 from core.orders.exposure import equity_e8, gather
 from core.orders.router import ExecutionRouter, Order
-from core.orders.wire import Message, Report
+from core.orders.stops import added_targets, addition_lots, decide_protect, first_lots, open_from, plan_targets
+from core.orders.wire import Message, Report, target_fields, targets_of
+from core.position.ladder import NO_TARGETS, Targets
 from core.position.position import Position
 from core.risk.gate import Facts, Verdict, check, heat_pct, risk_off
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy
 from core.risk.sizing import size_lots
 from core.sim.account import Account
-from core.sim.desk import FLAG_POST_ONLY, FLAG_TAKER
+from core.sim.desk_records import FLAG_ADD, FLAG_POST_ONLY, FLAG_REFUSED, FLAG_TAKER
 
-ANSWERED = frozenset({MessageKind.ENTER, MessageKind.CANCEL, MessageKind.EXIT, MessageKind.FILL, MessageKind.DONE})
-INTENTS = frozenset({MessageKind.ENTER, MessageKind.CANCEL, MessageKind.EXIT})
+ENTRIES = frozenset({MessageKind.ENTER, MessageKind.ADD})
+INTENTS = ENTRIES | {MessageKind.CANCEL, MessageKind.EXIT}
+ANSWERED = INTENTS | {MessageKind.PROTECT, MessageKind.FILL, MessageKind.DONE}
 
 
 class Note(NamedTuple):
@@ -81,6 +85,12 @@ class Broker:
             return Decision(self._cancel_report(message))
         if kind == MessageKind.EXIT:
             return Decision(self._exit_report(message))
+        if kind == MessageKind.PROTECT:
+            report, verdict = decide_protect(message, self.account.positions.get(message.symbol),
+                                             self.instruments.get(message.symbol), self.policy, self._effect(message))
+            return Decision(report, verdict)
+        if kind == MessageKind.ADD:
+            return self._decide_add(message, controls)
         if kind in ANSWERED:
             return Decision(self._state_after(message))
         return Decision(None)
@@ -97,6 +107,8 @@ class Broker:
         fee = policy.fee_of(instrument)
         if stop > 0 and side * (price - stop) <= 0:  # a stop on the wrong side would not protect
             return self._refuse(message, Verdict(Gate.DATA, float(stop), float(price)))
+        if controls.regime_bad:  # it turned after the shard had decided
+            return self._refuse(message, Verdict(Gate.REGIME, 1.0, 0.0))
         equity = equity_e8(self.account, controls, self.router.mode == Mode.LIVE)
         share = message.qty_lots or SIZE_FULL  # the symbol profile may make it smaller
         margin = policy.margin_of(instrument, equity) * share // SIZE_FULL
@@ -110,9 +122,11 @@ class Broker:
         if not verdict.allowed and not only_mode:
             return self._refuse(message, verdict)
         flags = FLAG_TAKER | (FLAG_POST_ONLY if policy.maker_deadline_ns > 0 else 0)
+        first = first_lots(lots, instrument, policy)
+        targets = plan_targets(message, first, instrument)
         order = Order(
-            self.next_order_id, message.symbol, instrument.name, side, lots, price, stop, message.target_ticks,
-            self._effect(message) + policy.maker_deadline_ns, flags, message.decision_id, message.seq,
+            self.next_order_id, message.symbol, instrument.name, side, first, price, stop, targets[0][0],
+            self._effect(message) + policy.maker_deadline_ns, flags, message.decision_id, message.seq, targets, lots,
         )
         report, label = self.router.submit(
             order, self._effect(message), instrument, policy.leverage_of(instrument)
@@ -120,6 +134,34 @@ class Broker:
         if only_mode or report.kind == ReportKind.ACCEPTED:
             return Decision(report, verdict if only_mode else None, label)
         return self._refuse(message, Verdict(Gate(report.reason), 0.0, 0.0))  # the desk of the exchange knows better
+
+    def _decide_add(self, message: Message, controls: Controls) -> Decision:
+        """An addition is an entry of a position we have: the whole gate, and what its position was allowed at its entry."""
+        position, instrument = self.account.positions.get(message.symbol), self.instruments.get(message.symbol)
+        if position is None or instrument is None or position.closing or position.took:
+            return self._refuse(message, Verdict(Gate.DATA, 0.0, 0.0))
+        if self.router.mode == Mode.LIVE:  # the desk of an exchange works one entry per symbol
+            return self._refuse(message, Verdict(Gate.MODE, 0.0, 0.0))
+        if controls.regime_bad:
+            return self._refuse(message, Verdict(Gate.REGIME, 1.0, 0.0))
+        lots = addition_lots(message, position, instrument, self.policy)
+        if lots == 0:
+            return self._refuse(message, Verdict(Gate.HEAT, float(position.additions), float(self.policy.add_max)))
+        facts = self.facts(message.ts_event_ns, controls, instrument, message, lots)
+        verdict = check(replace(facts, in_position=False, positions=0, category_positions=0), self.policy.limits)
+        if not verdict.allowed:
+            return self._refuse(message, verdict)
+        flags = FLAG_ADD | FLAG_TAKER | (FLAG_POST_ONLY if self.policy.maker_deadline_ns > 0 else 0)
+        targets = added_targets(position, lots)
+        order = Order(
+            self.next_order_id, message.symbol, instrument.name, position.side, lots, message.price_ticks,
+            position.stop_ticks, targets[0][0], self._effect(message) + self.policy.maker_deadline_ns, flags,
+            message.decision_id, message.seq, targets, position.risk_lots,
+        )
+        report, label = self.router.submit(
+            order, self._effect(message), instrument, self.policy.leverage_of(instrument)
+        )
+        return Decision(report, None, label)
 
     def _refuse(self, message: Message, verdict: Verdict) -> Decision:
         return Decision(Report(
@@ -184,9 +226,19 @@ class Broker:
             return base
         return base._replace(
             decision_id=position.decision_id, order_id=position.order_id, qty_lots=position.lots,
-            stop_ticks=position.stop_ticks, target_ticks=position.target_ticks,
-            entry_value_e8=position.entry_value_e8, realised_e8=position.realised_e8,
+            **self._state_fields(position),
         )
+
+    def _state_fields(self, position: Position) -> dict[str, int]:
+        """What a POSITION report tells of a position."""
+        flags = FLAG_TOOK if position.took else 0
+        if self.router.mode == Mode.LIVE:
+            flags |= FLAG_EXTERNAL | (0 if position.symbol in self.working else FLAG_ENTRY_OVER)
+        return {
+            "stop_ticks": position.stop_ticks, "entry_value_e8": position.entry_value_e8,
+            "realised_e8": position.realised_e8, "risk_ticks": position.risk_ticks, "risk_lots": position.risk_lots,
+            "flags": flags, **target_fields(position.targets),
+        }
 
     # --- booking ---------------------------------------------------------------------------------------------------
     def handle(self, message: Message, controls: Controls = Controls()) -> tuple[Report | None, list[Note]]:
@@ -202,10 +254,18 @@ class Broker:
         if report is None:
             return None, notes
         if message.kind == MessageKind.FILL:
-            report = self._position_report(message, self._last_position(message.symbol))
+            position = self._last_position(message.symbol)
+            report = self._position_report(message, position)
+            if message.role == OrderRole.ENTRY and position is not None and position.risk_lots:  # an entry of ours
+                self.router.protect(message.symbol, *self.protection(message.symbol))
+        elif message.kind == MessageKind.PROTECT:
+            if decision.verdict is not None:
+                notes += self._enter_notes(message, decision)
+            elif not report.flags & FLAG_REFUSED:
+                self.router.protect(message.symbol, *self.protection(message.symbol))
         elif message.kind == MessageKind.DONE:
             report = self._state(message)
-        elif message.kind == MessageKind.ENTER:
+        elif message.kind in ENTRIES:
             notes = self._enter_notes(message, decision) + notes
         return report, notes
 
@@ -233,8 +293,10 @@ class Broker:
         self.ledger.observe(message, report, self.policy.churn)
         self.intents += kind in INTENTS
         notes: list[Note] = []
-        if kind == MessageKind.ENTER and report is not None:
+        if kind in ENTRIES and report is not None:
             self._book_enter(message, report)
+        elif kind == MessageKind.PROTECT and report is not None:
+            self._book_protect(message, report)
         elif kind == MessageKind.CANCEL:
             working = self.working.get(message.symbol)
             if working is not None:
@@ -277,7 +339,10 @@ class Broker:
         order = Order(
             report.order_id, message.symbol, instrument.name, report.side, report.qty_lots, report.price_ticks,
             report.stop_ticks, report.target_ticks, report.deadline_ns, report.flags, report.decision_id, report.seq,
+            targets_of(report), report.risk_lots,
         )
+        if report.flags & FLAG_ADD:
+            self.account.positions[message.symbol].additions += 1
         self.working[message.symbol] = Working(order, report.qty_lots, self.policy.leverage_of(instrument))
         self.next_order_id = max(self.next_order_id, report.order_id + 1)
         self.orders += 1
@@ -295,26 +360,46 @@ class Broker:
         if opened:
             position.order_id, position.decision_id = message.order_id, message.decision_id
             position.leverage_e2 = self.policy.leverage_of(instrument)
-            position.stop_ticks, position.target_ticks = message.stop_ticks, message.target_ticks  # 0 on paper
+            position.stop_ticks = message.stop_ticks  # 0 on paper
+            if message.target_ticks > 0:
+                position.targets = ((message.target_ticks, message.qty_lots), *NO_TARGETS[1:])
         if message.role == OrderRole.ENTRY and working is not None:
             if opened:
-                position.stop_ticks, position.target_ticks = working.order.stop_ticks, working.order.target_ticks
+                open_from(position, working.order, instrument, self.policy)
                 position.leverage_e2 = working.leverage_e2
+            position.lay(working.order.targets, working.order.qty_lots - working.leaves_lots, message.qty_lots)
             working.leaves_lots = message.leaves_lots
             if message.leaves_lots == 0:
                 del self.working[message.symbol]
         elif message.role != OrderRole.ENTRY:
-            position.closing = True
+            position.reduce(message.qty_lots, message.rung, message.role == OrderRole.TAKE_PROFIT)
+            position.closing = position.closing or message.role != OrderRole.TAKE_PROFIT
         self.dirty.add(message.symbol)
         self._fold(message, message.side, message.price_ticks, message.qty_lots, message.role, message.fee_e8,
                    account.balance_e8)
         return self._fill_notes(message, instrument, position)
 
+    def _book_protect(self, message: Message, report: Report) -> None:
+        position = self.account.positions.get(message.symbol)
+        if position is None or report.flags & FLAG_REFUSED:
+            return
+        position.stop_ticks = report.stop_ticks
+        position.targets = tuple(
+            (ticks, lots) for (ticks, _), (_, lots) in zip(targets_of(report), position.targets, strict=True)
+        )
+        self.dirty.add(message.symbol)
+        self._fold(message, report.stop_ticks, *(ticks for ticks, _ in position.targets))
+
+    def protection(self, symbol: int) -> tuple[int, Targets | None]:
+        """(stop, targets with lots left) that a position should have; (0, None): nothing is wanted."""
+        position = self.account.positions.get(symbol)
+        if position is None:
+            return 0, None
+        return position.stop_ticks, tuple(rung for rung in position.targets if rung[1] > 0) or None
+
     def _book_mark(self, message: Message) -> None:
+        """The price of an open position; its stop and targets are known here from their own messages."""
         if self.account.mark(message.symbol, message.price_ticks, message.ts_event_ns):
-            position = self.account.positions[message.symbol]
-            position.stop_ticks = message.stop_ticks or position.stop_ticks
-            position.target_ticks = message.target_ticks or position.target_ticks
             self.dirty.add(message.symbol)
 
     # --- log records -----------------------------------------------------------------------------------------------
@@ -346,12 +431,12 @@ class Broker:
             Note(
                 LogKind.FILL, message.symbol, message.ts_event_ns, message.seq, message.order_id, message.side,
                 message.price_ticks, message.qty_lots, message.role, message.fee_e8, message.price_ticks * tick,
-                message.qty_lots * lot, f"{role} {'maker' if message.is_maker else 'taker'}",
+                message.qty_lots * lot, f"{role}{message.rung or ''} {'maker' if message.is_maker else 'taker'}",
             ),
             Note(
                 LogKind.POSITION, message.symbol, message.ts_event_ns, message.seq, message.order_id, position.side,
                 position.lots, position.entry_value_e8, position.realised_e8, position.fees_e8, entry,
-                position.realised_e8 / 1e8, f"{word} {role}",
+                position.realised_e8 / 1e8, f"{word} {role}{message.rung or ''}",
             ),
         ]
 
@@ -418,8 +503,7 @@ class Broker:
         return [
             Report(
                 order_id=p.order_id, decision_id=p.decision_id, symbol=s, kind=int(ReportKind.POSITION), side=p.side,
-                qty_lots=p.lots, stop_ticks=p.stop_ticks, target_ticks=p.target_ticks,
-                entry_value_e8=p.entry_value_e8, realised_e8=p.realised_e8,
+                qty_lots=p.lots, **self._state_fields(p),
             )
             for s, p in sorted(self.account.positions.items()) if s in symbols
         ]

@@ -19,6 +19,7 @@ from core.enums import Gate, OrderRole
 from core.orders.exchange_desk_closes import Closes
 from core.orders.exchange_desk_core import FOREVER, SECOND, DeskConfig, DeskCore, Holding, Trouble, cause_of
 from core.orders.exchange_desk_entries import Entries
+from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_desk_kill import KillPhase, KillSequence
 from core.orders.exchange_desk_ladder import Ladder
 from core.orders.exchange_desk_orders import OrderFlow
@@ -58,11 +59,12 @@ class ExchangeDesk:
         self.core = core = DeskCore(config)
         self.looks = LookUps(core)
         self.flow = OrderFlow(core, self.looks)
-        self.entries = Entries(core, self.flow)
+        self.fills = Fills(core, self.flow)
+        self.entries = Entries(core, self.flow, self.fills)
         self.closes = Closes(core, self.flow, self.entries, self.looks)
-        self.protection = Protection(core, self.flow, self.closes, self.looks)
+        self.protection = Protection(core, self.fills, self.closes, self.looks)
         self.ladder = Ladder(core, self.flow, self.closes)
-        self.recon = Reconciler(core, self.flow, self.looks, self.entries, self.closes)
+        self.recon = Reconciler(core, self.flow, self.fills, self.looks, self.entries, self.closes)
         self.killing = KillSequence(core, self.flow, self.entries, self.closes, self.recon)
         self._names: dict[int, str] = {}
         self._prune_ns = 0
@@ -168,7 +170,7 @@ class ExchangeDesk:
                 self.recon.stranger(event)
                 self.protection.stop_told(event)
         elif isinstance(event, ExecutionRow):
-            self.flow.apply_execution(event)
+            self.fills.apply_execution(event)
         elif isinstance(event, PositionRow):
             self.recon.apply_position(event)
         elif isinstance(event, WalletRow):

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from core.enums import Cause, Gate, OrderRole, Severity
 from core.orders.desk_journal import Ended, Intent
 from core.orders.exchange_desk_core import FOREVER, Answer, DeskCore, Holding, cause_of
+from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_desk_orders import OrderFlow, died_as_maker
 from core.orders.exchange_words import (
     Ack,
@@ -62,14 +63,14 @@ class Entry:
 class Entries:
     """See the module."""
 
-    def __init__(self, core: DeskCore, flow: OrderFlow) -> None:
+    def __init__(self, core: DeskCore, flow: OrderFlow, fills: Fills) -> None:
         self.core = core
         self.flow = flow
         self.by_order: dict[int, Entry] = {}
         self.working: dict[str, Entry] = {}  # by symbol
         self.apply_position: Callable[[PositionRow], object] = lambda row: None
-        flow.entry_leaves = self.leaves_of
-        flow.entry_filled = self.filled
+        fills.entry_leaves = self.leaves_of
+        fills.entry_filled = self.filled
 
     # --- begin and end ---------------------------------------------------------------------------------------------
     def gate(self, holding: Holding) -> Gate:

@@ -25,7 +25,7 @@ from core.orders.desk_journal import (
 )
 from core.orders.exchange_desk_closes import CLOSING
 from core.orders.exchange_desk_core import DESK_SEQ, FOREVER, Holding, Trouble
-from core.orders.exchange_desk_orders import ADOPTED, FUNDING, MOVES_QUANTITY, message_of
+from core.orders.exchange_desk_fills import ADOPTED, FUNDING, MOVES_QUANTITY, message_of
 from core.orders.lifecycle import OrderState
 from core.orders.order_store import CLOSING_LEGS
 from core.orders.router import Order

@@ -79,6 +79,7 @@ class Controls(NamedTuple):
     degraded: bool = False
     feed_down: bool = False
     quarantined: bool = False
+    regime_bad: bool = False  # the board says so: it turned after the shard had decided
     age_ns: int = 0
     exchange: ExchangeFacts = ExchangeFacts()  # looked at in LIVE only
 

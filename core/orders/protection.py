@@ -2,9 +2,9 @@
 
     position told, stop there                -> stands
     position told, no stop, 0.3 s            -> set it (POST trading-stop)
-    refused twice, or the price is through   -> close reduce-only
-    stop was there and is gone (a person, or the venue) -> set again, at most twice an hour on the symbol; then the
-                                                person's will is taken for meant: no entries, a trouble, no fight
+    refused twice, or the price is beyond it -> close reduce-only
+    stop was there and is gone (a person, or the venue) -> set again, at most twice an hour on the symbol; then no
+                                                fight and no naked position either: it is closed, no entries
     stop stands elsewhere                    -> tighter is taken over; looser is moved back, under the same limit
 
 A close under way needs no new stop. Stops are never removed here.
@@ -18,7 +18,7 @@ from core.enums import Cause, OrderRole, Severity
 from core.orders.desk_journal import Protect, targets_text
 from core.orders.exchange_desk_closes import Closes
 from core.orders.exchange_desk_core import FOREVER, MS, SECOND, Answer, DeskCore, Holding
-from core.orders.exchange_desk_orders import OrderFlow
+from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_words import (
     Ack,
     OrderRow,
@@ -41,6 +41,7 @@ RETRY_NS = 200 * MS
 ASK_NS = 300 * MS
 CHANGED_NS = 1 * SECOND  # a stop elsewhere for this long is no race with our own request
 REFUSALS = 2
+PASSED = "base_price"  # in the text of a refusal: the stop is on the wrong side of the price by now
 
 
 @dataclass(slots=True)
@@ -66,12 +67,12 @@ class Guard:
 class Protection:
     """See the module."""
 
-    def __init__(self, core: DeskCore, flow: OrderFlow, closes: Closes, looks: LookUps) -> None:
+    def __init__(self, core: DeskCore, fills: Fills, closes: Closes, looks: LookUps) -> None:
         self.core = core
         self.closes = closes
         self.looks = looks
         self.guards: dict[str, Guard] = {}
-        flow.entry_stop = self.entry_stop
+        fills.entry_stop = self.entry_stop
 
     def want(self, holding: Holding, stop_ticks: int, targets: tuple[tuple[int, int], ...] | None) -> None:
         """The stop that should stand from now on (0: leave what there is)."""
@@ -197,7 +198,7 @@ class Protection:
         elif self._may_rearm(guard):
             self._set(guard)
         else:
-            self._yield(guard, f"the stop was moved to {stands} again and again")
+            self._yield(guard, f"the stop was moved to {stands} again and again: taken over")
             self._accept(holding, stands)
 
     def _beyond(self, guard: Guard, side: int, stands: int) -> None:
@@ -212,6 +213,12 @@ class Protection:
         if core.now_ns - guard.beyond_ns >= core.config.local_stop_ns:
             guard.beyond_ns = 0
             self._stop_ourselves(guard, "the price is beyond the stop, which has not triggered")
+
+    def _through(self, holding: Holding) -> bool:
+        """Is the price, as far as it is known, at the wanted stop or beyond?"""
+        side = 1 if holding.at_stake > 0 else -1
+        reference = self.closes.reference(holding, -side)
+        return reference > 0 and side * (reference - holding.stop_ticks) <= 0
 
     def _stop_ourselves(self, guard: Guard, text: str) -> None:
         core, holding = self.core, guard.holding
@@ -236,7 +243,8 @@ class Protection:
             guard.stood_ticks = 0
             self._set(guard)
         else:
-            self._yield(guard, "the stop was removed again and again")
+            self._yield(guard, "the stop was removed again and again: closed")
+            self.closes.begin(guard.holding, OrderRole.STOP, int(Cause.STOP))  # no fight, but no position without a stop
 
     def _may_rearm(self, guard: Guard) -> bool:
         """Set against somebody's will: at most so often an hour."""
@@ -279,6 +287,9 @@ class Protection:
             return
         if not holding.stop_ticks:
             self._accept(holding, stop)
+        if guard.naked_ns and self._through(holding) and holding.symbol not in self.closes.jobs:
+            self._stop_ourselves(guard, "no stop, and the price is beyond the one wanted")
+            return
         core.count("sl_set")
         target = 0 if holding.targets is not None else None
 
@@ -317,19 +328,16 @@ class Protection:
             guard.refusals += 1
             core.note(Severity.CRITICAL, "sl_refused", holding.symbol, f"{answer.ret_code} {answer.ret_msg}",
                       holding.stop_ticks)
-            if guard.refusals >= REFUSALS:
+            if guard.refusals >= REFUSALS or (guard.naked_ns and PASSED in answer.ret_msg):
                 self._refused(guard)
 
     def _refused(self, guard: Guard) -> None:
         """Twice: without a stop, or with the price beyond the one wanted, close; else keep the one that stands."""
         core, holding = self.core, guard.holding
         guard.refusals = 0
-        side = 1 if holding.at_stake > 0 else -1
-        reference = self.closes.reference(holding, -side)
-        through = reference and side * (reference - holding.stop_ticks) <= 0
         if holding.at_stake == 0 or holding.symbol in self.closes.jobs:
             return
-        if guard.naked_ns or through:
+        if guard.naked_ns or self._through(holding):
             core.count("sl_close")
             self.closes.begin(holding, OrderRole.STOP, int(Cause.STOP))
         else:

@@ -19,7 +19,8 @@ from core.enums import Cause, OrderRole, Severity
 from core.orders.exchange_desk_closes import Closes
 from core.orders.exchange_desk_core import FOREVER, MS, SECOND, DeskCore, Holding
 from core.orders.exchange_desk_entries import Entries
-from core.orders.exchange_desk_orders import ADOPTED, OrderFlow
+from core.orders.exchange_desk_fills import ADOPTED, Fills
+from core.orders.exchange_desk_orders import OrderFlow
 from core.orders.exchange_words import (
     Cancel,
     ExecutionRow,
@@ -35,10 +36,11 @@ from core.orders.lifecycle import OrderState
 from core.orders.lookups import LookUps
 from core.orders.order_store import is_ours
 from core.orders.protection import average_ticks
+from core.orders.reconcile_cash import CashCheck
 from core.orders.reconcile_pages import Listing, PagedQuery
 
 RETRY_NS = 500 * MS
-CASH_TOLD = 3
+CASH_AGAIN_NS = 2 * SECOND
 SUSPECT_NS = 300 * MS  # books may disagree this long while messages are on their way
 ASK_NS = 500 * MS
 BROKEN_NS = 2500 * MS
@@ -58,13 +60,14 @@ class Suspicion:
 class Reconciler:
     """See the module."""
 
-    def __init__(self, core: DeskCore, flow: OrderFlow, looks: LookUps, entries: Entries, closes: Closes) -> None:
+    def __init__(self, core: DeskCore, flow: OrderFlow, fills: Fills, looks: LookUps, entries: Entries, closes: Closes) -> None:
         self.core = core
         self.flow = flow
+        self.fills = fills
         self.looks = looks
         self.closes = closes
         looks.apply_position = entries.apply_position = self.apply_position
-        flow.foreign_fill = self.foreign_fill
+        fills.foreign_fill = self.foreign_fill
         self.synced = False
         self.rounds = 0  # complete orders + positions
         self.round_began_ns = 0
@@ -80,8 +83,7 @@ class Reconciler:
         self._strangers: set[str] = set()
         self._live_before: set[str] = set()
         self._orders_began_ns = 0
-        self._cash_base: int | None = None
-        self._cash_told = 0
+        self._cash = CashCheck(core)
 
     # --- when --------------------------------------------------------------------------------------------------------
     def link(self, state: LinkState) -> None:
@@ -173,7 +175,7 @@ class Reconciler:
     def _book(self, listing: Listing) -> None:
         rows = [row for row in listing.rows or () if isinstance(row, ExecutionRow)]
         for row in sorted(rows, key=lambda r: (r.exec_time_ms, r.seq, r.exec_id)):
-            if self.flow.apply_execution(row) and self.synced:
+            if self.fills.apply_execution(row) and self.synced:
                 self.core.note(Severity.WARNING, "recon_diff", row.symbol, f"execution {row.exec_id} was not streamed")
 
     def _executions_done(self) -> None:
@@ -357,7 +359,7 @@ class Reconciler:
             core.log(Severity.ERROR, "adopt", holding.symbol, "no price is known: not adopted")
             return
         side = 1 if difference > 0 else -1
-        self.flow.apply_execution(ExecutionRow(
+        self.fills.apply_execution(ExecutionRow(
             f"adopt-{holding.symbol}-{venue.seq}-{core.number}", ADOPTED, "", "", holding.symbol, side, price,
             abs(difference), 0, False, 0, max(core.venue_ms, core.store.forgotten_ms), venue.seq,
         ))
@@ -376,30 +378,5 @@ class Reconciler:
         for row in listing.rows or ():
             if isinstance(row, WalletRow):
                 self.wallet = row
-                self._compare_cash(row)
-
-    def _compare_cash(self, row: WalletRow) -> None:
-        """The wallet has changed by what we booked (O45): results less fees and funding, since both last agreed.
-
-        Looked at only while nothing is on its way; a difference must be told three times in a row. A transfer looks the
-        same: a person clears the trouble, and the wallet as it is then becomes the base."""
-        core = self.core
-        quiet = not self._suspects and self.synced and all(
-            core.now_ns - h.exec_ns > 2 * SECOND and h.agrees for h in core.holdings.values())
-        if not quiet:
-            return
-        slack = core.config.ledger_slack_e8 * (core.counters["fills"] + core.counters["funding"])
-        if self._cash_base is None or (-1, "LEDGER") not in core.troubles and self._cash_told >= CASH_TOLD:
-            self._cash_base, self._cash_told = row.balance_e8 - core.realised_e8, 0
-        difference = row.balance_e8 - self._cash_base - core.realised_e8
-        if abs(difference) <= slack:
-            self._cash_told = 0
-            return
-        self._cash_told += 1
-        self._wallet_ns = min(self._wallet_ns, core.now_ns + 2 * SECOND)
-        if self._cash_told == CASH_TOLD:
-            core.count("ledger_diff")
-            core.trouble("", "LEDGER", "the wallet is not what we booked", str(self._cash_base + core.realised_e8),
-                         str(row.balance_e8))
-
-
+                if self._cash.compare(row, quiet=self.synced and not self._suspects):
+                    self._wallet_ns = min(self._wallet_ns, self.core.now_ns + CASH_AGAIN_NS)

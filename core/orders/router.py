@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 
 from core.constants import FLAG_EXTERNAL
 from core.enums import Gate, Mode, OrderRole, ReportKind
-from core.orders.wire import Report
+from core.orders.wire import Report, target_fields
+from core.position.ladder import NO_TARGETS, Targets
 from core.risk.policy import Instrument
 
 DRY_RUN_ID = "DRY-RUN"
@@ -38,6 +39,8 @@ class Order(NamedTuple):
     flags: int
     decision_id: int
     seq: int
+    targets: Targets = NO_TARGETS  # the ladder; `target_ticks` is its first price
+    risk_lots: int = 0  # size the gate saw: the order and what may be added to it later
 
 
 class LiveDesk(Protocol):
@@ -101,8 +104,9 @@ class ExecutionRouter:
         return Report(
             seq=order.seq, effect_ns=effect_ns, decision_id=order.decision_id, order_id=order.order_id,
             price_ticks=order.price_ticks, qty_lots=order.qty_lots, stop_ticks=order.stop_ticks,
-            target_ticks=order.target_ticks, deadline_ns=order.deadline_ns, symbol=order.symbol,
-            kind=int(ReportKind.ACCEPTED), side=order.side, flags=flags,
+            deadline_ns=order.deadline_ns, risk_ticks=abs(order.price_ticks - order.stop_ticks) if order.stop_ticks else 0,
+            risk_lots=order.risk_lots, symbol=order.symbol, kind=int(ReportKind.ACCEPTED), side=order.side, flags=flags,
+            **target_fields(order.targets),
         ), label
 
     @staticmethod

@@ -6,6 +6,7 @@ import numpy as np
 
 from core.enums import Gate
 from core.orders.broker import Broker
+from core.orders.wire import target_fields
 from core.position.position import Position
 from core.risk.policy import Instrument
 
@@ -24,10 +25,12 @@ def position_row(rows: np.ndarray, position: Position, instrument: Instrument) -
     )
     row["qty_lots"] = position.lots
     for name in (
-        "entry_value_e8", "mark2_ticks", "unrealised_e8", "realised_e8", "fees_e8", "stop_ticks", "target_ticks",
+        "entry_value_e8", "mark2_ticks", "unrealised_e8", "realised_e8", "fees_e8", "stop_ticks",
         "opened_ns", "updated_ns", "order_id", "decision_id", "leverage_e2", "best_ticks", "worst_ticks", "margin_e8",
     ):
         row[name] = getattr(position, name)
+    for name, value in target_fields(position.targets).items():
+        row[name] = value
     row["tick_size"] = instrument.tick_size
     row["lot_size"] = instrument.lot_size
 

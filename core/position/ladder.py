@@ -9,20 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.constants import SIZE_FULL
-from core.position.position import Grid
 
 Targets = tuple[tuple[int, int], ...]
 RUNGS = 3
 NO_TARGETS: Targets = ((0, 0),) * RUNGS
-
-
-def least_lots(grid: Grid, price_ticks: int, min_qty_lots: int, min_notional_e8: int) -> int:
-    """Smallest order at a price in lots; less than this is dust."""
-    one = price_ticks * grid.tick_mant * grid.lot_mant  # value of a lot in 10^-decimals USDT
-    if one <= 0:
-        return max(min_qty_lots, 1)
-    by_value = -(-min_notional_e8 * 10**grid.decimals // (one * 10**8))
-    return max(min_qty_lots, by_value, 1)
 
 
 def share_out(lots: int, ticks: Sequence[int], shares_e4: Sequence[int], least: int) -> Targets:

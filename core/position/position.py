@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from core.sim.money import fee_up_e8, initial_margin_e8, value_e8
+from core.position.ladder import NO_TARGETS, Targets, laid, taken, within
+from core.sim.money import E8, fee_up_e8, initial_margin_e8, value_e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,14 @@ class Grid:
         if signed_lots >= 0:
             return self.value_e8(price_ticks, signed_lots, round_up=True)
         return -self.value_e8(price_ticks, -signed_lots, round_up=False)
+
+
+    def least_lots(self, price_ticks: int, min_qty_lots: int, min_notional_e8: int) -> int:
+        """Smallest order at a price in lots; less than this is dust."""
+        one = price_ticks * self.tick_mant * self.lot_mant  # value of a lot in 10^-decimals USDT
+        if one <= 0:
+            return max(min_qty_lots, 1)
+        return max(min_qty_lots, -(-min_notional_e8 * 10**self.decimals // (one * E8)), 1)
 
 
 class Booked(NamedTuple):
@@ -74,7 +83,13 @@ class Position:
     mark2_ticks: int = 0
     unrealised_e8: int = 0
     stop_ticks: int = 0
-    target_ticks: int = 0
+    targets: Targets = NO_TARGETS  # (ticks, lots left) of the three targets
+    took: bool = False  # a target was filled
+    risk_ticks: int = 0  # R: stop distance the risk gate saw
+    risk_lots: int = 0  # size it saw
+    gated_risk_e8: int = 0  # open risk it allowed
+    gated_value_e8: int = 0  # value it allowed
+    additions: int = 0
     order_id: int = 0
     decision_id: int = 0
     leverage_e2: int = 100
@@ -87,6 +102,26 @@ class Position:
     @property
     def side(self) -> int:
         return (self.lots > 0) - (self.lots < 0)
+
+    @property
+    def target_ticks(self) -> int:
+        """The next target, 0 = none."""
+        return next((ticks for ticks, lots in self.targets if lots > 0), 0)
+
+    def lay(self, order: Targets, filled_before: int, lots: int) -> None:
+        """An entry with the ladder `order` filled by `lots` more: the targets grow (see `core.position.ladder.laid`)."""
+        gains = laid(order, filled_before, lots)
+        self.targets = tuple(
+            (ticks or planned, left + gain)
+            for (ticks, left), (planned, _), gain in zip(self.targets, order, gains, strict=True)
+        )
+
+    def reduce(self, lots: int, rung: int, by_target: bool) -> None:
+        """The position was reduced by `lots`, by target `rung` (0: not told which) or otherwise."""
+        if by_target:
+            self.took = True
+            self.targets = taken(self.targets, lots, rung)
+        self.targets = within(self.targets, abs(self.lots))
 
     @property
     def margin_e8(self) -> int:

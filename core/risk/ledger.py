@@ -99,7 +99,7 @@ class RiskLedger:
     def observe(self, message: Message, report: Report | None, limits: ChurnLimits) -> None:
         """A message is booked with its answer."""
         symbol, ts_ns = message.symbol, message.ts_event_ns
-        if message.kind == MessageKind.ENTER:
+        if message.kind in (MessageKind.ENTER, MessageKind.ADD):
             if report is not None and report.kind == ReportKind.ACCEPTED:
                 self._entries.append(ts_ns)
                 while self._entries[0] <= ts_ns - MINUTE_NS:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.schema import Settings, SymbolOverride
-from core.constants import E8, E8_PER_BPS, E8_PER_PCT, NS_PER_MS
+from core.constants import E8, E8_PER_BPS, E8_PER_PCT, NS_PER_MS, SIZE_FULL
 from core.enums import Mode
 from core.position.position import Grid
 from core.risk.gate import BPS, Limits
@@ -78,6 +78,9 @@ class Policy:
     uncorrelated: frozenset[str]
     blacklist: frozenset[str]
     overrides: dict[str, SymbolOverride]
+    stop_max_bps: float  # a stop is never farther from the entry
+    add_max: int  # additions to a position
+    add_share_e4: int  # of the first order
 
     def leverage_of(self, instrument: Instrument) -> int:
         """Leverage x 100: the setting, cut by category, instrument, an override and the ceiling."""
@@ -176,4 +179,7 @@ def policy(settings: Settings) -> Policy:
         ),
         blacklist=frozenset(settings.symbols.blacklist),
         overrides=dict(settings.symbols.overrides),
+        stop_max_bps=max(trading.exits.stop_max_bps, trading.exits.stop_min_bps),
+        add_max=trading.exits.add_max,
+        add_share_e4=round(trading.exits.add_share * SIZE_FULL),
     )

@@ -53,6 +53,7 @@ from core.sim.desk_records import (
     DESK,
     FLAG_ADD,
     FLAG_POST_ONLY,
+    FLAG_REFUSED,
     FLAG_TAKER,
     IDLE,
     MATCH_BOOK_CHANGED,
@@ -207,7 +208,7 @@ def desk_report(desk, slot, reports, i, now_ns, params):
             row.pos_stop_ticks = report.stop_ticks
             _targets(report, row.pos_target_ticks, row.pos_target_lots)
             cut_targets(desk.row, slot)
-    elif report.kind == REPORT_PROTECTED and row.pos_lots != 0:
+    elif report.kind == REPORT_PROTECTED and row.pos_lots != 0 and report["flags"] & FLAG_REFUSED == 0:
         _protect(row, report)
     set_active(desk, slot)
     return desk.active[slot]

@@ -12,6 +12,7 @@ MATCH_BOOK_CHANGED = 2
 MATCH_NO_TAKER = 4
 FLAG_POST_ONLY = 1
 FLAG_TAKER = 2
+FLAG_REFUSED = 1  # of PROTECTED: nothing moves
 FLAG_ADD = 8  # an addition to the open position
 RUNGS = 3
 TRADE_BLOCK = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from core.constants import FLAG_ENTRY_OVER, FLAG_EXTERNAL, FLAG_TOOK
 from core.enums import (
     ControlBits,
     DataState,
@@ -16,7 +17,7 @@ from core.enums import (
 )
 from core.jit import kernel
 from core.position.kernels import plan_ladder
-from core.sim.desk_records import FLAG_ADD
+from core.sim.desk_records import FLAG_ADD, FLAG_REFUSED
 from core.state.machine import CANCEL_MASK, EXIT_MASK, ROW_BIT, When
 from core.state.zone import zone_lost
 
@@ -29,7 +30,7 @@ _NORMAL, _COOLDOWN_DONE, _REGIME_COOLDOWN = int(Regime.NORMAL), int(Regime.COOLD
 _S_FLAT, _S_ORDER_PLACED = int(State.FLAT), int(State.ORDER_PLACED)
 _S_IN_POSITION, _S_MANAGING = int(State.IN_POSITION), int(State.MANAGING)
 _S_BLOCKED = int(State.BLOCKED_REGIME)
-FLAG_TOOK = 16  # of a POSITION report: a target was filled
+_OVER = FLAG_EXTERNAL | FLAG_ENTRY_OVER
 
 B_DELISTED, B_LEFT, B_KILLED = 1 << When.DELISTED, 1 << When.LEFT, 1 << When.KILLED
 B_ENTRIES_OFF, B_REGIME_BAD, B_REGIME_GOOD = 1 << When.ENTRIES_OFF, 1 << When.REGIME_BAD, 1 << When.REGIME_GOOD
@@ -182,7 +183,7 @@ def take_report(trade, slot, reports, i, now_ns, params):  # type: ignore[no-unt
         return 0
     if kind == _PROTECTED:
         row.protect_ns = 0
-        if row.position_lots != 0:
+        if row.position_lots != 0 and report["flags"] & FLAG_REFUSED == 0:
             _follow(row, report)
         return 0
     if kind == _REJECTED or kind == _DONE:
@@ -211,7 +212,8 @@ def take_report(trade, slot, reports, i, now_ns, params):  # type: ignore[no-unt
     after = report.qty_lots
     row.position_lots = after
     row.entry_value_e8 = report.entry_value_e8
-    if row.entry_leaves == 0 and row.working != 0:
+    told = report["flags"] & _OVER == _OVER  # of an exchange's order our desk knows nothing
+    if (row.entry_leaves == 0 or told) and row.working != 0:
         row.working = 0
         row.cancel_ns = 0
     if after != 0:

@@ -144,6 +144,7 @@ class EnginePart:
         row["entry_value_e8"] = side * round(lots * 0.001 * last * tick * E8)
         row["mark2_ticks"] = 2 * last
         row["stop_ticks"], row["target_ticks"] = round(last * (1 - side * 0.003)), round(last * (1 + side * 0.005))
+        row["target2_ticks"], row["target_lots"] = round(last * (1 + side * 0.007)), lots
         row["best_ticks"], row["worst_ticks"] = last, last
         row["tick_size"], row["lot_size"], row["leverage_e2"] = tick, 0.001, 500
         row["margin_e8"], row["fees_e8"] = 25 * E8, 687_500

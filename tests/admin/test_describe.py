@@ -74,6 +74,13 @@ def record(kind: int, text: bytes = b"", **fields: float) -> np.ndarray:
         (record(LogKind.FILL, a=9, b=-1, c=2001, d=25, e=2, f=1_375_000), "stop sell 0.025 @ 1000.5 · fee 0.0138 · #9"),
         (record(LogKind.POSITION, b=-1, c=-25, d=-2_501_250_000), "short 0.025 · value 25.01 USDT"),
         (record(LogKind.POSITION, e=-12_340_000, f=2_750_000), "closed · realised −0.1234 USDT · fees 0.0275"),
+        (
+            record(LogKind.PROTECT, a=1, b=1990, c=2002, d=Cause.BREAK_EVEN, e=2020, x=14.2, y=0.44),
+            (
+                "long stop 995.0 to 1001.0 at +14.2 bps (+0.44 R): the trade has paid for itself, so the stop covers entry "
+                "and fees · next target 1010.0"
+            ),
+        ),
         (record(LogKind.SHED, a=2, b=1), "shard 1 sheds: level 2"),
         (record(LogKind.FEED, b"CONNECTED", a=FeedState.CONNECTED), "feed CONNECTED · connection 0"),
         (

@@ -207,6 +207,8 @@ def test_positions_have_the_owners_shape(browser: Browser) -> None:
     position = answer["positions"][0]
     assert position["symbol"] == "BTCUSDT" and position["stop_stands"] is True
     assert position["stop_price"] and position["target_price"] and position["r"] is not None
+    assert [t["done"] for t in position["targets"]] == [False, True]
+    assert position["targets"][0]["price"] == position["target_price"]
 
 
 def test_events_are_paged_and_filtered(engine: EnginePart, browser: Browser) -> None:

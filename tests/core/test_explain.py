@@ -10,8 +10,19 @@ import pytest
 
 from core.decision import DECISION
 from core.engine.gate_list import GATES
-from core.enums import Gate, State
-from core.explain import GATE_WORDS, REFUSAL_WORDS, Naming, brief, explanation, gate_words, plain, text
+from core.enums import Cause, Gate, State
+from core.explain import (
+    GATE_WORDS,
+    REFUSAL_WORDS,
+    RULE_WORDS,
+    Naming,
+    brief,
+    explanation,
+    gate_words,
+    plain,
+    protect_words,
+    text,
+)
 from core.risk.gate import CHECKS
 
 NAMING = Naming("DOGEUSDT", 5, 5)
@@ -43,8 +54,20 @@ def test_an_entry_is_told_with_exact_prices() -> None:
                      state_from=int(State.WATCHING_LONG), state_to=int(State.ORDER_PLACED)), NAMING)  # fmt: skip
     e = explanation(d)
     assert e["verdict"] == "accepted" and e["plan"]["entry"] == "0.32105" and e["plan"]["zone_min"] is None
-    assert e["words"][0] == "DOGEUSDT: long entry sent at 0.32105, stop 0.32005, target 0.32300 (attempt 1)."
+    assert e["words"][0] == "DOGEUSDT: long entry sent at 0.32105, stop 0.32005, targets 0.32300 (attempt 1)."
     assert "71.2" in e["words"][1]
+    d = plain(record(verdict=1, price_ticks=6421, target_ticks=6460, target2_ticks=6480, target3_ticks=6500), NAMING)
+    assert explanation(d)["plan"]["targets"] == ["0.32300", "0.32400", "0.32500"]
+    assert "targets 0.32300, 0.32400, 0.32500 (" in explanation(d)["words"][0]
+
+
+def test_every_rule_that_moves_a_stop_has_words() -> None:
+    for rule in (Cause.BREAK_EVEN, Cause.TRAIL, Cause.TIGHTEN, Cause.WIDEN):
+        told = protect_words(rule, "99.68", "100.11", 13.8, 0.43)
+        assert told.startswith("stop 99.68 to 100.11 at +13.8 bps (+0.43 R): ") and RULE_WORDS[rule] in told
+    assert protect_words(Cause.TIGHTEN, "1", "1", 5.0, 0.1).startswith("stop stays at 1 ")
+    assert protect_words(Cause.TRAIL, None, "1", 5.0, 0.1).startswith("stop none to 1 ")
+    assert protect_words(9999, "1", "2", 5.0, 0.1).endswith(": 9999")
 
 
 def test_the_profile_is_named_when_it_raises() -> None:

@@ -205,3 +205,22 @@ def test_destroy_removes_every_name() -> None:
     plant.destroy()
     assert run not in live_runs()
     assert list(SHM_FOLDER.glob(f"{PREFIX}{run}-*")) == []
+
+
+@pytest.mark.parametrize(("rest", "practice"), [
+    ("http://127.0.0.1:4000", True), ("http://localhost:1", True), ("http://[::1]:1", True), ("https://api.bybit.com", False),
+    ("http://127.0.0.1.evil.com", False), (None, False),
+])
+def test_practice_is_live_on_this_machine(rest, practice):
+    venue = {"rest": rest, "ws_public": ""} if rest else None
+    run = RunSpec(run_id="x", mode="LIVE", venue=venue)
+    assert run.practice is run.permitted is practice
+    assert not RunSpec(run_id="x", mode="SIM", venue=venue).practice
+    assert RunSpec(run_id="x", mode="DRY_RUN", venue=venue).permitted
+
+
+def test_a_real_exchange_needs_an_account_and_a_tier():
+    venue = {"rest": "https://api.bybit.com", "ws_public": ""}
+    found = [RunSpec(run_id="x", mode="LIVE", venue=venue, account=a, tier_allowed=t).permitted
+             for a in ("", "4711") for t in ("PAPER", "MICRO")]
+    assert found == [False, False, False, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,15 +12,18 @@ import pytest
 from config.latch_file import clear_latch, read_latch, write_latch
 from config.paths import DataPaths
 from core.enums import Cause, FeedState, Gate, GlobalRegime, MessageKind, OrderRole, ReportKind
+from core.orders.exposure import ExchangeFacts
 from core.orders.router import LiveUnavailable
 from core.orders.wire import Message, Report, read_reports, write_messages
 from core.records import GLOBAL, REPORT
+from core.risk.tiers import Rank
 from shm.control import N_HEARTBEAT
 from shm.topology import SLOT_ADMIN, Plant
 from tests.core.engine.streams import symbol_record
 from tests.workers.support import EAGER, make_plant
 from workers import journal_files, kill_watch
 from workers.execution import SHARD_LOST_NS, SYNC_HELLO, SYNC_RESTART, Execution
+from workers.rollout import RolloutKeeper
 
 S = 10**9
 
@@ -130,13 +134,57 @@ def test_answers_boards_and_figures(make):
     assert rig.plant.counters("execution").get("orders_journalled") == 4  # its ledger row, the hour's roll, the order, the fill
 
 
-def test_live_cannot_be_started(tmp_path):
-    plant = make_plant(tmp_path, mode="LIVE")
+@pytest.mark.parametrize("spec", [
+    {}, {"venue": {"rest": "https://api.bybit.com", "ws_public": ""}, "venue_name": "mainnet"},
+    {"venue": {"rest": "https://api.bybit.com", "ws_public": ""}, "tier_allowed": "MICRO"},
+    {"venue": {"rest": "https://api.bybit.com", "ws_public": ""}, "account": "4711"},
+])
+def test_live_without_a_permit_is_not_even_made(tmp_path, spec):
+    """The second look, after the one of the start: nobody starts the process by hand, or with an edited run file."""
+    plant = make_plant(tmp_path, mode="LIVE", **spec)
     try:
-        with pytest.raises(LiveUnavailable):
+        with pytest.raises(LiveUnavailable, match="not permitted"):
             Execution(Plant.join(tmp_path / "run.json", "execution"), EAGER)
     finally:
         plant.destroy()
+
+
+class TestRollout:
+    """LIVE on a real exchange: results become evidence, a daily loss costs a tier."""
+
+    def make_live(self, rig, tmp_path):
+        keeper = RolloutKeeper(DataPaths(tmp_path / "data", "LIVE"), "https://x", "4711", lambda error: None)
+        counters = {"ext_position": 0}
+        told = ExchangeFacts(True, 3, 1, 1, 1, 1, 1, 0)
+        rig.execution.rollout = keeper
+        rig.execution.live = SimpleNamespace(desk=SimpleNamespace(counters=counters), facts=lambda symbol: told,
+                                             know=lambda *_: None)
+        return keeper, counters
+
+    def test_a_trade_becomes_evidence(self, make, tmp_path):
+        rig = make()
+        keeper, counters = self.make_live(rig, tmp_path)
+        rig.execution.instrument_of(0)
+        order, _ = rig.execution.broker.handle(enter())
+        rig.execution.tell(fill(order.order_id, order.qty_lots))
+        counters["ext_position"] = 1
+        rig.execution.tell(fill(order.order_id, order.qty_lots, seq=3, side=-1, role=OrderRole.STOP, price=990_000))
+        (trade,) = keeper.state.trades
+        assert (trade.symbol, trade.side, trade.ghost_positions, trade.move, trade.tier) == (
+            "SYM0USDT", 1, 1, "GRIND", "NONE")
+        assert trade.result_e8 < 0
+        assert rig.execution.exchange(0).tier_allowed == Rank.MICRO  # the evidence, not what the start found
+
+    def test_a_daily_loss_costs_a_tier(self, make, tmp_path):
+        rig = make()
+        keeper, _ = self.make_live(rig, tmp_path)
+        keeper.state = keeper.state._replace(base_rank=int(Rank.SMALL))
+        ledger = rig.execution.broker.ledger
+        ledger.roll(S, ledger.day_start_equity_e8 * 2)
+        rig.execution._keep_rollout()
+        assert keeper.allowed == Rank.MICRO
+        assert "daily loss: tier now MICRO" in rig.log_texts()
+        assert keeper._paths.rollout_file.exists()
 
 
 def test_dry_run_logs_and_refuses(make):

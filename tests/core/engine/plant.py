@@ -6,13 +6,13 @@ import random
 
 import numpy as np
 
+from core.constants import FLAG_TOOK
 from core.engine import engine
 from core.engine.digest import combine, fold_int
 from core.engine.state import EngineState, new_state
 from core.enums import Gate, MessageKind, OrderRole, ReportKind
 from core.position.ladder import NO_TARGETS, Targets, laid, share_out, taken, within
 from core.records import LOG, MESSAGE, REPORT
-from core.state.kernels import FLAG_TOOK
 
 NOTIONAL_TICKS = 12_500  # size of an entry: 125 USDT at tick 0.01, in price ticks x lots / 1000
 

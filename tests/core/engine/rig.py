@@ -26,6 +26,8 @@ from core.enums import (
     ReportKind,
     State,
 )
+from core.orders.wire import target_fields
+from core.position.ladder import share_out
 from core.records import LOG, MESSAGE, REPORT
 from tests.core.engine.plant import event_starts
 from tests.core.engine.streams import Stream, symbol_record
@@ -116,13 +118,30 @@ def enter(rig: Rig) -> np.void:
     return message
 
 
+def ladder_fields(message: np.void, lots: int) -> dict[str, int]:
+    """The targets of an ENTER of `lots`, as execution answers them."""
+    ticks = [int(message[f"target{k}_ticks"]) for k in ("", 2, 3)]
+    shares = [int(message[f"target{k}_lots"]) for k in ("", 2, 3)]
+    return target_fields(share_out(lots, ticks, shares, 1))
+
+
 def accept(rig: Rig, message: np.void, lots: int = 100, order_id: int = 77) -> None:
     rig.report(
         ReportKind.ACCEPTED, int(message["seq"]), int(message["ts_event_ns"]) + 20 * MS, order_id=order_id,
         decision_id=message["decision_id"], side=message["side"], price_ticks=message["price_ticks"], qty_lots=lots,
-        stop_ticks=message["stop_ticks"], target_ticks=message["target_ticks"], flags=3,
+        stop_ticks=message["stop_ticks"], flags=3, **ladder_fields(message, lots),
         deadline_ns=int(message["ts_event_ns"]) + 300 * MS,
     )
+
+
+def position_fields(message: np.void, lots: int, price: int) -> dict[str, int]:
+    """Of a POSITION report about a position of `lots` bought or sold at `price`; a tick of a lot is 1e-5 USDT."""
+    side = int(message["side"])
+    return {
+        "qty_lots": side * lots, "decision_id": int(message["decision_id"]), "order_id": 77,
+        "stop_ticks": int(message["stop_ticks"]), "entry_value_e8": side * lots * price * 1000,
+        "risk_ticks": abs(int(message["price_ticks"]) - int(message["stop_ticks"])), "risk_lots": lots,
+    } | ladder_fields(message, lots)
 
 
 def in_position(rig: Rig) -> np.void:
@@ -139,9 +158,8 @@ def in_position(rig: Rig) -> np.void:
     lots = sum(int(f["qty_lots"]) for f in rig.sent(MessageKind.FILL))
     for f in rig.sent(MessageKind.FILL):
         rig.report(
-            ReportKind.POSITION, int(f["seq"]), int(f["ts_event_ns"]) + 20 * MS, qty_lots=lots,
-            decision_id=f["decision_id"], order_id=77, role=OrderRole.ENTRY, stop_ticks=message["stop_ticks"],
-            target_ticks=message["target_ticks"], entry_value_e8=lots * 10**8,
+            ReportKind.POSITION, int(f["seq"]), int(f["ts_event_ns"]) + 20 * MS, role=OrderRole.ENTRY,
+            **position_fields(message, lots, int(f["price_ticks"])),
         )
     rig.stream.now_ns += 100 * MS
     rig.stream.timer()

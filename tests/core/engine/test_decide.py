@@ -48,7 +48,11 @@ def test_a_signal_becomes_an_entry_with_a_sane_plan(lean: int) -> None:
     assert enter["price_ticks"] == price and enter["zone_min_ticks"] < price < enter["zone_max_ticks"]
     stop, target = lean * (price - int(enter["stop_ticks"])), lean * (int(enter["target_ticks"]) - price)
     assert 150 <= stop <= 800  # 15 .. 80 bps
-    assert target >= 1.6 * stop - 1 and target >= 0.0011 * 1.25 * price
+    least = 0.0011 * 1.25 * price + 10  # MinMoveForProfit: fees, buffer and spread
+    assert target >= stop - 1 and target >= least
+    second, third = (lean * (int(enter[f"target{k}_ticks"]) - price) for k in (2, 3))
+    assert second >= 1.6 * (stop - 1) and third >= 2.4 * (stop - 1) and target < second < third
+    assert [enter[f"target{k}_lots"] for k in ("", 2, 3)] == [4000, 3000, 2000]
     assert enter["score_e2"] >= 5600
     assert enter["qty_lots"] == 10_000  # the normal size
     signal = [r for r in rig.rows if r["kind"] == LogKind.SIGNAL][-1]
@@ -102,10 +106,12 @@ def test_rejection_rests() -> None:
 def test_target_closes_the_trade() -> None:
     rig = Rig()
     message = in_position(rig)
-    target = int(message["target_ticks"])
+    target = int(message["target3_ticks"])
     rig.stream.trades(5, [(target + 50, 100_000, 1)])
     rig.go()
-    closed(rig, OrderRole.TAKE_PROFIT)
+    assert [(f["rung"], f["qty_lots"]) for f in rig.sent(MessageKind.FILL) if f["role"] == OrderRole.TAKE_PROFIT] == [
+        (1, 40), (2, 30), (3, 20)]
+    closed(rig, OrderRole.TAKE_PROFIT)  # as if the last report said so
     assert (State.MANAGING, State.EXITED, Cause.TAKE_PROFIT) in rig.states()
     assert rig.states()[-1] == (State.EXITED, State.COOLDOWN, Cause.COOLDOWN_START)
     assert rig.trade["position_lots"] == 0
@@ -164,10 +170,17 @@ def test_bad_regime_manages_the_position_out() -> None:
     rig.go()
     assert rig.trade["regime"] == Regime.PUMP
     assert rig.states()[-1] == (State.MANAGING, State.BLOCKED_REGIME, Cause.REGIME_BLOCKED)
+    rig.stream.now_ns += 19 * S
+    rig.stream.timer()
+    rig.go()
+    assert not rig.sent(MessageKind.EXIT), "managed by the rules of the regime for blocked_hold_s"
+    rig.stream.now_ns += S
+    rig.stream.timer()
+    rig.go()
     close_report(rig, Cause.REGIME_BLOCKED)
     assert rig.states()[-3:] == [
+        (State.BLOCKED_REGIME, State.BLOCKED_REGIME, Cause.REGIME_BLOCKED),
         (State.BLOCKED_REGIME, State.EXITED, Cause.EXIT_FILLED), (State.EXITED, State.COOLDOWN, Cause.COOLDOWN_START),
-        (State.COOLDOWN, State.BLOCKED_REGIME, Cause.REGIME_BLOCKED),
     ]
 
 

@@ -19,7 +19,8 @@ from tests.reference.tape import Trade
 
 COMPARED = (
     "seq", "symbol", "kind", "ts_event_ns", "price_ticks", "qty_lots", "stop_ticks", "target_ticks", "zone_min_ticks",
-    "zone_max_ticks", "target2_ticks", "target3_ticks", "target_lots", "target2_lots", "target3_lots", "rung", "fee_e8", "side", "role", "is_maker", "reason", "leaves_lots", "order_id", "decision_id",
+    "zone_max_ticks", "target2_ticks", "target3_ticks", "target_lots", "target2_lots", "target3_lots", "rung",
+    "fee_e8", "side", "role", "is_maker", "reason", "leaves_lots", "order_id", "decision_id",
 )  # fmt: skip
 
 

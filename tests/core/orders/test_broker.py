@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from config.schema import Account, Limits, Safety, Settings, Trading
+from core.constants import FLAG_EXTERNAL
 from core.enums import Gate, LogKind, MessageKind, Mode, OrderRole, ReportKind
 from core.orders.broker import ANSWERED, Broker, Controls
+from core.orders.exposure import ExchangeFacts
 from core.orders.router import ExecutionRouter
 from core.orders.wire import Message, Report, read_messages, read_reports, write_messages, write_reports
 from core.position.position import Grid
+from core.risk.gate import FAR
 from core.risk.policy import Instrument, policy
 
 E8 = 10**8
@@ -61,8 +65,8 @@ def test_a_whole_trade():
     assert not b.working
     close, _ = b.handle(Message(seq=5, symbol=0, kind=MessageKind.EXIT, reason=19))
     assert (close.kind, close.role, close.reason) == (ReportKind.CLOSE, OrderRole.EXIT, 19)
-    b.handle(Message(seq=6, ts_event_ns=6 * S, symbol=0, kind=MessageKind.MARK, price_ticks=2030, stop_ticks=995))
-    assert b.account.positions[0].stop_ticks == 995
+    b.handle(Message(seq=6, ts_event_ns=6 * S, symbol=0, kind=MessageKind.MARK, price_ticks=2030, stop_ticks=980))
+    assert b.account.positions[0].stop_ticks == 990  # a price moves no stop
     assert b.account.unrealised_e8 > 0
     flat, _ = b.handle(fill(report.order_id, half, 0, seq=7, side=-1, price=1010, role=OrderRole.EXIT))
     assert (flat.kind, flat.qty_lots) == (ReportKind.POSITION, 0)
@@ -210,3 +214,109 @@ def test_records_round_trip():
     assert read_messages(write_messages(messages), len(messages)) == messages
     assert read_reports(write_reports(reports), len(reports)) == reports
     assert Report().kind == ReportKind.NONE
+
+
+class DeskSpy:
+    """An exchange desk that takes what it is given."""
+
+    ready = True
+
+    def __init__(self, gate: Gate = Gate.NONE) -> None:
+        self.gate = gate
+        self.calls: list[tuple] = []
+
+    def submit(self, now_ns, order, instrument, work_ns, leverage_e2=0):
+        self.calls.append(("submit", now_ns, order.order_id, instrument.name, work_ns, leverage_e2))
+        return self.gate
+
+    def label(self, order):
+        return "sc-1"
+
+    def cancel(self, now_ns, symbol, reason):
+        self.calls.append(("cancel", symbol, reason))
+        return True
+
+    def close(self, now_ns, symbol, role, reason):
+        self.calls.append(("close", symbol, role, reason))
+        return True
+
+    def protect(self, now_ns, symbol, stop_ticks, targets):
+        self.calls.append(("protect", symbol, stop_ticks, targets))
+        return True
+
+
+TOLD = Controls(exchange=ExchangeFacts(True, 3, 1000 * E8, 1000 * E8, 1000 * E8, 1000, FAR, 0))
+
+
+def live(desk: DeskSpy) -> Broker:
+    b = broker()
+    settings = Settings(trading=Trading(mode="LIVE", capital_tier="NORMAL"),
+                        safety=Safety(limits=Limits(max_heat_pct=50.0)))  # fmt: skip
+    b.policy = policy(settings)
+    b.router = ExecutionRouter(Mode.LIVE, desk)
+    b.instruments[0] = replace(b.instruments[0], maintenance_e8=500_000, price_limit_e8=2_000_000)
+    return b
+
+
+def test_live_goes_to_the_desk_and_books_the_same():
+    desk = DeskSpy()
+    b = live(desk)
+    report, notes = b.handle(enter(), TOLD)
+    assert (report.kind, report.flags) == (ReportKind.ACCEPTED, 3 | FLAG_EXTERNAL)
+    assert notes[0].text == "sc-1"
+    assert desk.calls == [("submit", 0, report.order_id, "S0USDT", 1_500_000_000, 500)]
+    b.handle(Message(seq=3, symbol=0, kind=MessageKind.CANCEL, reason=7))
+    b.handle(fill(report.order_id, 5, report.qty_lots - 5, seq=4))
+    b.handle(Message(seq=5, symbol=0, kind=MessageKind.EXIT, reason=8))
+    b.stand_down(21)
+    assert desk.calls[1:] == [
+        ("cancel", 0, 7), ("protect", 0, 990, ((1020, 5),)), ("close", 0, OrderRole.EXIT, 8),
+         ("cancel", 0, 21), ("close", 0, OrderRole.KILL, 21)]
+    paper = broker()
+    paper.handle(enter())
+    paper.handle(fill(report.order_id, 5, report.qty_lots - 5, seq=4))
+    assert paper.account.balance_e8 == b.account.balance_e8
+    assert paper.account.positions[0].lots == b.account.positions[0].lots
+
+
+def test_the_journal_never_reaches_the_desk():
+    desk = DeskSpy()
+    b = live(desk)
+    message = enter()
+    report = broker().handle(message)[0]
+    b.book(message, report)
+    b.book(Message(seq=2, symbol=0, kind=MessageKind.EXIT), None)
+    b.book(Message(seq=2, symbol=0, kind=MessageKind.CANCEL), None)
+    assert desk.calls == []
+    assert 0 in b.working
+
+
+def test_what_the_desk_refuses_is_refused_and_told():
+    b = live(DeskSpy(Gate.FEED))
+    report, notes = b.handle(enter(), TOLD)
+    assert (report.kind, report.reason) == (ReportKind.REJECTED, Gate.FEED)
+    assert notes[0].text == "REFUSED FEED"
+    assert (b.rejects, b.working) == (1, {})
+
+
+def test_funding_is_cash():
+    b = broker()
+    report, _ = b.handle(enter())
+    b.handle(fill(report.order_id, report.qty_lots))
+    balance, lots = b.account.balance_e8, b.account.positions[0].lots
+    answer, notes = b.handle(Message(seq=1 << 60, ts_event_ns=5 * S, symbol=0, kind=MessageKind.CASH, fee_e8=77))
+    assert (answer, notes) == (None, [])
+    assert b.account.balance_e8 == balance - 77
+    assert b.account.positions[0].lots == lots
+    assert b.account.positions[0].realised_e8 == -7 - 77
+    assert b.account.realised_e8 == -7 - 77
+    b.handle(Message(seq=2 << 60, ts_event_ns=6 * S, symbol=4, kind=MessageKind.CASH, fee_e8=-10))
+    assert b.account.balance_e8 == balance - 67
+    assert 4 not in b.account.positions
+
+
+def test_a_position_of_the_exchange_desk_brings_its_stop():
+    """A fill after the entry was told DONE: the working entry is gone, the stop is in the message."""
+    b = broker()
+    b.handle(fill(9, 5)._replace(stop_ticks=950, target_ticks=1100))
+    assert (b.account.positions[0].stop_ticks, b.account.positions[0].target_ticks) == (950, 1100)

@@ -87,7 +87,7 @@ def test_any_state_before_an_exit_is_blocked_by_a_bad_regime() -> None:
         if row.when is When.REGIME_BAD:
             assert row.to is State.BLOCKED_REGIME and row.cause is Cause.REGIME_BLOCKED
             if row.state in (State.IN_POSITION, State.MANAGING):
-                assert row.action is Action.EXIT
+                assert row.action is Action.NONE  # managed out: its exit is a row of BLOCKED_REGIME
             if row.state is State.ORDER_PLACED:
                 assert row.action is Action.CANCEL
 

@@ -1,0 +1,172 @@
+"""Executions: each booked once (by its id), told once (by its number), and only the known types move a position.
+
+    Trade, AdlTrade, ... -> position, order, FILL          Funding -> CASH          anything else -> no entries
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from core.constants import NS_PER_MS
+from core.enums import MessageKind, OrderRole, Severity
+from core.orders.desk_journal import Executed
+from core.orders.exchange_desk_core import DeskCore, Holding
+from core.orders.exchange_desk_orders import OrderFlow
+from core.orders.exchange_words import ExecutionRow, StopOrderType
+from core.orders.lifecycle import Input, OrderState
+from core.orders.order_store import DeskOrder
+from core.orders.wire import Message
+
+ADOPTED = "Adopted"  # of our own making: the venue's side of a position taken over
+MOVES_QUANTITY = frozenset({
+    "Trade", "AdlTrade", "BustTrade", "Delivery", "Settle", "BlockTrade", "MovePosition", ADOPTED,
+})
+FUNDING = "Funding"
+STOP_ROLES: dict[StopOrderType, OrderRole] = {
+    StopOrderType.STOP_LOSS: OrderRole.STOP,
+    StopOrderType.PARTIAL_STOP_LOSS: OrderRole.STOP,
+    StopOrderType.TRAILING_STOP: OrderRole.STOP,
+    StopOrderType.TAKE_PROFIT: OrderRole.TAKE_PROFIT,
+    StopOrderType.PARTIAL_TAKE_PROFIT: OrderRole.TAKE_PROFIT,
+    StopOrderType.STOP: OrderRole.EXIT,
+}
+FORCED_ROLES = {"BustTrade": OrderRole.LIQUIDATION, "AdlTrade": OrderRole.LIQUIDATION}
+
+
+class Fills:
+    """See the module. `entry_leaves` and `entry_filled`: the entries know what is left of the whole; `entry_stop`: its
+    stop is to stand; `foreign_fill`: the reconciler decides what becomes of a stranger."""
+
+    def __init__(self, core: DeskCore, flow: OrderFlow) -> None:
+        self.core = core
+        self.flow = flow
+        flow.looks.apply_execution = self.apply_execution
+        self.entry_leaves: Callable[[DeskOrder], int] = lambda order: 0
+        self.entry_filled: Callable[[DeskOrder, int], None] = lambda order, lots: None
+        self.entry_stop: Callable[[Holding, DeskOrder], None] = lambda holding, order: None
+        self.foreign_fill: Callable[[Holding, ExecutionRow], None] = lambda holding, row: None
+
+    def apply_execution(self, row: ExecutionRow) -> bool:
+        """Book one execution, once. False: known, or not ours to book."""
+        core = self.core
+        if row.exec_id in core.store.execs or row.exec_time_ms < core.store.forgotten_ms:
+            core.count("exec_dup")
+            return False
+        holding = core.holding(row.symbol)
+        if holding is None:
+            core.trouble("", "INSTRUMENT", f"execution of unknown {row.symbol}")
+            return False
+        if row.exec_type != ADOPTED and 0 < row.seq <= holding.base_seq:
+            core.count("exec_dup")  # inside the position that was taken over
+            return False
+        core.venue_ms = max(core.venue_ms, row.exec_time_ms)
+        order = core.store.find(row.order_id, row.link_id)
+        if row.exec_type == FUNDING:
+            self._book_cash(holding, row)
+        elif row.exec_type in MOVES_QUANTITY:
+            self._book_fill(holding, order, row)
+        else:
+            core.store.execs[row.exec_id] = row.exec_time_ms
+            core.trouble("", "EXEC_TYPE", f"{row.symbol}: execution of type {row.exec_type}", latch=True)
+            core.count("exec_unknown_type")
+            core.persist(self._executed(0, holding, row, OrderRole.EXIT, None, 0, 0))
+        return True
+
+    def _executed(self, number: int, holding: Holding, row: ExecutionRow, role: OrderRole, order: DeskOrder | None,
+                  leaves: int, stop: int) -> Executed:
+        return Executed(
+            number, row.exec_id, row.exec_type, row.order_id, order.link_id if order else row.link_id, row.symbol,
+            holding.instrument.id, row.side, row.price_ticks, row.qty_lots, row.fee_e8, int(row.is_maker),
+            row.exec_time_ms, row.seq, int(role), order.reason if order else 0,
+            order.order_id if order else holding.order_id, order.decision_id if order else holding.decision_id, leaves,
+            stop, order.target_ticks if order else 0, int(order is None),
+        )
+
+    def _book_cash(self, holding: Holding, row: ExecutionRow) -> None:
+        core = self.core
+        core.store.execs[row.exec_id] = row.exec_time_ms
+        number = core.next_number()
+        record = self._executed(number, holding, row, OrderRole.EXIT, None, 0, 0)
+        core.persist(record)
+        core.count("funding")
+        core.realised_e8 -= row.fee_e8
+        core.tell(number, message_of(record))
+
+    def _book_fill(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> None:
+        core = self.core
+        core.store.execs[row.exec_id] = row.exec_time_ms
+        role = self._role(holding, order, row)
+        if order is not None:
+            self._fill_order(order, row)
+        opening = holding.lots == 0
+        core.book(holding, row.side, row.qty_lots, row.price_ticks, row.fee_e8)
+        holding.exec_seq = max(holding.exec_seq, row.seq)
+        holding.exec_ns = core.now_ns
+        stop = 0
+        if order is not None and order.entry:
+            stop = order.stop_ticks
+            if opening or not holding.order_id:
+                holding.order_id, holding.decision_id = order.order_id, order.decision_id
+            self.entry_stop(holding, order)
+        if row.exec_type == "BustTrade":
+            core.trouble("", "LIQUIDATION", f"{row.symbol}: {row.qty_lots} lots", latch=True)
+        elif row.exec_type == "AdlTrade":
+            core.note(Severity.CRITICAL, "adl", row.symbol, f"{row.qty_lots} lots closed by auto-deleveraging")
+        if row.exec_type == ADOPTED:
+            holding.base_seq = max(holding.base_seq, row.seq)
+        leaves = self.entry_leaves(order) if order is not None and order.entry else 0
+        ignored = order is None and self._ignores(holding, row, role)
+        number = 0 if ignored else core.next_number()
+        record = self._executed(number, holding, row, role, order, leaves, stop)
+        core.persist(record)
+        if ignored:
+            holding.ignored_lots += row.side * row.qty_lots
+        else:
+            core.count("fills")
+            core.tell(number, message_of(record))
+        if order is not None:
+            self.flow.feed(order, Input.FILL_ALL if order.cum_lots >= order.qty_lots else Input.FILL)
+        elif role is OrderRole.ENTRY:
+            self.foreign_fill(holding, row)
+        core.holding_changed(holding)
+
+    def _ignores(self, holding: Holding, row: ExecutionRow, role: OrderRole) -> bool:
+        """By policy a stranger's position is left alone, from its opening to its end."""
+        if self.core.config.adopt != "ignore":
+            return False
+        return holding.ignored_lots * row.side < 0 or (role is OrderRole.ENTRY and not holding.order_id)
+
+    def _role(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> OrderRole:
+        if order is not None:
+            return order.role
+        forced = FORCED_ROLES.get(row.exec_type)
+        if forced is not None:
+            return forced
+        if row.stop_order_type in STOP_ROLES:
+            return STOP_ROLES[row.stop_order_type]
+        reduces = holding.lots * row.side < 0
+        return OrderRole.EXIT if reduces else OrderRole.ENTRY
+
+    def _fill_order(self, order: DeskOrder, row: ExecutionRow) -> None:
+        core = self.core
+        core.store.name(order, row.order_id)
+        order.cum_lots += row.qty_lots
+        order.await_ns = 0 if order.alive else order.await_ns
+        if order.state is OrderState.CANCELLED and order.told_lots < order.cum_lots:
+            core.count("fill_after_cancel")
+        if order.cum_lots > order.qty_lots:
+            core.note(Severity.ERROR, "overfill", order.symbol, order.link_id, order.cum_lots, order.qty_lots)
+        if order.entry:
+            self.entry_filled(order, row.qty_lots)
+
+
+def message_of(record: Executed) -> Message:
+    """The FILL or CASH message of a booked execution; the same again after a restart."""
+    cash = record.exec_type == FUNDING
+    return Message(
+        ts_event_ns=record.exec_time_ms * NS_PER_MS, decision_id=record.decision_id, order_id=record.order_id,
+        price_ticks=0 if cash else record.price_ticks, qty_lots=0 if cash else record.qty_lots,
+        stop_ticks=record.stop_ticks, target_ticks=record.target_ticks, fee_e8=record.fee_e8, symbol=record.symbol_id,
+        kind=int(MessageKind.CASH if cash else MessageKind.FILL), side=record.side, role=record.role,
+        is_maker=record.is_maker, reason=record.reason, leaves_lots=record.leaves_lots,
+    )
