@@ -246,6 +246,21 @@ def replay(
 
 @cli.command()
 @data_dir_option
+@click.option("--mode", type=click.Choice(["SIM", "PAPER", "DRY_RUN", "LIVE"], case_sensitive=False), default="SIM",
+              show_default=True, help="whose orders")
+@click.option("--csv", "form", flag_value="csv", help="every order with every stamp, one line each")
+@click.option("--json", "form", flag_value="json", help="the same as one JSON object, with the stages")
+def latency(data_dir: Path | None, mode: str, form: str | None) -> None:
+    """Where the time of every order went, from exchange event to fill (also when nothing runs)."""
+    from workers.latency_export import export
+
+    name = {"PAPER": "SIM"}.get(mode.upper(), mode.upper())
+    if not export(data_dir_of(data_dir), name, form or "table") and not form:
+        raise Fault(1, f"no order of mode {name} in {data_dir_of(data_dir)}.")
+
+
+@cli.command()
+@data_dir_option
 @json_option
 def status(data_dir: Path | None, as_json: bool) -> None:
     """Show what the running system does (from shared memory, also when the page is down)."""

@@ -233,7 +233,8 @@ class Commands:
         )
 
     def _protect(self, command: Command, base: Answer) -> Answer:
-        """Another stop, another first target, or both; what is 0 stays."""
+        """Another stop, another first target, or both; what is 0 stays. The rules of core/orders/stops.py hold for a
+        person, too: a stop goes away from the market only within the risk that was gated, a target only comes nearer."""
         instrument = self._instrument(command.symbol)
         position = self._desk.broker.account.positions.get(command.symbol)
         if position is None:
@@ -246,18 +247,26 @@ class Commands:
             raise Refused("sl must stand on the losing side of the price: it would close at once")
         if command.target_ticks and position.side * (command.target_ticks - price) <= 0:
             raise Refused("tp must stand on the winning side of the price: it would close at once")
+        wider = position.stop_ticks > 0 and command.stop_ticks > 0 and position.side * (
+            command.stop_ticks - position.stop_ticks) < 0
         message = Message(
             seq=-command.id, ts_event_ns=command.wall_ns, mono_recv_ns=command.mono_ns, mono_sent_ns=command.mono_ns,
             symbol=command.symbol, kind=int(MessageKind.PROTECT), side=position.side, order_id=position.order_id,
-            stop_ticks=command.stop_ticks or position.stop_ticks,
-            target_ticks=command.target_ticks or position.target_ticks, reason=int(Cause.CONTROL),
+            stop_ticks=command.stop_ticks, target_ticks=command.target_ticks,
+            reason=int(Cause.WIDEN if wider else Cause.CONTROL),
         )
-        report, _ = self._desk.take_intent(instrument.shard, message)
+        report, notes = self._desk.take_intent(instrument.shard, message)
         if report is None or report.kind != ReportKind.PROTECTED or report.flags:
-            raise Refused("this stop is not taken")
+            risk = next((note for note in notes if note.kind == LogKind.RISK), None)
+            raise Refused("the stop may not go so far away from the market" if wider else "this stop is not taken",
+                          Gate(risk.a) if risk else Gate.NONE, risk.x if risk else 0.0, risk.y if risk else 0.0)
         self._desk.tell_shard(instrument.shard, report._replace(seq=0))
-        return base._replace(ok=True, order_id=position.order_id, qty_lots=position.lots, side=position.side,
-                             stop_ticks=report.stop_ticks, target_ticks=report.target_ticks, text="stop and target moved")
+        kept = command.target_ticks and report.target_ticks != command.target_ticks
+        return base._replace(
+            ok=True, order_id=position.order_id, qty_lots=position.lots, side=position.side, stop_ticks=report.stop_ticks,
+            target_ticks=report.target_ticks, text="the target stays: it only comes nearer, on the side of profit" if kept
+            else "moved",
+        )
 
     # --- mode and blacklist ------------------------------------------------------------------------------------------
     def _mode(self, command: Command, base: Answer) -> Answer:

@@ -50,7 +50,7 @@ from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
-from core.orders.latency import Ledger
+from core.orders.latency import LEDGER_RECORD, Ledger
 from core.orders.router import ExecutionRouter, LiveUnavailable
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
@@ -86,7 +86,6 @@ WALLET_AFTER_NS = 2_000_000_000  # a wallet read this long after the last fill h
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
 ENTRY_RECORD = 1  # kinds of records in the execution journal
-LEDGER_RECORD = 3  # ORDER_ROW of an order that has ended (core.orders.latency)
 PAPER = frozenset({MessageKind.FILL, MessageKind.DONE})  # what only a paper desk says
 LEAVE_NS = 2_000_000_000  # at an orderly end, for cancelling entries at the exchange
 LEAVE_STEP_S = 0.005
@@ -119,9 +118,9 @@ class Execution:
         self._tap = Tap(plant.tap())
         self.control = plant.control
         live = Mode[plant.spec.mode] == Mode.LIVE
-        self.ledger = Ledger()
         if not plant.spec.permitted:
             raise LiveUnavailable("mode LIVE was not permitted: start it with launch.py, which asks for what it takes")
+        self.ledger = Ledger()
         self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
         desk = self.live.desk if self.live is not None else None
         self.broker = NotedBroker(self._policy(), ExecutionRouter(Mode(self.control.mode), desk), self._tap.note)

@@ -59,6 +59,8 @@ STAMPS: tuple[str, ...] = (
 )
 """Stamps of CLOCK_MONOTONIC in the order in which they are taken."""
 KEPT = 4096
+LEDGER_RECORD = 3
+"""Kind of an ORDER_ROW in the execution journal."""
 
 
 def elapsed_us(row: np.void, stage: Stage) -> float | None:

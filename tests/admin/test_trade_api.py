@@ -73,6 +73,25 @@ def test_orders_and_their_latency(browser: Browser, trading: TradingPart) -> Non
     assert told["slowest_by"] == "taken_to_durable" and len(told["slowest"]) == 3
 
 
+def test_stop_and_target_are_moved_within_the_rules(browser: Browser, trading: TradingPart) -> None:
+    assert browser.post("/api/execute-trade", BTC).status_code == 200
+    wait(lambda: browser.get("/api/positions").json["count"] == 1)
+    path = "/api/positions/BTCUSDT/protect"
+    nearer = browser.post(path, {"sl": 101000, "tp": "101800"}).json
+    assert nearer["ok"] and (nearer["sl"], nearer["tp"]) == ("101000", "101800")
+    wait(lambda: browser.get("/api/positions").json["positions"][0]["stop_price"] == "101000")
+    (told,) = trading.reports(ReportKind.PROTECTED)
+    assert told.seq == 0 and told.stop_ticks == 101000
+    kept = browser.post(path, {"tp": 150000}).json
+    assert kept["ok"] and kept["tp"] == "101800" and "only comes nearer" in kept["message"]
+    for change, words in (({"sl": 90000}, "so far away"), ({"sl": 200000}, "close at once"), ({"tp": 5}, "close at once"),
+                          ({"sl": 101100, "positionId": "77"}, "another one")):
+        refused = browser.post(path, change)
+        assert refused.status_code == 409 and words in refused.json["error"], refused.text
+    assert browser.post(path, {}).status_code == 400
+    assert browser.post("/api/positions/ETHUSDT/protect", {"sl": 1}).status_code == 409
+
+
 def audit(admin: AdminServer, event: str) -> list[dict]:
     lines = admin.paths.audit_file.read_text().splitlines()
     return [row for row in map(json.loads, lines) if row["evt"] == f"admin.{event}"]

@@ -61,6 +61,8 @@ class Judge:
 
     def __init__(self, spec: RunSpec) -> None:
         venue: Any = spec.venue
+        self.base = str(venue["rest"])
+        self._grids: dict[str, tuple[float, int, int]] = {}  # quantity step, decimals of quantity and price
         self.rest = SignedRest(
             venue["rest"], credentials(venue["api_key"], venue["api_secret"]), VenueClock(), recv_window_ms=5000, timeout_s=10.0
         )
@@ -82,6 +84,31 @@ class Judge:
             if not page["list"] or not page["nextPageCursor"]:
                 return rows
             cursor = page["nextPageCursor"]
+
+    def post(self, path: str, body: dict[str, Any]) -> int:
+        """A request by somebody else with the same key; its retCode."""
+        answer = self.rest.call("POST", path, msgspec.json.encode(body), time.monotonic_ns() + 10**10)
+        return int(msgspec.json.decode(answer.body)["retCode"])
+
+    def tickers(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.ask("/v5/market/tickers", "category=linear")["list"]
+        return sorted(rows, key=lambda row: str(row["symbol"]))
+
+    def _grid(self, symbol: str) -> tuple[float, int, int]:
+        if symbol not in self._grids:
+            row = self.ask("/v5/market/instruments-info", f"category=linear&symbol={symbol}")["list"][0]
+            step, tick = row["lotSizeFilter"]["qtyStep"], row["priceFilter"]["tickSize"]
+            self._grids[symbol] = float(step), len(step.partition(".")[2]), len(tick.rstrip("0").partition(".")[2])
+        return self._grids[symbol]
+
+    def quantity(self, symbol: str, wanted: float) -> str:
+        """A quantity on the grid, at least one step."""
+        step, digits, _ = self._grid(symbol)
+        return f"{max(round(wanted / step), 1) * step:.{digits}f}"
+
+    def price(self, symbol: str, wanted: float) -> str:
+        """A price with the decimals of the tick (right where the tick is a power of ten)."""
+        return f"{wanted:.{max(self._grid(symbol)[2] - 1, 0)}f}"
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """Open ones by symbol."""

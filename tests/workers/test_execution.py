@@ -400,13 +400,19 @@ class TestKill:
     def test_panic_kills_only_with_something_open(self, make):
         rig = make()
         verdict = np.zeros(1, GLOBAL.dtype)
+        gateway = Plant.join(rig.tmp_path / "run.json", "gateway").global_regime()
         verdict["regime"] = int(GlobalRegime.GLOBAL_PANIC)
-        Plant.join(rig.tmp_path / "run.json", "gateway").global_regime().write(0, verdict)
+        gateway.write(0, verdict)
         for _ in range(3):
             rig.turn(ms=9_000)
         assert not rig.execution.kill.killed
+        verdict["regime"] = int(GlobalRegime.GLOBAL_NORMAL)
+        gateway.write(0, verdict)
+        rig.turn(ms=300)
         (accepted,) = rig.turn(enter(0, 50))
         rig.turn(fill(accepted.order_id, accepted.qty_lots))
+        verdict["regime"] = int(GlobalRegime.GLOBAL_PANIC)
+        gateway.write(0, verdict)
         rig.turn(ms=300)
         rig.turn(ms=9_000)
         assert not rig.execution.kill.killed
