@@ -301,7 +301,8 @@ def _child_is_an_entry(original: Any) -> Any:
 
 
 MUTANTS: dict[str, Mutant] = {
-    "timeout_is_refusal": Mutant("hummingbot#493, #6716", ("lost",), (Patch(OrderFlow, "_create_answered", _timeout_is_refusal),)),
+    "timeout_is_refusal": Mutant("hummingbot#493, #6716", ("lost",), (
+        Patch(OrderFlow, "_create_answered", _timeout_is_refusal),)),
     "retry_with_a_new_id": Mutant("catalyst#317", ("O01",), (
         Patch(OrderFlow, "_create_answered", _retry_with_a_new_id), Patch(ExchangeDesk, "may_leave", _always))),
     "ack_is_alive": Mutant("ccxt#15648", ("O08",), (
