@@ -120,6 +120,8 @@ class Holding:
     decision_id: int = 0
     exec_seq: int = 0
     base_seq: int = 0  # executions up to here are inside a position that was taken over
+    adopted_lots: int = 0  # signed: taken over, the executions behind it not seen yet
+    adopted_ticks: int = 0
     exec_ns: int = 0
     venue: PositionRow | None = None
     venue_ns: int = 0

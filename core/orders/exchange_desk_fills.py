@@ -22,6 +22,8 @@ MOVES_QUANTITY = frozenset({
     "Trade", "AdlTrade", "BustTrade", "Delivery", "Settle", "BlockTrade", "MovePosition", ADOPTED,
 })
 FUNDING = "Funding"
+LATE = "Late"  # of our own making: fee and price of an execution behind a position that was taken over
+CASH_ONLY = frozenset({FUNDING, LATE})
 STOP_ROLES: dict[StopOrderType, OrderRole] = {
     StopOrderType.STOP_LOSS: OrderRole.STOP,
     StopOrderType.PARTIAL_STOP_LOSS: OrderRole.STOP,
@@ -56,9 +58,8 @@ class Fills:
         if holding is None:
             core.trouble("", "INSTRUMENT", f"execution of unknown {row.symbol}")
             return False
-        if row.exec_type != ADOPTED and 0 < row.seq <= holding.base_seq:
-            core.count("exec_dup")  # inside the position that was taken over
-            return False
+        if row.exec_type in MOVES_QUANTITY and row.exec_type != ADOPTED and 0 < row.seq <= holding.base_seq:
+            return self._book_late(holding, row)
         core.venue_ms = max(core.venue_ms, row.exec_time_ms)
         order = core.store.find(row.order_id, row.link_id)
         if row.exec_type == FUNDING:
@@ -92,6 +93,25 @@ class Fills:
         core.realised_e8 -= row.fee_e8
         core.tell(number, message_of(record))
 
+    def _book_late(self, holding: Holding, row: ExecutionRow) -> bool:
+        """An execution behind a position that was taken over: its lots are booked, its fee and true price are not."""
+        core, grid = self.core, holding.instrument.grid
+        core.store.execs[row.exec_id] = row.exec_time_ms
+        lots = min(row.qty_lots, max(row.side * holding.adopted_lots, 0))
+        worse = grid.signed_value_e8(row.price_ticks, row.side * lots) - grid.signed_value_e8(
+            holding.adopted_ticks, row.side * lots)
+        if lots != row.qty_lots:
+            core.note(Severity.ERROR, "exec_late", row.symbol, f"execution {row.exec_id} is not in what was taken over",
+                      row.qty_lots, lots)
+        holding.adopted_lots -= row.side * lots
+        number = core.next_number()
+        late = row._replace(exec_type=LATE, qty_lots=lots, fee_e8=row.fee_e8 + worse)
+        record = self._executed(number, holding, late, OrderRole.EXIT, None, 0, 0)
+        core.persist(record)
+        core.realised_e8 -= late.fee_e8
+        core.tell(number, message_of(record))
+        return True
+
     def _book_fill(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> None:
         core = self.core
         core.store.execs[row.exec_id] = row.exec_time_ms
@@ -113,7 +133,7 @@ class Fills:
         elif row.exec_type == "AdlTrade":
             core.note(Severity.CRITICAL, "adl", row.symbol, f"{row.qty_lots} lots closed by auto-deleveraging")
         if row.exec_type == ADOPTED:
-            holding.base_seq = max(holding.base_seq, row.seq)
+            took_over(holding, row.seq, row.side * row.qty_lots, row.price_ticks)
         leaves = self.entry_leaves(order) if order is not None and order.entry else 0
         ignored = order is None and self._ignores(holding, row, role)
         number = 0 if ignored else core.next_number()
@@ -160,9 +180,15 @@ class Fills:
             self.entry_filled(order, row.qty_lots)
 
 
+def took_over(holding: Holding, seq: int, lots: int, price_ticks: int) -> None:
+    """The exchange's side of a position was booked: signed `lots` of executions we have not seen."""
+    holding.base_seq = max(holding.base_seq, seq)
+    holding.adopted_lots, holding.adopted_ticks = lots, price_ticks
+
+
 def message_of(record: Executed) -> Message:
     """The FILL or CASH message of a booked execution; the same again after a restart."""
-    cash = record.exec_type == FUNDING
+    cash = record.exec_type in CASH_ONLY
     return Message(
         ts_event_ns=record.exec_time_ms * NS_PER_MS, decision_id=record.decision_id, order_id=record.order_id,
         price_ticks=0 if cash else record.price_ticks, qty_lots=0 if cash else record.qty_lots,

@@ -25,7 +25,7 @@ from core.orders.desk_journal import (
 )
 from core.orders.exchange_desk_closes import CLOSING
 from core.orders.exchange_desk_core import DESK_SEQ, FOREVER, Holding, Trouble
-from core.orders.exchange_desk_fills import ADOPTED, FUNDING, MOVES_QUANTITY, message_of
+from core.orders.exchange_desk_fills import ADOPTED, FUNDING, LATE, MOVES_QUANTITY, message_of, took_over
 from core.orders.lifecycle import OrderState
 from core.orders.order_store import CLOSING_LEGS
 from core.orders.router import Order
@@ -116,7 +116,7 @@ def _executed(desk: ExchangeDesk, record: Executed) -> list[tuple[int, Message]]
         core.book(holding, record.side, record.qty_lots, record.price_ticks, record.fee_e8)
         holding.exec_seq = max(holding.exec_seq, record.seq)
         if record.exec_type == ADOPTED:
-            holding.base_seq = max(holding.base_seq, record.seq)
+            took_over(holding, record.seq, record.side * record.qty_lots, record.price_ticks)
         if not record.number:
             holding.ignored_lots += record.side * record.qty_lots
         order = core.store.find(record.venue_id, record.link_id)
@@ -131,6 +131,8 @@ def _executed(desk: ExchangeDesk, record: Executed) -> list[tuple[int, Message]]
         if holding.lots == 0:
             holding.stop_ticks = holding.order_id = holding.decision_id = holding.ignored_lots = 0
             holding.targets = None
+    elif record.exec_type == LATE:
+        holding.adopted_lots -= record.side * record.qty_lots
     elif record.exec_type != FUNDING:
         core.trouble("", "EXEC_TYPE", f"{record.symbol}: execution of type {record.exec_type}")
     return [(record.number, message_of(record))] if record.number else []

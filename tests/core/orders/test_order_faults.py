@@ -6,6 +6,8 @@ O28 is a property of integer ticks; O37 concerns batches, which the desk does no
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from core.enums import Cause, Gate, MessageKind, OrderRole
@@ -882,6 +884,43 @@ def test_kill_ends_even_with_broken_books():
     assert r.venue.lots(A) == 0
 
 
+def test_funding_before_a_position_was_taken_over_is_cash_like_any_other():
+    r = rig()
+    r.on_row = lambda row: not isinstance(row, ExecutionRow)
+    r.venue.hidden |= {"web", "random"}
+    r.venue.execute(A, 1, 30, 10_000, "web", "")
+    r.venue.funding(A, 55)
+    r.venue.put_position(r.venue.position(A))
+    r.run(8_000)
+    r.venue.hidden.clear()
+    r.run(31_000)
+    assert sum(m.fee_e8 for m in r.told) == 55 + r.venue.fee
+    assert r.desk.core.holdings[A].adopted_lots == 0
+
+
+def test_executions_that_come_after_a_position_was_taken_over_bring_their_price_and_fee():
+    r = rig()
+    r.on_row = lambda row: not isinstance(row, ExecutionRow)
+    r.venue.hidden.add("web")
+    r.venue.execute(A, 1, 30, 10_000, "web", "")
+    r.venue.execute(A, 1, 20, 10_050, "web", "")
+    r.run(8_000)
+    assert r.desk.lots(0) == 50
+    assert r.told_lots() == 50
+    r.venue.hidden.clear()
+    r.run(31_000)
+    late = [m for m in r.told if m.kind == MessageKind.CASH]
+    assert len(late) == 2
+    adopted = r.fills()[0]
+    value = 50 * adopted.price_ticks * 10_000 + sum(m.fee_e8 for m in late)
+    assert value == (30 * 10_000 + 20 * 10_050) * 10_000 + 2 * r.venue.fee
+    assert r.desk.lots(0) == 50
+    r.crash(booked=r.told[-1].seq)
+    r.run(2_000)
+    assert r.desk.lots(0) == 50
+    assert len([m for m in r.told if m.kind == MessageKind.CASH]) == 2
+
+
 # --- kill ----------------------------------------------------------------------------------------------------------------
 def test_kill_never_cancels_everything_and_removes_no_stop_before_flat():
     r = rig()
@@ -1089,3 +1128,40 @@ def test_a_lower_rung_is_amended_a_bigger_one_is_made_anew():
     r.run(1_000)
     assert len(r.of_kind(Cancel)) == 1
     assert [(o.price_ticks, o.qty_lots) for o in r.venue.orders.values() if o.status == 0] == [(10_040, 80)]
+
+
+def test_kill_is_proved_by_two_complete_rounds_and_asks_once_for_everything_else():
+    r = rig()
+    r.open_position()
+    records = len(r.records)
+    r.desk.kill(r.now_ns)
+    r.desk.kill(r.now_ns)
+    r.flush()
+    r.until(lambda: r.venue.lots(A) == 0)
+    rounds = r.desk.recon.rounds
+    r.until(lambda: r.desk.flat)
+    assert r.desk.recon.rounds - rounds >= 2
+    assert len(r.of_kind(CancelEntries)) == 1
+    assert r.desk.counters["clock_asked"] == 0
+    r.desk.kill(r.now_ns)
+    r.flush()
+    latches = [payload for kind, payload in r.records[records:] if kind == 4 and payload.startswith(b"KILL")]
+    assert len(latches) == 1
+    r.desk.clear_kill(r.now_ns)
+    r.desk.clear_kill(r.now_ns)
+    r.flush()
+    latches = [payload for kind, payload in r.records[records:] if kind == 4 and payload.startswith(b"KILL")]
+    assert len(latches) == 2
+    assert r.desk.ready
+
+
+def test_a_sweep_that_is_refused_waits_before_it_is_sent_again():
+    r = rig()
+    r.open_position()
+    r.venue.refuse = refusing(10000, "server timeout", CancelEntries, times=3)
+    r.desk.kill(r.now_ns)
+    r.flush()
+    r.until(lambda: r.desk.flat, 5_000)
+    at = [ns for q, ns in zip(r.sent, r.sent_ns, strict=True) if isinstance(q, CancelEntries)]
+    assert len(at) == 4
+    assert all(b - a >= 150 * MS for a, b in itertools.pairwise(at))
