@@ -211,6 +211,8 @@ class DeskLink:
         req_id = request.req_id
         if self.down_until[flight.stream] > self.scheduler.now_ns and dice.below(2):
             return  # the connection died with it
+        if isinstance(request, Create):
+            self.gate_ns[request.link_id] = self.scheduler.now_ns
         if flight.stream is Stream.REST:
             if dice.hits(faults.forbidden_ppm):
                 self.hits["forbidden"] += 1
@@ -230,12 +232,10 @@ class DeskLink:
                 self._carry_out(flight)  # the answer was an error, and it was done all the same
             self._answer(flight, Ack(req_id, code, TEXTS.get(code, ""), 0 if code == LIMITED else -1, reset))
             return
-        if isinstance(request, Create):
-            self.gate_ns[request.link_id] = self.scheduler.now_ns
-            if dice.hits(faults.stall_ppm):
-                self.hits["stall"] += 1
-                self.scheduler.after(dice.between(faults.stall_ns), self._execute, flight)
-                return
+        if isinstance(request, Create) and dice.hits(faults.stall_ppm):
+            self.hits["stall"] += 1
+            self.scheduler.after(dice.between(faults.stall_ns), self._execute, flight)
+            return
         self._execute(flight)
 
     def _execute(self, flight: Flight) -> None:
