@@ -87,7 +87,8 @@ class DeskLink:
         self.faults = LinkFaults()
         self.queries = Queries(exchange, uid, self.dice)
         self.hits: Counter[str] = Counter()
-        self.born: dict[str, int] = {}  # when an order of ours came to life, by link id
+        self.gate_ns: dict[str, int] = {}  # when a create was let in last, by link id
+        self.born: dict[str, int] = {}  # when the one that came to life had been let in
         self.sent: Callable[[Request], None] = lambda _request: None  # every request at the moment it leaves
         self.refuse: dict[int, int] = {}  # retCode given to every order from now on (33004: the key is gone) -> until, ns
         self.refuse_stops_until = 0  # trading-stop is refused with 10001 until then
@@ -210,6 +211,8 @@ class DeskLink:
         req_id = request.req_id
         if self.down_until[flight.stream] > self.scheduler.now_ns and dice.below(2):
             return  # the connection died with it
+        if isinstance(request, Create):
+            self.gate_ns[request.link_id] = self.scheduler.now_ns
         if flight.stream is Stream.REST:
             if dice.hits(faults.forbidden_ppm):
                 self.hits["forbidden"] += 1
@@ -229,6 +232,16 @@ class DeskLink:
                 self._carry_out(flight)  # the answer was an error, and it was done all the same
             self._answer(flight, Ack(req_id, code, TEXTS.get(code, ""), 0 if code == LIMITED else -1, reset))
             return
+        if isinstance(request, Create) and dice.hits(faults.stall_ppm):
+            self.hits["stall"] += 1
+            self.scheduler.after(dice.between(faults.stall_ns), self._execute, flight)
+            return
+        self._execute(flight)
+
+    def _execute(self, flight: Flight) -> None:
+        """Past the gate: what the matching does with it."""
+        request, faults, dice = flight.request, self.faults, self.dice
+        req_id = request.req_id
         order_op = not isinstance(request, Query)
         if order_op and flight.stream is Stream.TRADE and dice.hits(faults.no_req_id_ppm):
             self.hits["no reqId"] += 1
@@ -302,7 +315,7 @@ class DeskLink:
         if isinstance(request, Create):
             result = exchange.create_order(now, uid, order_request(request))
             if result.ret_code == 0:
-                self.born[request.link_id] = self.scheduler.now_ns
+                self.born[request.link_id] = self.gate_ns[request.link_id]
             return result
         if isinstance(request, Amend):
             return exchange.amend_order(now, uid, AmendRequest(
@@ -412,7 +425,8 @@ class DeskLink:
 
     def calm(self) -> None:
         """Nothing goes wrong any more; what is under way or down keeps its course."""
-        self.faults = replace(LinkFaults(), clock_error_ms=self.faults.clock_error_ms)
+        faults = self.faults  # pages are as long as they are
+        self.faults = replace(LinkFaults(), clock_error_ms=faults.clock_error_ms, page_rows=faults.page_rows)
         self.refuse.clear()
         self.refuse_stops_until = 0
 

@@ -27,6 +27,8 @@ class LinkFaults:
     fill_first_ppm: int = 0  # private frames come first, the answer `fill_first_ns` later
     fill_first_ns: tuple[int, int] = (20 * MS, 80 * MS)
     cut_ppm: int = 0  # carried out, and the connection dies instead of an answer
+    stall_ppm: int = 0  # passes the gate, and is carried out `stall_ns` later
+    stall_ns: tuple[int, int] = (300 * MS, 4_500 * MS)
     swallow_ppm: int = 0  # taken (0) and gone
     reject_ppm: int = 0  # refused with one of `reject_codes`, not carried out
     reject_codes: tuple[int, ...] = (10000, 10016, 10019, 10429, 170001, 170007, 500000, 110079)

@@ -27,6 +27,7 @@ AFTER_LINK_NS = 1 * SECOND  # on top: 2 s after connectivity returns
 AFTER_START_NS = 4 * SECOND  # on top: 5 s after a restart of ours
 NAKED_IN_STORM_NS = 15 * SECOND  # while frames and requests are being lost
 KILL_NS = 50 * MS
+ENTRY_TTL_NS = 2 * SECOND  # from the journal to the last byte
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class Judge:
     deposit_e8: int
     violations: list[str] = field(default_factory=list)
     intents: dict[str, Intent] = field(default_factory=dict)  # by link id
+    journalled_ns: dict[str, int] = field(default_factory=dict)
     deadlines: dict[str, int] = field(default_factory=dict)  # of the last try of an entry, by link id
     killed_ns: int = 0
     killed_venue_ns: int = 0
@@ -159,6 +161,9 @@ class Judge:
             if intent is None:
                 self.say(now_ns, f"{order.order_link_id} was never journalled")
                 continue
+            limit = self.journalled_ns[order.order_link_id] + ENTRY_TTL_NS + RECV_WINDOW_MS * MS
+            if born > limit:
+                self.say(now_ns, f"{order.order_link_id} is born {(born - limit) / MS:.0f} ms too long after its intent")
             filled[intent.order_id] += order.cum_qty_lots
             legs[intent.order_id, intent.leg].append(order.order_link_id)
             if filled[intent.order_id] > intent.total_lots:

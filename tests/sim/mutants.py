@@ -18,7 +18,7 @@ from core.orders.exchange_desk_entries import Entries
 from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_desk_kill import KillSequence
 from core.orders.exchange_desk_orders import OrderFlow
-from core.orders.exchange_words import Ack, ExecutionRow, Lost, PositionRow, QueryRows, TradingStop
+from core.orders.exchange_words import Ack, ExecutionRow, Lost, QueryRows, TradingStop
 from core.orders.lifecycle import Input
 from core.orders.lookups import LookUps
 from core.orders.order_store import DeskOrder
@@ -219,14 +219,6 @@ def _stops_first_in_the_kill(original: Any) -> Any:
     return begin
 
 
-def _entries_after_the_kill(original: Any) -> Any:
-    def begin(self: KillSequence) -> None:
-        original(self)
-        self.core.killed = False
-
-    return begin
-
-
 def _forgets_on_restart(original: Any) -> Any:
     def recover(self: ExchangeDesk, now_ns: int, records: Any, booked: int = 0, working: Any = ()) -> int:
         return original(self, now_ns, [], booked, working)
@@ -239,18 +231,6 @@ def _amend_to_the_full_size(original: Any) -> Any:
         original(self, entry, leg, entry.order.qty_lots, price)  # what is filled already is bought again
 
     return maker_to_taker
-
-
-def _position_of_any_age(original: Any) -> Any:
-    def apply(self: Reconciler, row: PositionRow) -> None:
-        holding = self.core.holding(row.symbol)
-        if holding is not None:
-            holding.venue = None
-            if holding.lots != row.signed_lots:
-                holding.lots = row.signed_lots  # the position list is the truth, fills or not
-        original(self, row)
-
-    return apply
 
 
 def _adopts_at_once(original: Any) -> Any:
@@ -270,25 +250,6 @@ def _ambiguous_is_refused(original: Any) -> Any:
         return verdict
 
     return classify
-
-
-def _deadline_ignored(original: Any) -> Any:
-    def timer(self: OrderFlow) -> None:
-        for order in self.core.store:
-            if order.retry_ns:
-                order.ttl_ns = self.core.now_ns + 10_000_000_000
-        original(self)
-
-    return timer
-
-
-def _cancel_once(original: Any) -> Any:
-    def answered(self: OrderFlow, order: DeskOrder, answer: Any) -> None:
-        original(self, order, answer)
-        order.change_retry_ns = order.await_ns = 0
-        self.looks.looks.pop(order.link_id, None)
-
-    return answered
 
 
 def _child_is_an_entry(original: Any) -> Any:
@@ -331,12 +292,6 @@ MUTANTS: dict[str, Mutant] = {
     "filled_means_flat": Mutant("trading-gpt#103", ("O33",), (Patch(Closes, "_judge", _closes_by_order_lots),)),
     "kill_removes_stops": Mutant("bare cancel-all in the kill", ("O46", "kill"), (
         Patch(KillSequence, "begin", _stops_first_in_the_kill),)),
-    "entries_after_the_kill": Mutant("hummingbot PR#58", ("O46", "kill"), (
-        Patch(KillSequence, "begin", _entries_after_the_kill), Patch(ExchangeDesk, "may_leave", _always))),
     "forgets_on_restart": Mutant("hummingbot#3561", ("crash",), (Patch(ExchangeDesk, "recover", _forgets_on_restart),)),
-    "tries_after_its_time": Mutant("passivbot#424", ("O19",), (Patch(OrderFlow, "on_timer", _deadline_ignored),)),
     "full_size_again": Mutant("nautilus#4154", ("O05",), (Patch(Entries, "_leg", _amend_to_the_full_size),)),
-    "position_list_is_the_truth": Mutant("nautilus#3104", ("O08", "O09"), (
-        Patch(Reconciler, "apply_position", _position_of_any_age),)),
-    "cancel_asked_once": Mutant("nautilus#3869, pybit#310", ("O01",), (Patch(OrderFlow, "_change_answered", _cancel_once),)),
 }

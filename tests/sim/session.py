@@ -130,6 +130,7 @@ class Session:
             record = decode(int(effect.kind), effect.payload)
             assert isinstance(record, Intent)
             self.judge.intents[record.link_id] = record
+            self.judge.journalled_ns[record.link_id] = self.scheduler.now_ns
 
     def later(self, delay_ns: int, action: Callable[[], Any]) -> None:
         self.scheduler.after(delay_ns, action)
@@ -251,7 +252,8 @@ class Session:
             judge.able_ns = now
         faults = link.faults
         losing = (
-            faults.vanish_ppm or faults.ack_lost_ppm or faults.reject_ppm or faults.frame_drop_ppm or faults.http_5xx_ppm
+            faults.vanish_ppm or faults.stall_ppm
+            or faults.ack_lost_ppm or faults.reject_ppm or faults.frame_drop_ppm or faults.http_5xx_ppm
             or faults.ack_late_ppm or faults.cut_ppm or faults.clock_error_ms or faults.per_second < 10
             or link.refuse_stops_until > now or faults.cursor_repeats_ppm or faults.no_req_id_ppm or faults.page_rows < 50
             or faults.queries_per_second < 50
@@ -354,7 +356,7 @@ class Session:
         if flat:
             found += [f"{n} is not flat: {self.judge.lots(n)}" for n in self.names if self.judge.lots(n)]
         ours = [o for o in self.judge.working() if o.order_link_id in self.judge.intents and not o.reduce_only]
-        found += [f"{o.order_link_id} works on" for o in ours if o.symbol not in self._working_names(host)]
+        found += [f"{o.order_link_id} works on" for o in ours]
         return found
 
     def _ready(self, host: Host) -> bool:
@@ -363,9 +365,6 @@ class Session:
         if host.killed:
             return desk.flat
         return desk.ready or (desk.recon.synced and any(t.code in LATCHED for t in desk.trouble))
-
-    def _working_names(self, host: Host) -> set[str]:
-        return {host.broker.instruments[s].name for s in host.broker.working}
 
     def _outcome(self) -> Outcome:
         if self.host is not None:

@@ -24,6 +24,7 @@ RANGES: dict[str, tuple[int, int]] = {
     "ack_swap_ppm": (50_000, 500_000),
     "fill_first_ppm": (50_000, 500_000),
     "cut_ppm": (5_000, 50_000),
+    "stall_ppm": (10_000, 100_000),
     "swallow_ppm": (10_000, 100_000),
     "reject_ppm": (10_000, 200_000),
     "no_req_id_ppm": (10_000, 100_000),
