@@ -6,7 +6,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,12 +21,22 @@ pytestmark = pytest.mark.system
 PROTECTED_WITHIN_S = 5.0
 
 
+def now_and_then(look: Callable[[], Any]) -> Callable[[], Any]:
+    """The judge shares the account's rate limits with those it judges."""
+
+    def calmly() -> Any:
+        time.sleep(0.25)
+        return look()
+
+    return calmly
+
+
 def test_guardian_protects_when_nobody_restarts_execution(tmp_path: Path) -> None:
     """A stop is removed by hand at the moment execution is shot, and the supervisor is frozen."""
     with live_plant(tmp_path, *PLANT) as (run, plant, judge):
         guardian = plant.cnc("guardian")
         eventually(lambda: guardian.ready, "the guardian runs")
-        eventually(lambda: judge.positions() and protected(judge), "a protected position", 180.0)
+        eventually(now_and_then(lambda: judge.positions() and protected(judge)), "a protected position", 180.0)
         os.kill(run.process.pid, signal.SIGSTOP)
         os.kill(plant.cnc("execution").pid, signal.SIGKILL)
         shot = time.monotonic()
@@ -32,10 +44,10 @@ def test_guardian_protects_when_nobody_restarts_execution(tmp_path: Path) -> Non
         away = {"category": "linear", "symbol": symbol, "tpslMode": "Full", "positionIdx": 0, "stopLoss": "0"}
         assert judge.post("/v5/position/trading-stop", away) in (0, 10001)  # it may have been closed meanwhile
         eventually(lambda: plant.control.guardian_duty, "on duty", 10.0)
-        eventually(lambda: protected(judge), "everything has a stop", 10.0)
+        eventually(now_and_then(lambda: protected(judge)), "everything has a stop", 10.0)
         assert time.monotonic() - shot < PROTECTED_WITHIN_S
-        eventually(lambda: [row for row in judge.open_orders() if not row["reduceOnly"] and not row["stopOrderType"]] == [],
-                   "no entry is left", 10.0)
+        eventually(now_and_then(lambda: not [row for row in judge.open_orders()
+                                             if not row["reduceOnly"] and not row["stopOrderType"]]), "no entry is left", 10.0)
         os.kill(run.process.pid, signal.SIGCONT)
         eventually(lambda: plant.control.guardian_duty == 0 and settled(plant), "execution is back, it stands down", 60.0)
         code, _, error = run.stop()
