@@ -62,7 +62,7 @@ class Kind(IntEnum):
 
 
 class Run(NamedTuple):
-    """The run description without its token, as JSON: first record of every stream and of every recorder's life."""
+    """The run description without its token, as JSON: first record of every segment."""
 
     payload: bytes
 

@@ -26,7 +26,7 @@ from core.journal import (
     encode_file_header,
     encode_record,
 )
-from shm.journal_reader import SUFFIX, read_frames, read_scan
+from shm.journal_reader import SUFFIX, read_frames, read_scan, segments
 
 BLOCK_BYTES = 256 * 1024  # plain bytes per compressed block
 
@@ -67,13 +67,14 @@ class SegmentWriter:
 
     A failed write or sync closes the file and counts; the block in hand is kept and goes to a fresh segment at the next
     flush, so a full disk costs nothing once it has room again (up to `keep_bytes` of waiting blocks, then the oldest
-    are dropped and counted in `lost_frames`). `closing()` gives (kind, bytes) of records to end each block with.
+    are dropped and counted in `lost_frames`). `opening()` and `closing()` give (kind, bytes) of records to begin each
+    segment and to end each block with.
     """
 
     def __init__(
         self, folder: Path, run_id: str, *, segment_bytes: int, level: int = 3, prefix: str = "raw",
         kind: int = RAW_FRAMES, keep_bytes: int = 64 << 20, on_error: Callable[[OSError], None] = lambda error: None,
-        closing: Callable[[], list[tuple[int, bytes]]] = list,
+        closing: Callable[[], list[tuple[int, bytes]]] = list, opening: Callable[[], list[tuple[int, bytes]]] = list,
     ) -> None:
         self.folder = folder
         self.run_id = run_id
@@ -83,6 +84,7 @@ class SegmentWriter:
         self.keep_bytes = keep_bytes
         self.on_error = on_error
         self.closing = closing
+        self.opening = opening
         self.path: Path | None = None
         self.frames = 0
         self.lost_frames = 0
@@ -152,8 +154,9 @@ class SegmentWriter:
 
     def _open(self, first_ts: int) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        number = first_ts
-        while True:  # two segments may begin with the same receive time (a retry after an error)
+        newest = segments(self.folder, self.prefix)[-1:]  # names keep the order of writing, whatever the clock did
+        number = max([first_ts, *(int(path.stem[len(self.prefix) + 1 :]) + 1 for path in newest)])
+        while True:
             path = self.folder / f"{self.prefix}-{number:020d}{SUFFIX}"
             try:
                 self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -163,6 +166,10 @@ class SegmentWriter:
         self.path = path
         self._size = 0
         header = encode_file_header(self.kind, first_ts, self.run_id)
+        begin = [encode_record(first_ts, 0, 0, kind, data) for kind, data in self.opening()]
+        if begin:
+            raw = b"".join(begin)
+            header += encode_block(raw, len(raw), len(begin), first_ts, first_ts)
         write_all(self._handle, header)
         self._size = len(header)
         folder = os.open(self.folder, os.O_RDONLY)

@@ -111,31 +111,44 @@ class RunJournal:
         """Records of a stream in order, up to its end or its first hole. POSITION notes are checked and left out."""
         state = self.state[prefix] = StreamState()
         seen: dict[int, int] = {}
-        for frame in self._frames(prefix, state):
+        for frames in self._blocks(prefix, state):
+            records = self._checked(prefix, frames, seen, state)
+            for record in records:
+                if isinstance(record.note, Hole):
+                    row, lost = record.note
+                    why = "the disk was full" if row < 0 else f"the recorder was too slow for process row {row}"
+                    state.hole = f"{lost} records of {prefix} missing: {why}"
+                    return
+                state.records += 1
+                state.last_ts_ns = record.frame.ts_recv_ns
+                state.is_closed = isinstance(record.note, Closed)
+                yield record
+            if state.hole:
+                return
+
+    @staticmethod
+    def _checked(prefix: str, frames: list[Frame], seen: dict[int, int], state: StreamState) -> list[Record]:
+        """The records of one block, none where its POSITIONs say that records before it are missing."""
+        records: list[Record] = []
+        for frame in frames:
             try:
                 note = unpack(frame.kind, frame.data) if frame.kind >= Kind.RUN else None
             except NoteError as error:
                 state.hole = f"not written by this version of the code: {error}"
-                return
+                return records
             if isinstance(note, Position):
                 held = seen.get(note.row, 0)
-                if held != note.messages:
+                if held != note.messages and not any(isinstance(record.note, Hole) for record in records):
                     state.hole = f"process row {note.row}: {note.messages} records written, {held} found"
-                    return
+                    return []
                 continue
-            if isinstance(note, Hole):
-                why = "the disk was full" if note.row < 0 else f"the recorder was too slow for process row {note.row}"
-                state.hole = f"{note.lost} records of {prefix} missing: {why}"
-                return
-            state.is_closed = isinstance(note, Closed)
-            if not isinstance(note, Run | Closed):
+            if not isinstance(note, Run | Closed | Hole):
                 row = GATEWAY_ROW if prefix == "raw" else frame.conn >> 16
                 seen[row] = seen.get(row, 0) + 1
-            state.records += 1
-            state.last_ts_ns = frame.ts_recv_ns
-            yield Record(frame, note)
+            records.append(Record(frame, note))
+        return records
 
-    def _frames(self, prefix: str, state: StreamState) -> Iterator[Frame]:
+    def _blocks(self, prefix: str, state: StreamState) -> Iterator[list[Frame]]:
         paths = self.paths(prefix)
         for path in paths:
             try:
@@ -153,7 +166,7 @@ class RunJournal:
                 except JournalError as error:
                     state.hole = f"{path.name}: block at {block.offset}: {error}"
                     return
-                yield from frames
+                yield frames
             if found.torn_bytes:
                 text = f"{path.name}: {found.torn_bytes} bytes behind byte {found.good_end} are torn"
                 state.notes.append(text)

@@ -34,18 +34,19 @@ class TapStream:
         self._places: dict[int, tuple[int, int]] = {}
         self._seen_lost: dict[int, int] = {}
         self._dropped = 0
+        self._run: list[tuple[int, bytes]] = []
         journal.closing = self._positions
+        journal.opening = lambda: self._run
 
     def start(self, spec: RunSpec, restarted: bool) -> None:
-        """Find the place to go on, and say what run this is."""
+        """Find the place to go on; every segment will begin with what run this is."""
         places = self._journalled_places(spec.run_id) if restarted else {}
         for row, reader in self.taps.items():
             if restarted:
                 reader.seek(*places.get(row, (0, 0)))
             self._places[row] = (reader.position, reader.messages)
             self._seen_lost[row] = reader.lost_messages
-        text = msgspec.json.encode(msgspec.structs.replace(spec, token=""))
-        self._put(Run(text))
+        self._run = [pack(Run(msgspec.json.encode(msgspec.structs.replace(spec, token=""))))]
 
     def _journalled_places(self, run_id: str) -> dict[int, tuple[int, int]]:
         """(cells, messages) by row behind the last block of this run that is whole."""
@@ -100,7 +101,7 @@ class TapStream:
         """Records that did not reach the journal."""
         return sum(reader.lost_messages for reader in self.taps.values()) + self.journal.lost_frames
 
-    def _put(self, note: Run | Hole | Closed) -> None:
+    def _put(self, note: Hole | Closed) -> None:
         self.journal.append(time.time_ns(), time.monotonic_ns(), 0, *pack(note))
 
     def _positions(self) -> list[tuple[int, bytes]]:

@@ -106,6 +106,7 @@ def record(folder: Path, seed: int, shards: int, faults: tuple[Callable[[Scene],
             fault(scene)
             scene.wait_events(2500)
         if crash:
+            os.kill(pids(plant)["recorder"], signal.SIGKILL)
             run.process.kill()
             run.process.wait()
             return

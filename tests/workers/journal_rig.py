@@ -7,7 +7,7 @@ to a plant: restarts of anybody, a lapped shard, a hot reload, pause and kill, a
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import numpy as np
 from config.paths import DataPaths
 from config.schema import Settings
 from core.enums import DataReason, DataState, FeedState
-from core.journal import Frame
 from gateway import routing
 from gateway.bybit.book_sync import depth_column_of
 from gateway.bybit.universe import Universe
@@ -63,7 +62,7 @@ class Rig:
         self.folder = folder
         self.rng = random.Random(seed)
         self.settings = settings
-        self.reads = market(seed, changes.pop("seconds", 20.0))
+        self.reads = market(seed, changes.pop("seconds", 25.0))
         self.now_ns = 10**9
         values: dict[str, Any] = {"shards": shards, "market_cells": 1 << 17, "intent_slots": 1024, "report_slots": 1024,
                                   "raw_cells": 1 << 18, **changes}
@@ -218,18 +217,25 @@ class Rig:
         while self.at < len(self.reads):
             for number in [n for n in faults if n <= self.at]:
                 faults.pop(number)(self)
-            if self.at < len(self.reads):
-                self.read()
-            if self.rng.random() < 0.1:
-                self.silence()
-            for _ in range(self.rng.randrange(6)):
-                self.turn()
+            self.play_one()
+
+    def play_one(self) -> None:
+        """One read and a few turns."""
+        if self.at < len(self.reads):
+            self.read()
+        if self.rng.random() < 0.1:
+            self.silence()
+        for _ in range(self.rng.randrange(6)):
+            self.turn()
 
     def settle(self) -> None:
         self.turns_of = dict.fromkeys(self.turns_of, True)
         idle = 0
-        while idle < 100:
-            idle = 0 if self.turn() else idle + 1
+        while idle < 3:  # rounds in which nobody who decides had anything to do
+            self.now_ns += TURN_NS
+            done = sum(agent.do_work() for agent in (*self.shards, self.execution))
+            idle = 0 if done else idle + 1
+        self.recorder.do_work()
 
     def close(self) -> None:
         """An orderly end."""
@@ -242,8 +248,3 @@ class Rig:
 
     def destroy(self) -> None:
         self.plant.destroy()
-
-
-def frames_of(rows: Iterator[Frame]) -> list[Frame]:
-    """The frames of received bytes."""
-    return [row for row in rows if row.kind < 16]
