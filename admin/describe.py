@@ -127,6 +127,12 @@ def _position(r: np.ndarray, info: SymbolInfo | None) -> str:
     return f"{_side(int(r['b']))} {_quantity(info, int(r['c']))} · value {abs(int(r['d'])) / 1e8:.2f} USDT"
 
 
+def _trade(r: np.ndarray, info: SymbolInfo | None) -> str:
+    held_s = max(int(r["ts_ns"]) - int(r["e"]), 0) / 1e9
+    return (f"{_side(int(r['b']))} trade over after {held_s:.1f} s · best {_price(info, int(r['c']))} · worst "
+            f"{_price(info, int(r['d']))} · #{int(r['a'])}")
+
+
 def _risk(r: np.ndarray, info: SymbolInfo | None) -> str:
     limit = f" · {float(r['x']):.6g} against {float(r['y']):.6g}" if r["y"] else ""
     return f"{_side(int(r['b'])) + ' ' if r['b'] else ''}refused: {words(name_of(Gate, int(r['a'])))}{limit}"
@@ -142,6 +148,7 @@ _TELL: dict[int, Callable[[np.ndarray, SymbolInfo | None], str]] = {
     LogKind.ORDER: _order,
     LogKind.FILL: _fill,
     LogKind.POSITION: _position,
+    LogKind.TRADE: _trade,
     LogKind.RISK: _risk,
     LogKind.SHED: _shed,
     LogKind.LISTING: lambda r, info: "listed" if r["a"] else "delisted",
@@ -173,7 +180,7 @@ def sentence(record: np.ndarray, info: SymbolInfo | None) -> str:
 
 
 _EMPTY_SAYS_NOTHING = frozenset(
-    (LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION, LogKind.WALL, LogKind.SPOOF)
+    (LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION, LogKind.TRADE, LogKind.WALL, LogKind.SPOOF)
 )
 
 

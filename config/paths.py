@@ -72,6 +72,34 @@ class DataPaths:
         return self.mode_dir / "decisions"
 
     @property
+    def system_dir(self) -> Path:
+        """The recorder's own notes: what a run was, how far its files are whole, retention."""
+        return self.mode_dir / "system"
+
+    @property
+    def runs_dir(self) -> Path:
+        """One file per run: settings, instruments, end."""
+        return self.system_dir / "runs"
+
+    @property
+    def retention_log(self) -> Path:
+        return self.system_dir / "retention.log.jsonl"
+
+    @property
+    def trades_dir(self) -> Path:
+        """Closed trades and their summaries, one folder per UTC day; kept."""
+        return self.mode_dir / "trades_log"
+
+    @property
+    def metrics_dir(self) -> Path:
+        return self.mode_dir / "metrics"
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite database, where no other one is named."""
+        return self.mode_dir / "trading.sqlite"
+
+    @property
     def profiles_file(self) -> Path:
         """Symbol profiles; missing = none."""
         return self.mode_dir / "profiles" / "profiles.json"

@@ -344,11 +344,20 @@ class Recorder(Section, frozen=True):
     sync_s: Positive = 1.0
 
 
+class Database(Section, frozen=True):
+    enabled: bool = True
+    url: str = ""  # '' = SQLite in the data folder; SCALPER_DATABASE_URL wins (a password belongs there)
+    batch_rows: Annotated[int, Meta(ge=10, le=10_000)] = 500  # records taken over in one transaction
+    interval_s: Positive = 0.5  # pause between two looks for something new
+    sample_s: Positive = 60.0  # balance and equity are noted this often
+
+
 class System(Section, frozen=True):
     admin: Admin = field(default_factory=Admin)
     rings: Rings = field(default_factory=Rings)
     idle: Idle = field(default_factory=Idle)
     recorder: Recorder = field(default_factory=Recorder)
+    database: Database = field(default_factory=Database)
 
 
 class Settings(Section, frozen=True):

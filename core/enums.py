@@ -239,6 +239,8 @@ class LogKind(IntEnum):
     ERROR = 22
     LIQUIDATION = 23
     LOST = 24  # a reader was lapped: a = messages lost
+    TRADE = 30  # a position closed: a = its first order, b = side, c, d = best and worst price ticks, e = opened ns,
+    # f = OrderRole that closed it, x = fees, y = realised, USDT
 
 
 class WallFate(IntEnum):

@@ -255,6 +255,14 @@ class BroadcastReader:
         """Skip what is unread without counting it as lost."""
         ring_jump(self.ring.words, self.slot)
 
+    def rewind(self, position: int, messages: int) -> None:
+        """Stand again where this slot stood at `position` with `messages` behind it (lossy readers only): what has been
+        overwritten since shows at the next read as lost. ValueError when that lies ahead of the slot."""
+        if position > self.position or messages > self.messages:
+            raise ValueError(f"rewind to cell {position}: the reader stands at {self.position}")
+        self.ring.words[self._base + S_MESSAGES] = messages
+        self.ring.words[self._base + S_POSITION] = position
+
     def lag_cells(self) -> int:
         return int(ring_tail(self.ring.words)) - self.position
 

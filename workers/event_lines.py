@@ -122,6 +122,10 @@ LINES: dict[LogKind, tuple[str, str, tuple[Column, ...]]] = {
         _C("a", "order_id", _plain), _C("b", "side", _side), _C("c", "qty", _quantity),
         _C("d", "entry_value_usdt", _usdt), _C("e", "realised_usdt", _usdt), _C("f", "fees_usdt", _usdt),
         _C("x", "entry_price", _plain))),
+    LogKind.TRADE: ("orders", "trade.closed", (
+        _C("a", "order_id", _plain), _C("b", "side", _side), _C("c", "best", _price), _C("d", "worst", _price),
+        _C("e", "opened_ns", _plain), _C("f", "role", _named(OrderRole)), _C("x", "fees_usdt", _plain),
+        _C("y", "realised_usdt", _plain))),
     LogKind.RISK: ("risk", "risk.gate", (
         _C("a", "gate", _named(Gate)), _C("b", "side", _side), _C("c", "price", _price), _C("x", "value", _plain),
         _C("y", "limit", _plain))),

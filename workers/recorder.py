@@ -2,12 +2,15 @@
 
 It reads every ring in a slot of its own that gates nobody: what it is too slow for is lost to it alone, counted, and
 written down as LOST. A disk that refuses is counted and tried again; the process lives on. A restarted recorder goes on
-in the rings where the old one stood; what that one had taken but not yet written (up to `sync_s`) is gone with it.
+in the rings where the old one stood. Log records and decisions that one had taken but not yet written are read again
+(`ring_marks.py`); raw frames in that state (up to `sync_s`) are gone with it. The database is filled beside all this, by
+a thread that reads the files (`database_writer.py`).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 import time
@@ -29,17 +32,23 @@ from shm.decisions import DecisionReader
 from shm.journal_reader import segments
 from shm.logs import BATCH, LOG_CELLS, LogReader
 from shm.topology import SLOT_RECORDER, Plant
+from workers.database_writer import DatabaseWriter
+from workers.decision_files import PREFIX as DECISIONS_PREFIX
 from workers.decision_files import DecisionFiles
 from workers.event_files import EventFiles
 from workers.event_lines import NO_INSTRUMENT, Instrument, day, line
 from workers.execution import load_settings
 from workers.journal_files import SegmentWriter, recover
+from workers.ring_marks import Marks, decisions_behind, lines_behind
+from workers.run_files import RunFile
 
 SCRATCH_CELLS = 65_536  # the longest message a ring can carry
 RAW_FRAME = 1  # kind of a journal record
 EVENT_FLUSH_NS = 200_000_000
 PAUSE_S = 0.02  # between turns that found nothing
 NS_PER_S = 1_000_000_000
+DATABASE_STOP_S = 2.5  # for what is not in the database yet; the rest is taken over at the next start
+LINE_MARKS, DECISION_MARKS = "lines.marks", "decisions.marks"
 LOG_COLUMNS = tuple(name for name in LOG.dtype.names or () if name != "text")
 
 
@@ -64,12 +73,13 @@ class Recorder:
     ) -> None:
         self.plant = plant
         self._clock = clock
-        rules = (load_settings(plant) if settings is None else settings).system.recorder
+        settings = load_settings(plant) if settings is None else settings
+        rules = settings.system.recorder
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
-        restarted = self.cnc.pid != 0  # the page was zero when the plant was made
-        paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
+        self._restarted = self.cnc.pid != 0  # the page was zero when the plant was made
+        self.paths = paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
         self._journal_dir = paths.journal_dir
         self.journal = SegmentWriter(
             paths.journal_dir, plant.spec.run_id, segment_bytes=int(rules.segment_mb * 1e6), level=rules.zstd_level,
@@ -82,7 +92,7 @@ class Recorder:
         )
         self._raw: BroadcastReader
         self._logs: dict[str, LogReader]
-        if restarted:
+        if self._restarted:
             self._raw = _resumed(plant, plant.raw())
             self._decided = [DecisionReader(_resumed(plant, plant.decisions(i))) for i in range(plant.spec.shards)]
             self._logs = {
@@ -101,6 +111,14 @@ class Recorder:
         self._namings: dict[int, Naming] = {}
         self._sync_ns = int(rules.sync_s * NS_PER_S)
         self._synced = self._flushed = clock()
+        self._line_marks = Marks(plant.spec.run_id)
+        self._decision_marks = Marks(plant.spec.run_id)
+        self._lines_written: set[tuple[str, int]] = set()
+        self._decisions_written: set[tuple[int, int]] = set()
+        self.run_file = RunFile(paths.runs_dir, plant, settings, self._error)
+        self.database: DatabaseWriter | None = None
+        if settings.system.database.enabled:
+            self.database = DatabaseWriter(paths, settings, plant.spec.run_id)
 
     # --- life ------------------------------------------------------------------------------------------------------
     def on_start(self) -> None:
@@ -114,7 +132,24 @@ class Recorder:
                 )
         for path in self.decisions.recover():
             self.log.emit(LogKind.ERROR, severity=Severity.WARNING, text=f"recovered {path.name}")
+        if self._restarted:
+            self._take_up()
         self.log.emit(LogKind.PROCESS, b=os.getpid(), text="recorder")
+        self.run_file.begin()
+        if self.database is not None:
+            self.database.start()
+
+    def _take_up(self) -> None:
+        """What the predecessor had taken but not written is read again, what it had written but not marked left out."""
+        run_id, folder = self.plant.spec.run_id, self.paths.system_dir
+        self._line_marks = Marks.load(folder / LINE_MARKS, run_id)
+        for name, reader in self._logs.items():
+            self._line_marks.put_back(name, reader.reader)
+        self._lines_written = lines_behind(self.paths.events_dir, self._line_marks)
+        self._decision_marks = Marks.load(folder / DECISION_MARKS, run_id)
+        for shard, decided in enumerate(self._decided):
+            self._decision_marks.put_back(str(shard), decided.reader)
+        self._decisions_written = decisions_behind(self.paths.decisions_dir, DECISIONS_PREFIX, self._decision_marks)
 
     def do_work(self) -> int:
         """One turn: frames, log records, then whatever is due on the disk."""
@@ -125,9 +160,27 @@ class Recorder:
             self._sync(now)
         if now - self._flushed >= EVENT_FLUSH_NS:
             self._flushed = now
-            self.events.flush()
+            self._flush()
             self._count()
         return done
+
+    def _flush(self) -> None:
+        """Lines to their files; then their marks."""
+        self.run_file.turn()
+        if not self.events.flush():
+            return
+        before = dict(self._line_marks.rings)
+        for name, reader in self._logs.items():
+            self._line_marks.mark(name, reader.reader)
+        if self._line_marks.rings != before:
+            self._line_marks.files = self.events.sizes()
+            self._save(self._line_marks, LINE_MARKS)
+
+    def _save(self, marks: Marks, name: str) -> None:
+        try:
+            marks.save(self.paths.system_dir / name)
+        except OSError as error:  # the older marks stay: a successor reads more again and leaves more out
+            self._error(error)
 
     def on_close(self) -> None:
         """Take what is still in the rings, then close the files."""
@@ -135,9 +188,13 @@ class Recorder:
             if self._take_raw() + self._take_logs() + self._take_decisions() == 0:
                 break
         self._sync(self._clock())
+        self._flush()
         self.journal.close()
         self.decisions.close()
         self.events.close()
+        self.run_file.end()
+        if self.database is not None:
+            self.database.stop(DATABASE_STOP_S)
         self._count()
 
     # --- raw frames --------------------------------------------------------------------------------------------------
@@ -167,7 +224,13 @@ class Recorder:
         return frames
 
     def _sync(self, now: int) -> None:
-        self.decisions.sync()
+        if self.decisions.sync():
+            before = dict(self._decision_marks.rings)
+            for shard, decided in enumerate(self._decided):
+                self._decision_marks.mark(str(shard), decided.reader)
+            if self._decision_marks.rings != before:
+                self._decision_marks.files = self.decisions.sizes()
+                self._save(self._decision_marks, DECISION_MARKS)
         if self.journal.sync() and self._oldest_mono:
             self.counters.record(S_RAW_TO_DISK, max(now - self._oldest_mono, 0))
             self._oldest_mono = 0
@@ -177,9 +240,13 @@ class Recorder:
         taken = 0
         for reader in self._decided:
             records = reader.read()
+            taken += len(records)
+            if self._decisions_written:
+                keys = [(int(r["seq"]), int(r["symbol"])) for r in records]
+                records = records[np.array([key not in self._decisions_written for key in keys], bool)]
+                self._decisions_written.difference_update(keys)
             if len(records):
                 self.decisions.add(records)
-                taken += len(records)
         return taken
 
     def _naming(self, symbol: int) -> Naming:
@@ -207,8 +274,12 @@ class Recorder:
             if not len(records):
                 continue
             texts = [bytes(text).split(b"\0", 1)[0].decode("utf-8", "replace") for text in records["text"]]
-            for row, text in zip(records[list(LOG_COLUMNS)].tolist(), texts, strict=True):
-                self._write(dict(zip(LOG_COLUMNS, row, strict=True)), text, name)
+            first = reader.reader.messages - len(records)
+            for n, row, text in zip(itertools.count(first), records[list(LOG_COLUMNS)].tolist(), texts, strict=False):
+                if (name, n) in self._lines_written:
+                    self._lines_written.remove((name, n))
+                else:
+                    self._write(dict(zip(LOG_COLUMNS, row, strict=True)), text, name, n)
         return taken
 
     def _lost_record(self, lost: int) -> dict[str, int | float]:
@@ -217,10 +288,12 @@ class Recorder:
             "ts_ns": time.time_ns(), "kind": int(LogKind.LOST), "severity": int(Severity.ERROR), "a": lost, "symbol": -1
         }
 
-    def _write(self, record: dict[str, int | float], text: str, proc: str) -> None:
+    def _write(self, record: dict[str, int | float], text: str, proc: str, n: int = -1) -> None:
         symbol = int(record["symbol"])
         instrument = self._instrument(symbol) if symbol >= 0 else NO_INSTRUMENT
         stream, fields = line({**record, "text": text}, proc, self.plant.spec.run_id, instrument)
+        if n >= 0:
+            fields["n"] = n  # number of the record in the ring of its process: a line is known by (sid, proc, n)
         self.events.add(day(int(record["ts_ns"])), stream, msgspec.json.encode(fields))
 
     def _instrument(self, symbol: int) -> Instrument:
@@ -250,6 +323,10 @@ class Recorder:
             ("records_lost", self.decisions.lost + sum(reader.lost_messages for reader in self._decided)),
         ):
             counters.set(name, value)
+        if self.database is not None:
+            counters.set("database_rows", self.database.rows)
+            counters.set("database_errors", self.database.errors)
+            counters.set("database_lag_ms", self.database.lag_ms)
 
 
 def main(argv: list[str] | None = None) -> int:

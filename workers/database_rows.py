@@ -1,0 +1,78 @@
+"""Rows into tables: one statement per kind of row, each natural key once, the cursor moved in the same transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, insert, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from core.performance.ledger import Row
+from shm.database.tables import KEYS, cursors, metadata, sessions
+
+ORDER = {table.name: place for place, table in enumerate(metadata.sorted_tables)}
+
+
+class CursorMoved(Exception):
+    """Somebody else has taken this part over meanwhile: nothing was written, the place must be looked up again."""
+
+
+def read_cursors(connection: Connection) -> dict[str, tuple[int, bool]]:
+    """(position, complete) of every source."""
+    rows = connection.execute(select(cursors.c.source, cursors.c.position, cursors.c.complete))
+    return {source: (position, complete) for source, position, complete in rows}
+
+
+def move_cursor(connection: Connection, source: str, before: int | None, position: int, complete: bool) -> None:
+    """Move a cursor that stands at `before` (None: not there yet). Raises CursorMoved where it does not."""
+    now = time.time_ns()
+    values = {"position": position, "complete": complete, "updated_ns": now}
+    if before is None:
+        there = connection.execute(select(func.count()).select_from(cursors).where(cursors.c.source == source)).scalar()
+        if there:
+            raise CursorMoved(source)
+        connection.execute(insert(cursors).values(source=source, **values))
+        return
+    moved = connection.execute(
+        update(cursors).where(cursors.c.source == source, cursors.c.position == before).values(**values))
+    if moved.rowcount != 1:
+        raise CursorMoved(source)
+
+
+def _upsert(connection: Connection, table: Table, columns: tuple[str, ...], keep: tuple[str, ...]) -> Any:
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    keys = KEYS[table.name]
+    changed = {name: statement.excluded[name] for name in columns if name not in keys and name not in keep}
+    if not changed:
+        return statement.on_conflict_do_nothing(index_elements=keys)
+    return statement.on_conflict_do_update(index_elements=keys, set_=changed)
+
+
+def write_rows(connection: Connection, rows: Iterable[Row]) -> int:
+    """Insert or update all rows; of rows with one key and the same columns only the last counts. Returns how many."""
+    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], dict[tuple[Any, ...], dict[str, Any]]] = {}
+    for row in rows:
+        kind = (row.table, tuple(row.values), row.keep)
+        key = tuple(row.values[name] for name in KEYS[row.table])
+        groups.setdefault(kind, {}).pop(key, None)
+        groups[kind][key] = row.values
+    _know_sessions(connection, {row["session_id"] for (name, _, _), kept in groups.items() if name != "sessions"
+                                for row in kept.values() if row.get("session_id")})
+    written = 0
+    for (name, columns, keep), kept in sorted(groups.items(), key=lambda item: ORDER[item[0][0]]):
+        connection.execute(_upsert(connection, metadata.tables[name], columns, keep), list(kept.values()))
+        written += len(kept)
+    if any(name == "sessions" for name, _, _ in groups):  # whatever comes after its end, a session stays ended
+        connection.execute(update(sessions).where(sessions.c.ended_ns.is_not(None), sessions.c.status.in_(
+            ("RUNNING", "PAUSED"))).values(status=literal("STOPPED")))
+    return written
+
+
+def _know_sessions(connection: Connection, names: set[str]) -> None:
+    """Rows refer to sessions: one nobody has described yet gets a bare row."""
+    if names:
+        connection.execute(_upsert(connection, sessions, ("session_id", "status"), ("status",)),
+                           [{"session_id": name, "status": "RUNNING"} for name in sorted(names)])
