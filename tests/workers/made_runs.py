@@ -169,7 +169,8 @@ class MadeRun:
         if r.random() < 0.05:
             return  # stays open
         self.handle(symbol=symbol, kind=int(MessageKind.MARK), price_ticks=2 * (price + side * r.randint(-30, 50)))
-        role, at = r.choice(((OrderRole.STOP, stop), (OrderRole.TAKE_PROFIT, target), (OrderRole.EXIT, price + r.randint(-20, 20))))
+        ways = ((OrderRole.STOP, stop), (OrderRole.TAKE_PROFIT, target), (OrderRole.EXIT, price + r.randint(-20, 20)))
+        role, at = r.choice(ways)
         if role == OrderRole.EXIT:
             self.handle(symbol=symbol, kind=int(MessageKind.EXIT), reason=int(Cause.TIME_STOP))
         part = r.randint(0, lots - 1)
