@@ -344,6 +344,25 @@ class Recorder(Section, frozen=True):
     sync_s: Positive = 1.0
 
 
+class ProfileRules(Section, frozen=True):
+    """What a symbol's own closed trades do to its next entries, within bounds (core/performance/profiles.py)."""
+
+    enabled: bool = True
+    trades: PositiveCount = 50  # the last so many are looked at ...
+    minimum: PositiveCount = 10  # ... and fewer tell nothing
+    days: Positive = 30.0  # nor do older ones; a blacklisted symbol comes back by this
+    win_rate: Share = 0.45  # under this rate the thresholds rise ...
+    raise_per_pct: NonNegative = 0.5  # ... by this many points for each percent
+    raise_max: Score100 = 15.0
+    size_min: Annotated[float, Meta(ge=0.01, le=1)] = 0.25  # never a smaller share of the normal size
+    slippage_bps: Positive = 5.0  # a mean entry slippage over this raises, too: a point per basis point
+    spoofs_per_day: Positive = 20.0  # over this the size is halved and 5 points are added
+    pumps_per_day: Positive = 10.0  # over this 5 points are added
+    blacklist_minimum: PositiveCount = 20  # trades a blacklisting needs
+    blacklist_win_rate: Share = 0.25  # blacklisted under this rate ...
+    blacklist_expectancy_r: float = -0.3  # ... with a mean result under this many R
+
+
 class Database(Section, frozen=True):
     enabled: bool = True
     url: str = ""  # '' = SQLite in the data folder; SCALPER_DATABASE_URL wins (a password belongs there)
@@ -357,6 +376,7 @@ class System(Section, frozen=True):
     rings: Rings = field(default_factory=Rings)
     idle: Idle = field(default_factory=Idle)
     recorder: Recorder = field(default_factory=Recorder)
+    profiles: ProfileRules = field(default_factory=ProfileRules)
     database: Database = field(default_factory=Database)
 
 

@@ -60,6 +60,10 @@ class DecisionFiles:
             )
         return self._writer
 
+    def flush(self) -> bool:
+        """Everything taken written, not yet synced? False when the disk refused some (it is kept)."""
+        return self._writer is None or self._writer.flush()
+
     def sync(self) -> bool:
         """Everything taken on disk? False when the disk refused some (it is kept)."""
         return self._writer is None or self._writer.sync()

@@ -48,6 +48,7 @@ EVENT_FLUSH_NS = 200_000_000
 PAUSE_S = 0.02  # between turns that found nothing
 NS_PER_S = 1_000_000_000
 DATABASE_STOP_S = 2.5  # for what is not in the database yet; the rest is taken over at the next start
+MARK_DECISIONS = 256  # taken at most before they are written; else each `sync_s`
 LINE_MARKS, DECISION_MARKS = "lines.marks", "decisions.marks"
 LOG_COLUMNS = tuple(name for name in LOG.dtype.names or () if name != "text")
 
@@ -115,6 +116,7 @@ class Recorder:
         self._decision_marks = Marks(plant.spec.run_id)
         self._lines_written: set[tuple[str, int]] = set()
         self._decisions_written: set[tuple[int, int]] = set()
+        self._unmarked = 0
         self.run_file = RunFile(paths.runs_dir, plant, settings, self._error)
         self.database: DatabaseWriter | None = None
         if settings.system.database.enabled:
@@ -225,12 +227,7 @@ class Recorder:
 
     def _sync(self, now: int) -> None:
         if self.decisions.sync():
-            before = dict(self._decision_marks.rings)
-            for shard, decided in enumerate(self._decided):
-                self._decision_marks.mark(str(shard), decided.reader)
-            if self._decision_marks.rings != before:
-                self._decision_marks.files = self.decisions.sizes()
-                self._save(self._decision_marks, DECISION_MARKS)
+            self._mark_decisions()
         if self.journal.sync() and self._oldest_mono:
             self.counters.record(S_RAW_TO_DISK, max(now - self._oldest_mono, 0))
             self._oldest_mono = 0
@@ -247,7 +244,20 @@ class Recorder:
                 self._decisions_written.difference_update(keys)
             if len(records):
                 self.decisions.add(records)
+        self._unmarked += taken
+        if self._unmarked >= MARK_DECISIONS and self.decisions.flush():  # a recorder that dies often must get on, too
+            self._mark_decisions()
         return taken
+
+    def _mark_decisions(self) -> None:
+        """Everything taken is in the file."""
+        self._unmarked = 0
+        before = dict(self._decision_marks.rings)
+        for shard, decided in enumerate(self._decided):
+            self._decision_marks.mark(str(shard), decided.reader)
+        if self._decision_marks.rings != before:
+            self._decision_marks.files = self.decisions.sizes()
+            self._save(self._decision_marks, DECISION_MARKS)
 
     def _naming(self, symbol: int) -> Naming:
         known = self._namings.get(symbol)

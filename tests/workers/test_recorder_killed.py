@@ -103,7 +103,8 @@ def check(load: Load, paths: DataPaths) -> None:
                 continue  # the half line of a killed writer; the whole one follows
             if line["proc"] == "gateway":
                 seen[line["n"]] += 1
-    assert load.plant.counters("recorder").get("log_lost") == 0
+    counters = load.plant.counters("recorder")
+    assert (counters.get("log_lost"), counters.get("records_lost")) == (0, 0)
     assert set(seen.values()) == {1}
     assert sorted(seen) == list(range(load.lines))
     found = Counter(frame.mono_ns for path in paths.decisions_dir.glob("*/*.sjr") for frame in read_frames(path))
