@@ -19,6 +19,10 @@ def default_data_dir(environ: dict[str, str] | None = None) -> Path:
     return Path(value).expanduser().resolve() if value else ROOT / "data"
 
 
+STORES = ("orderbook", "trades_stream", "microcandles", "metrics", "events", "trades_log", "profiles", "system")
+"""Kinds of the storage API (requirement A20): a folder of the mode each."""
+
+
 @dataclass(frozen=True)
 class DataPaths:
     """All paths below one data folder. Modes never share files; `run/` is shared so that one plant runs per folder."""
@@ -70,6 +74,12 @@ class DataPaths:
     def decisions_dir(self) -> Path:
         """Decision records, one folder per UTC day."""
         return self.mode_dir / "decisions"
+
+    def store_dir(self, kind: str) -> Path:
+        """Folder of a store; KeyError where there is no such kind."""
+        if kind not in STORES:
+            raise KeyError(kind)
+        return self.mode_dir / kind
 
     @property
     def system_dir(self) -> Path:

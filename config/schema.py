@@ -344,6 +344,23 @@ class Recorder(Section, frozen=True):
     sync_s: Positive = 1.0
 
 
+class Storage(Section, frozen=True):
+    """How long what is kept, and how much of it; see workers/retention.py. 0 = for good."""
+
+    every_h: Positive = 2.0
+    raw_h: Positive = 24.0  # raw frames, order books, trade streams, micro candles
+    raw_max_gb: Positive = 20.0
+    replay_sessions: Count = 3  # raw frames of the last so many sessions stay longer, up to raw_max_gb
+    decisions_days: NonNegative = 7.0
+    decisions_max_gb: Positive = 5.0
+    events_days: NonNegative = 30.0
+    events_max_gb: Positive = 5.0
+    metrics_days: NonNegative = 90.0
+    logs_days: NonNegative = 30.0  # output of the processes
+    journal_days: NonNegative = 0.0  # execution journals and run files: what a database can be made from again
+    compress_after_h: NonNegative = 24.0  # lines of days gone by become .zst
+
+
 class ProfileRules(Section, frozen=True):
     """What a symbol's own closed trades do to its next entries, within bounds (core/performance/profiles.py)."""
 
@@ -376,6 +393,7 @@ class System(Section, frozen=True):
     rings: Rings = field(default_factory=Rings)
     idle: Idle = field(default_factory=Idle)
     recorder: Recorder = field(default_factory=Recorder)
+    storage: Storage = field(default_factory=Storage)
     profiles: ProfileRules = field(default_factory=ProfileRules)
     database: Database = field(default_factory=Database)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, func, insert, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -13,6 +13,15 @@ from core.performance.ledger import Row
 from shm.database.tables import KEYS, cursors, metadata, sessions
 
 ORDER = {table.name: place for place, table in enumerate(metadata.sorted_tables)}
+
+
+class Kind(NamedTuple):
+    """Rows one statement can write."""
+
+    table: str
+    columns: tuple[str, ...]
+    keep: tuple[str, ...]
+    add: tuple[str, ...]
 
 
 class CursorMoved(Exception):
@@ -41,31 +50,36 @@ def move_cursor(connection: Connection, source: str, before: int | None, positio
         raise CursorMoved(source)
 
 
-def _upsert(connection: Connection, table: Table, columns: tuple[str, ...], keep: tuple[str, ...]) -> Any:
+def _upsert(
+    connection: Connection, table: Table, columns: tuple[str, ...], keep: tuple[str, ...], add: tuple[str, ...] = ()
+) -> Any:
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table)
     keys = KEYS[table.name]
-    changed = {name: statement.excluded[name] for name in columns if name not in keys and name not in keep}
+    changed: dict[str, Any] = {n: statement.excluded[n] for n in columns if n not in keys and n not in keep}
+    changed |= {name: table.c[name] + statement.excluded[name] for name in add}
     if not changed:
         return statement.on_conflict_do_nothing(index_elements=keys)
     return statement.on_conflict_do_update(index_elements=keys, set_=changed)
 
 
 def write_rows(connection: Connection, rows: Iterable[Row]) -> int:
-    """Insert or update all rows; of rows with one key and the same columns only the last counts. Returns how many."""
-    groups: dict[tuple[str, tuple[str, ...], tuple[str, ...]], dict[tuple[Any, ...], dict[str, Any]]] = {}
+    """Insert or update all rows; of rows with one key and the same columns only the last counts (or the sum of what is
+    added). Returns how many."""
+    groups: dict[Kind, dict[tuple[Any, ...], dict[str, Any]]] = {}
     for row in rows:
-        kind = (row.table, tuple(row.values), row.keep)
+        kind = Kind(row.table, tuple(row.values), row.keep, row.add)
         key = tuple(row.values[name] for name in KEYS[row.table])
-        groups.setdefault(kind, {}).pop(key, None)
-        groups[kind][key] = row.values
-    _know_sessions(connection, {row["session_id"] for (name, _, _), kept in groups.items() if name != "sessions"
+        before = groups.setdefault(kind, {}).pop(key, {})
+        groups[kind][key] = row.values | {name: before.get(name, 0) + row.values[name] for name in row.add}
+    _know_sessions(connection, {row["session_id"] for kind, kept in groups.items() if kind.table != "sessions"
                                 for row in kept.values() if row.get("session_id")})
     written = 0
-    for (name, columns, keep), kept in sorted(groups.items(), key=lambda item: ORDER[item[0][0]]):
-        connection.execute(_upsert(connection, metadata.tables[name], columns, keep), list(kept.values()))
+    for kind, kept in sorted(groups.items(), key=lambda item: ORDER[item[0].table]):
+        statement = _upsert(connection, metadata.tables[kind.table], kind.columns, kind.keep, kind.add)
+        connection.execute(statement, list(kept.values()))
         written += len(kept)
-    if any(name == "sessions" for name, _, _ in groups):  # whatever comes after its end, a session stays ended
+    if any(kind.table == "sessions" for kind in groups):  # whatever comes after its end, a session stays ended
         connection.execute(update(sessions).where(sessions.c.ended_ns.is_not(None), sessions.c.status.in_(
             ("RUNNING", "PAUSED"))).values(status=literal("STOPPED")))
     return written

@@ -48,6 +48,7 @@ class Batch(NamedTuple):
 
 class Source(Protocol):
     key: str
+    path: Path
 
     def read(self, position: int, limit: int) -> Batch:
         """About `limit` records from `position` on. Raises OSError, JournalError."""

@@ -10,6 +10,7 @@ the rings never wait for it.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from workers.database_sources import Batch, Source, Sources
+    from workers.derived import Derived
 
 RETRY_MIN_S, RETRY_MAX_S = 0.25, 10.0
 LOOK_S = 2.0  # how often the folders are searched for new files
@@ -33,9 +35,15 @@ BATCHES_PER_TURN = 20
 class DatabaseWriter:
     """`start`, later `stop`; or `turn` by hand. `rows`, `errors`, `lag_ms` and `last_error` may be read at any time."""
 
-    def __init__(self, paths: DataPaths, settings: Settings, run_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, paths: DataPaths, settings: Settings, run_id: str, clock: Callable[[], float] = time.monotonic,
+        reload: Callable[[], None] | None = None,
+    ) -> None:
         self._paths, self._settings, self._run_id, self._clock = paths, settings, run_id, clock
         self._rules = settings.system.database
+        self._reload = reload
+        self._derived: Derived | None = None
+        self._readers: Engine | None = None
         self.rows = 0
         self.errors = 0
         self.last_error = ""
@@ -85,9 +93,24 @@ class DatabaseWriter:
         self.close()
 
     def close(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        for engine in (self._engine, self._readers):
+            if engine is not None:
+                engine.dispose()
+        self._engine = self._readers = None
+
+    def unread(self) -> frozenset[Path]:
+        """Files that still hold something the database has not. May be called from another thread."""
+        from workers.database_sources import Sources
+
+        cursors = dict(self._cursors)
+        complete = {key for key, (_, done) in cursors.items() if done}
+        waiting = set()
+        for source in Sources(self._paths, self._run_id).listed(complete):
+            position = cursors.get(source.key, (-1, False))[0]
+            with contextlib.suppress(OSError):
+                if position < 0 or (source.path.suffix != ".zst" and position < source.path.stat().st_size):
+                    waiting.add(source.path)
+        return frozenset(waiting)
 
     # --- work --------------------------------------------------------------------------------------------------------
     def turn(self) -> int:
@@ -121,6 +144,8 @@ class DatabaseWriter:
         taken = 0
         for source in self._listed:
             taken += self._take(source)
+        assert self._derived is not None and self._readers is not None
+        self._derived.turn(self._readers, self._clock(), at_once=self._stop.is_set() and not taken)
         return taken
 
     def _look(self) -> None:
@@ -165,11 +190,13 @@ class DatabaseWriter:
         self._waiting = None
         self._cursors[source.key] = (batch.position, batch.done)
         self.rows += written
+        if self._derived is not None:
+            self._derived.note(batch.rows)
 
     # --- connection --------------------------------------------------------------------------------------------------
     def _connect(self) -> None:
         """An engine over migrated tables, with the cursors as they stand there; again when the file was taken away."""
-        from shm.database.connect import database_url, sqlite_file, writer
+        from shm.database.connect import database_url, reader, sqlite_file, writer
         from shm.database.migrate import upgrade
         from workers.database_rows import read_cursors
 
@@ -190,6 +217,11 @@ class DatabaseWriter:
         self._cursors = cursors
         self._looked = -LOOK_S
         self._engine = engine
+        self._readers = reader(url, self._paths.mode)
+        if self._derived is None:
+            from workers.derived import Derived
+
+            self._derived = Derived(self._paths, self._settings, self._reload)
         self._file_id = _file_id(path) if path is not None else None
         self._remember_transitions()
         self._end_lost_sessions()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from workers.journal_files import write_all
 
-PART = re.compile(r"(?P<stream>[a-z_]+)(?:\.(?P<number>\d+))?\.jsonl(?:\.zst)?")
+PART = re.compile(r"(?P<stream>[A-Za-z0-9_-]+)(?:\.(?P<number>\d+))?\.jsonl(?:\.zst)?")
 
 ROTATE_BYTES = 256 << 20
 KEEP_BYTES = 8 << 20  # waiting lines of one file while the disk refuses

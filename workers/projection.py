@@ -10,6 +10,7 @@ import msgspec
 from core.enums import Cause, Gate
 from core.explain import decision_id
 from core.performance.ledger import STRATEGY, Row
+from core.performance.trades import DAY_NS
 
 TRANSITIONS_KEPT = 5
 KEPT_STATES = frozenset({"ARMED_LONG", "ARMED_SHORT", "ORDER_PLACED", "IN_POSITION", "MANAGING", "EXITED"})
@@ -50,6 +51,10 @@ class EventRows:
             rows.append(_trade(line))
         elif event == "control":
             rows.append(_control(line))
+        elif event == "spoof":
+            rows.append(_sighting(line, "spoofs"))
+        elif event == "pump.changed" and line["to"] == "PUMPING":
+            rows.append(_sighting(line, "pumps"))
         if line["lvl"] in INCIDENT_LEVELS:
             rows.append(_incident(line, _key(line, place, offset)))
         return rows
@@ -88,6 +93,11 @@ def _trade(line: dict[str, Any]) -> Row:
         "session_id": line["sid"], "position_no": line["order_id"], "symbol": line.get("sym", ""), "status": "CLOSED",
         "best_price": exact(line["best"]), "worst_price": exact(line["worst"]),
     }, keep=("symbol", "status"))
+
+
+def _sighting(line: dict[str, Any], what: str) -> Row:
+    """One more spoof or pump of a symbol on a day."""
+    return Row("symbol_days", {"symbol": line["sym"], "day": line["ts_ns"] // DAY_NS, what: 1}, add=(what,))
 
 
 def _control(line: dict[str, Any]) -> Row:

@@ -39,8 +39,11 @@ from workers.event_files import EventFiles
 from workers.event_lines import NO_INSTRUMENT, Instrument, day, line
 from workers.execution import load_settings
 from workers.journal_files import SegmentWriter, recover
+from workers.retention import Retention
 from workers.ring_marks import Marks, decisions_behind, lines_behind
 from workers.run_files import RunFile
+from workers.samples import sample
+from workers.stores import Stores
 
 SCRATCH_CELLS = 65_536  # the longest message a ring can carry
 RAW_FRAME = 1  # kind of a journal record
@@ -120,7 +123,13 @@ class Recorder:
         self.run_file = RunFile(paths.runs_dir, plant, settings, self._error)
         self.database: DatabaseWriter | None = None
         if settings.system.database.enabled:
-            self.database = DatabaseWriter(paths, settings, plant.spec.run_id)
+            reload = None if plant.spec.paced else lambda: plant.control.request_config("recorder")
+            self.database = DatabaseWriter(paths, settings, plant.spec.run_id, reload=reload)
+        self.stores = Stores(paths, self._error)
+        self.retention = Retention(paths, settings.system.storage, plant.spec.run_id,
+                                   waiting=self.database.unread if self.database is not None else frozenset)
+        self._sample_ns = int(settings.system.database.sample_s * NS_PER_S)
+        self._sampled = clock()
 
     # --- life ------------------------------------------------------------------------------------------------------
     def on_start(self) -> None:
@@ -140,6 +149,8 @@ class Recorder:
         self.run_file.begin()
         if self.database is not None:
             self.database.start()
+        if not self.plant.spec.paced:
+            self.retention.start()
 
     def _take_up(self) -> None:
         """What the predecessor had taken but not written is read again, what it had written but not marked left out."""
@@ -164,7 +175,14 @@ class Recorder:
             self._flushed = now
             self._flush()
             self._count()
+        if now - self._sampled >= self._sample_ns:
+            self._sampled = now
+            self._sample()
         return done
+
+    def _sample(self) -> None:
+        sample(self.plant, self.stores, time.time_ns(), {i: known.name for i, known in self._instruments.items()})
+        self.stores.flush()
 
     def _flush(self) -> None:
         """Lines to their files; then their marks."""
@@ -190,10 +208,13 @@ class Recorder:
             if self._take_raw() + self._take_logs() + self._take_decisions() == 0:
                 break
         self._sync(self._clock())
+        self._sample()
         self._flush()
         self.journal.close()
         self.decisions.close()
         self.events.close()
+        self.stores.close()
+        self.retention.stop()
         self.run_file.end()
         if self.database is not None:
             self.database.stop(DATABASE_STOP_S)

@@ -180,7 +180,7 @@ KEYS: dict[str, Callable[[Trade], Any]] = {
     "move_type": lambda t: t.move_type or "unknown",
     "exit_reason": lambda t: t.close_reason or "unknown",
 }
-ORDERED = {"hour": list(range(24)), "weekday": list(WEEKDAYS)}
+ORDERED: dict[str, list[Any]] = {"hour": list(range(24)), "weekday": list(WEEKDAYS)}
 
 
 def grouped(trades: Sequence[Trade], by: str) -> list[dict[str, Any]]:

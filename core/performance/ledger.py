@@ -25,11 +25,13 @@ PRICE_DIGITS = 12  # of an average price; single prices have the digits of their
 
 
 class Row(NamedTuple):
-    """One row to insert, or to update where its natural key is there; `keep`: columns an update leaves alone."""
+    """One row to insert, or to update where its natural key is there; `keep`: columns an update leaves alone, `add`:
+    columns that count up instead."""
 
     table: str
     values: dict[str, Any]
     keep: tuple[str, ...] = ()
+    add: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ A database newer than this code is refused: nothing is downgraded behind the use
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from shm.database.connect import DatabaseError, schema_of
 
 FOLDER = Path(__file__).parent / "migrations"
+_ONE = threading.Lock()  # alembic keeps its context in module globals
 HEAD = "0001"
 VERSION_TABLE = "alembic_version"
 
@@ -25,7 +27,7 @@ def version(connection: Connection) -> str:
 
 def upgrade(engine: Engine, mode: str, revision: str = "head") -> str:
     """Make or migrate the tables; returns the version before. Raises DatabaseError, SQLAlchemyError."""
-    with engine.begin() as connection:
+    with _ONE, engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('scalper-migrate'))"))
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema_of(mode)}"))

@@ -235,6 +235,16 @@ incidents = Table(
     Index(None, "ts_ns"), Index(None, "kind", "ts_ns"),
 )
 
+symbol_days = Table(  # what was seen of a symbol on a UTC day, by all sessions
+    "symbol_days", metadata,
+    _id(),
+    Column("symbol", String(24), nullable=False), Column("day", Integer, nullable=False),  # days since the epoch
+    Column("spoofs", Integer, nullable=False, server_default="0"),
+    Column("pumps", Integer, nullable=False, server_default="0"),
+    UniqueConstraint("symbol", "day"),
+    Index(None, "day"),
+)
+
 audit = Table(
     "audit", metadata,
     _id(),

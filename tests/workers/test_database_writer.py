@@ -10,6 +10,7 @@ import threading
 import pytest
 from sqlalchemy import func, select
 
+from config.profiles import load_profiles
 from core.enums import LogKind, Severity
 from core.orders.broker import Note
 from shm.database.connect import database_url, reader
@@ -409,3 +410,48 @@ def test_dry_run_orders_are_told_apart(tmp_path, db_url):
     assert {(status, reason) for status, reason, _ in rows} == {("DRY_RUN", "MODE")}
     assert len({link for *_, link in rows}) == len(rows) == made.broker.rejects
     made.close()
+
+
+def test_profiles_and_day_files_follow_the_trades(run, db_url):
+    asked = []
+    writer = DatabaseWriter(run.paths, SETTINGS, run.run_id, reload=lambda: asked.append(1))
+    for _ in range(150):
+        run.step()
+    run.log(Note(LogKind.SPOOF, 0, run.now_ns, 1), "shard-0")
+    run.events.flush()
+    assert writer.drain()
+    writer._derived.turn(writer._readers, 1e9)
+    profiles = load_profiles(run.paths.profiles_file)
+    assert set(profiles) == {row.symbol for row in query(run.paths, select(positions.c.symbol).distinct())}
+    assert sum(p.trades for p in profiles.values()) == run.broker.account.trades_closed
+    acting = any((p.raise_points, p.size, p.blacklisted) != (0.0, 1.0, False) for p in profiles.values())
+    assert acting
+    assert asked == [1]
+    kept = json.loads(run.paths.profiles_file.read_bytes())["symbols"]["BTCUSDT"]
+    assert kept["spoofs_per_day"] == 1.0
+    lines = [json.loads(text) for path in sorted(run.paths.trades_dir.glob("*/trades.jsonl"))
+             for text in path.read_text().splitlines()]
+    assert len(lines) == run.broker.account.trades_closed
+    assert {line["move_type"] for line in lines} <= {"pump", "dump", "slow grind"}
+    assert all(line["mfe_usdt"] >= 0 and line["mae_usdt"] >= 0 for line in lines)
+    summaries = [json.loads(path.read_bytes()) for path in run.paths.trades_dir.glob("*/summary.json")]
+    assert sum(day["trades"] for day in summaries) == len(lines)
+    assert sum(day["net_usdt"] for day in summaries) == pytest.approx(sum(line["net_usdt"] for line in lines))
+    before = {path: path.read_bytes() for path in run.paths.trades_dir.glob("*/*")}
+    writer._derived._days.update(range(20_412, 20_416))
+    writer._derived.turn(writer._readers, 2e9)
+    assert {path: path.read_bytes() for path in run.paths.trades_dir.glob("*/*") if path in before} == before
+    assert asked == [1]  # nothing new acts
+
+
+def test_retention_waits_for_the_database(run):
+    for _ in range(5):
+        run.step()
+    writer = writer_of(run)
+    unread = {path.name for path in writer.unread()}
+    assert {"orders.jsonl", "signals.jsonl", "execution.journal", "r1.jsonl"} <= unread
+    assert writer.drain()
+    assert writer.unread() == frozenset()
+    for _ in range(5):
+        run.step()
+    assert "signals.jsonl" in {path.name for path in writer.unread()}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from config.paths import DataPaths
+from config.schema import Database, Settings, System
 from config.schema import Recorder as RecorderSettings
-from config.schema import Settings, System
 from core.enums import Cause, Gate, LogKind, OrderRole, Pump, Severity, State
 from core.records import CELL_WORDS
 from gateway.raw_tap import RawTap
@@ -43,7 +43,8 @@ class Rig:
 
     def start(self) -> Recorder:
         plant = Plant.join(self.tmp_path / "run.json", "recorder")
-        recorder = Recorder(plant, Settings(system=System(recorder=RecorderSettings(sync_s=1.0))), lambda: self.now)
+        recorder = Recorder(plant, Settings(system=System(
+            recorder=RecorderSettings(sync_s=1.0), database=Database(enabled=False))), lambda: self.now)
         plant.cnc().start()
         recorder.on_start()
         return recorder

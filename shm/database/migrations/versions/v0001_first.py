@@ -45,6 +45,15 @@ def upgrade() -> None:
     )
     op.create_index("ix_sessions_started_ns", "sessions", ["started_ns"])
     op.create_index("ix_sessions_status", "sessions", ["status"])
+    op.create_table("symbol_days",
+        sa.Column("id", BIG_ID, nullable=False), sa.Column("symbol", sa.String(24), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.Column("spoofs", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("pumps", sa.Integer(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_symbol_days"),
+        sa.UniqueConstraint("symbol", "day", name="uq_symbol_days"),
+    )
+    op.create_index("ix_symbol_days_day", "symbol_days", ["day"])
     op.create_table("backtest_results",
         sa.Column("id", BIG_ID, nullable=False), sa.Column("session_id", sa.String(64)),
         sa.Column("name", sa.String(120), nullable=False), sa.Column("input", sa.Text()),
@@ -206,6 +215,6 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in (
         "strategy_execution_state", "signal_history", "positions", "orders", "incidents", "executions",
-        "decisions", "balances", "backtest_results", "sessions", "cursors", "audit",
+        "decisions", "balances", "backtest_results", "symbol_days", "sessions", "cursors", "audit",
     ):
         op.drop_table(table)
