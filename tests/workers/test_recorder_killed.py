@@ -40,8 +40,8 @@ class Load:
         self.ring = DecisionWriter(Plant.join(self.run_file, "shard").decisions(0))
         self.lines = self.signals = self.kept = 0
 
-    def some(self) -> None:
-        for _ in range(20):
+    def some(self, lines: int = 20) -> None:
+        for _ in range(lines):
             self.lines += 1
             if self.lines % 5 == 0:
                 self.signals += 1
@@ -50,7 +50,7 @@ class Load:
                 self.log.emit(LogKind.ERROR, severity=Severity.ERROR, text=f"error {self.lines}")
             else:
                 self.log.emit(LogKind.FEED, a=2, b=self.lines)
-        records = np.zeros(4, DECISION.dtype)
+        records = np.zeros(lines // 5, DECISION.dtype)
         for record in records:
             self.kept += 1
             for name, value in (("seq", self.kept), ("ts_ns", time.time_ns()), ("symbol", 3), ("side", 1), ("verdict", 1),
@@ -64,7 +64,7 @@ class Load:
         deadline = time.monotonic() + 60
         while not (cnc.pid == process.pid and cnc.ready):
             assert process.poll() is None and time.monotonic() < deadline, "the recorder did not start"
-            self.some()
+            self.some(5)  # an interpreter starts far more slowly than the supervisor's fork does
             time.sleep(0.05)
         return process
 
