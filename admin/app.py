@@ -8,6 +8,7 @@ from flask import Flask, Response, redirect, render_template
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin import metrics
+from admin.api.history import history_routes
 from admin.api.read import read_routes
 from admin.api.write import write_routes
 from admin.auth import Auth, LoginLimit
@@ -23,6 +24,7 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, lim
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app, auth, where)
     app.register_blueprint(read_routes(views))
+    app.register_blueprint(history_routes(views.history))
     app.register_blueprint(write_routes(auth, controls, where, limit or LoginLimit(), on_login))
 
     @app.get("/healthz")
@@ -51,6 +53,10 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, lim
     @app.get("/explain/<wanted>")
     def explain_page(wanted: str) -> str:
         return page("explain.html", id=wanted[:64])
+
+    @app.get("/history")
+    def history_page() -> str:
+        return page("history.html")
 
     @app.get("/favicon.ico")
     def favicon() -> BaseResponse:

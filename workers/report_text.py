@@ -100,7 +100,7 @@ def oddities(told: Told) -> str:
     return " · ".join(part for part in parts if part)
 
 
-GROUP_HEAD = ("", "trades", "win rate", "net USDT", "profit factor", "expectancy R", "fees USDT")
+GROUP_HEAD = ("", "trades", "win rate", "net USDT", "profit factor", "exp. R", "fees")
 
 
 def group_row(by: str, row: dict[str, Any]) -> tuple[str, ...]:
