@@ -266,7 +266,7 @@ class Walls(Section, frozen=True):
     absorb_share_pct: Annotated[float, Meta(gt=0, le=100)] = 20.0
     move_bps: Positive = 5.0
     move_size_pct: Percent = 10.0
-    spoof_verdict: Annotated[float, Meta(gt=0, le=1)] = 0.65
+    spoof_verdict: Annotated[float, Meta(gt=0, le=1)] = 0.71
     spoof_approach_bps: Positive = 2.0
     spoof_stay_s: Positive = 0.5
     spoof_life_s: Positive = 30.0

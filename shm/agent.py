@@ -26,6 +26,7 @@ from shm.control import CNC_WORDS, STOP_BIT, CncPage, ControlBlock, ProcessState
 from shm.counters import C_ERRORS, C_LOOPS_BUSY, C_PARKS, S_LOOP_STALL, CounterPage
 from shm.topology import Plant
 
+PARENT_VARIABLE = "SCALPER_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
 EXIT_OK = 0
 EXIT_FAIL = 1
@@ -43,13 +44,23 @@ class Agent(Protocol):
     def on_close(self) -> None: ...
 
 
+def be_parent() -> None:
+    """Tell children started from here who their parent is."""
+    os.environ[PARENT_VARIABLE] = str(os.getpid())
+
+
 def die_with_parent(signum: int = signal.SIGTERM) -> None:
-    """Have the kernel send `signum` when the parent ends. Call in the main thread of a child."""
-    parent = os.getppid()
+    """Have the kernel send `signum` when the parent ends. Call in the main thread of a child.
+
+    A parent that names itself with `be_parent` may be process 1 (a container's only program); otherwise a parent 1 means
+    that ours has ended before we asked.
+    """
+    named = os.environ.get(PARENT_VARIABLE)
+    parent = int(named) if named else os.getppid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent or parent == 1:
+    if os.getppid() != parent or (parent == 1 and not named):
         os.kill(os.getpid(), signum)  # it ended before we asked
 
 

@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
+from shm.agent import die_with_parent
+
 Step = tuple[str, Callable[[], object]]
 
 
 def run(steps: Sequence[Step]) -> int:
     """Run the steps in order; print `step <done> <all> <seconds> <name>` after each. Returns the exit code."""
+    die_with_parent()
     for number, (name, function) in enumerate(steps, 1):
         started = time.monotonic()
         function()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from config.fingerprint import is_warm, mark_warm
 from config.paths import ROOT
+from shm.topology import leftovers
 
 WARM_MODULES = ("gateway.warm", "workers.warm")
 """Run side by side: one per core. Each lists its steps (see `shm/warm.py`)."""
@@ -20,13 +23,20 @@ class CompileError(Exception):
     """A warm-up process failed; the text is the end of its output."""
 
 
-def warm(cache: Path, *, show: bool = True) -> None:
+def warm(cache: Path, *, show: bool = True, stopping: Callable[[], bool] = lambda: False) -> None:
     """Compile every kernel into `cache`, showing progress on standard error.
 
-    Raises CompileError when a warm-up process fails.
+    Raises CompileError when a warm-up process fails, KeyboardInterrupt when `stopping` says so; what was compiled until
+    then is kept, the processes and their files are gone.
     """
     if is_warm(cache):
         return
+    with tempfile.TemporaryDirectory(prefix="scalper-warm-") as folder:
+        _compile(cache, folder, show, stopping)
+    mark_warm(cache)
+
+
+def _compile(cache: Path, folder: str, show: bool, stopping: Callable[[], bool]) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -35,7 +45,7 @@ def warm(cache: Path, *, show: bool = True) -> None:
     children = {
         module: subprocess.Popen(
             [sys.executable, "-m", module], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-            env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
+            env=os.environ | {"NUMBA_CACHE_DIR": str(cache), "TMPDIR": folder}, start_new_session=True,  # Ctrl-C is ours
         )
         for module in WARM_MODULES
     }
@@ -63,6 +73,8 @@ def warm(cache: Path, *, show: bool = True) -> None:
         with Progress(*columns, console=Console(stderr=True), disable=not show, transient=False) as progress:
             task = progress.add_task("starting", total=None)
             while any(thread.is_alive() for thread in threads):
+                if stopping():
+                    raise KeyboardInterrupt
                 threads[0].join(0.1)
                 for thread in threads[1:]:
                     thread.join(0.01)
@@ -76,8 +88,9 @@ def warm(cache: Path, *, show: bool = True) -> None:
     except BaseException:
         for child in children.values():
             child.kill()
+            child.wait()
+        leftovers()  # their shared memory
         raise
     for module, child in children.items():
         if child.wait():
             raise CompileError(f"{module} failed:\n{errors.get(module, '')[-2000:]}")
-    mark_warm(cache)

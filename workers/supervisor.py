@@ -20,6 +20,7 @@ from typing import IO, Any
 from config.kill_file import read_kill
 from config.load import Loaded
 from config.paths import DataPaths
+from shm.agent import be_parent
 from shm.topology import Plant, VenueAddress, leftovers
 from workers.compiling import CompileError, warm
 from workers.console import LiveTable, print_summary
@@ -78,20 +79,20 @@ class Supervisor:
         code = EXIT_OK
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGTERM, self._on_signal)
+        be_parent()
         try:
             self._start()
             self._watch()
         except StartError as error:
-            code = error.code
-            self._say(f"E{code} {error}")
+            code, self._error = error.code, str(error)
         except CompileError as error:
-            code = EXIT_UNEXPECTED
-            self._say(f"E1 {error}")
+            self._error = str(error)
         except CrashLoop as error:
             code = EXIT_CRASH_LOOP
             self._error = str(error)
         except KeyboardInterrupt:
-            pass
+            if self._plant is None:
+                self._say("stopped before it had started")
         finally:
             summary = self._stop()
         if self._error:
@@ -99,8 +100,8 @@ class Supervisor:
             self._say(f"E{code} {self._error}")
         if summary is not None:
             print_summary(summary)
-            if self.options.json:
-                print(json.dumps(summary | {"exit_code": code, "error": self._error}), flush=True)
+        if self.options.json:
+            print(json.dumps((summary or {}) | {"exit_code": code, "error": self._error}), flush=True)
         return code
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -132,7 +133,7 @@ class Supervisor:
                 f"KILL is latched ({latch.get('source')}: {latch.get('reason')}): nothing will be entered.\n"
                 "   Clear it with `launch.py resume --clear-kill` after looking why."
             )
-        warm(Path(os.environ["NUMBA_CACHE_DIR"]), show=not self.options.verbose)
+        warm(Path(os.environ["NUMBA_CACHE_DIR"]), show=not self.options.verbose, stopping=lambda: self._signals > 0)
         embedded = not self.paced and self.options.venue == "embedded"
         if embedded:
             self._launch_venue()  # it boots on one core while this process imports on the other

@@ -41,7 +41,7 @@ from core.sim.exchange_types import (
 )
 from core.sim.exchange_views import Views
 from core.sim.margin import MarginAccount
-from core.sim.margin_types import AccountSpec, MarginCode, MarginMode, PositionMode
+from core.sim.margin_types import AccountSpec, MarginMode, PositionMode
 from core.sim.orders import order_from
 from core.sim.orders_checks import (
     bad,
@@ -132,7 +132,7 @@ class Exchange(Views):
             value_ticks = order.price_ticks if order.order_type is OrderType.LIMIT else state.reference_ticks()
             check_notional(state, order.qty_lots, value_ticks)
         code = engine.reserve(account, order)
-        if code is not MarginCode.OK:
+        if code is not RetCode.OK:
             raise Refused(code)
         return beyond
 
@@ -164,7 +164,7 @@ class Exchange(Views):
                 order.qty_lots = order.cum_qty_lots + order.leaves_lots
         if order.status is not OrderStatus.UNTRIGGERED:
             code = engine.reserve(account, order)
-            if code is not MarginCode.OK:
+            if code is not RetCode.OK:
                 order.price_ticks, order.qty_lots, order.leaves_lots = price, lots, leaves
                 raise Refused(code)
         for name in ("trigger_price_ticks", "trigger_by", "take_profit_ticks", "stop_loss_ticks", "tp_trigger_by",
@@ -295,12 +295,12 @@ class Exchange(Views):
 
         return self._do(ts_ns, uid, request.symbol, change)
 
-    def _setting(self, ts_ns: int, uid: int, symbol: str, change: Callable[[MarginAccount], MarginCode]) -> Result:
+    def _setting(self, ts_ns: int, uid: int, symbol: str, change: Callable[[MarginAccount], RetCode]) -> Result:
         def apply(state: SymbolState, account: AccountState) -> tuple[str, str]:
             if state.mark_e10:
                 account.margin.mark(symbol, state.mark_e10)
             code = change(account.margin)
-            if code is not MarginCode.OK:
+            if code is not RetCode.OK:
                 raise Refused(code)
             for position in account.margin.positions(symbol):
                 self._engine.touch_position(uid, symbol, position.position_idx)
@@ -324,13 +324,13 @@ class Exchange(Views):
         waiting = any(account.margin.position_mode(o.symbol) is not mode for o in account.open_orders(symbol))
         if waiting and not any(p.lots for p in account.margin.positions(symbol)):
             return Result(RetCode.ORDERS_EXIST, TEXTS[RetCode.ORDERS_EXIST])  # untriggered ones too: they hold no margin
-        code = RetCode(account.margin.switch_position_mode(mode, symbol))
+        code = account.margin.switch_position_mode(mode, symbol)
         return Result(code, TEXTS[code])
 
     def set_margin_mode(self, ts_ns: int, uid: int, mode: MarginMode) -> Result:
         """Isolated or cross, account-wide."""
         account = self._engine.accounts[uid]
-        code = RetCode(account.margin.set_margin_mode(mode))
+        code = account.margin.set_margin_mode(mode)
         if code is RetCode.OK:
             for position in account.margin.positions():
                 self._engine.touch_position(uid, position.instrument.symbol, position.position_idx)

@@ -28,12 +28,14 @@ from core.sim.exchange_types import (
     WalletUpdate,
 )
 from core.sim.liquidation import InsuranceFund
-from core.sim.margin_types import ExecType, MarginCode
+from core.sim.margin_types import ExecType
 from core.sim.matching import PUBLIC
 from core.sim.matching_book import Fill, MatchingBook
 from core.sim.orders import IdSource
 from core.sim.queue_model import QueueModel
+from core.sim.ret_codes import RetCode
 
+CHARGED = (ExecType.TRADE, ExecType.BUST_TRADE)  # the takeover pays the fee that the margin has reserved
 MARKET_IOC = (TimeInForce.IOC, TimeInForce.FOK)
 
 
@@ -136,7 +138,7 @@ class Engine:
         reference = state.reference_ticks()
         return reference + order.side * (reference * state.spec.market_band_e8 // E8) if reference else 0
 
-    def reserve(self, account: AccountState, order: SimOrder) -> MarginCode:
+    def reserve(self, account: AccountState, order: SimOrder) -> RetCode:
         state = self.symbols[order.symbol]
         if state.mark_e10:
             account.margin.mark(order.symbol, state.mark_e10)
@@ -261,7 +263,7 @@ class Engine:
         if lots <= 0 or order.leaves_lots <= 0:
             return
         account, state = self.accounts[order.uid], self.symbols[order.symbol]
-        rate = account.margin.fee_rate_e8(order.symbol, maker=maker) if exec_type is ExecType.TRADE else 0
+        rate = account.margin.fee_rate_e8(order.symbol, maker=maker) if exec_type in CHARGED else 0
         exec_id = self.ids.next()
         booked = account.margin.apply_fill(
             ts_ns, order.order_id, exec_id, order.symbol, order.position_idx, order.side, lots, price_ticks, rate,

@@ -145,8 +145,9 @@ class SettlingEngine(StopEngine):
     # --- the end of a contract ----------------------------------------------------------------------------------
 
     def close_contract(self, ts_ns: int, state: SymbolState, status: SymbolStatus) -> None:
-        """Delivering: only reducing orders live on. Closed: all orders go (CancelBySettle), positions stay as they
-        are until the venue settles them."""
+        """Delivering: only reducing orders live on. Closed: all orders go (CancelBySettle), then every position is
+        settled without fee at the index price, without one at the mark or the last price. (Bybit takes the mean index
+        of the last half hour.)"""
         state.status = status
         for account in self.accounts.values():
             for order in account.open_orders(state.spec.symbol):
@@ -154,4 +155,17 @@ class SettlingEngine(StopEngine):
                     waiting = order.status is OrderStatus.UNTRIGGERED
                     self.end(ts_ns, order, OrderStatus.DEACTIVATED if waiting else OrderStatus.CANCELLED,
                              CancelType.SETTLE, RejectReason.INVALID_SYMBOL_STATUS)
+        if status is SymbolStatus.CLOSED:
+            self._settle_positions(ts_ns, state)
         self.flush(ts_ns)
+
+    def _settle_positions(self, ts_ns: int, state: SymbolState) -> None:
+        symbol = state.spec.symbol
+        price = state.ticks(state.index_e10 or state.mark_e10, round_up=False) or state.reference_ticks()
+        for uid in sorted(state.holders) if price else ():
+            account = self.accounts[uid]
+            for position in account.margin.positions(symbol):
+                if position.lots:
+                    order = self.system_order(ts_ns, account, symbol, position.position_idx, -position.side,
+                                              position.size, price, CreateType.SETTLE)
+                    self.fill(ts_ns, order, order.qty_lots, price, maker=False, exec_type=ExecType.SETTLE)

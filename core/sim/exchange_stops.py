@@ -27,7 +27,6 @@ from core.sim.exchange_types import (
     TradingStopRequest,
     TriggerBy,
 )
-from core.sim.margin_types import MarginCode
 from core.sim.matching_book import NO_TRIGGER
 from core.sim.orders_checks import MAX_PARTIAL_TPSL, bad, check_position_idx, check_tpsl_prices
 from core.sim.ret_codes import Refused, RetCode
@@ -110,7 +109,7 @@ class StopEngine(Engine):
             order.price_ticks = self.market_price_ticks(state, order)
         else:
             order.price_ticks = self.inside_limit(state, order.side, order.price_ticks)
-        if self.reserve(account, order) is not MarginCode.OK:
+        if self.reserve(account, order) is not RetCode.OK:
             self.end(ts_ns, order, OrderStatus.REJECTED, reject=RejectReason.OTHERS)
             return
         self.arrive(ts_ns, state, account, order)

@@ -25,7 +25,6 @@ from core.sim.margin_types import (
     ExecType,
     FillResult,
     FundingResult,
-    MarginCode,
     MarginInstrument,
     MarginMode,
     MarginOrder,
@@ -33,12 +32,14 @@ from core.sim.margin_types import (
     PositionSnapshot,
 )
 from core.sim.positions import SimPosition
+from core.sim.ret_codes import RetCode
 from core.sim.risk_tiers import tier_of, value_allowed_e8
 
 CLOSING_CAUSE = {
     ExecType.TRADE: Cause.REALISED,
     ExecType.ADL_TRADE: Cause.ADL,
     ExecType.BUST_TRADE: Cause.LIQUIDATION,
+    ExecType.SETTLE: Cause.DELIVERY,
 }
 
 
@@ -94,36 +95,36 @@ class MarginAccount(MarginBook):
 
     # --- settings -----------------------------------------------------------------------------------------------
 
-    def set_leverage(self, symbol: str, buy_e2: int, sell_e2: int) -> MarginCode:
+    def set_leverage(self, symbol: str, buy_e2: int, sell_e2: int) -> RetCode:
         """Leverage of the long and of the short side; equal in one-way mode and in cross margin."""
         instrument = self.instruments[symbol]
         positions = self.positions(symbol)
         wanted = [buy_e2, sell_e2][: len(positions)]
         if (self.cross or len(positions) == 1) and buy_e2 != sell_e2:
-            return MarginCode.PARAMETER
+            return RetCode.PARAMETER
         if any(
             not instrument.min_leverage_e2 <= value <= instrument.max_leverage_e2 or value % instrument.leverage_step_e2
             for value in wanted
         ):
-            return MarginCode.PARAMETER
+            return RetCode.PARAMETER
         before = [p.leverage_e2 for p in positions]
         if wanted == before:
-            return MarginCode.LEVERAGE_UNCHANGED
+            return RetCode.LEVERAGE_UNCHANGED
         if self.risk_value_e8(symbol) > value_allowed_e8(instrument.tiers, max(wanted)):
-            return MarginCode.LEVERAGE_OVER_TIER
+            return RetCode.LEVERAGE_OVER_TIER
         code = self._try_leverage(symbol, positions, wanted)
-        if code is not MarginCode.OK:
+        if code is not RetCode.OK:
             self._apply_leverage(symbol, positions, before)
         return code
 
-    def _try_leverage(self, symbol: str, positions: list[SimPosition], wanted: list[int]) -> MarginCode:
+    def _try_leverage(self, symbol: str, positions: list[SimPosition], wanted: list[int]) -> RetCode:
         before = self.available_e8()
         self._apply_leverage(symbol, positions, wanted)
         if self.available_e8() < min(0, before):
-            return MarginCode.NOT_ENOUGH_BALANCE
+            return RetCode.NOT_ENOUGH_BALANCE
         if not self.cross and any(p.lots and isolated_due(self, p) for p in positions):
-            return MarginCode.MARGIN_TOO_LOW
-        return MarginCode.OK
+            return RetCode.WOULD_LIQUIDATE
+        return RetCode.OK
 
     def _apply_leverage(self, symbol: str, positions: list[SimPosition], leverages: list[int]) -> None:
         for position, leverage in zip(positions, leverages, strict=True):
@@ -138,7 +139,7 @@ class MarginAccount(MarginBook):
                 )
         self.refresh_symbol(symbol)
 
-    def switch_position_mode(self, mode: PositionMode, symbol: str | None = None) -> MarginCode:
+    def switch_position_mode(self, mode: PositionMode, symbol: str | None = None) -> RetCode:
         """For one symbol, or for all (symbol None); refused while there are positions or working orders."""
         if symbol is None:
             symbols = {key[0] for key in self.by_key} | set(self.holds) | set(self.position_modes)
@@ -146,11 +147,11 @@ class MarginAccount(MarginBook):
         else:
             symbols, unchanged = {symbol}, self.position_mode(symbol) is mode
         if unchanged and all(self.position_mode(name) is mode for name in symbols):
-            return MarginCode.MODE_UNCHANGED
+            return RetCode.MODE_UNCHANGED
         if any(p.lots for (name, _), p in self.by_key.items() if name in symbols):
-            return MarginCode.POSITION_EXISTS
+            return RetCode.POSITION_EXISTS
         if any(self.holds[name] for name in symbols if name in self.holds):
-            return MarginCode.ORDERS_EXIST
+            return RetCode.ORDERS_EXIST
         for name in symbols:
             before = [p.leverage_e2 for p in self.positions(name)]
             self.position_modes[name] = mode
@@ -158,49 +159,49 @@ class MarginAccount(MarginBook):
                 position.leverage_e2 = leverage
         if symbol is None:
             self.default_position_mode = mode
-        return MarginCode.OK
+        return RetCode.OK
 
-    def set_margin_mode(self, mode: MarginMode) -> MarginCode:
+    def set_margin_mode(self, mode: MarginMode) -> RetCode:
         """Isolated or cross for the whole account; refused where the positions could not be carried in it."""
         if mode is self.margin_mode:
-            return MarginCode.MARGIN_MODE_UNCHANGED
+            return RetCode.MARGIN_MODE_UNCHANGED
         before = self.margin_mode
         self.margin_mode = mode
         self.refresh_all()
         if self.available_e8() < 0 or any(not self.cross and isolated_due(self, p) for p in self.open_positions()):
             self.margin_mode = before
             self.refresh_all()
-            return MarginCode.NOT_ENOUGH_BALANCE
+            return RetCode.NOT_ENOUGH_BALANCE
         if self.cross:
             for position in self.open_positions():
                 self.set_extra(position, 0)
-        return MarginCode.OK
+        return RetCode.OK
 
-    def add_margin(self, symbol: str, amount_e8: int, idx: int = 0) -> MarginCode:
+    def add_margin(self, symbol: str, amount_e8: int, idx: int = 0) -> RetCode:
         """Add (positive) or take back (negative) margin of an isolated position; the wallet balance does not change."""
         position = self.position(symbol, idx)
         if self.cross or position.lots == 0:
-            return MarginCode.PARAMETER
+            return RetCode.PARAMETER
         if amount_e8 == 0:
-            return MarginCode.MARGIN_UNCHANGED
+            return RetCode.MARGIN_UNCHANGED
         if amount_e8 > self.available_e8():
-            return MarginCode.NOT_ENOUGH_BALANCE
+            return RetCode.NOT_ENOUGH_BALANCE
         if position.extra_margin_e8 + amount_e8 < 0:
-            return MarginCode.MARGIN_TOO_LOW
+            return RetCode.WOULD_LIQUIDATE
         before = position.extra_margin_e8
         self.set_extra(position, before + amount_e8)
         if amount_e8 < 0 and isolated_due(self, position):
             self.set_extra(position, before)
-            return MarginCode.MARGIN_TOO_LOW
-        return MarginCode.OK
+            return RetCode.WOULD_LIQUIDATE
+        return RetCode.OK
 
     # --- orders -------------------------------------------------------------------------------------------------
 
     def hold(self, order: MarginOrder) -> bool:
         """`reserve` as yes or no."""
-        return self.reserve(order) is MarginCode.OK
+        return self.reserve(order) is RetCode.OK
 
-    def reserve(self, order: MarginOrder) -> MarginCode:
+    def reserve(self, order: MarginOrder) -> RetCode:
         """Hold the margin of a working order, or of its amended form; unchanged where it is refused.
 
         An order that needs no more margin than before is never refused for money (it closes, or is hidden behind the
@@ -219,12 +220,12 @@ class MarginAccount(MarginBook):
         self.refresh_orders(symbol)
         needed = self.order_margins_e8[symbol] - before
         risk = self.risk_value_e8(symbol)
-        code = MarginCode.OK
+        code = RetCode.OK
         if risk > risk_before and risk > value_allowed_e8(self.instruments[symbol].tiers, leverage):
-            code = MarginCode.RISK_LIMIT
+            code = RetCode.RISK_LIMIT
         elif needed > 0 and needed > available:
-            code = MarginCode.NOT_ENOUGH_BALANCE
-        if code is not MarginCode.OK:
+            code = RetCode.NOT_ENOUGH_BALANCE
+        if code is not RetCode.OK:
             holds.take(order.order_id)
             if old is not None:
                 holds.restore(old)
@@ -323,12 +324,12 @@ class MarginAccount(MarginBook):
             )
         return results
 
-    def transfer(self, ts_ns: int, amount_e8: int, ref: str) -> MarginCode:
+    def transfer(self, ts_ns: int, amount_e8: int, ref: str) -> RetCode:
         """Deposit (positive) or withdrawal (negative, at most what is available)."""
         if amount_e8 < 0 and -amount_e8 > self.available_e8():
-            return MarginCode.NOT_ENOUGH_BALANCE
+            return RetCode.NOT_ENOUGH_BALANCE
         self.ledger.add(ts_ns, Cause.DEPOSIT if amount_e8 >= 0 else Cause.WITHDRAWAL, amount_e8, ref=ref)
-        return MarginCode.OK
+        return RetCode.OK
 
     def cover_shortfall(self, ts_ns: int, ref: str) -> int:
         """A negative balance without positions left is taken over by the insurance fund; returns what it paid."""

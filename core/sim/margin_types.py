@@ -60,6 +60,7 @@ class ExecType(Worded):
     FUNDING = 1, "Funding"
     ADL_TRADE = 2, "AdlTrade"
     BUST_TRADE = 3, "BustTrade"
+    SETTLE = 4, "Settle"
 
 
 class Cause(Worded):
@@ -72,24 +73,8 @@ class Cause(Worded):
     FUNDING = 4, "SETTLEMENT"
     LIQUIDATION = 5, "LIQUIDATION"  # result of lots closed at the bankruptcy price
     ADL = 6, "ADL"
+    DELIVERY = 8, "DELIVERY"  # result of lots settled because the contract ended
     INSURANCE = 7, "INSURANCE"  # a loss the account could not pay, taken over by the insurance fund
-
-
-class MarginCode(IntEnum):
-    """Bybit's retCodes that the account can give (BYBIT.md 11)."""
-
-    OK = 0
-    PARAMETER = 10001
-    NOT_ENOUGH_BALANCE = 110007
-    LEVERAGE_OVER_TIER = 110013
-    MARGIN_TOO_LOW = 110011
-    POSITION_EXISTS = 110024
-    MODE_UNCHANGED = 110025
-    MARGIN_MODE_UNCHANGED = 110026
-    MARGIN_UNCHANGED = 110027
-    ORDERS_EXIST = 110028
-    LEVERAGE_UNCHANGED = 110043
-    RISK_LIMIT = 110090  # position and orders would pass the value that the leverage allows
 
 
 class RiskTier(NamedTuple):

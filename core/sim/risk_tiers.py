@@ -40,7 +40,7 @@ def ladder(
 ) -> tuple[RiskTier, ...]:
     """A regular ladder in the manner of Bybit's tables, for instruments whose real tiers are not at hand: equal steps of
     value, each adding `mm_rate_e8` to the maintenance and to the initial margin rate; deductions as in the head of the
-    module. The first tier has 1 / max leverage as initial margin rate."""
+    module. The first tier has 1 / max leverage (rounded up) as initial margin rate and allows all of it."""
     tiers: list[RiskTier] = []
     im_rate = ceil_div(100 * E8, max_leverage_e2)
     deduction = 0
@@ -48,7 +48,7 @@ def ladder(
         if step:
             deduction += ceil_div(tiers[-1].limit_value_e8 * mm_rate_e8, E8)
         im = im_rate + step * mm_rate_e8
-        leverage_e2 = min(max_leverage_e2, 100 * E8 // im)
+        leverage_e2 = min(max_leverage_e2, 100 * E8 // im) if step else max_leverage_e2
         tiers.append(
             RiskTier(first_id + step, first_limit_e8 * (step + 1), im, mm_rate_e8 * (step + 1), deduction, leverage_e2)
         )

@@ -30,7 +30,7 @@ def spec_of(instrument: Instrument) -> InstrumentSpec:
         price_exp=instrument.price_exp,
         lot_mant=instrument.lot_mant,
         qty_exp=instrument.qty_exp,
-        tiers=(tiers[0]._replace(max_leverage_e2=max_leverage_e2), *tiers[1:]),  # its rate is rounded up: 74.99 for 75
+        tiers=tiers,
         min_price_ticks=parse_units(prices["minPrice"], instrument.tick_mant, instrument.price_exp),
         max_price_ticks=parse_units(prices["maxPrice"], instrument.tick_mant, instrument.price_exp),
         min_leverage_e2=parse_fixed(leverage["minLeverage"], 2),

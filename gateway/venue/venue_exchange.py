@@ -29,8 +29,8 @@ from core.sim.exchange_types import (
     SymbolStatus,
     WalletUpdate,
 )
-from core.sim.margin_types import MarginCode
 from core.sim.queue_model import QueueModel
+from core.sim.ret_codes import RetCode
 from gateway.venue.fault_rules import FaultRules
 
 NO_LEVELS = np.zeros((0, 2), np.int64)
@@ -106,7 +106,7 @@ class VenueExchange(Exchange):
     def transfer(self, ts_ns: int, uid: int, amount_e8: int, ref: str) -> bool:
         """Money in, or out (a minus, at most what is available: else False)."""
         margin = self._engine.accounts[uid].margin
-        if margin.transfer(ts_ns, amount_e8, ref) is not MarginCode.OK:
+        if margin.transfer(ts_ns, amount_e8, ref) is not RetCode.OK:
             return False
         self._engine.events.append(WalletUpdate(uid, ts_ns, margin.wallet()))
         return True

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -179,3 +180,22 @@ def test_a_child_dies_with_its_parent() -> None:
         assert os.read(reading, 1) == b""
     finally:
         os.close(reading)
+
+
+FIRST = """
+import subprocess, sys
+from shm.agent import be_parent
+be_parent()
+child = "from shm.agent import die_with_parent; die_with_parent(); print('lives', flush=True)"
+sys.exit(subprocess.run([sys.executable, "-c", child]).returncode)
+"""
+
+
+def test_a_parent_may_be_process_1(tmp_path: Path) -> None:
+    """The only program of a container is process 1; its children must not take that for its death."""
+    command = ["unshare", "--pid", "--fork", sys.executable, "-c", FIRST]
+    probe = subprocess.run([*command[:3], "true"], capture_output=True) if shutil.which("unshare") else None
+    if probe is None or probe.returncode:
+        pytest.skip("needs `unshare --pid`: util-linux and the right to make a PID namespace")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (done.returncode, done.stdout.strip()) == (0, "lives"), done.stderr[-2000:]

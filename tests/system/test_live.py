@@ -143,6 +143,34 @@ def test_death_of_the_supervisor_takes_everybody_along(tmp_path: Path) -> None:
         assert leftovers(run_id) == [], "the next start removed what was left"
 
 
+def test_ctrl_c_while_kernels_compile_ends_quietly(tmp_path: Path) -> None:
+    """A first start is interrupted: exit code 0, one sentence, no process, no shared memory, no files of ours."""
+    scratch = tmp_path / "scratch"
+    for folder in ("cache", "scratch"):
+        (tmp_path / folder).mkdir()
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "launch.py"), "run", "--data-dir", str(tmp_path / "data"), "--json"], cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment() | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "TMPDIR": str(scratch)},
+    )
+    children = psutil.Process(process.pid)
+
+    def compiling() -> list[psutil.Process]:
+        assert process.poll() is None
+        found = [c for c in children.children(recursive=True) if "workers.warm" in " ".join(c.cmdline())]
+        return found if list((tmp_path / "cache").iterdir()) else []
+
+    workers = eventually(compiling, "kernels are compiled")
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=30)
+    assert (process.returncode, json.loads(out.splitlines()[-1])) == (0, {"exit_code": 0, "error": ""}), error[-3000:]
+    assert "stopped before it had started" in error
+    assert "Traceback" not in error and "failed" not in error
+    assert [child for child in workers if alive(child.pid)] == []
+    assert list(scratch.iterdir()) == []
+    assert list(Path("/dev/shm").glob(f"scalper-warm-*{workers[0].pid}*")) == []
+
+
 def test_control_without_a_plant(tmp_path: Path) -> None:
     for verb in ("status", "pause", "resume", "reload"):
         done = launch(verb, "--data-dir", str(tmp_path))

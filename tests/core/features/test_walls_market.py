@@ -19,7 +19,7 @@ from gateway.venue.scenarios import Event, Timeline
 from gateway.venue.truth import Happening
 from tests.core.features.market_run import START_MS, MarketRun
 
-TUNED = (1, 2, 3, 4, 5, 6, 7, 8)
+TUNED = tuple(range(1, 15))
 SMALL = (101, 102)
 FULL = tuple(range(201, 222))
 SYMBOLS = 24

@@ -58,7 +58,8 @@ def test_liquidation(side, mode):
     assert rig.lots() == 0
     assert rig.order(working).cancel_type is CancelType.ALL_BEFORE_LIQ
     last = rig.ex.executions(A)[0]
-    assert last.exec_type is ExecType.BUST_TRADE and last.create_type is CreateType.TAKE_OVER and last.fee_e8 == 0
+    assert last.exec_type is ExecType.BUST_TRADE and last.create_type is CreateType.TAKE_OVER
+    assert last.fee_e8 == -(-last.value_e8 * last.fee_rate_e8 // E8) > 0  # the taker fee, from the margin
     wallet = rig.ex.wallet(A)
     assert wallet.wallet_balance_e8 >= 0
     assert sum(e.change_e8 for e in rig.ex.ledger(A)) == wallet.wallet_balance_e8
@@ -107,8 +108,15 @@ def test_delisting():
     assert rig.order(closing).status is OrderStatus.NEW
     assert rig.limit(1, 9990, 10).ret_code == RetCode.DELISTING
     assert rig.market(-1, 5, reduce_only=True).ret_code == 0
+    rig.prices(10100)
+    before = rig.ex.wallet(A).wallet_balance_e8
     rig.ex.delist(rig.tick(), rig.symbol, final=True)
     assert rig.ex.status(rig.symbol) is SymbolStatus.CLOSED and rig.ex.open_orders(A) == []
+    last = rig.ex.executions(A)[0]  # what is open is settled at the index price
+    assert (rig.lots(), last.exec_type, last.create_type) == (0, ExecType.SETTLE, CreateType.SETTLE)
+    assert (last.qty_lots, last.price_ticks, last.fee_e8) == (5, 10100, 0)
+    assert rig.ex.wallet(A).wallet_balance_e8 - before == last.exec_pnl_e8 > 0
+    assert sum(e.change_e8 for e in rig.ex.ledger(A)) == rig.ex.wallet(A).wallet_balance_e8
     assert rig.market(-1, 5, reduce_only=True).ret_code == RetCode.NOT_LIVE
 
 

@@ -12,11 +12,11 @@ from core.sim.margin_types import (
     AccountSpec,
     Cause,
     ExecType,
-    MarginCode,
     MarginInstrument,
     MarginMode,
     PositionMode,
 )
+from core.sim.ret_codes import RetCode
 from tests.core.sim.margin_help import TIERS, Work, account, e8, e10, trade
 
 
@@ -156,7 +156,7 @@ def test_order_cost_of_both_sides() -> None:
     a.release("s")
     assert a.available_e8() == e8("6000") - e8("5052.25")
     assert not a.hold(Work("b2", 1, 200, 500_000))  # 1,010.45 more than the 947.75 left
-    assert a.reserve(Work("b2", 1, 200, 500_000)) is MarginCode.NOT_ENOUGH_BALANCE
+    assert a.reserve(Work("b2", 1, 200, 500_000)) is RetCode.NOT_ENOUGH_BALANCE
     assert a.hold(Work("b", 1, 900, 500_000))  # amended down
     assert a.available_e8() == e8("6000") - e8("4547.025")
     a.release("b")
@@ -204,11 +204,11 @@ def test_risk_limit_refuses_what_the_leverage_does_not_carry() -> None:
     """100x is allowed to 2,000,000; 40 BTC at 50,000 is exactly that, one lot more is refused; so is lowering nothing."""
     a = account("1000000", leverage=100)
     assert a.hold(Work("a", 1, 40_000, 500_000))
-    assert a.reserve(Work("b", 1, 1, 500_000)) is MarginCode.RISK_LIMIT
+    assert a.reserve(Work("b", 1, 1, 500_000)) is RetCode.RISK_LIMIT
     assert a.hold(Work("s", -1, 40_000, 500_000))  # the other side has its own room
-    assert a.set_leverage("BTCUSDT", 5_000, 5_000) is MarginCode.OK
+    assert a.set_leverage("BTCUSDT", 5_000, 5_000) is RetCode.OK
     assert a.hold(Work("b", 1, 1, 500_000))
-    assert a.set_leverage("BTCUSDT", 10_000, 10_000) is MarginCode.LEVERAGE_OVER_TIER
+    assert a.set_leverage("BTCUSDT", 10_000, 10_000) is RetCode.LEVERAGE_OVER_TIER
     assert a.snapshot("BTCUSDT").risk_id == 2 and a.snapshot("BTCUSDT").risk_limit_value_e8 == e8("4000000")
 
 
@@ -218,8 +218,8 @@ def test_orders_against_the_position_count_beyond_what_closes() -> None:
     a = account("1000000", leverage=100)
     trade(a, 1, "40", "50000")
     assert a.hold(Work("s", -1, 70_000, 500_000))
-    assert a.reserve(Work("s", -1, 81_000, 500_000)) is MarginCode.RISK_LIMIT
-    assert a.reserve(Work("b", 1, 1, 500_000)) is MarginCode.RISK_LIMIT
+    assert a.reserve(Work("s", -1, 81_000, 500_000)) is RetCode.RISK_LIMIT
+    assert a.reserve(Work("b", 1, 1, 500_000)) is RetCode.RISK_LIMIT
 
 
 def test_a_value_risen_out_of_its_tier() -> None:
@@ -232,7 +232,7 @@ def test_a_value_risen_out_of_its_tier() -> None:
     a.mark("BTCUSDT", e10("70000"))
     assert a.wallet().position_im_e8 == e8("31500") + e8("980.1") and a.snapshot("BTCUSDT").is_reduce_only
     assert a.hold(Work("s", -1, 30_000, 700_000))
-    assert a.reserve(Work("b", 1, 1, 700_000)) is MarginCode.RISK_LIMIT
+    assert a.reserve(Work("b", 1, 1, 700_000)) is RetCode.RISK_LIMIT
 
 
 def test_a_losing_account_may_close_and_may_raise_leverage() -> None:
@@ -243,8 +243,8 @@ def test_a_losing_account_may_close_and_may_raise_leverage() -> None:
     assert a.available_e8() == e8("-265.225") and a.wallet().available_e8 == 0
     assert a.hold(Work("s", -1, 100, 460_000))
     assert not a.hold(Work("b", 1, 1, 460_000))
-    assert a.set_leverage("BTCUSDT", 1100, 1100) is MarginCode.OK
-    assert a.set_leverage("BTCUSDT", 1000, 1000) is MarginCode.NOT_ENOUGH_BALANCE
+    assert a.set_leverage("BTCUSDT", 1100, 1100) is RetCode.OK
+    assert a.set_leverage("BTCUSDT", 1000, 1000) is RetCode.NOT_ENOUGH_BALANCE
 
 
 # --- margins and wallet ---
@@ -274,14 +274,14 @@ def test_isolated_margins() -> None:
     assert (w.position_im_e8, w.position_mm_e8) == (e8("502.475"), e8("28.475"))
     assert w.available_e8 == e8("9997.25") - e8("502.475")
     assert (w.im_rate_e8, w.mm_rate_e8) == (0, 0)
-    assert a.add_margin("BTCUSDT", e8("100")) is MarginCode.OK
+    assert a.add_margin("BTCUSDT", e8("100")) is RetCode.OK
     w = a.wallet()
     assert (w.available_e8, w.wallet_balance_e8) == (e8("9394.775"), e8("9997.25"))
     assert a.snapshot("BTCUSDT").margin_balance_e8 == e8("602.475")
-    assert a.add_margin("BTCUSDT", e8("-101")) is MarginCode.MARGIN_TOO_LOW
-    assert a.add_margin("BTCUSDT", 0) is MarginCode.MARGIN_UNCHANGED
-    assert a.add_margin("BTCUSDT", e8("9394.77500001")) is MarginCode.NOT_ENOUGH_BALANCE
-    assert a.add_margin("ETHUSDT", 1) is MarginCode.PARAMETER
+    assert a.add_margin("BTCUSDT", e8("-101")) is RetCode.WOULD_LIQUIDATE
+    assert a.add_margin("BTCUSDT", 0) is RetCode.MARGIN_UNCHANGED
+    assert a.add_margin("BTCUSDT", e8("9394.77500001")) is RetCode.NOT_ENOUGH_BALANCE
+    assert a.add_margin("ETHUSDT", 1) is RetCode.PARAMETER
     trade(a, -1, "0.025", "52000")  # a quarter closed gives a quarter of the added margin back
     assert a.position("BTCUSDT").extra_margin_e8 == e8("75")
     trade(a, -1, "0.1", "52000")  # turned over: a new position starts without
@@ -293,10 +293,10 @@ def test_taking_margin_back_may_not_liquidate() -> None:
     than 22.5 may be taken back: 270 yes, 8 more no."""
     a = account("10000", cross=False)
     trade(a, 1, "0.1", "50000")
-    assert a.add_margin("BTCUSDT", e8("300")) is MarginCode.OK
+    assert a.add_margin("BTCUSDT", e8("300")) is RetCode.OK
     a.mark("BTCUSDT", e10("45000"))
-    assert a.add_margin("BTCUSDT", e8("-270")) is MarginCode.OK
-    assert a.add_margin("BTCUSDT", e8("-8")) is MarginCode.MARGIN_TOO_LOW
+    assert a.add_margin("BTCUSDT", e8("-270")) is RetCode.OK
+    assert a.add_margin("BTCUSDT", e8("-8")) is RetCode.WOULD_LIQUIDATE
     assert a.position("BTCUSDT").extra_margin_e8 == e8("30") and a.liquidations() == []
 
 
@@ -307,39 +307,39 @@ def test_leverage() -> None:
     """Isolated long 0.1 at 50,000: at 10x 502.475 of margin, at 20x 250 + 2.6125, at 1x 5,000 and no closing fee."""
     a = account("5100", cross=False)
     trade(a, 1, "0.1", "50000")
-    assert a.set_leverage("BTCUSDT", 1000, 1000) is MarginCode.LEVERAGE_UNCHANGED
-    assert a.set_leverage("BTCUSDT", 2000, 1000) is MarginCode.PARAMETER  # one-way: one leverage
-    assert a.set_leverage("BTCUSDT", 99, 99) is a.set_leverage("BTCUSDT", 10_001, 10_001) is MarginCode.PARAMETER
-    assert a.set_leverage("BTCUSDT", 2000, 2000) is MarginCode.OK
+    assert a.set_leverage("BTCUSDT", 1000, 1000) is RetCode.LEVERAGE_UNCHANGED
+    assert a.set_leverage("BTCUSDT", 2000, 1000) is RetCode.PARAMETER  # one-way: one leverage
+    assert a.set_leverage("BTCUSDT", 99, 99) is a.set_leverage("BTCUSDT", 10_001, 10_001) is RetCode.PARAMETER
+    assert a.set_leverage("BTCUSDT", 2000, 2000) is RetCode.OK
     assert a.wallet().position_im_e8 == e8("252.6125")
-    assert a.set_leverage("BTCUSDT", 100, 100) is MarginCode.OK
+    assert a.set_leverage("BTCUSDT", 100, 100) is RetCode.OK
     assert a.wallet().position_im_e8 == e8("5000")
     a.mark("BTCUSDT", e10("49000"))
-    assert a.set_leverage("BTCUSDT", 10_000, 10_000) is MarginCode.MARGIN_TOO_LOW  # 50 of margin against -100
+    assert a.set_leverage("BTCUSDT", 10_000, 10_000) is RetCode.WOULD_LIQUIDATE  # 50 of margin against -100
     assert a.wallet().position_im_e8 == e8("5000")
     b = account("1000")
     assert b.hold(Work("b", 1, 100, 500_000))
     held = b.wallet().order_im_e8
-    assert b.set_leverage("BTCUSDT", 100, 100) is MarginCode.NOT_ENOUGH_BALANCE
+    assert b.set_leverage("BTCUSDT", 100, 100) is RetCode.NOT_ENOUGH_BALANCE
     assert b.wallet().order_im_e8 == held and b.position("BTCUSDT").leverage_e2 == 1000
 
 
 def test_modes() -> None:
     a = account("1000")
-    assert a.switch_position_mode(PositionMode.ONE_WAY, "BTCUSDT") is MarginCode.MODE_UNCHANGED
-    assert a.set_margin_mode(MarginMode.REGULAR) is MarginCode.MARGIN_MODE_UNCHANGED
+    assert a.switch_position_mode(PositionMode.ONE_WAY, "BTCUSDT") is RetCode.MODE_UNCHANGED
+    assert a.set_margin_mode(MarginMode.REGULAR) is RetCode.MARGIN_MODE_UNCHANGED
     assert a.hold(Work("b", 1, 1, 500_000))
-    assert a.switch_position_mode(PositionMode.HEDGE, "BTCUSDT") is MarginCode.ORDERS_EXIST
-    assert a.switch_position_mode(PositionMode.HEDGE, "ETHUSDT") is MarginCode.OK
+    assert a.switch_position_mode(PositionMode.HEDGE, "BTCUSDT") is RetCode.ORDERS_EXIST
+    assert a.switch_position_mode(PositionMode.HEDGE, "ETHUSDT") is RetCode.OK
     a.release("b")
     trade(a, 1, "0.001", "50000")
-    assert a.switch_position_mode(PositionMode.HEDGE) is MarginCode.POSITION_EXISTS
+    assert a.switch_position_mode(PositionMode.HEDGE) is RetCode.POSITION_EXISTS
     trade(a, -1, "0.001", "50000")
-    assert a.switch_position_mode(PositionMode.HEDGE) is MarginCode.OK
-    assert a.switch_position_mode(PositionMode.HEDGE) is MarginCode.MODE_UNCHANGED
+    assert a.switch_position_mode(PositionMode.HEDGE) is RetCode.OK
+    assert a.switch_position_mode(PositionMode.HEDGE) is RetCode.MODE_UNCHANGED
     assert [p.position_idx for p in a.positions("BTCUSDT")] == [1, 2]
-    assert a.set_leverage("BTCUSDT", 500, 500) is MarginCode.OK
-    assert a.switch_position_mode(PositionMode.ONE_WAY, "BTCUSDT") is MarginCode.OK
+    assert a.set_leverage("BTCUSDT", 500, 500) is RetCode.OK
+    assert a.switch_position_mode(PositionMode.ONE_WAY, "BTCUSDT") is RetCode.OK
     assert a.position("BTCUSDT").leverage_e2 == 500  # the leverage of the symbol goes with it
 
 
@@ -349,12 +349,12 @@ def test_margin_mode_change() -> None:
     a = account("2000")
     trade(a, 1, "0.1", "50000")
     a.mark("BTCUSDT", e10("45000"))
-    assert a.set_margin_mode(MarginMode.ISOLATED) is MarginCode.NOT_ENOUGH_BALANCE
+    assert a.set_margin_mode(MarginMode.ISOLATED) is RetCode.NOT_ENOUGH_BALANCE
     assert a.cross
     a.mark("BTCUSDT", e10("49900"))
-    assert a.set_margin_mode(MarginMode.ISOLATED) is MarginCode.OK
-    assert a.add_margin("BTCUSDT", e8("50")) is MarginCode.OK
-    assert a.set_margin_mode(MarginMode.REGULAR) is MarginCode.OK
+    assert a.set_margin_mode(MarginMode.ISOLATED) is RetCode.OK
+    assert a.add_margin("BTCUSDT", e8("50")) is RetCode.OK
+    assert a.set_margin_mode(MarginMode.REGULAR) is RetCode.OK
     assert a.extra_e8 == 0 and a.position("BTCUSDT").extra_margin_e8 == 0
 
 
@@ -382,7 +382,7 @@ def test_hedge_legs() -> None:
     trade(with_isolated, 1, "0.3", "50000", idx=1)
     trade(with_isolated, -1, "0.2", "50000", idx=2)
     assert with_isolated.snapshot("BTCUSDT", 1).mm_e8 == e8("82.425")
-    assert with_isolated.set_leverage("BTCUSDT", 2000, 500) is MarginCode.OK
+    assert with_isolated.set_leverage("BTCUSDT", 2000, 500) is RetCode.OK
     assert [p.leverage_e2 for p in with_isolated.positions("BTCUSDT")] == [2000, 500]
 
 
@@ -394,8 +394,8 @@ def test_transfers_and_shortfall() -> None:
     once nothing is open."""
     a = account("1000")
     trade(a, 1, "0.1", "50000")
-    assert a.transfer(5, e8("-600"), "w") is MarginCode.NOT_ENOUGH_BALANCE
-    assert a.transfer(5, e8("-400"), "w") is MarginCode.OK
+    assert a.transfer(5, e8("-600"), "w") is RetCode.NOT_ENOUGH_BALANCE
+    assert a.transfer(5, e8("-400"), "w") is RetCode.OK
     assert a.cover_shortfall(6, "i") == 0
     trade(a, -1, "0.1", "15000", exec_type=ExecType.BUST_TRADE)
     assert a.ledger.balance_e8 == 0

@@ -14,13 +14,13 @@ from core.sim.margin_types import (
     Cause,
     DueKind,
     ExecType,
-    MarginCode,
     MarginInstrument,
     MarginMode,
     MarginRule,
     PositionMode,
 )
 from core.sim.money import E8
+from core.sim.ret_codes import RetCode
 from core.sim.risk_tiers import ladder
 from tests.reference.margin import PRECISION, NaiveAccount, Order, Symbol
 
@@ -197,7 +197,7 @@ class Life:
 
     def leverage(self) -> None:
         name, leverage = self.name(), self.rng.choice((100, 500, 1_000, 3_000, 5_000))
-        if self.account.set_leverage(name, leverage, leverage) is MarginCode.OK:
+        if self.account.set_leverage(name, leverage, leverage) is RetCode.OK:
             for idx in (1, 2) if self.hedge else (0,):
                 self.twin.leg(name, idx).leverage = Decimal(leverage) / 100
 
@@ -205,19 +205,19 @@ class Life:
         name = self.name()
         idx = self.rng.choice((1, 2)) if self.hedge else 0
         amount = self.rng.randrange(-20 * E8, 40 * E8)
-        if self.account.add_margin(name, amount, idx) is MarginCode.OK:
+        if self.account.add_margin(name, amount, idx) is RetCode.OK:
             self.twin.leg(name, idx).extra += usdt(amount)
 
     def cash(self) -> None:
         amount = self.rng.randrange(-200 * E8, 200 * E8)
-        if self.account.transfer(self.count, amount, "t") is MarginCode.OK:
+        if self.account.transfer(self.count, amount, "t") is RetCode.OK:
             self.twin.pay(usdt(amount))
 
     def mode(self) -> None:
         """Change the margin mode; a refusal changes nothing (`check` compares every figure)."""
         if self.rng.random() < 0.3:
             mode = MarginMode.ISOLATED if self.account.cross else MarginMode.REGULAR
-            if self.account.set_margin_mode(mode) is MarginCode.OK:
+            if self.account.set_margin_mode(mode) is RetCode.OK:
                 self.twin.cross = self.account.cross
                 if self.twin.cross:
                     for leg in self.twin.legs.values():

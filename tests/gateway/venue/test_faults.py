@@ -388,7 +388,13 @@ def test_reduce_only_symbols_and_delisting(scene: Scene) -> None:
     rests = scene.create()["data"]["orderId"]
     scene.heard.got()
     scene.plant.fault("acct.delist", symbol="BTCUSDT", final=True)
-    assert [(r["orderId"], r["orderStatus"]) for _, r in scene.heard.rows("order")] == [(rests, "Cancelled")]
+    rows = scene.heard.rows()
+    orders = [row for topic, row in rows if topic == "order"]
+    assert [(r["orderId"] == rests, r["orderStatus"], r["createType"]) for r in orders] == [
+        (True, "Cancelled", "CreateByUser"), (False, "Filled", "CreateBySettle"),
+    ]
+    assert [r["execType"] for topic, r in rows if topic == "execution"] == ["Settle"]
+    assert [r["size"] for topic, r in rows if topic == "position"][-1] == "0"
     assert scene.create()["retCode"] != 0
     assert scene.trade.order("order.create", scene.plant.resting("ETHUSDT", qty="0.1"))["retCode"] == 0, "others go on"
 
