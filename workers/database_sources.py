@@ -158,6 +158,8 @@ class ExecutionSource:
 
 
 def _entry(data: bytes) -> tuple[Any, Report | None]:
+    if len(data) not in (MESSAGE.size, MESSAGE.size + REPORT.size):
+        raise JournalError(f"a record of {len(data)} bytes: the journal was written by another version")
     message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
     if len(data) <= MESSAGE.size:
         return message, None
