@@ -186,6 +186,9 @@ class MessageKind(IntEnum):
     DONE = 5  # the working order ended without a (further) fill
     MARK = 6  # price of a symbol with an open position, every second
     END = 7  # the tape ended and everything before it is handled
+    PROTECT = 8  # an intent: another stop, other target prices for the open position; `reason` is the rule
+    ADD = 9  # an intent: add to the open position within the risk that was gated at its entry
+    CASH = 10  # cash moved without a trade (funding): `fee_e8` paid; from the exchange desk only
 
 
 class ReportKind(IntEnum):
@@ -198,6 +201,7 @@ class ReportKind(IntEnum):
     CLOSE = 4  # close reduce-only at market
     POSITION = 5  # position after a fill: the truth the state machine follows
     DONE = 6  # order ended without position
+    PROTECTED = 7  # stop and targets in force from here on; `reason` is the rule, `flags` 1 = the wish was refused
 
 
 class OrderRole(IntEnum):
@@ -220,6 +224,8 @@ class LogKind(IntEnum):
     ORDER = 3
     FILL = 4
     POSITION = 5
+    TRADE = 30  # a position closed: a = its first order, b = side, c, d = best and worst price ticks, e = opened ns,
+    # f = OrderRole that closed it, x = fees, y = realised, USDT
     RISK = 6  # a = Gate
     PUMP = 7  # a = from, b = to, c = row of the pump table, x = strongest change in thresholds, y = volume surge
     SPOOF = 8  # a wall was pulled; columns as WALL
@@ -239,8 +245,6 @@ class LogKind(IntEnum):
     ERROR = 22
     LIQUIDATION = 23
     LOST = 24  # a reader was lapped: a = messages lost
-    TRADE = 30  # a position closed: a = its first order, b = side, c, d = best and worst price ticks, e = opened ns,
-    # f = OrderRole that closed it, x = fees, y = realised, USDT
 
 
 class WallFate(IntEnum):

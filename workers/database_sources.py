@@ -76,7 +76,8 @@ class RunInfo:
 
     def leverage_of(self, traded: Traded) -> int:
         """Leverage x 100 by the settings the run began with."""
-        return self._policy.leverage_of(traded) if self._policy is not None else 100
+        rules: Any = self._policy  # asks for the name and the highest leverage of an instrument, which `traded` has
+        return int(rules.leverage_of(traded)) if rules is not None else 100
 
 
 @dataclass

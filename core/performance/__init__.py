@@ -1,1 +1,1 @@
-"""What was earned, and how: orders, trades and figures from the messages execution booked."""
+"""What the results say: evidence for and against more capital."""

@@ -21,6 +21,7 @@ from core.sim.money import initial_margin_e8
 from core.units import format_fixed
 
 STRATEGY = "scalp"
+REFUSED = 1  # flag of a PROTECTED report
 PRICE_DIGITS = 12  # of an average price; single prices have the digits of their grid
 
 
@@ -130,6 +131,7 @@ class _Position:
     exited_lots: int = 0
     gross_e8: int = 0
     fees_e8: int = 0
+    funding_e8: int = 0
     risk_e8: int = 0
     stop_ticks: int = 0
     target_ticks: int = 0
@@ -164,8 +166,12 @@ class Ledger:
         """Book one journal record; returns the rows that changed."""
         self.records += 1
         kind = message.kind
-        if kind == MessageKind.ENTER and report is not None:
+        if kind in (MessageKind.ENTER, MessageKind.ADD) and report is not None:
             return self._enter(message, report, traded)
+        if kind == MessageKind.PROTECT and report is not None:
+            return self._protect(message, report, traded)
+        if kind == MessageKind.CASH:
+            return self._cash(message, traded)
         if kind == MessageKind.FILL:
             return self._fill(message, traded)
         if kind == MessageKind.DONE:
@@ -208,6 +214,27 @@ class Ledger:
         order.done_reason = name_or(Cause, message.reason) if message.reason else order.done_reason
         order.updated_ns = order.done_ns = message.ts_event_ns
         return [self._order_row(order, traded)]
+
+    def _protect(self, message: Message, report: Report, traded: Traded) -> list[Row]:
+        """Stop and target moved; a wish that was refused changes nothing. What one R is stays as it was."""
+        position = self._positions.get(message.symbol)
+        if position is None or report.flags & REFUSED:
+            return []
+        position.stop_ticks, position.target_ticks = report.stop_ticks, report.target_ticks
+        position.updated_ns = message.ts_event_ns
+        return [self._position_row(position, traded)]
+
+    def _cash(self, message: Message, traded: Traded) -> list[Row]:
+        """Funding paid or received, also in the open position."""
+        self.balance_e8 -= message.fee_e8
+        self.realised_e8 -= message.fee_e8
+        rows = [self._balance_row(message), self._session_row()]
+        position = self._positions.get(message.symbol)
+        if position is not None:
+            position.funding_e8 += message.fee_e8
+            position.updated_ns = message.ts_event_ns
+            rows.append(self._position_row(position, traded))
+        return rows
 
     def _order_row(self, order: _Order, traded: Traded) -> Row:
         opening_side = order.side if order.opening else -order.side
@@ -269,7 +296,8 @@ class Ledger:
             del self._positions[message.symbol]
             position.closed_ns = message.ts_event_ns
             self.trades += 1
-            self.wins += position.gross_e8 > position.fees_e8
+            self.wins += position.gross_e8 > position.fees_e8 + position.funding_e8
+            rows += [self._order_row(other, traded) for other in position.exits.values() if other is not order]
         return [*rows, self._position_row(position, traded), self._balance_row(message), self._session_row()]
 
     def _begin(self, message: Message, traded: Traded) -> _Position:
@@ -281,6 +309,8 @@ class Ledger:
         )
         if order is not None:
             position.stop_ticks, position.target_ticks = order.stop_ticks, order.target_ticks
+        else:  # taken over from the exchange, which tells the stop it knows
+            position.stop_ticks, position.target_ticks = message.stop_ticks, message.target_ticks
         self._positions[message.symbol] = position
         return position
 
@@ -315,8 +345,7 @@ class Ledger:
             self._working.pop(message.symbol, None)
         else:
             for other in position.exits.values():
-                other.status, other.done_ns = "FILLED", other.done_ns or other.updated_ns
-            order.lots = order.filled_lots
+                other.status, other.done_ns, other.lots = "FILLED", other.done_ns or other.updated_ns, other.filled_lots
 
     # --- rows --------------------------------------------------------------------------------------------------------
     def _execution_row(self, message: Message, order: _Order, value: int, realised: int, traded: Traded) -> Row:
@@ -339,7 +368,8 @@ class Ledger:
             "entry_price": traded.average(p.entered_e8, p.entered_lots),
             "exit_price": traded.average(p.exited_e8, p.exited_lots), "mark_price": traded.price(p.last_ticks),
             "entry_value_e8": p.entered_e8, "exit_value_e8": p.exited_e8, "gross_pnl_e8": p.gross_e8, "fees_e8": p.fees_e8,
-            "funding_accrued_e8": 0, "realised_pnl_e8": p.gross_e8 - p.fees_e8, "leverage": p.leverage_e2 / 100,
+            "funding_accrued_e8": p.funding_e8, "realised_pnl_e8": p.gross_e8 - p.fees_e8 - p.funding_e8,
+            "leverage": p.leverage_e2 / 100,
             "margin_used_e8": initial_margin_e8(p.entry_value_e8, p.leverage_e2) if is_open else 0,
             "stop_price": traded.price(p.stop_ticks), "target_price": traded.price(p.target_ticks), "risk_e8": p.risk_e8,
             "slippage_pct": round(slip, 6) + 0.0 if slip is not None else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from config.schema import Settings, SymbolOverride
 from core.constants import E8, E8_PER_PCT, NS_PER_MS
@@ -13,15 +13,6 @@ from core.risk.gate import Limits
 
 BLACKLISTED = 2  # SYMBOL.flags
 INTENT_TTL_NS = 2_000_000_000  # an intent that waited longer was decided on a market that is gone
-
-
-class Levered(Protocol):
-    """Anything with a leverage of its own."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def max_leverage_e2(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +64,7 @@ class Policy:
     blacklist: frozenset[str]
     overrides: dict[str, SymbolOverride]
 
-    def leverage_of(self, instrument: Levered) -> int:
+    def leverage_of(self, instrument: Instrument) -> int:
         """Leverage x 100: the setting, cut by the instrument's maximum and by an override."""
         leverage = self.leverage_e2
         if instrument.max_leverage_e2 > 0:
