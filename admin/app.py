@@ -23,8 +23,8 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, lim
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app, auth, where)
-    app.register_blueprint(read_routes(views))
     app.register_blueprint(history_routes(views.history))
+    app.register_blueprint(read_routes(views))
     app.register_blueprint(write_routes(auth, controls, where, limit or LoginLimit(), on_login))
 
     @app.get("/healthz")

@@ -121,16 +121,16 @@ def _fill(r: np.ndarray, info: SymbolInfo | None) -> str:
             f"{_price(info, int(r['c']))} · fee {int(r['f']) / 1e8:.4f} · #{int(r['a'])}")
 
 
-def _position(r: np.ndarray, info: SymbolInfo | None) -> str:
-    if not int(r["c"]):
-        return f"closed · realised {_usdt(int(r['e']))} · fees {int(r['f']) / 1e8:.4f}"
-    return f"{_side(int(r['b']))} {_quantity(info, int(r['c']))} · value {abs(int(r['d'])) / 1e8:.2f} USDT"
-
-
 def _trade(r: np.ndarray, info: SymbolInfo | None) -> str:
     held_s = max(int(r["ts_ns"]) - int(r["e"]), 0) / 1e9
     return (f"{_side(int(r['b']))} trade over after {held_s:.1f} s · best {_price(info, int(r['c']))} · worst "
             f"{_price(info, int(r['d']))} · #{int(r['a'])}")
+
+
+def _position(r: np.ndarray, info: SymbolInfo | None) -> str:
+    if not int(r["c"]):
+        return f"closed · realised {_usdt(int(r['e']))} · fees {int(r['f']) / 1e8:.4f}"
+    return f"{_side(int(r['b']))} {_quantity(info, int(r['c']))} · value {abs(int(r['d'])) / 1e8:.2f} USDT"
 
 
 def _risk(r: np.ndarray, info: SymbolInfo | None) -> str:
@@ -147,8 +147,8 @@ _TELL: dict[int, Callable[[np.ndarray, SymbolInfo | None], str]] = {
     LogKind.SIGNAL: _signal,
     LogKind.ORDER: _order,
     LogKind.FILL: _fill,
-    LogKind.POSITION: _position,
     LogKind.TRADE: _trade,
+    LogKind.POSITION: _position,
     LogKind.RISK: _risk,
     LogKind.SHED: _shed,
     LogKind.LISTING: lambda r, info: "listed" if r["a"] else "delisted",
