@@ -18,7 +18,7 @@ import numpy as np
 
 from core.jit import kernel
 from core.records import CELL_WORDS, EVENT
-from shm.atomics import LINE_WORDS, fence_acquire, fence_full, fence_release, load_acquire, store_release
+from shm.atomics import LINE_WORDS, fence_acquire, fence_full, fence_release, load_acquire, set_word, store_release
 from shm.layout import (
     BROADCAST_BELLS,
     BROADCAST_CONST,
@@ -255,13 +255,10 @@ class BroadcastReader:
         """Skip what is unread without counting it as lost."""
         ring_jump(self.ring.words, self.slot)
 
-    def rewind(self, position: int, messages: int) -> None:
-        """Stand again where this slot stood at `position` with `messages` behind it (lossy readers only): what has been
-        overwritten since shows at the next read as lost. ValueError when that lies ahead of the slot."""
-        if position > self.position or messages > self.messages:
-            raise ValueError(f"rewind to cell {position}: the reader stands at {self.position}")
+    def seek(self, position: int, messages: int) -> None:
+        """Go on at a place seen earlier (`position` and `messages` of then); a lap is noticed at the next read."""
         self.ring.words[self._base + S_MESSAGES] = messages
-        self.ring.words[self._base + S_POSITION] = position
+        set_word(self.ring.words, self._base + S_POSITION, position)
 
     def lag_cells(self) -> int:
         return int(ring_tail(self.ring.words)) - self.position

@@ -51,7 +51,7 @@ class Marks(Struct):
         """Put a ring's cursor back to its mark, to the ring's begin where it was never marked."""
         position, messages = self.rings.get(name, (0, 0))
         if position < reader.position:
-            reader.rewind(position, messages)
+            reader.seek(position, messages)
 
 
 class _Line(Struct):
