@@ -181,7 +181,7 @@ class Recorder:
         return done
 
     def _sample(self) -> None:
-        sample(self.plant, self.stores, time.time_ns(), {i: known.name for i, known in self._instruments.items()})
+        sample(self.plant, self.stores, time.time_ns(), self.run_file.names)
         self.stores.flush()
 
     def _flush(self) -> None:

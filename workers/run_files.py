@@ -40,6 +40,7 @@ class RunFile:
         self._plant, self._settings, self._on_error = plant, settings, on_error
         self._seen: np.ndarray = np.zeros(MAX_SYMBOLS, np.int64)
         self._waiting: list[bytes] = []
+        self.names: dict[int, str] = {}  # of every symbol id met so far
 
     def begin(self) -> None:
         """Say what the run is, once; a restarted recorder goes on in the file it finds."""
@@ -62,7 +63,9 @@ class RunFile:
         for row in board.changed_since(self._seen):
             record = board.read(int(row))[0]
             if int(record["name_hash"]):
-                self._add(instrument_line(record))
+                line = instrument_line(record)
+                self.names[line["id"]] = line["name"]
+                self._add(line)
         self._write()
 
     def end(self) -> None:

@@ -455,3 +455,44 @@ def test_retention_waits_for_the_database(run):
     for _ in range(5):
         run.step()
     assert "signals.jsonl" in {path.name for path in writer.unread()}
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_the_server_dies_under_load_again_and_again(tmp_path, postgres, monkeypatch, kills):
+    """As with kill -9: the server is gone in the middle of what it does, and recovers by itself when it starts."""
+    monkeypatch.setenv("SCALPER_DATABASE_URL", postgres.fresh())
+    monkeypatch.setattr(database_writer, "RETRY_MIN_S", 0.01)
+    monkeypatch.setattr(database_writer, "RETRY_MAX_S", 0.05)
+    run = MadeRun(tmp_path / "data", "r1", T0)
+    writer = writer_of(run)
+    writer._rules = SETTINGS.system.database.__class__(interval_s=0.01, batch_rows=10)
+    writer.start()
+    for _ in range(kills):
+        for _ in range(8):
+            run.step()
+        postgres.stop("immediate")
+        run.step()
+        postgres.start()
+    run.end()
+    writer.stop(60.0)
+    assert writer_of(run).drain()
+    check(run)
+
+
+def test_a_locked_database_does_not_hold_up_whoever_records(local, monkeypatch):
+    """The thread waits; lines are written, and the recorder's end does not wait longer than it says."""
+    writer = writer_of(local)
+    assert writer.drain()
+    blocker = sqlite3.connect(local.paths.database_file, isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    threaded = writer_of(local)
+    threaded.start()
+    for _ in range(10):
+        local.step()
+    local.end()
+    threaded.stop(0.2)
+    assert threaded.rows == 0
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert writer_of(local).drain()
+    check(local)
