@@ -27,6 +27,7 @@ PERIODS = {"day": 1, "week": 7, "month": 30, "all": 0}
 GROUPS = ("symbol", "hour", "weekday", "move_type", "exit_reason", "side")
 HIDDEN = frozenset({"record", "strategy_config", "equity_curve", "trades_json", "report"})  # too long for a list
 CSV_ROWS = 100_000
+LIVE_TRADES = 20_000  # the newest; all-time figures are over these
 
 
 class HistoryUnavailable(Exception):
@@ -127,7 +128,7 @@ class History:
             trades = queries.trades(connection, from_ns, session_id=session_id)
             samples = queries.equity(connection, from_ns, 0, session_id) if session_id else []
             unrealised = queries.unrealised_e8(connection, found["session_id"]) if found else 0
-            everything = queries.trades(connection, now_ns - 400 * DAY_NS)
+            everything = queries.trades(connection, last=LIVE_TRADES)
         start_e8 = (found or {}).get("start_balance_e8") or 0
         curve = samples if len(samples) > 2 else equity_curve(start_e8, trades)
         step = max(1, len(curve) // CURVE_POINTS)

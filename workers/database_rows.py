@@ -6,10 +6,12 @@ import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Table, func, insert, literal, select, update
+from sqlalchemy import Connection, Table, delete, func, insert, literal, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from config.schema import Storage
 from core.performance.ledger import Row
+from core.performance.trades import DAY_NS
 from shm.database.tables import KEYS, cursors, metadata, sessions
 
 ORDER = {table.name: place for place, table in enumerate(metadata.sorted_tables)}
@@ -83,6 +85,24 @@ def write_rows(connection: Connection, rows: Iterable[Row]) -> int:
         connection.execute(update(sessions).where(sessions.c.ended_ns.is_not(None), sessions.c.status.in_(
             ("RUNNING", "PAUSED"))).values(status=literal("STOPPED")))
     return written
+
+
+def prune(connection: Connection, now_ns: int, rules: Storage) -> int:
+    """Take old rows out of what grows: decisions that led to no entry, signals, account samples. Orders, executions, trades
+    and accepted decisions stay. Age is that of the row and of its session: a tape of last year is not old. Returns how many."""
+    kept = metadata.tables
+    refused = kept["decisions"].c.accepted.is_(False)
+    samples = kept["balances"].c.source == "SAMPLE"
+    gone = 0
+    for name, days, more in (("decisions", rules.decisions_days, refused), ("signal_history", rules.events_days, true()),
+                             ("balances", rules.metrics_days, samples)):
+        if not days:
+            continue
+        table, before = kept[name], now_ns - round(days * DAY_NS)
+        old = select(sessions.c.session_id).where(sessions.c.started_ns < before)
+        gone += connection.execute(
+            delete(table).where(table.c.ts_ns < before, table.c.session_id.in_(old), more)).rowcount
+    return gone
 
 
 def _know_sessions(connection: Connection, names: set[str]) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RETRY_MIN_S, RETRY_MAX_S = 0.25, 10.0
 LOOK_S = 2.0  # how often the folders are searched for new files
 BATCHES_PER_TURN = 20
+FIRST_PRUNE_S = 120.0
 
 
 class DatabaseWriter:
@@ -43,6 +44,7 @@ class DatabaseWriter:
         self._rules = settings.system.database
         self._reload = reload
         self._derived: Derived | None = None
+        self._prune_at = 0.0
         self._readers: Engine | None = None
         self.rows = 0
         self.errors = 0
@@ -146,7 +148,20 @@ class DatabaseWriter:
             taken += self._take(source)
         assert self._derived is not None and self._readers is not None
         self._derived.turn(self._readers, self._clock(), at_once=self._stop.is_set() and not taken)
+        if not taken and self._clock() >= self._prune_at:
+            self._prune()
         return taken
+
+    def _prune(self) -> None:
+        """Old rows go as old files do, as often; first some time after the start."""
+        from workers.database_rows import prune
+
+        every_s = self._settings.system.storage.every_h * 3600
+        if self._prune_at:
+            assert self._engine is not None
+            with self._engine.begin() as connection:
+                prune(connection, time.time_ns(), self._settings.system.storage)
+        self._prune_at = self._clock() + (every_s if self._prune_at else min(every_s, FIRST_PRUNE_S))
 
     def _look(self) -> None:
         assert self._sources is not None

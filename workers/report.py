@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from core.enums import Gate
 from core.explain import gate_words, sentences
 from core.performance.figures import Point, equity_curve, grouped, live_stats, performance
-from core.performance.trades import DAY_NS, Trade
+from core.performance.trades import Trade
 from shm.database import queries
 
 GROUPS = ("hour", "weekday", "move_type", "exit_reason", "symbol", "side")
@@ -125,7 +125,7 @@ def gather(connection: Connection, period: Period, mode: str, now_ns: int) -> Re
     return Report(
         period=period, mode=mode, made_ns=now_ns, sessions=sessions,
         figures=performance(trades, start_e8, curve, unrealised),
-        live=live_stats(queries.trades(connection, from_ns=now_ns - 400 * DAY_NS), now_ns), equity=curve,
+        live=live_stats(queries.trades(connection, last=20_000), now_ns), equity=curve,
         groups={name: grouped(trades, name) for name in GROUPS},
         worst=[_told(connection, t) for t in ordered[:WORST] if not t.won],
         best=[_told(connection, t) for t in reversed(ordered[-BEST:]) if t.won],

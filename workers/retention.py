@@ -9,7 +9,8 @@
     metrics     metrics/DAY/*                             metrics_days          -
     logs        logs/*                                    logs_days             -
     journals    execution-*.journal, system/runs/*        journal_days          -
-    never       trades_log, profiles, execution.journal, audit.jsonl, the database
+    never       trades_log, profiles, execution.journal, audit.jsonl
+    database    refused decisions, signals, samples       as their files        (`database_rows.prune`)
 
 Raw frames of the current run and of the last `replay_sessions` sessions are what a replay needs: their age does not count, only
 the cap, and then the oldest session goes first. The newest file of a stream is being written: it never goes. A file that

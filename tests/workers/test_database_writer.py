@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from config.profiles import load_profiles
-from core.enums import LogKind, Severity
+from core.enums import LogKind, Severity, State
 from core.orders.broker import Note
 from shm.database.connect import database_url, reader
 from shm.database.tables import (
@@ -30,7 +30,7 @@ from shm.database.tables import (
 )
 from tests.workers.made_runs import SETTINGS, MadeRun
 from workers import database_writer
-from workers.database_rows import CursorMoved
+from workers.database_rows import CursorMoved, prune
 from workers.database_writer import DatabaseWriter
 
 T0 = 1_763_640_000_000_000_000  # 2025-11-20T12:00:00Z
@@ -496,3 +496,31 @@ def test_a_locked_database_does_not_hold_up_whoever_records(local, monkeypatch):
     blocker.close()
     assert writer_of(local).drain()
     check(local)
+
+
+def test_old_rows_go_and_what_proves_something_stays(run):
+    for _ in range(40):
+        run.step()
+    run.decision(0, 1, False, to=State.MANAGING)  # led to no entry
+    run.decisions.sync()
+    run.paths.metrics_dir.joinpath("2025-11-20").mkdir(parents=True)
+    sample = {"ts_ns": T0, "sid": "r1", **{f"{name}_e8": 1 for name in (
+        "balance", "equity", "available", "margin_used", "unrealised_pnl", "realised_pnl", "heat")}}
+    run.paths.metrics_dir.joinpath("2025-11-20", "account.jsonl").write_text(json.dumps(sample) + "\n")
+    run.end()
+    writer = writer_of(run)
+    assert writer.drain()
+    before = contents(run.paths)
+    assert len(before["decisions"]) == len(run.kept) + 1
+    with writer._engine.begin() as connection:
+        assert prune(connection, run.now_ns + 86_400 * 10**9, SETTINGS.system.storage) == 0
+        gone = prune(connection, run.now_ns + 1000 * 86_400 * 10**9, SETTINGS.system.storage)
+    after = contents(run.paths)
+    assert gone == 1 + run.signals + 1
+    assert len(after["decisions"]) == len(run.kept)
+    assert after["signal_history"] == []
+    for name in ("orders", "executions", "positions", "sessions"):
+        assert after[name] == before[name]
+    with writer._engine.begin() as connection:  # a tape: rows of long ago, of a session that has just begun
+        connection.execute(sessions.update().values(started_ns=run.now_ns + 1001 * 86_400 * 10**9))
+        assert prune(connection, run.now_ns + 1002 * 86_400 * 10**9, SETTINGS.system.storage) == 0
