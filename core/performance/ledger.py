@@ -186,17 +186,17 @@ class Ledger:
 
     # --- orders ------------------------------------------------------------------------------------------------------
     def _enter(self, message: Message, report: Report, traded: Traded) -> list[Row]:
-        accepted = report.kind == ReportKind.ACCEPTED
-        side = report.side if accepted else message.side
+        refused = report.kind == ReportKind.REJECTED
+        side = message.side if refused else report.side
         order = _Order(
             link_id=_link(report.order_id, message, traded.name, side), order_no=report.order_id, symbol=message.symbol,
             side=side, opening=True, role=OrderRole.ENTRY.name, order_type="LIMIT", lots=report.qty_lots,
-            price_ticks=(report.price_ticks if accepted else message.price_ticks),
+            price_ticks=message.price_ticks if refused else report.price_ticks,
             stop_ticks=message.stop_ticks, target_ticks=message.target_ticks,
             leverage_e2=self._leverage_of(traded), decision=decision_id(message.seq, traded.name),
             seq=message.seq, created_ns=message.ts_event_ns, updated_ns=message.ts_event_ns,
         )
-        if accepted:
+        if not refused:
             self._working[message.symbol] = order
         else:
             gate = Gate(report.reason) if report.reason in Gate._value2member_map_ else Gate.NONE

@@ -130,12 +130,12 @@ def test_without_a_database_everything_else_goes_on(engine, browser):
     assert browser.get("/history").status_code == 200
 
 
-def test_strangers_see_nothing(run, admin):
+def test_strangers_see_nothing(run, admin, browser):
     stranger = Browser(admin, login=False)
     for path in HISTORY:
         assert stranger.get(path).status_code == 401
         assert stranger.get(path, Host="evil.example").status_code == 400
-        assert Browser(admin).post(path).status_code == 405
+        assert browser.post(path).status_code == 405
     assert stranger.get("/history").status_code == 302
 
 
