@@ -50,6 +50,7 @@ class DatabaseWriter:
         self.errors = 0
         self.last_error = ""
         self._behind_since = 0.0
+        self._more = False
         self._engine: Engine | None = None
         self._file_id: tuple[int, int] | None = None
         self._cursors: dict[str, tuple[int, bool]] = {}
@@ -125,7 +126,7 @@ class DatabaseWriter:
             self._behind_since = self._behind_since or self._clock()
             self.close()
             return -1
-        self._behind_since = 0.0 if not taken else self._behind_since or self._clock()
+        self._behind_since = self._behind_since or self._clock() if self._more else 0.0
         return taken
 
     def drain(self) -> bool:
@@ -144,6 +145,7 @@ class DatabaseWriter:
             source, batch = self._waiting
             self._commit(source, batch)
         taken = 0
+        self._more = False
         for source in self._listed:
             taken += self._take(source)
         assert self._derived is not None and self._readers is not None
@@ -185,6 +187,8 @@ class DatabaseWriter:
             taken += batch.records
             if not batch.records:
                 break
+        else:
+            self._more = True  # its turn was over before it was read to the end
         return taken
 
     def _commit(self, source: Source, batch: Batch) -> None:

@@ -173,6 +173,24 @@ def test_runs_follow_each_other(run, tmp_path, db_url):
     third.close()
 
 
+def test_behind_is_what_a_turn_could_not_read_to_the_end(run, monkeypatch):
+    for _ in range(30):
+        run.step()
+    now = [100.0]
+    writer = writer_of(run, clock=lambda: now[0])
+    assert writer.turn() > 0
+    assert writer.lag_ms == 0  # a stream that never rests is not behind
+    monkeypatch.setattr(database_writer, "BATCHES_PER_TURN", 1)
+    for _ in range(30):
+        run.step()
+    writer._rules = SETTINGS.system.database.__class__(batch_rows=10)
+    assert writer.turn() > 0
+    now[0] += 2.0
+    assert writer.lag_ms == 2000
+    assert writer.drain()
+    assert writer.lag_ms == 0
+
+
 def test_two_writers_write_once(run):
     for _ in range(30):
         run.step()
