@@ -8,6 +8,7 @@ from flask import Flask, Response, redirect, render_template
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin import metrics
+from admin.api.history import history_routes
 from admin.api.read import read_routes
 from admin.api.trade import trade_routes
 from admin.api.write import PinCheck, write_routes
@@ -25,6 +26,7 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app, auth, where)
+    app.register_blueprint(history_routes(views.history))
     app.register_blueprint(read_routes(views))
     app.register_blueprint(trade_routes(views, controls, commands, check_pin))
     app.register_blueprint(write_routes(auth, controls, where, check_pin, limit or LoginLimit(), on_login))
@@ -63,6 +65,10 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
     @app.get("/orders")
     def orders_page() -> str:
         return page("orders.html")
+
+    @app.get("/history")
+    def history_page() -> str:
+        return page("history.html")
 
     @app.get("/favicon.ico")
     def favicon() -> BaseResponse:

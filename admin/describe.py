@@ -123,6 +123,12 @@ def _fill(r: np.ndarray, info: SymbolInfo | None) -> str:
             f"{_price(info, int(r['c']))} · fee {int(r['f']) / 1e8:.4f} · #{int(r['a'])}")
 
 
+def _trade(r: np.ndarray, info: SymbolInfo | None) -> str:
+    held_s = max(int(r["ts_ns"]) - int(r["e"]), 0) / 1e9
+    return (f"{_side(int(r['b']))} trade over after {held_s:.1f} s · best {_price(info, int(r['c']))} · worst "
+            f"{_price(info, int(r['d']))} · #{int(r['a'])}")
+
+
 def _position(r: np.ndarray, info: SymbolInfo | None) -> str:
     if not int(r["c"]):
         return f"closed · realised {_usdt(int(r['e']))} · fees {int(r['f']) / 1e8:.4f}"
@@ -150,6 +156,7 @@ _TELL: dict[int, Callable[[np.ndarray, SymbolInfo | None], str]] = {
     LogKind.SIGNAL: _signal,
     LogKind.ORDER: _order,
     LogKind.FILL: _fill,
+    LogKind.TRADE: _trade,
     LogKind.POSITION: _position,
     LogKind.PROTECT: _protect,
     LogKind.RISK: _risk,
@@ -183,7 +190,7 @@ def sentence(record: np.ndarray, info: SymbolInfo | None) -> str:
 
 
 _EMPTY_SAYS_NOTHING = frozenset(
-    (LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION, LogKind.PROTECT, LogKind.WALL, LogKind.SPOOF)
+    (LogKind.SIGNAL, LogKind.ORDER, LogKind.FILL, LogKind.POSITION, LogKind.PROTECT, LogKind.TRADE, LogKind.WALL, LogKind.SPOOF)
 )
 
 

@@ -20,7 +20,7 @@ KEEP = 8192
 def in_order(records: np.ndarray) -> np.ndarray:
     """LOG records of several processes as one story: by time, and within one time (a decision and its order carry the
     time of the same market event) the decision, then what execution did, then the states that follow from it."""
-    turn = np.isin(records["kind"], (LogKind.ORDER, LogKind.FILL, LogKind.POSITION)).astype(np.int8)
+    turn = np.isin(records["kind"], (LogKind.ORDER, LogKind.FILL, LogKind.POSITION, LogKind.TRADE)).astype(np.int8)
     after = np.arange(State.IN_POSITION, State.COOLDOWN + 1)
     turn[(records["kind"] == LogKind.STATE) & (np.isin(records["a"], after) | np.isin(records["b"], after))] = 2
     return records[np.lexsort((turn, records["ts_ns"]))]

@@ -83,7 +83,7 @@ class AdminServer:
         overrides = dict(spec.overrides) | {"trading.mode": spec.mode}
         settings = load([Path(name) for name in spec.config_files], dict(env), overrides).settings
         self.auth = Auth(self.paths.run_dir / "admin_state.json", spec.run_id, spec.token, hashed)
-        self.views = Views(plant, self.paths, settings.safety.limits.max_heat_pct)
+        self.views = Views(plant, self.paths, settings.safety.limits.max_heat_pct, settings.system.database.url)
         self.controls = Controls(plant.control, self.paths, self._wake_all, self._acks, self._exposure)
         self.push = PushServer(self.views, self.auth, self.where, settings.system.admin.push_hz,
                                lambda ns: plant.counters().record("push", ns))

@@ -7,11 +7,9 @@ words written from here are the wishes for the detail board.
 from __future__ import annotations
 
 import math
-import shutil
 import threading
 import time
 from enum import IntEnum
-from pathlib import Path
 
 import numpy as np
 
@@ -20,9 +18,11 @@ from admin.alerts import alerts
 from admin.checklist import Checklist
 from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
+from admin.history import History
 from admin.orders import Orders
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
+from admin.storage import storage
 from config.blacklist_file import read_blacklist
 from config.latch_file import read_latch
 from config.paths import ROOT, DataPaths
@@ -60,7 +60,7 @@ _FLOATS = [name for name in SYMBOL_ROW.dtype.names or () if SYMBOL_ROW.dtype[nam
 class Views:
     """Snapshots of `plant`. Safe to call from several threads: one lock around every look."""
 
-    def __init__(self, plant: Plant, paths: DataPaths, max_heat_pct: float) -> None:
+    def __init__(self, plant: Plant, paths: DataPaths, max_heat_pct: float, database_url: str = "") -> None:
         self._plant = plant
         self._paths = paths
         self._max_heat_pct = max_heat_pct
@@ -68,6 +68,7 @@ class Views:
         self.base_ns = time.monotonic_ns()
         self.run_id = plant.spec.run_id
         self.events = EventHistory()
+        self.history = History(paths, database_url)
         self.timeline = Timeline()
         self._decisions = Decisions(plant, paths.decisions_dir)
         self._funnel = Funnel(plant)
@@ -319,7 +320,7 @@ class Views:
             measured, result = self._storage
             now = time.monotonic_ns()
             if not measured or now - measured > STORAGE_NS:
-                result = _storage(self._paths)
+                result = storage(self._paths, self._plant.counters("recorder").as_dict(zeros=True), self.history.where())
                 self._storage = (now, result)
             return result
 
@@ -338,23 +339,3 @@ def _candles(row: np.ndarray, series: int) -> list[list[int]]:
     return [(row["candle_start_ns"][series, :n] // 1_000_000).tolist(),
             *(row[f"candle_{name}"][series, :n].tolist() for name in (
                 "open_ticks", "high_ticks", "low_ticks", "close_ticks", "volume_lots", "delta_lots"))]
-
-
-def _storage(paths: DataPaths) -> dict:
-    folders = {"journal": paths.journal_dir, "events": paths.events_dir, "logs": paths.log_dir, "run": paths.run_dir}
-    usage = shutil.disk_usage(next(p for p in (paths.data_dir, *paths.data_dir.parents) if p.exists()))
-    return {"data_dir": str(paths.data_dir), "disk_free_bytes": usage.free, "disk_total_bytes": usage.total,
-            "disk_used_pct": round(100 * (1 - usage.free / usage.total), 1),
-            "folders": [{"name": name, **_size(folder)} for name, folder in folders.items()]}
-
-
-def _size(folder: Path) -> dict:
-    files = total = newest = 0
-    for path in folder.rglob("*") if folder.is_dir() else ():
-        try:
-            stat = path.stat()
-        except OSError:
-            continue  # rotated away while we looked
-        if path.is_file():
-            files, total, newest = files + 1, total + stat.st_size, max(newest, int(stat.st_mtime * 1000))
-    return {"files": files, "bytes": total, "newest_ts": newest or None}

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from admin.auth import Auth, Session
 
 MAX_BODY = 16 * 1024
-PAGES = frozenset({"cockpit", "symbol_page", "explain_page", "trades_page", "orders_page"})
+PAGES = frozenset({"cockpit", "symbol_page", "explain_page", "trades_page", "orders_page", "history_page"})
 """A stranger is sent to the login, not refused as by REST."""
 PUBLIC_ENDPOINTS = frozenset({"login_page", "write.login", "static", "healthz"})
 CODES = {400: 10001, 401: 10003, 403: 10005, 404: 10001, 405: 10001, 409: 90004, 413: 10001, 415: 10001, 429: 10006,

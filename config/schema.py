@@ -401,11 +401,58 @@ class Recorder(Section, frozen=True):
     order_sync_s: Positive = 1.0  # of the order of consumption
 
 
+class Storage(Section, frozen=True):
+    """How long what is kept, and how much of it; see workers/retention.py. 0 = for good."""
+
+    every_h: Positive = 2.0
+    raw_h: Positive = 24.0  # raw frames, order books, trade streams, micro candles
+    raw_max_gb: Positive = 20.0
+    replay_sessions: Count = 3  # raw frames of the last so many sessions stay longer, up to raw_max_gb
+    decisions_days: NonNegative = 7.0
+    decisions_max_gb: Positive = 5.0
+    events_days: NonNegative = 30.0
+    events_max_gb: Positive = 5.0
+    metrics_days: NonNegative = 90.0
+    logs_days: NonNegative = 30.0  # output of the processes
+    journal_days: NonNegative = 0.0  # execution journals and run files: what a database can be made from again
+    compress_after_h: NonNegative = 24.0  # lines of days gone by become .zst
+
+
+class ProfileRules(Section, frozen=True):
+    """What a symbol's own closed trades do to its next entries, within bounds (core/performance/profiles.py)."""
+
+    enabled: bool = True
+    trades: PositiveCount = 50  # the last so many are looked at ...
+    minimum: PositiveCount = 10  # ... and fewer tell nothing
+    days: Positive = 30.0  # nor do older ones; a blacklisted symbol comes back by this
+    win_rate: Share = 0.45  # under this rate the thresholds rise ...
+    raise_per_pct: NonNegative = 0.5  # ... by this many points for each percent
+    raise_max: Score100 = 15.0
+    size_min: Annotated[float, Meta(ge=0.01, le=1)] = 0.25  # never a smaller share of the normal size
+    slippage_bps: Positive = 5.0  # a mean entry slippage over this raises, too: a point per basis point
+    spoofs_per_day: Positive = 20.0  # over this the size is halved and 5 points are added
+    pumps_per_day: Positive = 10.0  # over this 5 points are added
+    blacklist_minimum: PositiveCount = 20  # trades a blacklisting needs
+    blacklist_win_rate: Share = 0.25  # blacklisted under this rate ...
+    blacklist_expectancy_r: float = -0.3  # ... with a mean result under this many R
+
+
+class Database(Section, frozen=True):
+    enabled: bool = True
+    url: str = ""  # '' = SQLite in the data folder; SCALPER_DATABASE_URL wins (a password belongs there)
+    batch_rows: Annotated[int, Meta(ge=10, le=10_000)] = 500  # records taken over in one transaction
+    interval_s: Positive = 0.5  # pause between two looks for something new
+    sample_s: Positive = 60.0  # balance and equity are noted this often
+
+
 class System(Section, frozen=True):
     admin: Admin = field(default_factory=Admin)
     rings: Rings = field(default_factory=Rings)
     idle: Idle = field(default_factory=Idle)
     recorder: Recorder = field(default_factory=Recorder)
+    storage: Storage = field(default_factory=Storage)
+    profiles: ProfileRules = field(default_factory=ProfileRules)
+    database: Database = field(default_factory=Database)
 
 
 class Settings(Section, frozen=True):

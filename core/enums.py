@@ -247,6 +247,8 @@ class LogKind(IntEnum):
     ORDER = 3
     FILL = 4
     POSITION = 5
+    TRADE = 30  # a position closed: a = its first order, b = side, c, d = best and worst price ticks, e = opened ns,
+    # f = OrderRole that closed it, x = fees, y = realised, USDT
     RISK = 6  # a = Gate
     PUMP = 7  # a = from, b = to, c = row of the pump table, x = strongest change in thresholds, y = volume surge
     SPOOF = 8  # a wall was pulled; columns as WALL

@@ -194,12 +194,12 @@ class ControlBlock:
         self.set("stop", 1)
 
     def request_config(self, source: str) -> None:
-        """Ask the gateway's process to reload the configuration; `source` admin or cli."""
+        """Ask the gateway's process to reload the configuration; `source` admin, cli or recorder."""
         self.add(f"config_request_{source}")
 
     def config_requests(self) -> int:
         """Requests so far; compare with the number handled last."""
-        return self.get("config_request_admin") + self.get("config_request_cli")
+        return sum(self.get(f"config_request_{source}") for source in ("admin", "cli", "recorder"))
 
     @property
     def detail_symbols(self) -> list[int]:

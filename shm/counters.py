@@ -127,6 +127,9 @@ C_RAW_LOST = _counter("raw_lost", "frames", "raw frames lost (recorder: lapped; 
 C_LOG_LINES = _counter("log_lines", "1", "JSON lines written")
 C_LOG_LOST = _counter("log_lost", "1", "log records lost by laps")
 C_DISK_ERRORS = _counter("disk_errors", "1", "writes that failed")
+C_DATABASE_ROWS = _counter("database_rows", "rows", "rows written to the database")
+C_DATABASE_ERRORS = _counter("database_errors", "1", "transactions the database refused; they are tried again")
+C_DATABASE_LAG_MS = _counter("database_lag_ms", "ms", "how long something has been waiting for the database")
 C_SYNCS = _counter("syncs", "1", "fdatasync calls")
 C_COMPRESSED_BYTES = _counter("compressed_bytes", "bytes", "bytes on disk after compression")
 # admin

@@ -165,6 +165,7 @@ CONTROL_WORDS: tuple[ControlRow, ...] = (
     ControlRow("config_version", "gateway", "config version published last"),
     ControlRow("config_request_admin", "admin", "counter: please reload the configuration"),
     ControlRow("config_request_cli", "cli", "counter: please reload the configuration"),
+    ControlRow("config_request_recorder", "recorder", "counter: please read the symbol profiles again"),
     ControlRow("pause_admin", "admin", "1 = no new entries"),
     ControlRow("pause_cli", "cli", "1 = no new entries"),
     ControlRow("pause_exec", "execution", "1 = no new entries"),

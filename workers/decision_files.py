@@ -60,9 +60,19 @@ class DecisionFiles:
             )
         return self._writer
 
-    def sync(self) -> None:
-        if self._writer is not None:
-            self._writer.sync()
+    def flush(self) -> bool:
+        """Everything taken written, not yet synced? False when the disk refused some (it is kept)."""
+        return self._writer is None or self._writer.flush()
+
+    def sync(self) -> bool:
+        """Everything taken on disk? False when the disk refused some (it is kept)."""
+        return self._writer is None or self._writer.sync()
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the segment in hand by its path below the folder."""
+        if self._writer is None or self._writer.path is None:
+            return {}
+        return {str(self._writer.path.relative_to(self.folder)): self._writer.size}
 
     def close(self) -> None:
         if self._writer is not None:

@@ -112,6 +112,10 @@ LINES: dict[LogKind, tuple[str, str, tuple[Column, ...]]] = {
         _C("a", "side", _side), _C("b", "price", _price), _C("c", "stop", _price), _C("d", "target", _price),
         _C("e", "score", _score), _C("f", "phase", _named(SignalPhase)), _C("x", "attempts", _plain),
         _C("y", "refused_by", _gate))),
+    LogKind.TRADE: ("orders", "trade.closed", (
+        _C("a", "order_id", _plain), _C("b", "side", _side), _C("c", "best", _price), _C("d", "worst", _price),
+        _C("e", "opened_ns", _plain), _C("f", "role", _named(OrderRole)), _C("x", "fees_usdt", _plain),
+        _C("y", "realised_usdt", _plain))),
     LogKind.ORDER: ("orders", "order", (
         _C("a", "order_id", _plain), _C("b", "side", _side), _C("c", "price", _price), _C("d", "qty", _quantity),
         _C("e", "stop", _price), _C("f", "target", _price))),

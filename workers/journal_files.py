@@ -117,6 +117,11 @@ class SegmentWriter:
             self.flush()
 
     @property
+    def size(self) -> int:
+        """Bytes of the newest segment."""
+        return self._size
+
+    @property
     def waiting_bytes(self) -> int:
         return self._record_bytes + sum(len(block) for block, _, _ in self._waiting)
 

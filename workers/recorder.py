@@ -2,13 +2,15 @@
 
 It reads every ring in a slot of its own that gates nobody: what it is too slow for is lost to it alone, counted, and
 written down as LOST (and as a HOLE in the journal). A disk that refuses is counted and tried again; the process lives
-on. A restarted recorder goes on in the taps where the journal ends, so nothing is missing and nothing is there twice;
-of log and decision records, what the old one had taken but not yet written is gone with it.
+on. A restarted recorder goes on in the taps where the journal ends; log records and decisions its predecessor had taken
+but not yet written are read again (`ring_marks.py`): nothing is missing and nothing is there twice. The database is
+filled beside all this, by a thread that reads the files (`database_writer.py`).
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 import time
@@ -32,17 +34,27 @@ from shm.decisions import DecisionReader
 from shm.journal_reader import segments
 from shm.logs import BATCH, LOG_CELLS, LogReader
 from shm.topology import SLOT_RECORDER, Plant
+from workers.database_writer import DatabaseWriter
+from workers.decision_files import PREFIX as DECISIONS_PREFIX
 from workers.decision_files import DecisionFiles
 from workers.event_files import EventFiles
 from workers.event_lines import NO_INSTRUMENT, Instrument, day, line
 from workers.journal_files import SegmentWriter, recover
+from workers.retention import Retention
+from workers.ring_marks import Marks, decisions_behind, lines_behind
+from workers.run_files import RunFile
 from workers.run_settings import load_settings
+from workers.samples import sample
+from workers.stores import Stores
 from workers.tap_stream import TapStream
 
 SCRATCH_CELLS = 65_536  # the longest message a ring can carry
 EVENT_FLUSH_NS = 200_000_000
 PAUSE_S = 0.02  # between turns that found nothing
 NS_PER_S = 1_000_000_000
+DATABASE_STOP_S = 2.5  # for what is not in the database yet; the rest is taken over at the next start
+MARK_DECISIONS = 256  # taken at most before they are written; else each `sync_s`
+LINE_MARKS, DECISION_MARKS = "lines.marks", "decisions.marks"
 LOG_COLUMNS = tuple(name for name in LOG.dtype.names or () if name != "text")
 
 
@@ -67,12 +79,13 @@ class Recorder:
     ) -> None:
         self.plant = plant
         self._clock = clock
-        rules = (load_settings(plant) if settings is None else settings).system.recorder
+        settings = load_settings(plant) if settings is None else settings
+        rules = settings.system.recorder
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
         restarted = self._restarted = self.cnc.pid != 0  # the page was zero when the plant was made
-        paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
+        self.paths = paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
         self._journal_dir = paths.journal_dir
         taps = plant.taps()
         gateway = plant.row("gateway")
@@ -115,6 +128,21 @@ class Recorder:
         self._namings: dict[int, Naming] = {}
         self._sync_ns = int(rules.sync_s * NS_PER_S)
         self._synced = self._flushed = clock()
+        self._line_marks = Marks(plant.spec.run_id)
+        self._decision_marks = Marks(plant.spec.run_id)
+        self._lines_written: set[tuple[str, int]] = set()
+        self._decisions_written: set[tuple[int, int]] = set()
+        self._unmarked = 0
+        self.run_file = RunFile(paths.runs_dir, plant, settings, self._error)
+        self.database: DatabaseWriter | None = None
+        if settings.system.database.enabled:
+            reload = None if plant.spec.paced else lambda: plant.control.request_config("recorder")
+            self.database = DatabaseWriter(paths, settings, plant.spec.run_id, reload=reload)
+        self.stores = Stores(paths, self._error)
+        self.retention = Retention(paths, settings.system.storage, plant.spec.run_id,
+                                   waiting=self.database.unread if self.database is not None else frozenset)
+        self._sample_ns = int(settings.system.database.sample_s * NS_PER_S)
+        self._sampled = clock()
 
     # --- life ------------------------------------------------------------------------------------------------------
     def on_start(self) -> None:
@@ -130,7 +158,26 @@ class Recorder:
             stream.start(self.plant.spec, self._restarted)
         for path in self.decisions.recover():
             self.log.emit(LogKind.ERROR, severity=Severity.WARNING, text=f"recovered {path.name}")
+        if self._restarted:
+            self._take_up()
         self.log.emit(LogKind.PROCESS, b=os.getpid(), text="recorder")
+        self.run_file.begin()
+        if self.database is not None:
+            self.database.start()
+        if not self.plant.spec.paced:
+            self.retention.start()
+
+    def _take_up(self) -> None:
+        """What the predecessor had taken but not written is read again, what it had written but not marked left out."""
+        run_id, folder = self.plant.spec.run_id, self.paths.system_dir
+        self._line_marks = Marks.load(folder / LINE_MARKS, run_id)
+        for name, reader in self._logs.items():
+            self._line_marks.put_back(name, reader.reader)
+        self._lines_written = lines_behind(self.paths.events_dir, self._line_marks)
+        self._decision_marks = Marks.load(folder / DECISION_MARKS, run_id)
+        for shard, decided in enumerate(self._decided):
+            self._decision_marks.put_back(str(shard), decided.reader)
+        self._decisions_written = decisions_behind(self.paths.decisions_dir, DECISIONS_PREFIX, self._decision_marks)
 
     def do_work(self) -> int:
         """One turn: frames, log records, then whatever is due on the disk."""
@@ -139,9 +186,34 @@ class Recorder:
         self._sync(now)
         if now - self._flushed >= EVENT_FLUSH_NS:
             self._flushed = now
-            self.events.flush()
+            self._flush()
             self._count()
+        if now - self._sampled >= self._sample_ns:
+            self._sampled = now
+            self._sample()
         return done
+
+    def _sample(self) -> None:
+        sample(self.plant, self.stores, time.time_ns(), self.run_file.names)
+        self.stores.flush()
+
+    def _flush(self) -> None:
+        """Lines to their files; then their marks."""
+        self.run_file.turn()
+        if not self.events.flush():
+            return
+        before = dict(self._line_marks.rings)
+        for name, reader in self._logs.items():
+            self._line_marks.mark(name, reader.reader)
+        if self._line_marks.rings != before:
+            self._line_marks.files = self.events.sizes()
+            self._save(self._line_marks, LINE_MARKS)
+
+    def _save(self, marks: Marks, name: str) -> None:
+        try:
+            marks.save(self.paths.system_dir / name)
+        except OSError as error:  # the older marks stay: a successor reads more again and leaves more out
+            self._error(error)
 
     def on_close(self) -> None:
         """Take what is still in the rings, then close the files."""
@@ -150,10 +222,17 @@ class Recorder:
                 break
         self._closing = True
         self._sync(self._clock())
+        self._sample()
+        self._flush()
         for stream in self.streams:
             stream.close()
         self.decisions.close()
         self.events.close()
+        self.stores.close()
+        self.retention.stop()
+        self.run_file.end()
+        if self.database is not None:
+            self.database.stop(DATABASE_STOP_S)
         self._count()
 
     # --- taps --------------------------------------------------------------------------------------------------------
@@ -194,17 +273,35 @@ class Recorder:
                     self._oldest_mono = 0
         if now - self._synced >= self._sync_ns or self._closing:
             self._synced = now
-            self.decisions.sync()
+            if self.decisions.sync():
+                self._mark_decisions()
 
     # --- decisions ---------------------------------------------------------------------------------------------------
     def _take_decisions(self) -> int:
         taken = 0
         for reader in self._decided:
             records = reader.read()
+            taken += len(records)
+            if self._decisions_written:
+                keys = [(int(r["seq"]), int(r["symbol"])) for r in records]
+                records = records[np.array([key not in self._decisions_written for key in keys], bool)]
+                self._decisions_written.difference_update(keys)
             if len(records):
                 self.decisions.add(records)
-                taken += len(records)
+        self._unmarked += taken
+        if self._unmarked >= MARK_DECISIONS and self.decisions.flush():  # a recorder that dies often must get on, too
+            self._mark_decisions()
         return taken
+
+    def _mark_decisions(self) -> None:
+        """Everything taken is in the file."""
+        self._unmarked = 0
+        before = dict(self._decision_marks.rings)
+        for shard, decided in enumerate(self._decided):
+            self._decision_marks.mark(str(shard), decided.reader)
+        if self._decision_marks.rings != before:
+            self._decision_marks.files = self.decisions.sizes()
+            self._save(self._decision_marks, DECISION_MARKS)
 
     def _naming(self, symbol: int) -> Naming:
         known = self._namings.get(symbol)
@@ -231,8 +328,12 @@ class Recorder:
             if not len(records):
                 continue
             texts = [bytes(text).split(b"\0", 1)[0].decode("utf-8", "replace") for text in records["text"]]
-            for row, text in zip(records[list(LOG_COLUMNS)].tolist(), texts, strict=True):
-                self._write(dict(zip(LOG_COLUMNS, row, strict=True)), text, name)
+            first = reader.reader.messages - len(records)
+            for n, row, text in zip(itertools.count(first), records[list(LOG_COLUMNS)].tolist(), texts, strict=False):
+                if (name, n) in self._lines_written:
+                    self._lines_written.remove((name, n))
+                else:
+                    self._write(dict(zip(LOG_COLUMNS, row, strict=True)), text, name, n)
         return taken
 
     def _lost_record(self, lost: int) -> dict[str, int | float]:
@@ -241,10 +342,12 @@ class Recorder:
             "ts_ns": time.time_ns(), "kind": int(LogKind.LOST), "severity": int(Severity.ERROR), "a": lost, "symbol": -1
         }
 
-    def _write(self, record: dict[str, int | float], text: str, proc: str) -> None:
+    def _write(self, record: dict[str, int | float], text: str, proc: str, n: int = -1) -> None:
         symbol = int(record["symbol"])
         instrument = self._instrument(symbol) if symbol >= 0 else NO_INSTRUMENT
         stream, fields = line({**record, "text": text}, proc, self.plant.spec.run_id, instrument)
+        if n >= 0:
+            fields["n"] = n  # number of the record in the ring of its process: a line is known by (sid, proc, n)
         self.events.add(day(int(record["ts_ns"])), stream, msgspec.json.encode(fields))
 
     def _instrument(self, symbol: int) -> Instrument:
@@ -276,6 +379,10 @@ class Recorder:
             ("records_lost", self.decisions.lost + sum(reader.lost_messages for reader in self._decided)),
         ):
             counters.set(name, value)
+        if self.database is not None:
+            counters.set("database_rows", self.database.rows)
+            counters.set("database_errors", self.database.errors)
+            counters.set("database_lag_ms", self.database.lag_ms)
 
 
 def main(argv: list[str] | None = None) -> int:

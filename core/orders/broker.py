@@ -427,7 +427,7 @@ class Broker:
         role = OrderRole(message.role).name
         word = "CLOSED" if position.lots == 0 else "OPEN" if message.role == OrderRole.ENTRY else "REDUCED"
         entry = position.entry_value_e8 / 1e8 / (position.lots * lot) if position.lots and lot else 0.0
-        return [
+        notes = [
             Note(
                 LogKind.FILL, message.symbol, message.ts_event_ns, message.seq, message.order_id, message.side,
                 message.price_ticks, message.qty_lots, message.role, message.fee_e8, message.price_ticks * tick,
@@ -439,6 +439,13 @@ class Broker:
                 position.realised_e8 / 1e8, f"{word} {role}{message.rung or ''}",
             ),
         ]
+        if position.lots == 0:
+            notes.append(Note(
+                LogKind.TRADE, message.symbol, message.ts_event_ns, message.seq, position.order_id, -message.side,
+                position.best_ticks, position.worst_ticks, position.opened_ns, message.role, position.fees_e8 / 1e8,
+                position.realised_e8 / 1e8, role,
+            ))
+        return notes
 
     def riskiest(self, controls: Controls) -> int | None:
         """At a limit of risk (heat, unrealised or daily loss): the open position that can lose most from here."""

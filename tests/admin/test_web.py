@@ -32,7 +32,10 @@ READS = [
     "/api/storage/status",
     "/api/session",
 ]
-PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT", "/trades", "/orders"]
+HISTORY = [f"/api/{name}/history{kind}" for name in ("orders", "signals", "trades", "incidents", "audit")
+           for kind in ("", ".csv")] + ["/api/performance"]
+"""Reads of the database: tests/admin/test_history.py."""
+PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT", "/trades", "/orders", "/history"]
 WRITES = {
     "/api/pause": {"on": True},
     "/api/news": {"symbol": "BTCUSDT", "type": "HACK"},
@@ -52,7 +55,7 @@ WRITES = {
 def test_every_route_is_known_to_this_matrix(admin: AdminServer) -> None:
     """A new route must be put into one of the lists, so that it is tested for default deny."""
     rules = {rule.rule.replace("<symbol>", "BTCUSDT").replace("<wanted>", "BTCUSDT") for rule in admin.app.url_map.iter_rules()}
-    assert rules == set(READS) | set(WRITES) | {
+    assert rules == set(READS) | set(HISTORY) | set(WRITES) | {
         *PAGES,
         "/login",
         "/healthz",

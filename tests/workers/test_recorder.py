@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from config.paths import DataPaths
+from config.schema import Database, Settings, System
 from config.schema import Recorder as RecorderSettings
-from config.schema import Settings, System
 from core.consumption import Kind
 from core.enums import Cause, Gate, LogKind, OrderRole, Pump, Severity, State
 from core.records import CELL_WORDS
@@ -21,7 +21,7 @@ from shm.topology import Plant
 from tests.core.engine.streams import symbol_record
 from tests.workers.support import make_plant
 from workers import event_files, journal_files
-from workers.event_files import EventFiles
+from workers.event_files import EventFiles, parts
 from workers.event_lines import LINES, NO_INSTRUMENT, STREAMS, Instrument, iso, line
 from workers.recorder import Recorder
 
@@ -44,7 +44,8 @@ class Rig:
 
     def start(self) -> Recorder:
         plant = Plant.join(self.tmp_path / "run.json", "recorder")
-        recorder = Recorder(plant, Settings(system=System(recorder=RecorderSettings(sync_s=1.0))), lambda: self.now)
+        recorder = Recorder(plant, Settings(system=System(
+            recorder=RecorderSettings(sync_s=1.0), database=Database(enabled=False))), lambda: self.now)
         plant.cnc().start()
         recorder.on_start()
         return recorder
@@ -229,16 +230,17 @@ def test_event_files_rotate_and_heal(tmp_path):
         files.flush()
     files.close()
     folder = tmp_path / "2025-11-20"
-    parts = [*sorted(folder.glob("orders.*.jsonl"), key=lambda p: int(p.name.split(".")[1])), folder / "orders.jsonl"]
-    assert len(parts) > 3
-    assert all(part.stat().st_size <= 1000 for part in parts)
-    assert b"".join(p.read_bytes() for p in parts).split() == [b"%05d" % k * 8 for k in range(100)]
-    (folder / "orders.jsonl").write_bytes(b'{"half')
+    found = [path for _, path in parts(folder, "orders")]
+    assert len(found) > 3
+    assert found[:2] == [folder / "orders.jsonl", folder / "orders.1.jsonl"]
+    assert all(part.stat().st_size <= 1000 for part in found)
+    assert b"".join(p.read_bytes() for p in found).split() == [b"%05d" % k * 8 for k in range(100)]
+    found[-1].write_bytes(b'{"half')
     files = EventFiles(tmp_path)
     files.add("2025-11-20", "orders", b"{}")
     files.add("2025-11-21", "orders", b"{}")
     files.close()
-    assert (folder / "orders.jsonl").read_bytes() == b'{"half\n{}\n'
+    assert found[-1].read_bytes() == b'{"half\n{}\n'
     assert (tmp_path / "2025-11-21" / "orders.jsonl").read_bytes() == b"{}\n"
 
 

@@ -1,0 +1,99 @@
+"""GET routes over the trading database: the past as lists, as CSV and in figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from admin.history import PERIODS, History, HistoryUnavailable
+from admin.web import ApiError, answer
+
+MAX_LIMIT = 500
+LISTS = {"orders": "orders", "signals": "signals", "trades": "positions", "incidents": "incidents", "audit": "audit"}
+"""Name in the address: list of shm/database/queries.py."""
+FILTERS = {"orders": ("symbol", "status", "role", "session_id", "rejection_reason"),
+           "signals": ("symbol", "phase", "session_id", "refused_by"),
+           "trades": ("symbol", "status", "session_id", "close_reason"),
+           "incidents": ("kind", "severity", "session_id"), "audit": ("action", "actor")}
+PAGING = frozenset({"limit", "cursor", "from", "to"})
+
+
+def _number(name: str, default: int, least: int, most: int) -> int:
+    text = request.args.get(name, "")
+    if not text:
+        return default
+    if not text.isdigit() or not least <= int(text) <= most:
+        raise ApiError(400, f"{name} is '{text[:20]}'", f"send {name}={least}…{most}")
+    return int(text)
+
+
+def _filters(name: str) -> dict[str, str]:
+    found = {}
+    for key, value in request.args.items():
+        if key in PAGING or not value:
+            continue
+        if key not in FILTERS[name]:
+            raise ApiError(400, f"{name} cannot be filtered by '{key[:24]}'", f"one of {', '.join(FILTERS[name])}")
+        found[key] = value[:80].upper() if key == "symbol" else value[:80]
+    return found
+
+
+def unavailable(error: HistoryUnavailable) -> ApiError:
+    return ApiError(503, f"the database cannot be read: {error}", "trading goes on without it; see launch.py db status")
+
+
+def history_routes(history: History) -> Blueprint:
+    """The blueprint of all questions about the past."""
+    api = Blueprint("history", __name__, url_prefix="/api")
+    most_ms = 1 << 43
+
+    def listed(name: str) -> Response:
+        before = _number("cursor", 0, 0, 1 << 62)
+        try:
+            rows, cursor = history.page(LISTS[name], _filters(name), _number("limit", 100, 1, MAX_LIMIT), before or None,
+                                        _number("from", 0, 0, most_ms), _number("to", 0, 0, most_ms))
+        except HistoryUnavailable as error:
+            raise unavailable(error) from None
+        return answer({"list": rows, "count": len(rows), "nextPageCursor": str(cursor) if cursor else ""})
+
+    def download(name: str) -> Response:
+        filters, span = _filters(name), (_number("from", 0, 0, most_ms), _number("to", 0, 0, most_ms))
+        pieces = history.csv(LISTS[name], filters, *span)
+        try:
+            first = next(pieces, "")  # a database that cannot be read is an answer of its own, not half a file
+        except HistoryUnavailable as error:
+            raise unavailable(error) from None
+
+        def text() -> Iterator[str]:
+            yield first
+            yield from pieces
+
+        return Response(text(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename=scalper-{name}.csv"})
+
+    def add(name: str) -> None:
+        def as_list() -> Response:
+            return listed(name)
+
+        def as_csv() -> Response:
+            return download(name)
+
+        api.add_url_rule(f"/{name}/history", f"{name}_list", as_list)
+        api.add_url_rule(f"/{name}/history.csv", f"{name}_csv", as_csv)
+
+    for each in LISTS:
+        add(each)
+
+    @api.get("/performance")
+    def performance() -> Response:
+        period = request.args.get("period", "session")
+        if period not in PERIODS and period != "session":
+            raise ApiError(400, f"period is '{period[:20]}'", f"one of session, {', '.join(PERIODS)}")
+        try:
+            made: dict[str, Any] = history.performance(period, request.args.get("session", "")[:64])
+        except HistoryUnavailable as error:
+            raise unavailable(error) from None
+        return answer(made)
+
+    return api

@@ -1,0 +1,161 @@
+"""The past, from the trading database: lists cut into pages, CSV, performance. Read-only; a question that takes longer than
+three seconds is ended, so no page can be a burden to whoever writes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from config.paths import DataPaths
+from core.performance.figures import equity_curve, grouped, live_stats, performance
+from core.performance.trades import DAY_NS
+from core.units import format_fixed
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+NS_PER_MS = 1_000_000
+FRESH_S = 5.0  # figures are worked out at most this often
+CURVE_POINTS = 400
+PERIODS = {"day": 1, "week": 7, "month": 30, "all": 0}
+GROUPS = ("symbol", "hour", "weekday", "move_type", "exit_reason", "side")
+HIDDEN = frozenset({"record", "strategy_config", "equity_curve", "trades_json", "report"})  # too long for a list
+CSV_ROWS = 100_000
+LIVE_TRADES = 20_000  # the newest; all-time figures are over these
+
+
+class HistoryUnavailable(Exception):
+    """The database cannot be read now; the text says why."""
+
+
+def told(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as REST tells it: money as decimal text in USDT, times in epoch ms."""
+    out: dict[str, Any] = {}
+    for name, value in row.items():
+        if name in HIDDEN:
+            continue
+        if name.endswith("_e8"):
+            out[name.removesuffix("_e8") + "_usdt"] = None if value is None else format_fixed(value, 8)
+        elif name.endswith("_ns"):
+            out["ts" if name == "ts_ns" else name.removesuffix("_ns") + "_ts"] = None if value is None else value // NS_PER_MS
+        else:
+            out[name] = value
+    return out
+
+
+class History:
+    """Reads of one mode's database. `setting`: `[database] url`. The engine is made at the first question."""
+
+    def __init__(self, paths: DataPaths, setting: str = "") -> None:
+        self._paths, self._setting = paths, setting
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+        self._figures: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from shm.database.connect import DatabaseError, database_url, reader, shown
+
+        try:
+            url = database_url(self._paths, self._setting)
+            with self._lock:
+                if self._engine is None:
+                    self._engine = reader(url, self._paths.mode)
+            with self._engine.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise HistoryUnavailable(str(error)) from None
+        except SQLAlchemyError as error:
+            cause = str(getattr(error, "orig", None) or error).splitlines()[0][:160]
+            raise HistoryUnavailable(f"{shown(url)}: {cause}") from None
+
+    def page(
+        self, name: str, filters: dict[str, str], limit: int, before: int | None, from_ms: int = 0, to_ms: int = 0
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        """(rows newest first, cursor of the next page or None). KeyError for a filter the list has not."""
+        from shm.database import queries
+
+        with self._reading() as connection:
+            rows, cursor = queries.page(connection, name, filters, limit, before, from_ms * NS_PER_MS, to_ms * NS_PER_MS)
+        return [told(row) for row in rows], cursor
+
+    def csv(self, name: str, filters: dict[str, str], from_ms: int = 0, to_ms: int = 0) -> Iterator[str]:
+        """A list as CSV text, piece by piece, at most CSV_ROWS rows."""
+        head: list[str] | None = None
+        before: int | None = None
+        left = CSV_ROWS
+        while left > 0:
+            rows, before = self.page(name, filters, min(500, left), before, from_ms, to_ms)
+            left -= len(rows)
+            out = io.StringIO()
+            writer = csv.writer(out)
+            if head is None and rows:
+                head = list(rows[0])
+                writer.writerow(head)
+            writer.writerows([[_cell(row[column]) for column in head or ()] for row in rows])
+            yield out.getvalue()
+            if before is None:
+                return
+
+    def performance(self, period: str, session_id: str = "") -> dict[str, Any]:
+        """Figures, groups and curve of the last day, week, month, of everything, or of one session ('' = the newest)."""
+        key = (period, session_id)
+        with self._lock:
+            known = self._figures.get(key)
+        if known is not None and time.monotonic() - known[0] < FRESH_S:
+            return known[1]
+        made = self._performance(period, session_id)
+        with self._lock:
+            self._figures[key] = (time.monotonic(), made)
+        return made
+
+    def _performance(self, period: str, session_id: str) -> dict[str, Any]:
+        from shm.database import queries
+
+        now_ns = time.time_ns()
+        with self._reading() as connection:
+            found = queries.session(connection, session_id)
+            session_id = found["session_id"] if found and period == "session" else ""
+            from_ns = now_ns - PERIODS[period] * DAY_NS if PERIODS.get(period) else 0
+            trades = queries.trades(connection, from_ns, session_id=session_id)
+            samples = queries.equity(connection, from_ns, 0, session_id) if session_id else []
+            unrealised = queries.unrealised_e8(connection, found["session_id"]) if found else 0
+            everything = queries.trades(connection, last=LIVE_TRADES)
+        start_e8 = (found or {}).get("start_balance_e8") or 0
+        curve = samples if len(samples) > 2 else equity_curve(start_e8, trades)
+        step = max(1, len(curve) // CURVE_POINTS)
+        return {
+            "period": period, "session": session_id, "from_ts": from_ns // NS_PER_MS, "made_ts": now_ns // NS_PER_MS,
+            **performance(trades, start_e8, curve, unrealised), "live": live_stats(everything, now_ns),
+            "groups": {name: grouped(trades, name) for name in GROUPS},
+            "equity": [[p.ts_ns // NS_PER_MS, p.equity_e8 / 1e8] for p in [*curve[:-1:step], *curve[-1:]]],
+        }
+
+    def tables(self) -> dict[str, int]:
+        """Rows of every table."""
+        from shm.database import queries
+
+        with self._reading() as connection:
+            return queries.table_sizes(connection)
+
+    def where(self) -> str:
+        """The address of the database, without its password."""
+        from shm.database.connect import DatabaseError, database_url, shown
+
+        try:
+            return shown(database_url(self._paths, self._setting))
+        except DatabaseError as error:
+            return str(error)
+
+
+def _cell(value: Any) -> Any:
+    """A spreadsheet must not take a text for a formula."""
+    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t", "\r") else value

@@ -1,0 +1,178 @@
+"""The past over REST: pages by cursor, filters, CSV, figures, storage; a database that is away is a 503 and nothing more."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from admin import history as history_module
+from admin.history import History, told
+from admin.storage import last_retention, storage
+from config.paths import DataPaths
+from config.schema import Storage
+from tests.admin.conftest import Browser
+from tests.admin.test_web import HISTORY
+from tests.workers.made_runs import SETTINGS, MadeRun
+from workers.database_writer import DatabaseWriter
+from workers.retention import Retention
+
+T0 = 1_763_640_000_000_000_000
+
+
+@pytest.fixture
+def run(engine, tmp_path, monkeypatch):
+    """A made run in the data folder of the admin's plant, taken over."""
+    monkeypatch.delenv("SCALPER_DATABASE_URL", raising=False)
+    made = MadeRun(tmp_path / "data", "20251120T120000-aaaa", T0, seed=3)
+    for _ in range(150):
+        made.step()
+    made.end()
+    writer = DatabaseWriter(made.paths, SETTINGS, "another")
+    assert writer.drain()
+    writer.close()
+    return made
+
+
+def rows_of(browser: Browser, path: str) -> tuple[list[dict], str]:
+    answer = browser.get(path)
+    assert answer.status_code == 200, answer.text
+    assert answer.json["ok"]
+    return answer.json["result"]["list"], answer.json["result"]["nextPageCursor"]
+
+
+def test_orders_in_pages_newest_first(run, browser):
+    found, cursor, pages = [], "", 0
+    while True:
+        rows, cursor = rows_of(browser, f"/api/orders/history?limit=37&cursor={cursor}")
+        found += rows
+        pages += 1
+        if not cursor:
+            break
+    assert pages == -(-len(found) // 37)
+    assert [row["id"] for row in found] == sorted((row["id"] for row in found), reverse=True)
+    assert len({row["link_id"] for row in found}) == len(found)
+    assert len([row for row in found if row["role"] == "ENTRY"]) == run.broker.orders + run.broker.rejects
+    filled = next(row for row in found if row["status"] == "FILLED" and row["role"] == "ENTRY")
+    assert isinstance(filled["commission_usdt"], str)
+    assert filled["created_ts"] // 1000 >= T0 // 10**9
+    assert filled["requested_price"].count(".") == 1
+    assert filled["slippage_pct"] is not None
+
+
+def test_filters_by_symbol_status_and_time(run, browser):
+    everything, _ = rows_of(browser, "/api/orders/history?limit=500")
+    some, _ = rows_of(browser, "/api/orders/history?limit=500&symbol=btcusdt&status=FILLED")
+    assert some == [row for row in everything if row["symbol"] == "BTCUSDT" and row["status"] == "FILLED"]
+    middle = everything[len(everything) // 2]["created_ts"]
+    early, _ = rows_of(browser, f"/api/orders/history?limit=500&to={middle}")
+    late, _ = rows_of(browser, f"/api/orders/history?limit=500&from={middle}")
+    assert len(early) + len(late) == len(everything)
+
+
+def test_signals_and_trades(run, browser):
+    signals, _ = rows_of(browser, "/api/signals/history?limit=500")
+    assert len(signals) == run.signals
+    assert {row["phase"] for row in signals} == {"READY"}
+    trades, _ = rows_of(browser, "/api/trades/history?limit=500&status=CLOSED")
+    assert len(trades) == run.broker.account.trades_closed
+    assert all(row["decision_id"] in run.kept for row in trades)
+    assert rows_of(browser, "/api/incidents/history") == ([], "")
+    assert rows_of(browser, "/api/audit/history") == ([], "")
+
+
+def test_csv_has_every_row_and_no_formula(run, browser):
+    rows, _ = rows_of(browser, "/api/orders/history?limit=500")
+    answer = browser.get("/api/orders/history.csv")
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert "scalper-orders.csv" in answer.headers["Content-Disposition"]
+    read = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["link_id"] for row in read] == [row["link_id"] for row in rows]
+    assert history_module._cell("=cmd()") == "'=cmd()"
+    some = list(csv.DictReader(io.StringIO(browser.get("/api/orders/history.csv?symbol=ETHUSDT").text)))
+    assert {row["symbol"] for row in some} == {"ETHUSDT"}
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=-1", "from=yesterday", "colour=red", "cursor=1;x"])
+def test_bad_questions_are_refused_with_a_hint(run, browser, query):
+    answer = browser.get(f"/api/orders/history?{query}")
+    assert (answer.status_code, answer.json["retCode"]) == (400, 10001)
+    assert answer.json["retExtInfo"]["hint"]
+
+
+def test_what_a_filter_says_is_no_sql(run, browser):
+    assert rows_of(browser, "/api/orders/history?status=' OR 1=1 --") == ([], "")
+    assert len(rows_of(browser, "/api/orders/history?limit=1")[0]) == 1
+
+
+def test_performance(run, browser):
+    answer = browser.get("/api/performance?period=all")
+    figures = answer.json["result"]
+    account = run.broker.account
+    assert (figures["trades"], figures["wins"]) == (account.trades_closed, account.wins)
+    assert figures["live"]["trades"] == 0 or figures["live"]["trades"] == account.trades_closed
+    assert sum(row["trades"] for row in figures["groups"]["symbol"]) == account.trades_closed
+    assert figures["equity"][-1][1] == pytest.approx(1000 + figures["net_usdt"])
+    session = browser.get("/api/performance").json["result"]
+    assert session["session"] == run.run_id
+    assert browser.get("/api/performance?period=day").json["result"]["trades"] == 0
+    assert browser.get("/api/performance?period=aeon").status_code == 400
+
+
+def test_without_a_database_everything_else_goes_on(engine, browser):
+    for path in ("/api/orders/history", "/api/orders/history.csv", "/api/performance"):
+        answer = browser.get(path)
+        assert (answer.status_code, answer.json["retCode"]) == (503, 90006)
+        assert "trading goes on" in answer.json["retExtInfo"]["hint"]
+    assert browser.get("/api/health").status_code == 200
+    assert browser.get("/history").status_code == 200
+
+
+def test_strangers_see_nothing(run, admin, browser):
+    stranger = Browser(admin, login=False)
+    for path in HISTORY:
+        assert stranger.get(path).status_code == 401
+        assert stranger.get(path, Host="evil.example").status_code == 400
+        assert browser.post(path).status_code == 405
+    assert stranger.get("/history").status_code == 302
+
+
+def test_a_slow_question_is_ended(run, monkeypatch):
+    from shm.database import connect, queries
+
+    monkeypatch.setattr(connect, "READ_TIMEOUT_S", -1.0)
+    monkeypatch.setattr(connect, "STEPS", 1)
+    with pytest.raises(history_module.HistoryUnavailable, match="interrupted"):
+        History(run.paths).performance("all")
+    assert queries.MAX_PAGE == 500
+
+
+def test_a_row_is_told_in_words_of_rest():
+    row = {"id": 1, "fee_e8": -123, "ts_ns": 5_000_000, "opened_ns": None, "record": {}, "price": "1.50", "x_e8": None}
+    assert told(row) == {"id": 1, "fee_usdt": "-0.00000123", "ts": 5, "opened_ts": None, "price": "1.50", "x_usdt": None}
+
+
+def test_storage_status(run, browser):
+    Retention(run.paths, Storage(), run.run_id).run()
+    with run.paths.retention_log.open("ab") as file:
+        file.write(b'{"half')
+    status = browser.get("/api/storage/status").json["result"]
+    assert status["retention"]["errors"] == []
+    assert status["days_left"] > 0
+    assert status["database"]["file_bytes"] > 4096
+    assert {"journal", "orderbook", "trades_stream", "microcandles", "metrics", "events", "trades_log", "profiles", "system",
+            "decisions"} <= {row["name"] for row in status["folders"]}
+    assert next(row for row in status["folders"] if row["name"] == "events")["files"] > 0
+    assert "trading.sqlite" in status["database"]["url"]
+
+
+def test_storage_of_an_empty_folder(tmp_path):
+    status = storage(DataPaths(tmp_path / "none", "SIM"), {}, "sqlite://")
+    assert (status["retention"], status["days_left"], status["database"]["file_bytes"]) == (None, None, None)
+    path = tmp_path / "log"
+    path.write_text("[]\nrubbish\n")
+    assert last_retention(path) is None
+    path.write_text(json.dumps({"ts_ns": 5}) + "\n[]\n")
+    assert last_retention(path) == {"ts_ns": 5}

@@ -1,0 +1,188 @@
+"""Reports: what they say is what the account says; HTML whole in itself, Markdown readable, worst trades explained."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, date, datetime
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from core.enums import LogKind, Severity
+from core.orders.broker import Note
+from core.performance.figures import Point, drawdown
+from tests.workers.made_runs import SETTINGS, MadeRun
+from workers.cli import cli
+from workers.records_cli import RecordsError, database_verb, make_report, reading
+from workers.report import gather, period_of
+from workers.report_html import chart, html, thinned
+from workers.report_text import markdown, money, percent, price, seconds
+
+T0 = 1_763_640_000_000_000_000  # Thursday 2025-11-20T12:00:00Z
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    made = MadeRun(tmp_path_factory.mktemp("report") / "data", "20251120T120000-aaaa", T0, seed=5)
+    for k in range(120):
+        made.step()
+        if k == 60:
+            made.log(Note(LogKind.CONTROL, -1, made.now_ns, 0, a=2, text="KILL by <cli> & co", severity=Severity.CRITICAL))
+    made.end()
+    return made
+
+
+def folder(run):
+    return run.paths.data_dir
+
+
+def report_of(run, kind="daily", day=date(2025, 11, 20), session=""):
+    with reading(folder(run), "SIM", SETTINGS) as connection:
+        return gather(connection, period_of(kind, day, connection, session), "SIM", run.now_ns)
+
+
+@pytest.mark.parametrize("kind", ["daily", "weekly", "session"])
+def test_figures_are_those_of_the_account(run, kind):
+    made = report_of(run, kind)
+    account = run.broker.account
+    assert made.figures["trades"] == account.trades_closed
+    assert made.figures["wins"] == account.wins
+    open_realised = sum(p.realised_e8 for p in account.positions.values())
+    assert made.figures["net_usdt"] * 1e8 == pytest.approx(account.realised_e8 - open_realised)
+    for rows in made.groups.values():
+        assert sum(row["trades"] for row in rows) == account.trades_closed
+    assert sum(n for name, n in made.orders.items() if name == "REJECTED") == run.broker.rejects
+    assert len(made.incidents) == len(made.kills) == 1
+    assert [s["session_id"] for s in made.sessions] == [run.run_id]
+    assert made.figures["max_drawdown_usdt"] == pytest.approx(drawdown(made.equity).e8 / 1e8)
+
+
+def test_the_worst_trades_are_the_worst_and_explained(run):
+    made = report_of(run)
+    lost = sorted(t.net_e8 for t in made.trades)[:5]
+    assert [told.trade.net_e8 for told in made.worst] == lost
+    for told in made.worst:
+        assert any("entry sent at" in sentence for sentence in told.words)
+        assert told.score == (61.5 if told.trade.side > 0 else 58.5)
+        assert told.regime == "NORMAL"
+
+
+class Checker(HTMLParser):
+    """Every tag closed in order, nothing from elsewhere, no script."""
+
+    VOID = frozenset({"meta", "br", "line", "polyline", "polygon"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        assert tag not in ("script", "link", "img", "iframe")
+        assert not any(name in ("src", "href") for name, _ in attrs)
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        assert tag in self.VOID
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_html_is_whole_in_itself(run):
+    made = report_of(run)
+    page = html(made)
+    checker = Checker()
+    checker.feed(page)
+    assert checker.open == []
+    text = " ".join(checker.text)
+    for wanted in ("Daily report Thursday 20 November 2025", money(made.figures["net_usdt"]), "KILL by <cli> & co",
+                   percent(made.figures["win_rate"]), "12:00", "Thursday", "pump", "slow grind", "take profit"):
+        assert wanted in text, wanted
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_markdown_tables_are_even(run):
+    text = markdown(report_of(run))
+    assert text.startswith("# Daily report Thursday 20 November 2025\n")
+    widths = set()
+    for block in re.split(r"\n\n", text):
+        rows = [line for line in block.splitlines() if line.startswith("|")]
+        widths |= {tuple(sorted({len(re.findall(r"(?<!\\)\|", row)) for row in rows}))} if rows else set()
+    assert all(len(width) == 1 for width in widths)
+    assert "launch.py explain" in text
+
+
+def test_another_day_is_empty_and_says_so(run):
+    made = report_of(run, day=date(2024, 2, 29))
+    assert made.figures["trades"] == 0
+    for text in (markdown(made), html(made)):
+        assert "No trade was lost" in text
+    assert "No trades, no curve" in html(made)
+
+
+def test_periods():
+    assert period_of("daily", date(2025, 11, 20)).from_ns == int(datetime(2025, 11, 20, tzinfo=UTC).timestamp()) * 10**9
+    week = period_of("weekly", date(2025, 11, 20))
+    assert (week.to_ns - week.from_ns) == 7 * 86_400 * 10**9
+    assert datetime.fromtimestamp(week.from_ns / 1e9, UTC).strftime("%A %d") == "Monday 17"
+
+
+def test_a_thinned_curve_hides_no_fall():
+    points = [Point(k, 10**9 - (5 * 10**8 if k == 7777 else k % 13)) for k in range(20_000)]
+    kept = thinned(points)
+    assert len(kept) < 700
+    assert min(p.equity_e8 for p in kept) == 5 * 10**8
+    assert kept[-1] == points[-1]
+    assert chart(points).count("<polyline") == 1
+    assert "No trades" in chart(points[:1])
+
+
+def test_numbers_for_people():
+    assert [money(x) for x in (1234.5, -0.004, 0, None)] == ["+1,234.50", "−0.0040", "0.00", "–"]
+    assert [seconds(x) for x in (12.34, 600, 7200, None)] == ["12.3 s", "10.0 min", "2.0 h", "–"]
+    assert [price(x) for x in ("100.025108086469", "0.0112480", "65000.1")] == ["100.02511", "0.0112480", "65000.1"]
+
+
+def test_the_command_writes_files(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("SCALPER_DATABASE_URL", raising=False)
+    page, text, trades = tmp_path / "r.html", tmp_path / "r.md", tmp_path / "live-trades.jsonl"
+    where = ["--data-dir", str(folder(run))]
+    done = CliRunner().invoke(cli, ["report", "weekly", "--date", "2025-11-20", "--html", str(page), "--md", str(text),
+                                    "--trades", str(trades), *where])
+    assert done.exit_code == 0, done.output
+    assert page.read_text().startswith("<!doctype html>")
+    assert text.read_text().startswith("# Weekly report")
+    lines = [msgspec.json.decode(line) for line in trades.read_bytes().splitlines()]
+    assert len(lines) == run.broker.account.trades_closed
+    assert CliRunner().invoke(cli, ["export", "trades", "--to", str(trades), *where]).exit_code == 0
+    assert [msgspec.json.decode(line) for line in trades.read_bytes().splitlines()] == lines
+    shown = CliRunner().invoke(cli, ["report", "session", *where])
+    assert shown.output.startswith("# Session 20251120T120000-aaaa")
+    figures = json.loads(CliRunner().invoke(cli, ["report", "daily", "--date", "2025-11-20", "--json", *where]).output)
+    assert figures["trades"] == len(lines)
+    wrong = CliRunner().invoke(cli, ["report", "daily", "--date", "yesterday", *where])
+    assert (wrong.exit_code, "no date" in wrong.output) == (2, True)
+    nowhere = CliRunner().invoke(cli, ["report", "daily", "--data-dir", str(tmp_path / "none")])
+    assert (nowhere.exit_code, "nothing has run" in nowhere.output) == (1, True)
+    bad = CliRunner().invoke(cli, ["export", "parquet", str(folder(run)), "--to", str(tmp_path / "p"), "--only", "x"])
+    assert (bad.exit_code, "no such table" in bad.output) == (2, True)
+
+
+def test_the_database_verb(run, monkeypatch):
+    monkeypatch.delenv("SCALPER_DATABASE_URL", raising=False)
+    state = database_verb("catch-up", folder(run), "SIM", SETTINGS)
+    assert state["rows"]["executions"] == run.broker.account.fills
+    assert state["newest session"].startswith(run.run_id)
+    monkeypatch.setenv("SCALPER_DATABASE_URL", "mysql://x")
+    with pytest.raises(RecordsError, match="mysql"):
+        database_verb("status", folder(run), "SIM", SETTINGS)
+    with pytest.raises(RecordsError, match="mysql"):
+        make_report(folder(run), "SIM", SETTINGS, "daily", "", "", None, None, None, False)

@@ -1,0 +1,260 @@
+"""What the database is made from: files of the data folder, each with a place up to which it has been taken over.
+
+    system/runs/<run>.jsonl      sessions, instruments            key run:<run id>
+    execution*.journal           orders, executions, positions    key execution:<run id>     (renamed when a run is over)
+    events/DAY/<stream>.jsonl    signals, states, incidents       key events/DAY/<file>
+    metrics/DAY/account.jsonl    balances                         key metrics/DAY/<file>
+    decisions/DAY/*.sjr          decisions                        key decisions/DAY/<file>
+    audit.jsonl                  audit                            key audit.jsonl
+
+A source is read from its place on and says which rows that gives. It changes nothing, so reading twice is harmless.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+
+from config.paths import DataPaths
+from config.schema import Settings
+from core.journal import EXECUTION, JournalError
+from core.orders.wire import Report, read_messages
+from core.performance.ledger import Ledger, Row, Traded
+from core.records import MESSAGE, REPORT
+from core.risk.policy import Policy, policy
+from workers.event_files import PART
+from workers.file_reading import frames_from, journal_header, lines_from, plain_name
+from workers.projection import EventRows, audit_row, decision_rows, end_row, sample_row, session_row, symbols_row
+
+EVENT_STREAMS = ("orders", "signals", "risk", "market", "system")
+ENTRY_RECORD = 1  # kind of a record in the execution journal that holds a message and its answer
+
+
+class Batch(NamedTuple):
+    """What one read of a source gives: `records` read, the rows they make, the place behind them, whether that is the
+    end for good (`done`)."""
+
+    records: int
+    rows: list[Row]
+    position: int
+    done: bool
+
+
+class Source(Protocol):
+    key: str
+    path: Path
+
+    def read(self, position: int, limit: int) -> Batch:
+        """About `limit` records from `position` on. Raises OSError, JournalError."""
+        ...
+
+
+class RunInfo:
+    """What the run file says: start balance, leverage rules, and instruments by symbol id."""
+
+    def __init__(self) -> None:
+        self.start_balance_e8 = 0
+        self.known = False
+        self.instruments: dict[int, Traded] = {}
+        self._policy: Policy | None = None
+
+    def take(self, line: dict[str, Any]) -> None:
+        if line["t"] == "run":
+            self.known, self.start_balance_e8 = True, line["start_balance_e8"]
+            with contextlib.suppress(msgspec.MsgspecError):  # settings of another version: then no leverage is known
+                self._policy = policy(msgspec.convert(line["settings"], Settings))
+        elif line["t"] == "instrument":
+            self.instruments[line["id"]] = Traded(
+                line["name"], line["tick_mant"], line["price_exp"], line["lot_mant"], line["qty_exp"],
+                line["taker_fee_e8"], line["max_leverage_e2"])
+
+    def leverage_of(self, traded: Traded) -> int:
+        """Leverage x 100 by the settings the run began with."""
+        rules: Any = self._policy  # asks for the name and the highest leverage of an instrument, which `traded` has
+        return int(rules.leverage_of(traded)) if rules is not None else 100
+
+
+@dataclass
+class LineSource:
+    """A JSONL file; `to_rows(line, offset)`. Lines that are no JSON (half ones of a writer that died) are passed over."""
+
+    key: str
+    path: Path
+    to_rows: Callable[[dict[str, Any], int], list[Row]]
+    final: bool = False  # nothing will be added to it
+    broken: int = 0
+
+    def read(self, position: int, limit: int) -> Batch:
+        lines, end = lines_from(self.path, position, limit)
+        rows: list[Row] = []
+        for offset, text in lines:
+            try:
+                line = msgspec.json.decode(text)
+                rows += self.to_rows(line, offset)
+            except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
+                self.broken += bool(text.strip())
+        return Batch(len(lines), rows, end, self.final and not lines)
+
+
+@dataclass
+class DecisionSource:
+    """A segment of decision records."""
+
+    key: str
+    path: Path
+    session_id: str
+    final: bool = False
+
+    def read(self, position: int, limit: int) -> Batch:
+        frames, end = frames_from(self.path, position, min(limit, 64))
+        rows = [row for frame in frames for row in decision_rows(self.session_id, frame.data)]
+        return Batch(len(frames), rows, end, self.final and not frames)
+
+
+class ExecutionSource:
+    """An execution journal. Rows depend on everything before them, so a ledger walks along; put at a place it has not
+    come to by itself it begins anew and reads up to there. Waits where an instrument is not known yet."""
+
+    def __init__(self, key: str, path: Path, session_id: str, info: RunInfo, final: bool = False) -> None:
+        self.key, self.path, self.final = key, path, final
+        self._session_id, self._info = session_id, info
+        self._ledger = self._new_ledger()
+        self._at = 0
+        self.unknown = 0  # records that wait for the name of their symbol
+
+    def _new_ledger(self) -> Ledger:
+        return Ledger(self._session_id, self._info.start_balance_e8, self._info.leverage_of)
+
+    def read(self, position: int, limit: int) -> Batch:
+        if not self._info.known:
+            return Batch(0, [], position, False)
+        if self._at != position:
+            self._ledger, self._at = self._new_ledger(), 0
+            while self._at < position:
+                before = self._at
+                self._step(limit, position)
+                if self._at == before:
+                    raise JournalError(f"{self.path.name}: ends at {before}, {position} was taken over")
+        records, rows = self._step(limit)
+        return Batch(records, rows, self._at, self.final and records == 0 and not self.unknown)
+
+    def _step(self, limit: int, until: int = 1 << 62) -> tuple[int, list[Row]]:
+        """Whole blocks; where a symbol is unknown, none."""
+        frames, end = frames_from(self.path, self._at, limit, until)
+        entries = [_entry(frame.data) for frame in frames if frame.kind == ENTRY_RECORD]
+        self.unknown = sum(message.symbol not in self._info.instruments for message, _ in entries)
+        if self.unknown:
+            return 0, []
+        rows: list[Row] = []
+        for message, report in entries:
+            rows += self._ledger.take(message, report, self._info.instruments[message.symbol])
+        self._at = end
+        return len(frames), rows
+
+
+def _entry(data: bytes) -> tuple[Any, Report | None]:
+    if len(data) not in (MESSAGE.size, MESSAGE.size + REPORT.size):
+        raise JournalError(f"a record of {len(data)} bytes: the journal was written by another version")
+    message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
+    if len(data) <= MESSAGE.size:
+        return message, None
+    return message, Report._make(np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()[:-1])
+
+
+class Sources:
+    """Every source of a mode, looked up anew at each `listed`."""
+
+    def __init__(self, paths: DataPaths, run_id: str) -> None:
+        self._paths = paths
+        self._run_id = run_id  # the running one; its files may still grow
+        self._runs: dict[str, RunInfo] = {}
+        self._known: dict[str, Source] = {}
+        self.events = EventRows()
+
+    def listed(self, complete: set[str]) -> list[Source]:
+        """Sources in the order they must be read in; those in `complete` are left out."""
+        found: dict[str, Source] = {}
+        for source in self._find(complete):
+            known = self._known.get(source.key)
+            if known is not None and type(known) is type(source):  # keep what it remembers, but not where it lay
+                known.path, known.final = source.path, source.final  # type: ignore[attr-defined]
+                source = known
+            found[source.key] = source
+        self._known = found
+        return list(found.values())
+
+    def info(self, run_id: str) -> RunInfo:
+        """What is known of a run: read in whole from its file the first time, then kept up by its source."""
+        if run_id not in self._runs:
+            info = self._runs[run_id] = RunInfo()
+            with contextlib.suppress(OSError):
+                for text in (self._paths.runs_dir / f"{run_id}.jsonl").read_bytes().splitlines():
+                    with contextlib.suppress(msgspec.MsgspecError, KeyError):
+                        info.take(msgspec.json.decode(text))
+        return self._runs[run_id]
+
+    def _find(self, complete: set[str]) -> Iterator[Source]:
+        for path in sorted(self._paths.runs_dir.glob("*.jsonl*")):
+            run_id = plain_name(path).removesuffix(".jsonl")
+            if f"run:{run_id}" not in complete:
+                yield self._run_source(run_id, path)
+        for path in sorted(self._paths.mode_dir.glob("execution*.journal")):
+            header = journal_header(path)
+            if header is not None and header.kind == EXECUTION and f"execution:{header.run_id}" not in complete:
+                yield ExecutionSource(f"execution:{header.run_id}", path, header.run_id, self.info(header.run_id),
+                                      final=header.run_id != self._run_id)
+        yield from self._lines("events", self._paths.events_dir, EVENT_STREAMS, complete)
+        yield from self._lines("metrics", self._paths.metrics_dir, ("account",), complete)
+        yield from self._decisions(complete)
+        if self._paths.audit_file.exists():
+            place = f"{self._paths.mode.lower()}/audit.jsonl"
+            yield LineSource("audit.jsonl", self._paths.audit_file, lambda line, at: [audit_row(line, place, at)])
+
+    def _run_source(self, run_id: str, path: Path) -> Source:
+        info = self.info(run_id)
+
+        def rows(line: dict[str, Any], offset: int) -> list[Row]:
+            info.take(line)
+            if line["t"] == "run":
+                return [session_row(line)]
+            if line["t"] == "end":
+                return [end_row(run_id, line)]
+            return [symbols_row(run_id, sorted(traded.name for traded in info.instruments.values()))]
+
+        return LineSource(f"run:{run_id}", path, rows, final=run_id != self._run_id)
+
+    def _lines(self, name: str, folder: Path, streams: tuple[str, ...], complete: set[str]) -> Iterator[Source]:
+        days = sorted(path.name for path in folder.glob("*") if path.is_dir())
+        for day in days:
+            parts: dict[str, list[tuple[int, Path]]] = {}
+            for path in (folder / day).iterdir():
+                match = PART.fullmatch(path.name)
+                if match and match["stream"] in streams:
+                    parts.setdefault(match["stream"], []).append((int(match["number"] or 0), path))
+            for stream in streams:
+                numbered = sorted(parts.get(stream, []))
+                for number, path in numbered:
+                    key = f"{name}/{day}/{plain_name(path)}"
+                    if key not in complete:
+                        # the day before may still get a line around midnight, so two days stay open
+                        final = number < numbered[-1][0] or day not in days[-2:] or path.suffix == ".zst"
+                        yield LineSource(key, path, self._row_maker(name, key), final=final)
+
+    def _row_maker(self, name: str, key: str) -> Callable[[dict[str, Any], int], list[Row]]:
+        if name == "metrics":
+            return lambda line, at: [sample_row(line, at)]
+        return lambda line, at: self.events.rows(line, key, at)
+
+    def _decisions(self, complete: set[str]) -> Iterator[Source]:
+        for day in sorted(path for path in self._paths.decisions_dir.glob("*") if path.is_dir()):
+            files = sorted(day.glob("decisions-*.sjr"))
+            for path in files:
+                key = f"decisions/{day.name}/{path.name}"
+                if key not in complete and (header := journal_header(path)) is not None:
+                    yield DecisionSource(key, path, header.run_id, final=header.run_id != self._run_id[:32])

@@ -1,0 +1,159 @@
+"""What `launch.py report`, `export` and `db` do: bring the database up to the files, read it, write what was asked for."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.paths import DataPaths
+from config.schema import Settings
+from shm.database import queries
+from shm.database.connect import DatabaseError, database_url, reader, shown, sqlite_file
+from shm.database.migrate import version
+from workers.control import attach
+from workers.database_writer import DatabaseWriter
+from workers.derived import trade_line
+from workers.export_parquet import KINDS, ExportError
+from workers.export_parquet import export as export_tables
+from workers.report import Report, ReportError, gather, period_of
+from workers.report_html import html
+from workers.report_text import markdown, moment, money
+
+EXIT_UNEXPECTED, EXIT_USAGE = 1, 2
+
+
+class RecordsError(Exception):
+    """Nothing could be made: exit code and what to do."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def catch_up(data_dir: Path, mode: str, settings: Settings) -> DatabaseWriter:
+    """Take over what the files have more than the database (a running recorder does the same; both at once is safe). The
+    writer is closed; `last_error` says why where it could not."""
+    plant = attach(data_dir)
+    run_id = plant.spec.run_id if plant is not None else ""
+    writer = DatabaseWriter(DataPaths(data_dir, mode), settings, run_id)
+    if writer.drain():
+        writer.last_error = ""
+    writer.close()
+    return writer
+
+
+@contextmanager
+def reading(data_dir: Path, mode: str, settings: Settings) -> Iterator[Connection]:
+    """A read-only connection to the database after catching up. Raises RecordsError."""
+    paths = DataPaths(data_dir, mode)
+    if not paths.mode_dir.is_dir():
+        raise RecordsError(EXIT_UNEXPECTED, f"nothing has run in {paths.mode_dir}. Start it with `launch.py --shards 2`, or "
+                                            "name another folder with --data-dir.")
+    writer = catch_up(data_dir, mode, settings)
+    try:
+        engine = reader(database_url(paths, settings.system.database.url), mode)
+        with engine.connect() as connection:
+            yield connection
+    except DatabaseError as error:
+        raise RecordsError(EXIT_USAGE, str(error)) from None
+    except SQLAlchemyError as error:
+        cause = writer.last_error or str(error).splitlines()[0]
+        raise RecordsError(EXIT_UNEXPECTED, f"the database cannot be read: {cause}. See `launch.py db status`.") from None
+
+
+def _day(text: str) -> date:
+    if not text:
+        return datetime.now(UTC).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise RecordsError(EXIT_USAGE, f"{text!r} is no date: write it as 2026-11-21") from None
+
+
+def make_report(
+    data_dir: Path, mode: str, settings: Settings, kind: str, day: str, session: str, html_file: Path | None,
+    md_file: Path | None, trades_file: Path | None, as_json: bool,
+) -> str:
+    """Write the files asked for; returns what to print (the Markdown where no file was). Raises RecordsError."""
+    wanted = _day(day)
+    with reading(data_dir, mode, settings) as connection:
+        try:
+            made = gather(connection, period_of(kind, wanted, connection, session), mode, time.time_ns())
+        except ReportError as error:
+            raise RecordsError(EXIT_UNEXPECTED, str(error)) from None
+    told = []
+    for path, text in ((html_file, html), (md_file, markdown)):
+        if path is not None:
+            path.write_text(text(made), encoding="utf-8")
+            told.append(f"written: {path}")
+    if trades_file is not None:
+        told.append(f"written: {trades_file} ({_write_trades(trades_file, made)} trades)")
+    if as_json:
+        return json.dumps({"period": made.period.title, **made.figures, "live": made.live})
+    if not told:
+        return markdown(made)
+    f = made.figures
+    return "\n".join([f"{made.period.title}: {f['trades']} trades, net {money(f['net_usdt'])} USDT", *told])
+
+
+def _write_trades(path: Path, made: Report) -> int:
+    path.write_bytes(b"".join(msgspec.json.encode(trade_line(trade)) + b"\n" for trade in made.trades))
+    return len(made.trades)
+
+
+def export_trades(data_dir: Path, mode: str, settings: Settings, target: Path) -> str:
+    """All closed trades of a mode as JSON lines."""
+    with reading(data_dir, mode, settings) as connection:
+        trades = queries.trades(connection)
+    target.write_bytes(b"".join(msgspec.json.encode(trade_line(trade)) + b"\n" for trade in trades))
+    return f"written: {target} ({len(trades)} trades)"
+
+
+def export_journals(source: Path, target: Path, kinds: tuple[str, ...]) -> str:
+    """Parquet files of a folder's journals. Raises RecordsError."""
+    unknown = set(kinds) - set(KINDS)
+    if unknown:
+        raise RecordsError(EXIT_USAGE, f"no such table: {', '.join(sorted(unknown))}. There are {', '.join(KINDS)}.")
+    try:
+        made = export_tables(source, target, kinds)
+    except ExportError as error:
+        raise RecordsError(EXIT_USAGE, str(error)) from None
+    return "\n".join(f"{target / kind}.parquet: {rows:,} rows" for kind, rows in made.items())
+
+
+def database_verb(verb: str, data_dir: Path, mode: str, settings: Settings) -> dict[str, Any]:
+    """`status` looks, `catch-up` works first."""
+    paths = DataPaths(data_dir, mode)
+    state: dict[str, Any] = {}
+    try:
+        url = database_url(paths, settings.system.database.url)
+    except DatabaseError as error:
+        raise RecordsError(EXIT_USAGE, str(error)) from None
+    state["database"] = shown(url)
+    if verb == "catch-up":
+        writer = catch_up(data_dir, mode, settings)
+        state |= {"rows written": writer.rows}
+        if writer.last_error:
+            state["error"] = writer.last_error
+    path = sqlite_file(url)
+    if path is not None:
+        state["bytes"] = path.stat().st_size if path.exists() else 0
+    try:
+        with reader(url, mode).connect() as connection:
+            state["version"] = version(connection)
+            state["rows"] = queries.table_sizes(connection)
+            newest = queries.session(connection)
+            if newest:
+                state["newest session"] = f"{newest['session_id']} ({newest['status']}, {moment(newest['started_ns'])})"
+    except (SQLAlchemyError, DatabaseError) as error:
+        state["error"] = str(error).splitlines()[0]
+    return state
