@@ -32,10 +32,10 @@ from gateway.bybit.universe import Selector, Universe
 from gateway.connection import READ_BUFFER_BYTES, FrameListener, Stage, WallClock
 from gateway.intake import Intake
 from gateway.publisher import Publisher
-from gateway.raw_tap import RawTap
 from gateway.tape_scan import scan_tape, tape_instruments
 from gateway.warm import ring
 from shm.counters import PAGE_WORDS, CounterPage
+from shm.tap import Tap
 
 RECORDED = (
     Path(__file__).resolve().parents[2]
@@ -131,7 +131,7 @@ class Gateway:
         symbols = SymbolIndex()
         self.counters = CounterPage(np.zeros(PAGE_WORDS, np.int64))
         self.intake = Intake(self.publisher, self.counters, symbols)
-        self.raw = RawTap(ring(RING_CELLS).writer(), RING_CELLS // 4)
+        self.raw = Tap(ring(RING_CELLS))
         universe = Universe(settings.symbols, settings.trading.fees, Selector(), SHARDS)
         changes = universe.start(tape_instruments(contents, {}), {s.name: s.frames for s in contents.symbols}, 1)
         self.publisher.start(time.time_ns())

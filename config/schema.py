@@ -341,7 +341,8 @@ class Recorder(Section, frozen=True):
     enabled: bool = True
     segment_mb: Positive = 64.0
     zstd_level: Annotated[int, Meta(ge=1, le=19)] = 3
-    sync_s: Positive = 1.0
+    sync_s: Positive = 1.0  # fdatasync of the raw frames
+    order_sync_s: Positive = 1.0  # of the order of consumption
 
 
 class System(Section, frozen=True):

@@ -18,6 +18,7 @@ MARK_NS = NS_PER_S  # MARK messages of a symbol with a position
 MAX_IDS = 4096  # symbol ids an engine can name
 MAX_BATCH_ROWS = 64  # rows of `out` and `logs` that must be free before one event or one slot of a sweep is handled
 SIZE_FULL = 10_000  # the normal size of an entry, in the unit of MESSAGE.qty_lots of ENTER
+MAX_APPLIED = 1024  # reports one call of run_batch can take
 MAX_OUTSTANDING = 1024  # unanswered messages of one shard (paced)
 
 assert MAX_OUTSTANDING > MAX_BATCH_ROWS

@@ -36,6 +36,7 @@ assert (FILE_BYTES, BLOCK_BYTES, RECORD_BYTES) == (64, 48, 32)
 RAW_FRAMES = 1  # kinds of journal
 EXECUTION = 2
 DECISIONS = 3
+CONSUMPTION = 4
 
 
 class JournalError(ValueError):

@@ -27,12 +27,12 @@ from gateway.bybit.session import ConnectBudget, Session, Timing
 from gateway.bybit.universe import Instrument, Selector, Universe, UniverseError
 from gateway.connection import Connection, Stage, WallClock
 from gateway.news import CONN_LOCAL, NewsFile, NewsSource, frames_of
-from gateway.raw_tap import RawTap
 from gateway.rest import PublicRest, RestError
 from gateway.service import GatewayService, known_symbols
 from gateway.subscriptions import FIRST_DATA_NS, Subscriptions
 from shm.agent import Beat, StopFlag
 from shm.atomics import LINE_WORDS
+from shm.tap import Tap
 from shm.topology import SLOT_SHARD, Plant
 
 NS_PER_S = 1_000_000_000
@@ -69,7 +69,7 @@ class FreeSource:
         self._url = spec.venue["ws_public"]
         self._clock = WallClock()
         self._stage = Stage(self._on_frames, self._clock)
-        self._raw = RawTap(plant.raw().writer(), plant.raw().capacity_cells // 4)
+        self._tap = Tap(plant.tap())
         self._rng = random.Random(spec.seed)
         self._budget = ConnectBudget(self._feed.connect_budget, time.monotonic_ns())
         self._conns = 0
@@ -79,7 +79,7 @@ class FreeSource:
         universe = Universe(settings.symbols, settings.trading.fees, Selector.parse(spec.symbols), spec.shards)
         universe.adopt(known_symbols(plant))
         self.universe = universe
-        self.service = GatewayService(plant, universe, settings, lambda: True, reload)
+        self.service = GatewayService(plant, universe, settings, lambda: True, reload, tap=self._tap)
         self.service.intake.on_control = self._on_control
         self.service.intake.on_refused = self._on_refused
         self.service.on_resync = self._on_resync
@@ -161,8 +161,8 @@ class FreeSource:
     # --- callbacks of sockets ---------------------------------------------------------------------------------------
     def _on_frames(self, stage: np.ndarray, frames: np.ndarray, n_frames: int, n_bytes: int) -> None:
         try:
+            self._tap.offer(stage, frames, n_frames)  # first: what is not in the journal must not be decided upon
             self.service.intake.process(stage, frames, n_frames, n_bytes)
-            self._raw.offer(stage, frames, n_frames)
         except Exception as error:
             self._plant.cnc().errors.record(error)
             raise
@@ -219,7 +219,7 @@ class FreeSource:
 
     def _resubscribe(self, symbol: int) -> None:
         column = depth_column_of(int(self.service.publisher.routes.driving[symbol]))
-        self.service.publisher.sync.asked[symbol, column] = 1
+        self.service.publisher.ask(symbol, column)
         self.subscriptions.resubscribe(symbol)
 
     # --- the rest, on the clock -------------------------------------------------------------------------------------
@@ -343,11 +343,11 @@ class FreeSource:
             for symbol in np.flatnonzero((routes.active == 1) & (routes.shard == shard)).tolist():
                 wanted = int(records["category"][symbol]) in sheds
                 if wanted and not routes.shedding[symbol]:
-                    routes.shedding[symbol] = 1
+                    publisher.shed(symbol, True)
                     self.service.counters.add("shed_symbols")
                     publisher.data_state(symbol, DataState.BROKEN, DataReason.SHED)
                 elif not wanted and routes.shedding[symbol]:
-                    routes.shedding[symbol] = 0
+                    publisher.shed(symbol, False)
                     publisher.data_state(symbol, DataState.BROKEN, DataReason.SHED)
                     self._resubscribe(symbol)
             level = verdict.levels[shard]
@@ -400,7 +400,7 @@ class FreeSource:
                 due.append(symbol)
         for symbol in due:
             column = depth_column_of(int(routes.driving[symbol]))
-            sync.asked[symbol, column] = 1
+            publisher.ask(symbol, column)
         for symbol in subscriptions.silent(due, now_ns):
             self.service.set_data_state(symbol, DataState.BROKEN, DataReason.SILENT)
 
@@ -413,7 +413,7 @@ class FreeSource:
         counters.set("resyncs", self._base["resyncs"] + sum(session.stats.resubscribes for session in sessions))
         for name, attribute in COUNTED.items():
             counters.set(name, self._base[name] + sum(getattr(session.stats, attribute) for session in sessions))
-        counters.set("raw_lost", self._base["raw_lost"] + self._raw.not_offered)
+        counters.set("raw_lost", self._base["raw_lost"] + self._tap.not_offered)
         counters.set("rest_calls", self._base["rest_calls"] + self._rest.calls)
         counters.set("rest_errors", self._base["rest_errors"] + self._rest.errors)
         counters.set("recv_lag_ns", self._lag.lag_min_ns)

@@ -8,10 +8,11 @@ itself through `broadcast` and `to_symbol`. `publish` writes each shard's stagin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from core.consumption import Asked, DataStateNote, Delisting, EventNote, Listing, Shedding, Start, Tick
 from core.enums import DataReason, DataState, EventKind
 from core.records import CELL_BYTES, CELL_WORDS, EVENT, SYMBOL
 from gateway import routing
@@ -34,6 +35,7 @@ class Publisher:
 
     `set_published(seq)` stores the control word. `wait()` is called while a gated ring is full; it returns False to
     give up (then Stopped is raised). `on_timer(ts_ns)` runs right after each TIMER is staged and may add events.
+    `note(note)` is told everything that is put into the order from outside the decoded cells (core/consumption.py).
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Publisher:
         wait: Callable[[], bool],
         on_timer: Callable[[int], None] = lambda ts_ns: None,
         on_action: ActionHandler = lambda symbol, depth, what, value: None,
+        note: Callable[[Any], None] = lambda note: None,
     ) -> None:
         self.writers = list(writers)
         self._memory = routing.new_memory(symbols, len(self.writers))
@@ -52,8 +55,10 @@ class Publisher:
         self._staging = [self.routes.cells[shard] for shard in range(len(self.writers))]
         self.on_timer = on_timer
         self.on_action = on_action
+        self.note = note
         self._set_published = set_published
         self._wait = wait
+        self._timer_seq = 0  # of the TIMER whose on_timer is running
 
     @property
     def seq(self) -> int:
@@ -65,8 +70,10 @@ class Publisher:
         """Receive time reached by the order of events; nothing later may be earlier."""
         return int(self.routes.clock[routing.K_LAST_TS])
 
-    def start(self, now_ns: int) -> None:
-        """Set the clock of a run; TIMERs begin at the next 100 ms boundary."""
+    def start(self, now_ns: int, ring_messages: Sequence[int] = (), is_restart: bool = False) -> None:
+        """Set the clock of a run; TIMERs begin at the next 100 ms boundary. `ring_messages`: what the rings hold."""
+        held = np.array(ring_messages, np.int64).tobytes()
+        self.note(Start(now_ns, self.seq, int(is_restart), held))
         self.routes.clock[routing.K_LAST_TS] = now_ns
         self.routes.clock[routing.K_NEXT_TIMER] = (now_ns // routing.TIMER_NS + 1) * routing.TIMER_NS
 
@@ -75,6 +82,7 @@ class Publisher:
         self, kind: EventKind, *, u: int = 0, xseq: int = 0, payload: np.ndarray | None = None, mono_ns: int = 0
     ) -> int:
         """One event into every ring, the same seq everywhere; `payload` is a record array. Returns the seq."""
+        self._note_event(kind, -1, u, xseq, payload, mono_ns)
         cells = self._cells(kind, -1, u, xseq, payload, mono_ns)
         for shard in range(len(self.writers)):
             self._stage(shard, cells)
@@ -85,11 +93,12 @@ class Publisher:
         mono_ns: int = 0,
     ) -> int:
         """One event for the shard of `symbol`. Returns its seq."""
-        self._stage(int(self.routes.shard[symbol]), self._cells(kind, symbol, u, xseq, payload, mono_ns))
-        return self.seq
+        self._note_event(kind, symbol, u, xseq, payload, mono_ns)
+        return self._to_symbol(kind, symbol, u, xseq, payload, mono_ns)
 
     def listing(self, record: np.ndarray) -> None:
         """LISTING of a SYMBOL record (shape (1,)): from here on its data is routed. Also for a changed record."""
+        self.note(Listing(self._timer_seq, record.tobytes()))
         symbol = int(record["id"][0])
         is_new = self.routes.active[symbol] == 0
         self.routes.shard[symbol] = record["shard"][0]
@@ -98,21 +107,33 @@ class Publisher:
         if is_new:
             self.routes.data_state[symbol] = int(DataState.WARMUP)
             restart(self.sync, symbol, depth_column_of(int(record["depth"][0])), 0)
-        self.to_symbol(EventKind.LISTING, symbol, payload=record)
+        self._to_symbol(EventKind.LISTING, symbol, payload=record)
 
     def delisting(self, symbol: int) -> None:
         """DELISTING: the shard is told, further data of the symbol is dropped."""
-        self.to_symbol(EventKind.DELISTING, symbol)
+        self.note(Delisting(self._timer_seq, symbol))
+        self._to_symbol(EventKind.DELISTING, symbol)
         self.routes.active[symbol] = 0
         self.routes.shedding[symbol] = 0
 
     def data_state(self, symbol: int, state: DataState, reason: DataReason) -> None:
         """SYMBOL_DATA; BROKEN also forgets the base of the driving topic, so only a snapshot brings it back."""
+        self.note(DataStateNote(self._timer_seq, symbol, int(state), int(reason)))
         self.routes.data_state[symbol] = int(state)
         if state == DataState.BROKEN:
             depth = int(self.routes.driving[symbol])
             restart(self.sync, symbol, depth_column_of(depth), self.last_ts_ns)
-        self.to_symbol(EventKind.SYMBOL_DATA, symbol, u=int(state), xseq=int(reason))
+        self._to_symbol(EventKind.SYMBOL_DATA, symbol, u=int(state), xseq=int(reason))
+
+    def ask(self, symbol: int, column: int) -> None:
+        """A snapshot of this topic is being asked for: when it comes it is no reset."""
+        self.note(Asked(symbol, column))
+        self.sync.asked[symbol, column] = 1
+
+    def shed(self, symbol: int, on: bool) -> None:
+        """Drop the data of the symbol from here on, or no longer."""
+        self.note(Shedding(symbol, int(on)))
+        self.routes.shedding[symbol] = int(on)
 
     # --- data -------------------------------------------------------------------------------------------------------
     def route(self, cells: np.ndarray, n_cells: int) -> None:
@@ -121,23 +142,35 @@ class Publisher:
         while True:
             at, why = routing.route_batch(cells, at, n_cells, *self._memory)
             if why == routing.AT_TIMER:
-                self.on_timer(self.last_ts_ns)
+                self._at_timer()
             elif why == routing.FULL:
-                self.publish()
+                self._write()
             else:
                 break
-        self._tell_actions()
 
     def tick(self, now_ns: int, mono_ns: int) -> int:
         """Stage the TIMERs due at `now_ns` when no data came; returns how many."""
         timers = 0
         while routing.tick(self.routes, now_ns, mono_ns):
             timers += 1
-            self.on_timer(self.last_ts_ns)
+            self._at_timer()
+        if timers:
+            self.note(Tick(now_ns, mono_ns))
         return timers
 
+    def _at_timer(self) -> None:
+        self._timer_seq = self.seq
+        self.on_timer(self.last_ts_ns)
+        self._timer_seq = 0
+
     def publish(self) -> int:
-        """Publish all staging, waiting for gated rings; returns the messages written. Raises Stopped."""
+        """Publish all staging, waiting for gated rings, then tell what the kernel found: behind everything routed
+        before, wherever it was found. Returns the messages written. Raises Stopped."""
+        written = self._write()
+        self._tell_actions()
+        return written
+
+    def _write(self) -> int:
         written = 0
         for shard, (n_cells, n_messages) in enumerate(self.routes.fill.tolist()):
             if n_cells == 0:
@@ -159,13 +192,26 @@ class Publisher:
             for symbol, depth, what, value in rows:
                 self.on_action(symbol, depth, what, value)
 
+    def _note_event(
+        self, kind: EventKind, symbol: int, u: int, xseq: int, payload: np.ndarray | None, mono_ns: int
+    ) -> None:
+        data = b"" if payload is None else payload.tobytes()
+        self.note(EventNote(self._timer_seq, int(kind), symbol, u, xseq, mono_ns, data))
+
+    def _to_symbol(
+        self, kind: EventKind, symbol: int, u: int = 0, xseq: int = 0, payload: np.ndarray | None = None,
+        mono_ns: int = 0,
+    ) -> int:
+        self._stage(int(self.routes.shard[symbol]), self._cells(kind, symbol, u, xseq, payload, mono_ns))
+        return self.seq
+
     def _cells(
         self, kind: EventKind, symbol: int, u: int, xseq: int, payload: np.ndarray | None, mono_ns: int
     ) -> np.ndarray:
         size = 0 if payload is None else payload.nbytes
         n_cells = 1 + (size + CELL_BYTES - 1) // CELL_BYTES
         if int(self.routes.fill[:, 0].max()) + n_cells > self.routes.cells.shape[1]:
-            self.publish()  # before the seq is given: published_seq never runs ahead of a ring
+            self._write()  # before the seq is given: published_seq never runs ahead of a ring
         cells = np.zeros((n_cells, CELL_WORDS), np.int64)
         header = cells[:1].view(EVENT.dtype)[0]
         self.routes.clock[routing.K_SEQ] += 1

@@ -11,7 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from config.load import ConfigError
@@ -19,6 +21,7 @@ from config.paths import DataPaths
 from config.profiles import changed_profiles, load_profiles
 from config.reload import check_hot
 from config.schema import Profile, Settings
+from core.consumption import SettingsNote
 from core.enums import ControlBits, DataReason, DataState, EventKind, FeedState, LogKind, Severity
 from core.params import params_row, profile_row
 from core.records import SYMBOL
@@ -29,7 +32,8 @@ from gateway.bybit.decode import Decoded
 from gateway.bybit.symbol_index import SymbolIndex
 from gateway.bybit.universe import MAX_SYMBOLS, Changes, Universe
 from gateway.intake import Intake
-from gateway.publisher import Publisher
+from gateway.publisher import Publisher, RingWriter
+from shm.tap import Tap
 from shm.topology import Plant
 
 NS_PER_S = 1_000_000_000
@@ -44,10 +48,25 @@ _SYNC_COUNTERS = {
 _ROUTE_COUNTERS = {"timers": "timers", "shed_events": "shed"}
 
 
+class Sinks(NamedTuple):
+    """Where events go, one writer per shard; `published(seq)` is called when all of them hold everything up to seq."""
+
+    writers: Sequence[RingWriter]
+    published: Callable[[int], None]
+
+
+def ring_sinks(plant: Plant) -> Sinks:
+    """The market rings of a plant and its control word."""
+    spec = plant.spec
+    writers = [plant.market(shard).writer(gated=spec.paced) for shard in range(spec.shards)]
+    return Sinks(writers, lambda seq: plant.control.set("published_seq", seq))
+
+
 class GatewayService:
     """Events, symbols and per-TIMER decisions of one run.
 
     `wait()` is called while a gated ring is full; `reload()` reads the configuration again, raising ConfigError.
+    `sinks` replaces the market rings where the engines run in this process. `tap` takes the notes for the journal.
     """
 
     def __init__(
@@ -57,8 +76,12 @@ class GatewayService:
         settings: Settings,
         wait: Callable[[], bool],
         reload: Callable[[], Settings],
+        sinks: Sinks | None = None,
+        tap: Tap | None = None,
     ) -> None:
         spec = plant.spec
+        sinks = sinks or ring_sinks(plant)
+        self._tap = tap
         self._reload_settings = reload
         self.plant = plant
         self.universe = universe
@@ -72,12 +95,13 @@ class GatewayService:
         self.config_version = plant.control.get("config_version")
         self.on_resync: Callable[[int, int, int], None] = lambda symbol, depth, what: None
         self.publisher = Publisher(
-            [plant.market(shard).writer(gated=spec.paced) for shard in range(spec.shards)],
+            sinks.writers,
             MAX_SYMBOLS,
-            lambda seq: plant.control.set("published_seq", seq),
+            sinks.published,
             wait,
             self._on_timer,
             self._on_action,
+            self._note,
         )
         self.intake = Intake(self.publisher, self.counters, self.symbols)
         self.intake.on_refused = self.on_refused
@@ -93,10 +117,15 @@ class GatewayService:
         self._refusals_logged = 0
         self._base = {name: self.counters.get(name) for name in (*_SYNC_COUNTERS, *_ROUTE_COUNTERS)}
 
+    def _note(self, note: Any) -> None:
+        if self._tap is not None:
+            self._tap.note(note)
+
     # --- start and symbols ------------------------------------------------------------------------------------------
     def start(self, now_ns: int, changes: Changes, feed: FeedState) -> None:
         """First events of the run, staged and published."""
-        self.publisher.start(now_ns)
+        held = [self.plant.market(shard).total_messages for shard in range(self.plant.spec.shards)]
+        self.publisher.start(now_ns, held, self.is_restart)
         self._publish_config(self.settings)
         self.set_feed(feed)
         self.list_symbols(changes.listed)
@@ -220,6 +249,7 @@ class GatewayService:
         self.config_version += 1
         row = params_row(settings, self.config_version)
         self._tracker.set_params(row)
+        self._note(SettingsNote(self.config_version, msgspec.json.encode(settings)))
         self.publisher.broadcast(EventKind.CONFIG, u=self.config_version, payload=row)
         self.plant.control.set("config_version", self.config_version)
         self.emit(LogKind.CONFIG, -1, Severity.INFO, text, a=self.config_version, b=1)

@@ -17,11 +17,12 @@ from core.enums import FeedState, LogKind, Severity
 from gateway.bybit.universe import Changes, Instrument, Selector, Universe, UniverseError, load_instruments
 from gateway.intake import MAX_FRAMES
 from gateway.publisher import Stopped
-from gateway.service import GatewayService
+from gateway.service import GatewayService, Sinks
 from gateway.tape import FRAME_COLUMNS, TapeError, TapeReader
 from gateway.tape_scan import TapeContents, choose_depth, scan_tape, tape_instruments
 from shm.agent import StopFlag
 from shm.control import STOP_BIT, cnc_turn
+from shm.tap import Tap
 from shm.topology import Plant, RunSpec
 
 STAGE_BYTES = 8 << 20
@@ -65,9 +66,10 @@ class TapeSource:
     role_name = "gateway"
 
     def __init__(
-        self, plant: Plant, settings: Settings, flag: StopFlag, reload: Callable[[], Settings]
+        self, plant: Plant, settings: Settings, flag: StopFlag, reload: Callable[[], Settings],
+        sinks: Sinks | None = None,
     ) -> None:
-        """Reads the whole tape once to learn what it holds. Raises TapeError."""
+        """Reads the whole tape once to learn what it holds; `sinks` as in GatewayService. Raises TapeError."""
         spec = plant.spec
         self._paths = [Path(name) for name in spec.tape]
         self.contents = scan_tape(self._paths)
@@ -76,7 +78,8 @@ class TapeSource:
         self._cnc = plant.cnc()
         self._flag = flag
         self._speed = spec.tape_speed
-        self.service = GatewayService(plant, universe, settings, self._wait, reload)
+        tap = Tap(plant.tap()) if sinks is None else None
+        self.service = GatewayService(plant, universe, settings, self._wait, reload, sinks, tap)
         self._reader = TapeReader(self._paths)
         self._stage: np.ndarray = np.zeros(STAGE_BYTES, np.uint8)
         self._frames: np.ndarray = np.zeros((min(BATCH_FRAMES, MAX_FRAMES), FRAME_COLUMNS), np.int64)

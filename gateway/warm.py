@@ -21,7 +21,6 @@ from gateway.bybit.universe import Selector, Universe
 from gateway.connection import Stage, WallClock
 from gateway.intake import Intake
 from gateway.publisher import Publisher
-from gateway.raw_tap import RawTap
 from gateway.tape import FRAME_COLUMNS, TapeReader
 from gateway.tape_scan import TapeContents, scan_tape, tape_instruments
 from gateway.venue.warm import warm_up, warm_up_private
@@ -31,6 +30,7 @@ from shm.control import CncPage, ControlBlock, cnc_turn
 from shm.counters import PAGE_WORDS, CounterPage
 from shm.logs import LogWriter
 from shm.seqlock import Board
+from shm.tap import Tap
 
 _TS = 1_700_000_000_000
 _FRAMES = (
@@ -98,7 +98,7 @@ class _Warm:
         stage = Stage(self.intake.process, WallClock())
         stage.pending.append(_FRAMES[1] % _TS)
         stage.flush(1)
-        RawTap(ring().writer(), 2048).offer(self.stage, self.frames, self.count)
+        Tap(ring()).offer(self.stage, self.frames, self.count)
 
     def tables(self) -> None:
         """Boards, logs, control words."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from core.jit import kernel
 from core.records import CELL_WORDS, EVENT
-from shm.atomics import LINE_WORDS, fence_acquire, fence_full, fence_release, load_acquire, store_release
+from shm.atomics import LINE_WORDS, fence_acquire, fence_full, fence_release, load_acquire, set_word, store_release
 from shm.layout import (
     BROADCAST_BELLS,
     BROADCAST_CONST,
@@ -255,6 +255,11 @@ class BroadcastReader:
         """Skip what is unread without counting it as lost."""
         ring_jump(self.ring.words, self.slot)
 
+    def seek(self, position: int, messages: int) -> None:
+        """Go on at a place seen earlier (`position` and `messages` of then); a lap is noticed at the next read."""
+        self.ring.words[self._base + S_MESSAGES] = messages
+        set_word(self.ring.words, self._base + S_POSITION, position)
+
     def lag_cells(self) -> int:
         return int(ring_tail(self.ring.words)) - self.position
 
@@ -358,6 +363,11 @@ class BroadcastRing:
     @property
     def tail_cells(self) -> int:
         return int(ring_tail(self.words))
+
+    @property
+    def total_messages(self) -> int:
+        """Messages published since the ring was made, as its writer (or nobody, while it is dead) sees it."""
+        return int(self.words[W_TAIL + PAIR_WORDS * (int(self.words[W_BATCH]) & 1) + 1])
 
     @property
     def refused(self) -> int:

@@ -202,6 +202,20 @@ class Segment:
         (SHM_FOLDER / self.name).unlink(missing_ok=True)
 
 
+class PrivateSegment:
+    """Memory of this process alone in the place of a `Segment`: zeroed, without a name, gone with its last view."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.body: np.ndarray = np.zeros(size_bytes, np.uint8)
+
+    def close(self) -> None:
+        """Drop this reference."""
+        del self.body
+
+    def unlink(self) -> None:
+        """There is no name to remove."""
+
+
 def read_header(path: Path) -> Any:
     """The SEGMENT record at the start of a file, or None when it holds none of ours."""
     try:

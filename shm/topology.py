@@ -7,7 +7,8 @@ destroys; all others `Plant.join(run_file, role, index)`.
     control     control words, bells, process pages (words, errors), counter pages, resync words
     boards      symbols, symbol_rows, positions, account, detail, global, funnel
     market-I    market ring of shard I (slot 0 the shard, 1 the recorder, 2 the admin, rest free)
-    raw         raw frames, gateway to recorder (slot 1)
+    raw         raw frames and notes, gateway to recorder (slot 1)
+    taps        what execution and every shard received and consumed, to the recorder (slot 1)
     orders      intent and report ring of every shard
     logs        log ring of every process (slot 1 the recorder, 2 the admin, 3 the supervisor), decision ring of every shard
 """
@@ -17,7 +18,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -35,7 +36,7 @@ from shm.decisions import DecisionReader
 from shm.layout import LAYOUT_HASH, PAGE_BYTES
 from shm.logs import LOG_CELLS, LogReader, LogWriter
 from shm.parking import Bell
-from shm.segment import SHM_FOLDER, LayoutMismatch, Segment, sweep_stale
+from shm.segment import SHM_FOLDER, LayoutMismatch, PrivateSegment, Segment, sweep_stale
 from shm.seqlock import Board
 from shm.spsc import SpscRing
 
@@ -98,6 +99,7 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     report_slots: int = 4096
     log_records: int = 16_384
     decision_records: int = 2048
+    tap_cells: int = 32_768
     spin: int = 200
     park_ms: float = 5.0
     layout_hash: int = LAYOUT_HASH
@@ -136,6 +138,11 @@ def process_rows(shards: int) -> list[tuple[str, int]]:
     return rows + [("shard", i) for i in range(shards)]
 
 
+def tap_rows(shards: int) -> list[tuple[str, int]]:
+    """Processes with a tap ring of their own; the gateway's is the raw ring."""
+    return [("execution", 0), *(("shard", i) for i in range(shards))]
+
+
 def _page(size: int) -> int:
     return (size + PAGE_BYTES - 1) // PAGE_BYTES * PAGE_BYTES
 
@@ -151,6 +158,7 @@ class _Sizes(NamedTuple):
     report_slots: int
     log_cells: int
     decision_cells: int
+    tap_cells: int
 
 
 def _sizes(spec: RunSpec) -> _Sizes:
@@ -159,6 +167,7 @@ def _sizes(spec: RunSpec) -> _Sizes:
         _power_of_two(spec.intent_slots, 64), _power_of_two(spec.report_slots, 64),
         _power_of_two(spec.log_records * LOG_CELLS, 1024),
         _power_of_two(spec.decision_records * DECISION_CELLS, 4096),
+        _power_of_two(spec.tap_cells, 1024),
     )
 
 
@@ -185,7 +194,8 @@ def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
     logs = [(f"{role}-{i}", BroadcastRing.bytes_needed(sizes.log_cells)) for role, i in rows]
     logs += [(f"decisions-{i}", BroadcastRing.bytes_needed(sizes.decision_cells)) for i in range(spec.shards)]
     table = {"control": control, "boards": boards, "orders": orders, "logs": logs,
-             "raw": [("ring", BroadcastRing.bytes_needed(sizes.raw_cells))]}
+             "raw": [("ring", BroadcastRing.bytes_needed(sizes.raw_cells))],
+             "taps": [(f"{role}-{i}", BroadcastRing.bytes_needed(sizes.tap_cells)) for role, i in tap_rows(spec.shards)]}
     for i in range(spec.shards):
         table[f"market-{i}"] = [("ring", BroadcastRing.bytes_needed(sizes.market_cells))]
     result: dict[str, dict[str, tuple[int, int]]] = {}
@@ -207,7 +217,9 @@ def total_bytes(spec: RunSpec) -> int:
 class Plant:
     """All shared memory of a run as seen by one process (role, index). Objects are made on demand and kept."""
 
-    def __init__(self, spec: RunSpec, segments: dict[str, Segment], role: str, index: int) -> None:
+    def __init__(
+        self, spec: RunSpec, segments: Mapping[str, Segment | PrivateSegment], role: str, index: int
+    ) -> None:
         self.spec = spec
         self.role = role
         self.index = index
@@ -255,6 +267,17 @@ class Plant:
         }
         return cls(spec, segments, role, index)
 
+    @classmethod
+    def private(cls, spec: RunSpec, role: str) -> Plant:
+        """A plant in the memory of this process, seen as `role`: backtests and replays run the same code on it."""
+        segments = {
+            name: PrivateSegment(sum(_page(size) for _, size in placed.values()))
+            for name, placed in regions(spec).items()
+        }
+        plant = cls(spec, segments, role, 0)
+        plant._format()
+        return plant
+
     def _format(self) -> None:
         sizes = _sizes(self.spec)
         ControlBlock.format(self.control.words)
@@ -265,6 +288,8 @@ class Plant:
             SpscRing.format(self._body("orders", f"intents-{i}"), MESSAGE.size, sizes.intent_slots)
             SpscRing.format(self._body("orders", f"reports-{i}"), REPORT.size, sizes.report_slots)
         BroadcastRing.format(self._body("raw", "ring"), sizes.raw_cells)
+        for role, i in tap_rows(self.spec.shards):
+            BroadcastRing.format(self._body("taps", f"{role}-{i}"), sizes.tap_cells)
         for role, i in self.rows:
             BroadcastRing.format(self._body("logs", f"{role}-{i}"), sizes.log_cells)
         Board.format(self._body("boards", "symbols"), SYMBOL.dtype, MAX_SYMBOLS)
@@ -339,8 +364,18 @@ class Plant:
         return self._keep(f"market-{shard}", "ring", self._ring)
 
     def raw(self) -> BroadcastRing:
-        """Raw frames, gateway to recorder."""
+        """Raw frames and notes (shm/tap.py), gateway to recorder."""
         return self._keep("raw", "ring", self._ring)
+
+    def tap(self, role: str | None = None, index: int | None = None) -> BroadcastRing:
+        """What a process received and consumed (shm/tap.py), to the recorder; without arguments this process's own."""
+        role, index = self._who(role, index)
+        return self.raw() if role == "gateway" else self._keep("taps", f"{role}-{index}", self._ring)
+
+    def taps(self) -> dict[int, BroadcastRing]:
+        """Ring of every process that has a tap, by its row in the process table."""
+        rows = [("gateway", 0), *tap_rows(self.spec.shards)]
+        return {self.row(role, i): self.tap(role, i) for role, i in rows}
 
     def log(self, role: str | None = None, index: int | None = None) -> BroadcastRing:
         """Log ring of a process; without arguments this process's own."""
@@ -433,7 +468,7 @@ class Plant:
     # --- over all processes
     def recorder_lag_cells(self) -> int:
         """Cells the recorder has still to read, over all rings it takes part in."""
-        rings = [self.raw(), *(self.log(role, i) for role, i in self.rows)]
+        rings = [*self.taps().values(), *(self.log(role, i) for role, i in self.rows)]
         rings += [self.market(i) for i in range(self.spec.shards)]
         rings += [self.decisions(i) for i in range(self.spec.shards)]
         return sum(ring.slot_lag_cells(SLOT_RECORDER) for ring in rings)

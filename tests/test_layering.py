@@ -14,7 +14,7 @@ ALLOWED = {
     "core": {"config"},
     "shm": {"config", "core"},
     "gateway": {"config", "core", "shm"},
-    "workers": {"config", "core", "shm"},
+    "workers": {"config", "core", "shm", "gateway"},
     "admin": {"config", "core", "shm"},
 }
 CORE_LIBRARIES = {

@@ -22,11 +22,23 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.schema import Settings
+from core.consumption import (
+    CheckAccount,
+    ControlsNote,
+    InstrumentNote,
+    MessageNote,
+    PolicyNote,
+    Recovered,
+    ShardLost,
+    StandDown,
+    signed,
+)
 from core.enums import Cause, ControlBits, DataState, FeedState, LogKind, MessageKind, Mode, ReportKind, Severity
 from core.journal import EXECUTION, JournalError, encode_record
 from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
@@ -37,6 +49,7 @@ from core.records import ACCOUNT_ROW, MESSAGE, POSITION_ROW, REPORT
 from core.risk.policy import instrument, policy
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
+from shm.tap import Tap
 from shm.topology import Plant
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch
@@ -80,6 +93,9 @@ class Execution:
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
+        self._tap = Tap(plant.tap())
+        self._noted_controls = ControlsNote(-1, -1, -1, -1)
+        self._handled = 0
         self.paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
         shards = range(plant.spec.shards)
         self._intents = [plant.intents(i).reader() for i in shards]
@@ -102,7 +118,7 @@ class Execution:
         self._controls = Controls()
         self._lost: set[int] = set()
         self.kill = KillSwitch(
-            self.control, self.paths.kill_file, lambda: self.broker.stand_down(int(Cause.KILL)),
+            self.control, self.paths.kill_file, self._stand_down,
             lambda: self.broker.flat and self._outbox.empty, self._tell_kill, self._disk_error,
         )
 
@@ -110,6 +126,7 @@ class Execution:
     def on_start(self) -> None:
         """Recover the account, latch an old kill, tell the shards."""
         self.kill.start()
+        self._note_policy()
         self._recover()
         self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
         for shard in range(self.plant.spec.shards):
@@ -128,6 +145,7 @@ class Execution:
                 run_id, frames, found = "", [], None
                 self._error(error)
             if run_id == spec.run_id:
+                self._tap.note(Recovered(len(frames)))
                 self._replay([frame.data for frame in frames])
                 if found is not None and found.gaps:
                     self.control.request_pause("exec", True)
@@ -192,6 +210,7 @@ class Execution:
             self._outbox.flush(self._committer.durable)
             self._committer = None
         self._write_boards(self._clock(), force=True)
+        self._check()
 
     # --- messages --------------------------------------------------------------------------------------------------
     def _take(self, now: int) -> list[tuple[int, Message]]:
@@ -230,16 +249,18 @@ class Execution:
         """Answer and book. What is told of a record waits in the outbox until the record is durable."""
         answers: list[tuple[int, Report]] = []
         notes: list[Note] = []
+        self._note_controls()
         for shard, message in messages:
             start = self._clock()
             self.counters.add("messages")
+            around = self._around(shard, message, start)
             if message.kind == MessageKind.NONE:
                 if message.reason == SYNC_HELLO:
                     self._hello(shard, message, answers, notes)
             elif message.kind == MessageKind.END:
                 self._ended.add(shard)
             else:
-                report, lines = self._answer(shard, message, start)
+                report, lines = self._answer(shard, message, around)
                 notes += lines
                 if report is not None:
                     answers.append((shard, report))
@@ -251,18 +272,25 @@ class Execution:
         self._account_dirty = True
         return len(messages)
 
-    def _answer(self, shard: int, message: Message, now: int) -> tuple[Report | None, list[Note]]:
-        known = self._answers.get(message.key)
-        if known is not None:
-            self.counters.add("duplicate_intents")
-            return known, []
-        self._know(message.symbol)
+    def _around(self, shard: int, message: Message, now: int) -> Controls:
+        """The controls for one message; it and they go to the journal."""
         controls = self._controls
         if message.kind == MessageKind.ENTER and not self.paced:
             controls = controls._replace(
                 age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0,
                 quarantined=self._quarantined(message.symbol),
             )
+        self._know(message.symbol)
+        self._handled += 1
+        data = write_messages([message]).tobytes()
+        self._tap.note(MessageNote(shard, controls.age_ns, int(controls.quarantined), data))
+        return controls
+
+    def _answer(self, shard: int, message: Message, controls: Controls) -> tuple[Report | None, list[Note]]:
+        known = self._answers.get(message.key)
+        if known is not None:
+            self.counters.add("duplicate_intents")
+            return known, []
         report, notes = self.broker.handle(message, controls)
         if message.kind in ANSWERED:
             self._journal_record(shard, message, report)
@@ -286,9 +314,10 @@ class Execution:
         """Read the instrument of a symbol once; `_housekeep` refreshes it in free runs."""
         if symbol in self.broker.instruments or not 0 <= symbol < self.plant.symbols().rows:
             return
-        row = self.plant.symbols().read(symbol)[0]
-        if int(row["name_hash"]):
-            self.broker.instruments[symbol] = instrument(row)
+        record = self.plant.symbols().read(symbol)
+        if int(record[0]["name_hash"]):
+            self._tap.note(InstrumentNote(symbol, record.tobytes()))
+            self.broker.instruments[symbol] = instrument(record[0])
 
     # --- shards that came back, or will not -------------------------------------------------------------------------
     def _hello(self, shard: int, message: Message, answers: list[tuple[int, Report]], notes: list[Note]) -> None:
@@ -328,14 +357,38 @@ class Execution:
             if shard in self._lost or not symbols:
                 continue
             self._lost.add(shard)
-            notes = self._book_own(shard, self.broker.end_working(symbols) + self.broker.close_at_mark(symbols))
-            notes.append(Note(LogKind.RISK, -1, self.broker.account.updated_ns, 0, b=shard, severity=Severity.CRITICAL,
-                              text=f"shard {shard} lost: closed at last mark"))
-            # should it wake up after all, it must not go on with what is gone
-            self._hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
-            self._account_dirty = True
-            for note in notes:
-                self._log(note)
+            self._close_lost(shard)
+
+    def _close_lost(self, shard: int) -> None:
+        self._tap.note(ShardLost(shard))
+        symbols = self.broker.symbols_of(shard)
+        notes = self._book_own(shard, self.broker.end_working(symbols) + self.broker.close_at_mark(symbols))
+        notes.append(Note(LogKind.RISK, -1, self.broker.account.updated_ns, 0, b=shard, severity=Severity.CRITICAL,
+                          text=f"shard {shard} lost: closed at last mark"))
+        # should it wake up after all, it must not go on with what is gone
+        self._hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
+        self._account_dirty = True
+        for note in notes:
+            self._log(note)
+
+    # --- what was consumed, for the journal (core/consumption.py) ------------------------------------------------------
+    def _stand_down(self) -> list[Report]:
+        self._tap.note(StandDown(int(Cause.KILL)))
+        return self.broker.stand_down(int(Cause.KILL))
+
+    def _note_policy(self) -> None:
+        self._tap.note(PolicyNote(self._config_version, msgspec.json.encode(self._settings)))
+
+    def _note_controls(self) -> None:
+        now = self._controls
+        note = ControlsNote(int(now.killed), int(now.paused), int(now.degraded), int(now.feed_down))
+        if note != self._noted_controls:
+            self._noted_controls = note
+            self._tap.note(note)
+
+    def _check(self) -> None:
+        account = self.broker.account
+        self._tap.note(CheckAccount(self._handled, signed(account.digest), account.balance_e8, len(account.positions)))
 
     # --- journal ---------------------------------------------------------------------------------------------------
     def _journal_record(self, shard: int, message: Message, report: Report | None) -> None:
@@ -412,6 +465,7 @@ class Execution:
 
     def _housekeep(self, now: int) -> None:
         self._account_dirty = True  # control words change what may be entered
+        self._check()
         if self.paced:
             return
         for symbol in self.plant.symbols().changed_since():
@@ -434,6 +488,7 @@ class Execution:
             return
         self._settings = settings
         self.broker.policy = policy(settings)
+        self._note_policy()
         self.cnc.config_seen = version
 
     def _tell_kill(self, text: str, ms: float) -> None:

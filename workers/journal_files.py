@@ -67,12 +67,13 @@ class SegmentWriter:
 
     A failed write or sync closes the file and counts; the block in hand is kept and goes to a fresh segment at the next
     flush, so a full disk costs nothing once it has room again (up to `keep_bytes` of waiting blocks, then the oldest
-    are dropped and counted in `lost_frames`).
+    are dropped and counted in `lost_frames`). `closing()` gives (kind, bytes) of records to end each block with.
     """
 
     def __init__(
         self, folder: Path, run_id: str, *, segment_bytes: int, level: int = 3, prefix: str = "raw",
         kind: int = RAW_FRAMES, keep_bytes: int = 64 << 20, on_error: Callable[[OSError], None] = lambda error: None,
+        closing: Callable[[], list[tuple[int, bytes]]] = list,
     ) -> None:
         self.folder = folder
         self.run_id = run_id
@@ -81,6 +82,7 @@ class SegmentWriter:
         self.segment_bytes = segment_bytes
         self.keep_bytes = keep_bytes
         self.on_error = on_error
+        self.closing = closing
         self.path: Path | None = None
         self.frames = 0
         self.lost_frames = 0
@@ -119,6 +121,7 @@ class SegmentWriter:
     def flush(self) -> bool:
         """Write everything in hand as blocks; False when the disk refused (it is kept)."""
         if self._records:
+            self._records += [encode_record(self._last_ts, 0, 0, kind, data) for kind, data in self.closing()]
             raw = b"".join(self._records)
             stored = self._compressor.compress(raw)
             codec = ZSTD if len(stored) < len(raw) else PLAIN

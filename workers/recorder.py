@@ -1,8 +1,9 @@
-"""Recorder process: raw frames to the journal, log records to JSON lines. `python -m workers.recorder --run FILE`
+"""Recorder process: frames and notes to the journal, log records to JSON lines. `python -m workers.recorder --run FILE`
 
 It reads every ring in a slot of its own that gates nobody: what it is too slow for is lost to it alone, counted, and
-written down as LOST. A disk that refuses is counted and tried again; the process lives on. A restarted recorder goes on
-in the rings where the old one stood; what that one had taken but not yet written (up to `sync_s`) is gone with it.
+written down as LOST (and as a HOLE in the journal). A disk that refuses is counted and tried again; the process lives
+on. A restarted recorder goes on in the taps where the journal ends, so nothing is missing and nothing is there twice;
+of log and decision records, what the old one had taken but not yet written is gone with it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import numpy as np
 
 from config.paths import DataPaths
 from config.schema import Settings
+from core.consumption import Kind
 from core.enums import LogKind, Severity
 from core.explain import Naming, naming_of
+from core.journal import CONSUMPTION, RAW_FRAMES
 from core.records import CELL_BYTES, CELL_WORDS, LOG
 from shm.agent import die_with_parent, run
 from shm.broadcast import BroadcastReader, BroadcastRing
@@ -34,9 +37,9 @@ from workers.event_files import EventFiles
 from workers.event_lines import NO_INSTRUMENT, Instrument, day, line
 from workers.execution import load_settings
 from workers.journal_files import SegmentWriter, recover
+from workers.tap_stream import TapStream
 
 SCRATCH_CELLS = 65_536  # the longest message a ring can carry
-RAW_FRAME = 1  # kind of a journal record
 EVENT_FLUSH_NS = 200_000_000
 PAUSE_S = 0.02  # between turns that found nothing
 NS_PER_S = 1_000_000_000
@@ -68,34 +71,45 @@ class Recorder:
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
-        restarted = self.cnc.pid != 0  # the page was zero when the plant was made
+        restarted = self._restarted = self.cnc.pid != 0  # the page was zero when the plant was made
         paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
         self._journal_dir = paths.journal_dir
-        self.journal = SegmentWriter(
-            paths.journal_dir, plant.spec.run_id, segment_bytes=int(rules.segment_mb * 1e6), level=rules.zstd_level,
-            on_error=self._error,
-        )
+        taps = plant.taps()
+        gateway = plant.row("gateway")
+
+        def stream(prefix: str, kind: int, sync_s: float, rows: list[int]) -> TapStream:
+            journal = SegmentWriter(
+                paths.journal_dir, plant.spec.run_id, segment_bytes=int(rules.segment_mb * 1e6),
+                level=rules.zstd_level, prefix=prefix, kind=kind, on_error=self._error,
+            )
+            readers = {
+                row: _resumed(plant, taps[row]) if restarted else taps[row].reader(SLOT_RECORDER, from_start=True)
+                for row in rows
+            }
+            return TapStream(journal, readers, int(sync_s * NS_PER_S), gateway)
+
+        self.raw = stream("raw", RAW_FRAMES, rules.sync_s, [gateway])
+        self.order = stream("order", CONSUMPTION, rules.order_sync_s, [row for row in taps if row != gateway])
+        self.streams = (self.raw, self.order)
+        self.journal = self.raw.journal
         self.events = EventFiles(paths.events_dir, self._error)
         self.decisions = DecisionFiles(
             paths.decisions_dir, plant.spec.run_id, self._naming, segment_bytes=int(rules.segment_mb * 1e6),
             level=rules.zstd_level, on_error=self._error,
         )
-        self._raw: BroadcastReader
         self._logs: dict[str, LogReader]
         if restarted:
-            self._raw = _resumed(plant, plant.raw())
             self._decided = [DecisionReader(_resumed(plant, plant.decisions(i))) for i in range(plant.spec.shards)]
             self._logs = {
                 plant.row_name(row): _ResumedLogReader(plant, role, i) for row, (role, i) in enumerate(plant.rows)
             }
         else:
-            self._raw = plant.raw().reader(SLOT_RECORDER, from_start=True)
             self._logs = dict(plant.log_readers(SLOT_RECORDER, from_start=True))
             self._decided = plant.decision_readers(SLOT_RECORDER, from_start=True)
         self._log_lost = {name: reader.lost_messages for name, reader in self._logs.items()}
         self._cells: np.ndarray = np.zeros((SCRATCH_CELLS, CELL_WORDS), np.int64)
         self._bytes: np.ndarray = self._cells.view(np.uint8).reshape(-1)
-        self._raw_lost = self._raw.lost_messages
+        self._closing = False
         self._oldest_mono = 0
         self._instruments: dict[int, Instrument] = {}
         self._namings: dict[int, Naming] = {}
@@ -105,24 +119,24 @@ class Recorder:
     # --- life ------------------------------------------------------------------------------------------------------
     def on_start(self) -> None:
         """Make the newest segment of an earlier writer whole (older ones were closed or recovered before)."""
-        for path in segments(self._journal_dir)[-1:]:
-            found = recover(path)
-            if found is None or found.torn_bytes or found.gaps:
-                self.log.emit(
-                    LogKind.ERROR, severity=Severity.WARNING, a=found.torn_bytes if found else -1,
-                    b=len(found.gaps) if found else 0, text=f"recovered {path.name}",
-                )
+        for stream in self.streams:
+            for path in segments(self._journal_dir, stream.journal.prefix)[-1:]:
+                found = recover(path)
+                if found is None or found.torn_bytes or found.gaps:
+                    self.log.emit(
+                        LogKind.ERROR, severity=Severity.WARNING, a=found.torn_bytes if found else -1,
+                        b=len(found.gaps) if found else 0, text=f"recovered {path.name}",
+                    )
+            stream.start(self.plant.spec, self._restarted)
         for path in self.decisions.recover():
             self.log.emit(LogKind.ERROR, severity=Severity.WARNING, text=f"recovered {path.name}")
         self.log.emit(LogKind.PROCESS, b=os.getpid(), text="recorder")
 
     def do_work(self) -> int:
         """One turn: frames, log records, then whatever is due on the disk."""
-        done = self._take_raw() + self._take_logs() + self._take_decisions()
+        done = self._take_taps() + self._take_logs() + self._take_decisions()
         now = self._clock()
-        if now - self._synced >= self._sync_ns:
-            self._synced = now
-            self._sync(now)
+        self._sync(now)
         if now - self._flushed >= EVENT_FLUSH_NS:
             self._flushed = now
             self.events.flush()
@@ -132,45 +146,55 @@ class Recorder:
     def on_close(self) -> None:
         """Take what is still in the rings, then close the files."""
         for _ in range(1000):
-            if self._take_raw() + self._take_logs() + self._take_decisions() == 0:
+            if self._take_taps() + self._take_logs() + self._take_decisions() == 0:
                 break
+        self._closing = True
         self._sync(self._clock())
-        self.journal.close()
+        for stream in self.streams:
+            stream.journal.close()
         self.decisions.close()
         self.events.close()
         self._count()
 
-    # --- raw frames --------------------------------------------------------------------------------------------------
-    def _take_raw(self) -> int:
-        n_cells = self._raw.read(self._cells)
-        lost = self._raw.lost_messages - self._raw_lost
+    # --- taps --------------------------------------------------------------------------------------------------------
+    def _take_taps(self) -> int:
+        return sum(self._take_tap(stream, row, reader) for stream in self.streams for row, reader in stream.taps.items())
+
+    def _take_tap(self, stream: TapStream, row: int, reader: BroadcastReader) -> int:
+        n_cells = reader.read(self._cells)
+        lost = stream.newly_lost(row)
         if lost:
-            self._raw_lost += lost
-            self.counters.set("raw_lost", self._raw_lost + self.journal.lost_frames)
-            self.log.emit(LogKind.LOST, severity=Severity.ERROR, a=lost, text="raw ring: recorder too slow")
+            self.counters.set("raw_lost", self._lost())
+            name = self.plant.row_name(row)
+            self.log.emit(LogKind.LOST, severity=Severity.ERROR, a=lost, text=f"tap of {name}: recorder too slow"[:40])
         if n_cells == 0:
             return 0
-        head = self._cells[:n_cells]
         frames = 0
         at = 0
         while at < n_cells:
-            header = head[at].tolist()
-            length = header[4]
+            header = self._cells[at].tolist()
             begin = (at + 1) * CELL_BYTES
-            if not self._oldest_mono:
+            if not self._oldest_mono and header[5] <= Kind.FRAME_END:
                 self._oldest_mono = header[3]
-            self.journal.append(
-                header[2], header[3], (header[7] >> 48) & 0xFFFF, RAW_FRAME, self._bytes[begin : begin + length].tobytes()
-            )
+            stream.take(row, header, self._bytes[begin : begin + header[4]].tobytes())
             at += (header[6] >> 48) & 0xFFFF
             frames += 1
         return frames
 
+    def _lost(self) -> int:
+        return sum(stream.lost for stream in self.streams)
+
     def _sync(self, now: int) -> None:
-        self.decisions.sync()
-        if self.journal.sync() and self._oldest_mono:
-            self.counters.record(S_RAW_TO_DISK, max(now - self._oldest_mono, 0))
-            self._oldest_mono = 0
+        for stream in self.streams:
+            if now - stream.synced_ns >= stream.sync_ns or self._closing:
+                stream.synced_ns = now
+                done = stream.journal.sync()
+                if done and stream is self.raw and self._oldest_mono:
+                    self.counters.record(S_RAW_TO_DISK, max(now - self._oldest_mono, 0))
+                    self._oldest_mono = 0
+        if now - self._synced >= self._sync_ns or self._closing:
+            self._synced = now
+            self.decisions.sync()
 
     # --- decisions ---------------------------------------------------------------------------------------------------
     def _take_decisions(self) -> int:
@@ -242,11 +266,13 @@ class Recorder:
         self.cnc.errors.record(error)
 
     def _count(self) -> None:
-        journal, counters = self.journal, self.counters
+        journals, counters = [stream.journal for stream in self.streams], self.counters
         for name, value in (
-            ("raw_frames", journal.frames), ("bytes", journal.raw_bytes), ("compressed_bytes", journal.stored_bytes),
-            ("segments", journal.segments_closed), ("syncs", journal.syncs), ("log_lines", self.events.written),
-            ("raw_lost", self._raw_lost + journal.lost_frames), ("recorded", self.decisions.records),
+            ("raw_frames", self.raw.frames), ("bytes", sum(j.raw_bytes for j in journals)),
+            ("compressed_bytes", sum(j.stored_bytes for j in journals)),
+            ("segments", sum(j.segments_closed for j in journals)), ("syncs", sum(j.syncs for j in journals)),
+            ("log_lines", self.events.written),
+            ("raw_lost", self._lost()), ("recorded", self.decisions.records),
             ("records_lost", self.decisions.lost + sum(reader.lost_messages for reader in self._decided)),
         ):
             counters.set(name, value)

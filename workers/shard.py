@@ -26,10 +26,12 @@ from config.load import ConfigError
 from config.paths import DataPaths
 from config.profiles import load_profiles
 from config.schema import Profile, Settings
+from core.consumption import Born, Broken, CheckShard, Own, Resume, Taken
 from core.decision import FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
 from core.engine.board import fill_detail, fill_rows
 from core.engine.decision import take_decisions
+from core.engine.digest import digest_sum
 from core.engine.engine import (
     NOT_BLOCKED,
     P_BLOCKED,
@@ -48,7 +50,7 @@ from core.engine.engine import (
     WAITING,
     run_batch,
 )
-from core.engine.state import C_N_SLOTS, mark_all_broken, new_state
+from core.engine.state import APPLIED_NS, APPLIED_SEQ, C_CURSOR, C_N_SLOTS, mark_all_broken, new_state
 from core.enums import DataReason, DataState, EventKind, LogKind, MessageKind, ReportKind, Severity
 from core.explain import naming_of
 from core.histogram import hist_record
@@ -60,6 +62,7 @@ from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, PROFILE, R
 from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
 from shm.decisions import DecisionWriter
+from shm.tap import Tap
 from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
 from workers.execution import SYNC_HELLO, SYNC_RESTART, load_settings
 
@@ -109,9 +112,11 @@ class Shard:
         self.counters = plant.counters()
         self.log = plant.log_writer()
         self._decisions = DecisionWriter(plant.decisions(index))
+        self._tap = Tap(plant.tap())
         self.restarted = self.cnc.pid != 0  # the page was zero when the plant was made
         depth = TAPE_DEPTH if self.paced else max((settings or load_settings(plant)).symbols.depth)
-        self.state = new_state(MAX_SYMBOLS, book_levels(depth), paced=self.paced)
+        self._levels = book_levels(depth)
+        self.state = new_state(MAX_SYMBOLS, self._levels, paced=self.paced)
         self.reader = plant.market(index).reader(SLOT_SHARD, gating=self.paced, from_start=not self.restarted)
         self._intents = plant.intents(index).writer()
         self._reports_in = plant.reports(index).reader()
@@ -126,6 +131,7 @@ class Shard:
         self._unanswered: dict[tuple[int, int], list[Message]] = {}
         self._nonce = 0  # of the HELLO whose answer is awaited, 0 = answered
         self._laps = self.reader.laps
+        self._resumes = self.restarted  # the next event read is the first behind a hole
         self._wishes: np.ndarray = self.state.resync_wish.copy()
         self._row_ids: np.ndarray = np.zeros(BOARD_ROWS, np.int64)
         self._rows: np.ndarray = np.zeros(BOARD_ROWS, SYMBOL_ROW.dtype)
@@ -140,6 +146,7 @@ class Shard:
     def on_start(self) -> None:
         """Say HELLO; after a restart take the symbols over."""
         self._nonce = max(self._clock(), 1)
+        self._tap.note(Born(self._nonce, int(self.restarted), self._levels))
         self._say_hello()
         if self.restarted:
             self._take_over()
@@ -164,6 +171,7 @@ class Shard:
             if now - self._funnel_ns >= FUNNEL_NS:
                 self._funnel_ns = now
                 self._write_funnel()
+                self._check()
         if self._end_seq and self.cnc.progress_seq < self._end_seq:
             self._finish()
         return done
@@ -171,6 +179,7 @@ class Shard:
     def on_close(self) -> None:
         """Last boards."""
         self._push()
+        self._check()
         self._write_boards()
         self._write_funnel()
 
@@ -186,6 +195,9 @@ class Shard:
             if self._n_cells == 0:
                 self._advance(max(int(self._progress[P_WATERMARK]), published) if self._may_pass() else 0)
                 return 0
+            if self._resumes:
+                self._resumes = False
+                self._tap.note(Resume(int(self._cells[0, 0])))
             now = self._clock()
             record_ages(self._age, self._cells, 0, self._n_cells, now)
             self.counters.add("cells", self._n_cells)
@@ -221,7 +233,9 @@ class Shard:
             hist_record(self._step, (self._clock() - start) // events)
             counters.add("events", events)
         used = int(progress[P_REPORTS_USED])
-        if used:
+        if used:  # in the journal before anything that follows from them leaves
+            for row, applied in zip(self._reports[:used], self.state.applied[:used].tolist(), strict=True):
+                self._tap.note(Taken(applied[APPLIED_SEQ], applied[APPLIED_NS], row.tobytes()))
             self._reports[: self._n_reports - used] = self._reports[used : self._n_reports].copy()
             self._n_reports -= used
         n_out = int(progress[P_OUT])
@@ -262,10 +276,24 @@ class Shard:
         self.counters.set("lost_messages", self.reader.lost_messages)
         self.counters.set("laps", laps)
         ts_ns, seq = int(self._progress[P_LAST_TS]), int(self._progress[P_LAST_SEQ])
-        mark_all_broken(self.state, int(DataReason.LAPPED), ts_ns, seq, 1)
+        self._break_all(ts_ns, seq)
         self.log.emit(LogKind.LOST, severity=Severity.ERROR, ts_ns=ts_ns, a=lost, b=laps,
                       text=f"market ring of shard {self.index} lapped")
         self._ask_resync()
+
+    def _break_all(self, ts_ns: int, seq: int) -> None:
+        """No book can be believed behind event `seq`."""
+        self._tap.note(Broken(int(DataReason.LAPPED), ts_ns, seq))
+        mark_all_broken(self.state, int(DataReason.LAPPED), ts_ns, seq, 1)
+        self._resumes = True
+
+    def _check(self) -> None:
+        """A digest over all symbols for the journal: where a replay first differs shows within a second."""
+        if int(self.state.control[C_CURSOR]):
+            return  # inside a TIMER
+        n = int(self.state.control[C_N_SLOTS])
+        digest = int(digest_sum(self.state.symbols, self.state.trade, n))
+        self._tap.note(CheckShard(int(self._progress[P_LAST_SEQ]), int(self._progress[P_LAST_TS]), n, digest))
 
     def _ask_resync(self) -> None:
         """Pass the engine's wishes for fresh snapshots on to the gateway."""
@@ -377,7 +405,7 @@ class Shard:
             if profile is not None:
                 self._own_event(EventKind.PROFILE, seq, ts_ns, symbol=int(row["id"]),
                                 payload=profile_row(profile, self.control.get("config_version")), size=PROFILE.size)
-        mark_all_broken(self.state, int(DataReason.LAPPED), ts_ns, seq, 1)
+        self._break_all(ts_ns, seq)
         self._ask_resync()
         self.log.emit(LogKind.PROCESS, severity=Severity.WARNING, ts_ns=ts_ns, a=len(mine),
                       text=f"shard {self.index} restarted: {len(mine)} symbols")
@@ -403,6 +431,7 @@ class Shard:
         cells[0] = header.view(np.int64)
         if payload is not None:
             cells[1:] = payload.view(np.int64).reshape(-1, CELL_WORDS)
+        self._tap.note(Own(cells.tobytes()))
         run_batch(self.state, cells, 0, n_cells, self._reports, 0, self._out, self._logs, self._progress)
 
     # --- boards and end --------------------------------------------------------------------------------------------

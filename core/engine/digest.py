@@ -33,6 +33,17 @@ def fold_int(digest: int, value: int) -> int:
     return mix64_int(((digest ^ (value & MASK)) + int(_GOLDEN)) & MASK)
 
 
+@kernel
+def digest_sum(symbols, trade, n_slots):
+    """Sum over the symbols of slots [0, n_slots) of their folded digests, uint64 as int64: does not depend on order."""
+    total = np.uint64(0)
+    for slot in range(n_slots):
+        name_hash = np.uint64(symbols[slot].name_hash)
+        if name_hash != 0:
+            total += fold(name_hash, np.int64(trade[slot].digest))
+    return np.int64(total)
+
+
 def combine(names_hash: np.ndarray, digests: np.ndarray, account_digest: int) -> str:
     """Digest of a whole run as 16 hex digits.
 

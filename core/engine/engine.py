@@ -32,6 +32,8 @@ from core.engine.market import (
     take_trades,
 )
 from core.engine.state import (
+    APPLIED_NS,
+    APPLIED_SEQ,
     C_BITS,
     C_BROKEN,
     C_CURSOR,
@@ -231,17 +233,19 @@ def run_cells(state, cells, levels, trades, start, n_cells, reports, n_reports, 
 
         if control[C_CURSOR] == 0:  # reports wait for the end of an interrupted sweep
             while used < n_reports and reports[used].effect_ns <= ts_ns:
-                if not room(state, n_out, out, n_logs, logs):
+                if not room(state, n_out, out, n_logs, logs) or used >= state.applied.shape[0]:
                     break
                 slot = slot_of_symbol(state.slot_of, state.trade, np.int64(reports[used].symbol))
+                when = reports[used].effect_ns if reports[used].effect_ns > 0 else control[C_LAST_TS]
+                state.applied[used, APPLIED_SEQ] = seq
+                state.applied[used, APPLIED_NS] = when
                 if slot >= 0:
-                    when = reports[used].effect_ns if reports[used].effect_ns > 0 else control[C_LAST_TS]
                     n_logs = apply_report(state, slot, reports, used, when, out, logs, n_logs)
                 used += 1
             if control[C_PACED] != 0 and must_wait(state, ts_ns, kind == _END):
                 blocked, waits_at = WAITING, seq
                 break
-        if not room(state, n_out, out, n_logs, logs):
+        if not room(state, n_out, out, n_logs, logs) or used >= state.applied.shape[0]:
             blocked = NO_ROOM
             break
 

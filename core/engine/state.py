@@ -12,7 +12,7 @@ import numpy as np
 
 from core.book.kernels import DEFAULT_LEVELS, Book, new_book
 from core.candles.kernels import Candles, new_candles
-from core.constants import MAX_IDS, MAX_OUTSTANDING
+from core.constants import MAX_APPLIED, MAX_IDS, MAX_OUTSTANDING
 from core.decision import DECISION, N_FUNNEL
 from core.enums import DataState, FeedState
 from core.features.kernels import FeatureState, new_features, on_broken
@@ -54,6 +54,7 @@ C_DECISIONS_LOST = 21  # records dropped because nobody took them
 C_WORDS = 64
 
 OUT_SEQ, OUT_SYMBOL, OUT_DUE = 0, 1, 2  # columns of EngineState.outstanding
+APPLIED_SEQ, APPLIED_NS = 0, 1  # columns of EngineState.applied
 
 MAX_DECISIONS = 256  # records kept until they are taken
 N_PLAN = 8
@@ -75,6 +76,7 @@ class EngineState(NamedTuple):
     slot_of: Any  # int32[MAX_IDS]: symbol id -> slot, -1 = none
     control: Any  # int64[C_WORDS]
     outstanding: Any  # int64[MAX_OUTSTANDING, 3]: seq, symbol id, due_ns of messages without an answer (paced)
+    applied: Any  # int64[MAX_APPLIED, 2]: per report of the last run_batch, the seq it was applied before, and its time
     resync_wish: Any  # int64[cap]: counter; a rise asks the gateway for a new snapshot
     signals: Any  # f8[cap, N_SIGNALS] smoothed score signals
     terms: Any  # f8[cap, 2, N_TERMS] score contributions, long and short
@@ -122,6 +124,7 @@ def new_state(cap: int, levels: int = DEFAULT_LEVELS, paced: bool = False) -> En
         slot_of=np.full(MAX_IDS, -1, np.int32),
         control=control,
         outstanding=np.zeros((MAX_OUTSTANDING, 3), np.int64),
+        applied=np.zeros((MAX_APPLIED, 2), np.int64),
         resync_wish=np.zeros(cap, np.int64),
         signals=np.full((cap, N_SIGNALS), np.nan),
         terms=np.full((cap, 2, N_TERMS), np.nan),

@@ -6,7 +6,7 @@ from core.jit import KERNELS
 from gateway import warm
 
 OURS = (
-    "gateway.routing", "gateway.intake", "gateway.connection", "gateway.raw_tap", "gateway.tape", "gateway.tape_scan",
+    "gateway.routing", "gateway.intake", "gateway.connection", "shm.tap", "gateway.tape", "gateway.tape_scan",
     "gateway.bybit.book_sync",
 )  # fmt: skip
 

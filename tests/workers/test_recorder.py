@@ -12,10 +12,11 @@ import pytest
 from config.paths import DataPaths
 from config.schema import Recorder as RecorderSettings
 from config.schema import Settings, System
+from core.consumption import Kind
 from core.enums import Cause, Gate, LogKind, OrderRole, Pump, Severity, State
 from core.records import CELL_WORDS
-from gateway.raw_tap import RawTap
 from shm.journal_reader import read_frames, segments
+from shm.tap import Tap
 from shm.topology import Plant
 from tests.core.engine.streams import symbol_record
 from tests.workers.support import make_plant
@@ -34,7 +35,7 @@ class Rig:
         self.plant = make_plant(tmp_path, **changes)
         self.plant.symbols().write(3, symbol_record(3, "BTCUSDT"))
         self.gateway = Plant.join(tmp_path / "run.json", "gateway")
-        self.tap = RawTap(self.gateway.raw().writer(), 256)
+        self.tap = Tap(self.gateway.tap())
         self.log = self.gateway.log_writer(clock=lambda: T0)
         self.paths = DataPaths(tmp_path / "data", "SIM")
         self.number = 0
@@ -65,7 +66,7 @@ class Rig:
 
     def journalled(self) -> list[tuple[int, int, int, bytes]]:
         return [(f.ts_recv_ns, f.mono_ns, f.conn, f.data) for path in segments(self.paths.journal_dir)
-                for f in read_frames(path)]
+                for f in read_frames(path) if f.kind <= Kind.FRAME_END]
 
     def lines(self, stream: str) -> list[dict]:
         return [json.loads(text) for path in sorted(self.paths.events_dir.glob(f"*/{stream}.jsonl"))
@@ -102,7 +103,8 @@ def test_every_byte_comes_back(make):
     assert rig.journalled() == rig.sent
     counters = rig.plant.counters("recorder")
     assert (counters.get("raw_frames"), counters.get("raw_lost")) == (203, 0)
-    assert counters.get("bytes") == sum(len(row[3]) for row in rig.sent)
+    written = [f for prefix in ("raw", "order") for path in segments(rig.paths.journal_dir, prefix) for f in read_frames(path)]
+    assert counters.get("bytes") == sum(len(f.data) for f in written if f.kind != Kind.POSITION)
 
 
 def test_synced_each_second_and_torn_tail_recovered_by_the_next(make):

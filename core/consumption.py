@@ -1,0 +1,314 @@
+"""What a process consumed and decided outside its inputs, as records of the journal: the one declaration of them.
+
+A journal record (core/journal.py) of kind FRAME or FRAME_END holds bytes exactly as they were received; of the kinds of
+`NOTES` it holds a note: the ints of its NamedTuple as int64, little-endian, then the bytes of its last field `payload`
+where it has one. Frames and notes together are everything a replay needs: same frames, same notes, same decisions.
+
+Order in a stream: a cause stands before its effects, except TICK, which stands behind the notes of its own TIMERs. A
+gateway note with timer_seq != 0 belongs right behind the TIMER of that seq, wherever that falls among the frames.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+MASK64 = (1 << 64) - 1
+
+
+class Kind(IntEnum):
+    """Kinds of journal records. Bytes of a link: FRAME to SENT; the others are notes."""
+
+    FRAME = 1  # a public frame, more of the same socket read follow
+    FRAME_END = 2  # the last public frame of a socket read
+    PRIVATE = 3  # a frame of the private stream
+    TRADE_ACK = 4  # a frame of the trade connection
+    REST = 5  # body of a REST answer
+    SENT = 6  # a request as it left
+    # any stream
+    RUN = 16
+    HOLE = 17
+    POSITION = 18
+    # gateway
+    START = 32
+    SETTINGS = 33
+    EVENT = 34
+    LISTING = 35
+    DELISTING = 36
+    DATA_STATE = 37
+    TICK = 38
+    ASKED = 39
+    SHEDDING = 40
+    # shard
+    BORN = 48
+    OWN = 49
+    BROKEN = 50
+    RESUME = 51
+    TAKEN = 52
+    CHECK_SHARD = 53
+    # execution
+    POLICY = 64
+    RECOVERED = 65
+    CONTROLS = 66
+    MESSAGE = 67
+    STAND_DOWN = 68
+    SHARD_LOST = 69
+    INSTRUMENT = 70
+    CHECK_ACCOUNT = 71
+
+
+class Run(NamedTuple):
+    """The run description without its token, as JSON: first record of every stream and of every recorder's life."""
+
+    payload: bytes
+
+
+class Hole(NamedTuple):
+    """`lost` records of process row `row` are missing here: the recorder was too slow, or the disk full for too long."""
+
+    row: int
+    lost: int
+
+
+class Position(NamedTuple):
+    """How far the ring of process row `row` is in the journal with this block: a new recorder goes on here."""
+
+    row: int
+    cells: int
+    messages: int
+
+
+class Start(NamedTuple):
+    """A gateway begins at event time `now_ns` with numbers behind `base_seq`. payload: int64 per shard, the messages its
+    market ring held."""
+
+    now_ns: int
+    base_seq: int
+    is_restart: int
+    payload: bytes
+
+
+class SettingsNote(NamedTuple):
+    """All settings of config version `version`, as JSON."""
+
+    version: int
+    payload: bytes
+
+
+class EventNote(NamedTuple):
+    """An event the gateway made itself; symbol -1: into every ring. payload: its record."""
+
+    timer_seq: int
+    kind: int
+    symbol: int
+    u: int
+    xseq: int
+    mono_ns: int
+    payload: bytes
+
+
+class Listing(NamedTuple):
+    """payload: SYMBOL record."""
+
+    timer_seq: int
+    payload: bytes
+
+
+class Delisting(NamedTuple):
+    timer_seq: int
+    symbol: int
+
+
+class DataStateNote(NamedTuple):
+    """SYMBOL_DATA, said by the gateway and not found in the frames."""
+
+    timer_seq: int
+    symbol: int
+    state: int
+    reason: int
+
+
+class Tick(NamedTuple):
+    """Time passed without data: TIMERs due at now_ns were put."""
+
+    now_ns: int
+    mono_ns: int
+
+
+class Asked(NamedTuple):
+    """A snapshot of the topic was asked for."""
+
+    symbol: int
+    column: int
+
+
+class Shedding(NamedTuple):
+    """From here on the data of the symbol is dropped (on = 1) or not."""
+
+    symbol: int
+    on: int
+
+
+class Born(NamedTuple):
+    """A shard begins with an empty engine; `nonce` is that of its HELLO, `levels` the room of its books per side."""
+
+    nonce: int
+    restarted: int
+    levels: int
+
+
+class Own(NamedTuple):
+    """Events a restarted shard made itself. payload: cells."""
+
+    payload: bytes
+
+
+class Broken(NamedTuple):
+    """The shard declared all its books BROKEN behind event `seq`: it was lapped or restarted."""
+
+    reason: int
+    ts_ns: int
+    seq: int
+
+
+class Resume(NamedTuple):
+    """The first event a shard read after BORN or BROKEN; what was published in between it never saw."""
+
+    seq: int
+
+
+class Taken(NamedTuple):
+    """A report took effect before event `before_seq`, at event time `when_ns`. payload: REPORT record."""
+
+    before_seq: int
+    when_ns: int
+    payload: bytes
+
+
+class CheckShard(NamedTuple):
+    """Everything up to `seq` is stepped; digest over the shard's `symbols` symbols (signed 64 bits)."""
+
+    seq: int
+    ts_ns: int
+    symbols: int
+    digest: int
+
+
+class PolicyNote(NamedTuple):
+    """Execution works with these settings (JSON) from here on."""
+
+    version: int
+    payload: bytes
+
+
+class Recovered(NamedTuple):
+    """Execution begins with an account booked from the first `records` durable records of the run."""
+
+    records: int
+
+
+class ControlsNote(NamedTuple):
+    """Controls in force for the messages behind."""
+
+    killed: int
+    paused: int
+    degraded: int
+    feed_down: int
+
+
+class MessageNote(NamedTuple):
+    """Execution handles a message of shard `shard`, `age_ns` old, its book quarantined or not. payload: MESSAGE."""
+
+    shard: int
+    age_ns: int
+    quarantined: int
+    payload: bytes
+
+
+class StandDown(NamedTuple):
+    """Working entries cancelled, positions told to close (kill)."""
+
+    cause: int
+
+
+class ShardLost(NamedTuple):
+    """The shard does not come back: entries ended, positions closed at their last mark."""
+
+    shard: int
+
+
+class InstrumentNote(NamedTuple):
+    """Execution knows the symbol by this SYMBOL record from here on."""
+
+    symbol: int
+    payload: bytes
+
+
+class CheckAccount(NamedTuple):
+    """After `handled` messages of this life; digest of the account (signed 64 bits)."""
+
+    handled: int
+    digest: int
+    balance_e8: int
+    open_positions: int
+
+
+NOTES: dict[Kind, type[Any]] = {
+    Kind.RUN: Run, Kind.HOLE: Hole, Kind.POSITION: Position,
+    Kind.START: Start, Kind.SETTINGS: SettingsNote, Kind.EVENT: EventNote, Kind.LISTING: Listing,
+    Kind.DELISTING: Delisting, Kind.DATA_STATE: DataStateNote, Kind.TICK: Tick, Kind.ASKED: Asked,
+    Kind.SHEDDING: Shedding,
+    Kind.BORN: Born, Kind.OWN: Own, Kind.BROKEN: Broken, Kind.RESUME: Resume, Kind.TAKEN: Taken,
+    Kind.CHECK_SHARD: CheckShard,
+    Kind.POLICY: PolicyNote, Kind.RECOVERED: Recovered, Kind.CONTROLS: ControlsNote, Kind.MESSAGE: MessageNote,
+    Kind.STAND_DOWN: StandDown, Kind.SHARD_LOST: ShardLost, Kind.INSTRUMENT: InstrumentNote,
+    Kind.CHECK_ACCOUNT: CheckAccount,
+}
+
+
+class _Form(NamedTuple):
+    kind: Kind
+    make: type[Any]
+    ints: struct.Struct
+    has_payload: bool
+
+
+def _form(kind: Kind, make: type[Any]) -> _Form:
+    fields = make._fields
+    has_payload = fields[-1] == "payload"
+    return _Form(kind, make, struct.Struct(f"<{len(fields) - has_payload}q"), has_payload)
+
+
+_BY_KIND = {int(kind): _form(kind, make) for kind, make in NOTES.items()}
+_BY_TYPE = {form.make: form for form in _BY_KIND.values()}
+
+
+class NoteError(ValueError):
+    """The bytes are no note of that kind."""
+
+
+def pack(note: Any) -> tuple[int, bytes]:
+    """(kind, bytes) of a note."""
+    form = _BY_TYPE[type(note)]
+    if form.has_payload:
+        return int(form.kind), form.ints.pack(*note[:-1]) + note[-1]
+    return int(form.kind), form.ints.pack(*note)
+
+
+def unpack(kind: int, data: bytes) -> Any:
+    """The note of a journal record. Raises NoteError."""
+    form = _BY_KIND.get(kind)
+    if form is None:
+        raise NoteError(f"no note has kind {kind}")
+    size = form.ints.size
+    if len(data) < size or (not form.has_payload and len(data) != size):
+        raise NoteError(f"{form.make.__name__}: {len(data)} bytes")
+    values = form.ints.unpack_from(data)
+    return form.make(*values, data[size:]) if form.has_payload else form.make(*values)
+
+
+def signed(digest: int) -> int:
+    """A 64-bit digest as the int64 that notes hold."""
+    digest &= MASK64
+    return digest - (1 << 64) if digest >> 63 else digest
