@@ -1,0 +1,1 @@
+"""What was earned, and how: orders, trades and figures from the messages execution booked."""
