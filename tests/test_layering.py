@@ -19,7 +19,7 @@ ALLOWED = {
 }
 CORE_LIBRARIES = {
     "__future__", "collections", "dataclasses", "enum", "hashlib", "math", "numba", "numpy", "re", "typing", "config",
-    "core", "struct", "zlib", "decimal", "fractions", "bisect", "functools",
+    "core", "struct", "zlib", "decimal", "fractions", "bisect", "functools", "statistics",
 }
 CORE_CONFIG = {"config.schema"}
 
