@@ -19,6 +19,10 @@ def default_data_dir(environ: dict[str, str] | None = None) -> Path:
     return Path(value).expanduser().resolve() if value else ROOT / "data"
 
 
+STORES = ("orderbook", "trades_stream", "microcandles", "metrics", "events", "trades_log", "profiles", "system")
+"""Kinds of the storage API (requirement A20): a folder of the mode each."""
+
+
 @dataclass(frozen=True)
 class DataPaths:
     """All paths below one data folder. Modes never share files; `run/` is shared so that one plant runs per folder."""
@@ -70,6 +74,40 @@ class DataPaths:
     def decisions_dir(self) -> Path:
         """Decision records, one folder per UTC day."""
         return self.mode_dir / "decisions"
+
+    def store_dir(self, kind: str) -> Path:
+        """Folder of a store; KeyError where there is no such kind."""
+        if kind not in STORES:
+            raise KeyError(kind)
+        return self.mode_dir / kind
+
+    @property
+    def system_dir(self) -> Path:
+        """The recorder's own notes: what a run was, how far its files are whole, retention."""
+        return self.mode_dir / "system"
+
+    @property
+    def runs_dir(self) -> Path:
+        """One file per run: settings, instruments, end."""
+        return self.system_dir / "runs"
+
+    @property
+    def retention_log(self) -> Path:
+        return self.system_dir / "retention.log.jsonl"
+
+    @property
+    def trades_dir(self) -> Path:
+        """Closed trades and their summaries, one folder per UTC day; kept."""
+        return self.mode_dir / "trades_log"
+
+    @property
+    def metrics_dir(self) -> Path:
+        return self.mode_dir / "metrics"
+
+    @property
+    def database_file(self) -> Path:
+        """The SQLite database, where no other one is named."""
+        return self.mode_dir / "trading.sqlite"
 
     @property
     def profiles_file(self) -> Path:

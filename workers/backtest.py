@@ -13,15 +13,17 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from config.load import load
 from config.load import digest as settings_digest
+from config.load import load
 from config.schema import Settings
+from core.constants import E8
 from core.enums import MessageKind
 from core.explain import naming_of, plain
 from core.orders.broker import Controls, Note
@@ -34,6 +36,7 @@ from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
 from workers.pipeline import NO_CONTROLS, NO_FOLDER, Observer, Pipeline, local_spec
 
+TRADED_FIELDS = ("tick_mant", "price_exp", "lot_mant", "qty_exp", "taker_fee_e8", "max_leverage_e2")
 EQUITY_STEP_NS = 1_000_000_000
 INTENTS = frozenset({int(MessageKind.ENTER), int(MessageKind.CANCEL), int(MessageKind.EXIT)})
 PAUSED = Controls(paused=True)
@@ -105,7 +108,7 @@ class Tally(Observer):
         self.intents: list[tuple[int, int, int, int]] = []
         self.decisions_of: dict[str, dict[str, Any]] = {}
         self._from_ns = from_ns
-        start_e8 = round(settings.trading.account.start_balance_usdt * 100_000_000)
+        start_e8 = round(settings.trading.account.start_balance_usdt * E8)
         self._ledger = Ledger(name, start_e8, self._leverage)
         self._traded: dict[int, Traded] = {}
 
@@ -129,7 +132,8 @@ class Tally(Observer):
         if message.ts_event_ns >= self._from_ns and message.symbol in self.pipeline.broker.instruments:
             for row in self._ledger.take(message, report, self._instrument(message.symbol)):
                 if row.table == "positions" and row.values["closed_ns"]:
-                    self.trades.append(self._trade(row.values, account.closed[message.symbol]))
+                    traded = self._traded[message.symbol]
+                    self.trades.append(self._trade(row.values, traded, account.closed[message.symbol]))
         last = self.equity[-1] if self.equity else None
         point = Point(message.ts_event_ns, account.equity_e8)
         if last is None or point.ts_ns - last.ts_ns >= EQUITY_STEP_NS or message.kind == MessageKind.FILL:
@@ -142,18 +146,21 @@ class Tally(Observer):
             row = self.pipeline.plant.symbols().read(symbol)[0]
             known = self._traded[symbol] = Traded(
                 self.pipeline.broker.instruments[symbol].name,
-                *(int(row[name]) for name in ("tick_mant", "price_exp", "lot_mant", "qty_exp", "taker_fee_e8", "max_leverage_e2")),
+                *(int(row[name]) for name in TRADED_FIELDS),
             )
         return known
 
-    def _trade(self, row: Mapping[str, Any], position: Position) -> Trade:
+    def _trade(self, row: Mapping[str, Any], traded: Traded, position: Position) -> Trade:
         decision = self.decisions_of.get(row["decision_id"] or "", {})
         side = 1 if row["position_side"] == "LONG" else -1
         entered = row["entry_value_e8"]
         slippage = round((row["slippage_pct"] or 0.0) / 100 * entered)
-        lots = round(float(row["max_quantity"]) * 10 ** self._exponent(row["symbol"]) / self._lot(row["symbol"]))
-        best, worst = (position.grid.value_e8(ticks, lots, round_up=False) for ticks in (position.best_ticks, position.worst_ticks))
-        mfe, mae = (max(0, sign * side * (value - entered)) for sign, value in ((1, best), (-1, worst)))
+        quantity = Decimal(row["max_quantity"])
+        entry, best, worst = (
+            int(Decimal(price) * quantity * E8)
+            for price in (row["entry_price"], traded.price(position.best_ticks), traded.price(position.worst_ticks)) if price
+        )
+        mfe, mae = max(0, side * (best - entry)), max(0, side * (entry - worst))
         return Trade(
             session_id=row["session_id"], position_no=row["position_no"], symbol=row["symbol"], side=side,
             opened_ns=row["opened_ns"], closed_ns=row["closed_ns"], entry_value_e8=entered, gross_e8=row["gross_pnl_e8"],
@@ -162,12 +169,6 @@ class Tally(Observer):
             move_type=move_type(decision.get("pump")), decision_id=row["decision_id"] or "",
             quantity=row["max_quantity"], entry_price=row["entry_price"] or "", exit_price=row["exit_price"] or "",
         )
-
-    def _exponent(self, symbol: str) -> int:
-        return next(t.qty_exp for t in self._traded.values() if t.name == symbol)
-
-    def _lot(self, symbol: str) -> int:
-        return next(t.lot_mant for t in self._traded.values() if t.name == symbol)
 
 
 def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Result:
