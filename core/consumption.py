@@ -30,6 +30,7 @@ class Kind(IntEnum):
     RUN = 16
     HOLE = 17
     POSITION = 18
+    CLOSED = 19
     # gateway
     START = 32
     SETTINGS = 33
@@ -48,14 +49,16 @@ class Kind(IntEnum):
     TAKEN = 52
     CHECK_SHARD = 53
     # execution
-    POLICY = 64
-    RECOVERED = 65
-    CONTROLS = 66
-    MESSAGE = 67
-    STAND_DOWN = 68
-    SHARD_LOST = 69
-    INSTRUMENT = 70
-    CHECK_ACCOUNT = 71
+    BROKER_START = 64
+    POLICY = 65
+    MODE = 66
+    CONTROLS = 67
+    MESSAGE = 68
+    BOOKED = 69
+    STAND_DOWN = 70
+    HELLO = 71
+    INSTRUMENT = 72
+    CHECK_ACCOUNT = 73
 
 
 class Run(NamedTuple):
@@ -77,6 +80,12 @@ class Position(NamedTuple):
     row: int
     cells: int
     messages: int
+
+
+class Closed(NamedTuple):
+    """The recorder ended in order, with everything that was in its rings; `records` of its life stand before."""
+
+    records: int
 
 
 class Start(NamedTuple):
@@ -195,51 +204,60 @@ class CheckShard(NamedTuple):
     digest: int
 
 
-class PolicyNote(NamedTuple):
-    """Execution works with these settings (JSON) from here on."""
+class BrokerStart(NamedTuple):
+    """Execution begins with an empty account in mode `mode`. payload: its policy, JSON."""
 
-    version: int
+    mode: int
     payload: bytes
 
 
-class Recovered(NamedTuple):
-    """Execution begins with an account booked from the first `records` durable records of the run."""
+class PolicyNote(NamedTuple):
+    """The policy in force from here on (JSON): settings, and what a person took out of trading."""
 
-    records: int
+    payload: bytes
+
+
+class ModeNote(NamedTuple):
+    """Orders go where mode `mode` says from here on."""
+
+    mode: int
 
 
 class ControlsNote(NamedTuple):
-    """Controls in force for the messages behind."""
+    """Controls of the messages behind, until the next ones (JSON)."""
 
-    killed: int
-    paused: int
-    degraded: int
-    feed_down: int
+    payload: bytes
 
 
 class MessageNote(NamedTuple):
-    """Execution handles a message of shard `shard`, `age_ns` old, its book quarantined or not. payload: MESSAGE."""
+    """Execution answers and books a message about a symbol of shard `shard` (-1: unknown). payload: MESSAGE."""
 
     shard: int
-    age_ns: int
-    quarantined: int
+    payload: bytes
+
+
+class Booked(NamedTuple):
+    """A message booked with the answer it once got: recovery. payload: MESSAGE, and REPORT where it got one."""
+
     payload: bytes
 
 
 class StandDown(NamedTuple):
-    """Working entries cancelled, positions told to close (kill)."""
+    """Working entries cancelled, positions told to close. payload: symbol ids, or null for all (JSON)."""
 
     cause: int
+    payload: bytes
 
 
-class ShardLost(NamedTuple):
-    """The shard does not come back: entries ended, positions closed at their last mark."""
+class Hello(NamedTuple):
+    """Shard `shard` has begun anew and is given its open positions; `nonce` is that of its BORN."""
 
     shard: int
+    nonce: int
 
 
 class InstrumentNote(NamedTuple):
-    """Execution knows the symbol by this SYMBOL record from here on."""
+    """Execution knows the symbol by this instrument from here on (JSON); null: no longer."""
 
     symbol: int
     payload: bytes
@@ -255,15 +273,15 @@ class CheckAccount(NamedTuple):
 
 
 NOTES: dict[Kind, type[Any]] = {
-    Kind.RUN: Run, Kind.HOLE: Hole, Kind.POSITION: Position,
+    Kind.RUN: Run, Kind.HOLE: Hole, Kind.POSITION: Position, Kind.CLOSED: Closed,
     Kind.START: Start, Kind.SETTINGS: SettingsNote, Kind.EVENT: EventNote, Kind.LISTING: Listing,
     Kind.DELISTING: Delisting, Kind.DATA_STATE: DataStateNote, Kind.TICK: Tick, Kind.ASKED: Asked,
     Kind.SHEDDING: Shedding,
     Kind.BORN: Born, Kind.OWN: Own, Kind.BROKEN: Broken, Kind.RESUME: Resume, Kind.TAKEN: Taken,
     Kind.CHECK_SHARD: CheckShard,
-    Kind.POLICY: PolicyNote, Kind.RECOVERED: Recovered, Kind.CONTROLS: ControlsNote, Kind.MESSAGE: MessageNote,
-    Kind.STAND_DOWN: StandDown, Kind.SHARD_LOST: ShardLost, Kind.INSTRUMENT: InstrumentNote,
-    Kind.CHECK_ACCOUNT: CheckAccount,
+    Kind.BROKER_START: BrokerStart, Kind.POLICY: PolicyNote, Kind.MODE: ModeNote, Kind.CONTROLS: ControlsNote,
+    Kind.MESSAGE: MessageNote, Kind.BOOKED: Booked, Kind.STAND_DOWN: StandDown, Kind.HELLO: Hello,
+    Kind.INSTRUMENT: InstrumentNote, Kind.CHECK_ACCOUNT: CheckAccount,
 }
 
 

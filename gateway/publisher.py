@@ -36,6 +36,7 @@ class Publisher:
     `set_published(seq)` stores the control word. `wait()` is called while a gated ring is full; it returns False to
     give up (then Stopped is raised). `on_timer(ts_ns)` runs right after each TIMER is staged and may add events.
     `note(note)` is told everything that is put into the order from outside the decoded cells (core/consumption.py).
+    `place(record)` gives the writer of a listed symbol: its shard, unless a replay uses others.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Publisher:
         on_timer: Callable[[int], None] = lambda ts_ns: None,
         on_action: ActionHandler = lambda symbol, depth, what, value: None,
         note: Callable[[Any], None] = lambda note: None,
+        place: Callable[[np.ndarray], int] = lambda record: int(record["shard"][0]),
     ) -> None:
         self.writers = list(writers)
         self._memory = routing.new_memory(symbols, len(self.writers))
@@ -56,6 +58,7 @@ class Publisher:
         self.on_timer = on_timer
         self.on_action = on_action
         self.note = note
+        self._place = place
         self._set_published = set_published
         self._wait = wait
         self._timer_seq = 0  # of the TIMER whose on_timer is running
@@ -101,7 +104,7 @@ class Publisher:
         self.note(Listing(self._timer_seq, record.tobytes()))
         symbol = int(record["id"][0])
         is_new = self.routes.active[symbol] == 0
-        self.routes.shard[symbol] = record["shard"][0]
+        self.routes.shard[symbol] = self._place(record)
         self.routes.driving[symbol] = record["depth"][0]
         self.routes.active[symbol] = 1
         if is_new:

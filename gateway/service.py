@@ -25,7 +25,7 @@ from core.consumption import SettingsNote
 from core.enums import ControlBits, DataReason, DataState, EventKind, FeedState, LogKind, Severity
 from core.params import params_row, profile_row
 from core.records import SYMBOL
-from core.regime.global_regime import LEADERS, RULE_NAMES, GlobalRegimeTracker
+from core.regime.global_regime import RULE_NAMES
 from gateway import routing
 from gateway.bybit.book_sync import SYNC_COUNT_NAMES
 from gateway.bybit.decode import Decoded
@@ -33,10 +33,10 @@ from gateway.bybit.symbol_index import SymbolIndex
 from gateway.bybit.universe import MAX_SYMBOLS, Changes, Universe
 from gateway.intake import Intake
 from gateway.publisher import Publisher, RingWriter
+from gateway.regime_feed import RegimeFeed
 from shm.tap import Tap
 from shm.topology import Plant
 
-NS_PER_S = 1_000_000_000
 REFUSALS_LOGGED_PER_S = 5
 RESTART_SEQ_STEP = 1 << 20  # a gateway that died inside `publish` may have used more seqs than it had stored
 
@@ -111,9 +111,9 @@ class GatewayService:
         self._board = plant.symbols()
         self._bits = ControlBits.NONE
         self._requests_seen = plant.control.config_requests()
-        self._tracker = GlobalRegimeTracker(params_row(settings, max(1, self.config_version)))
+        self._regime_feed = RegimeFeed(params_row(settings, max(1, self.config_version)))
+        self._tracker = self._regime_feed.tracker
         self._regime = -1
-        self._second = -1
         self._refusals_logged = 0
         self._base = {name: self.counters.get(name) for name in (*_SYNC_COUNTERS, *_ROUTE_COUNTERS)}
 
@@ -255,21 +255,11 @@ class GatewayService:
         self.emit(LogKind.CONFIG, -1, Severity.INFO, text, a=self.config_version, b=1)
 
     def _feed_regime(self, ts_ns: int) -> None:
-        """Prices to the tracker in event order: the leaders at each TIMER, everybody once a second, then the verdict."""
-        ticks = self.publisher.routes.last_ticks
-        second = ts_ns // NS_PER_S
-        if second == self._second:
-            for name in LEADERS:
-                symbol = self.universe.ids.get(name)
-                if symbol is not None and ticks[symbol] > 0:
-                    self._tracker.feed(ts_ns, name, float(ticks[symbol] * self.universe.records["tick_size"][symbol]))
+        verdict = self._regime_feed.turn(
+            ts_ns, self.universe.ids, self.publisher.routes.last_ticks, self.universe.records["tick_size"]
+        )
+        if verdict is None:
             return
-        self._second = second
-        prices = (ticks[: self.universe.count] * self.universe.records["tick_size"][: self.universe.count]).tolist()
-        for name, symbol in self.universe.ids.items():
-            if prices[symbol] > 0.0:
-                self._tracker.feed(ts_ns, name, prices[symbol])
-        verdict = self._tracker.verdict(ts_ns)
         self.publisher.broadcast(EventKind.GLOBAL, u=int(verdict["regime"][0]), payload=verdict)
         self.plant.global_regime().write(0, verdict)
         regime = int(verdict["regime"][0])

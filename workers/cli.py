@@ -202,6 +202,32 @@ def explain(ctx: click.Context) -> None:
 
 
 @cli.command()
+@click.argument("place", metavar="DIR|latest", default="latest")
+@click.option("--run", "run_id", default="", help="run id  [default: the newest of the folder]")
+@click.option("--from", "from_time", default="", help="list differences from this time on: 2026-08-09T10:15, or ns")
+@click.option("--to", "to_time", default="", help="stop at this time")
+@click.option("--shards", type=click.IntRange(0, 32), default=0, help="engines  [default: as the run had]")
+@click.option("--verify", is_flag=True, help="exit code 1 unless identical and complete")
+@data_dir_option
+@json_option
+def replay(
+    place: str, run_id: str, from_time: str, to_time: str, shards: int, verify: bool, data_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Run a journal again and compare every decision: a data folder, a journal folder, or `latest`."""
+    compile_kernels()
+    from workers.replay_console import replay_folder
+    from workers.run_journal import NoJournal
+
+    folder = data_dir_of(data_dir) if place == "latest" else Path(place).expanduser().resolve()
+    try:
+        code = replay_folder(folder, run_id, from_time, to_time, shards, verify, as_json)
+    except NoJournal as error:
+        raise Fault(EXIT_USAGE, str(error)) from None
+    raise SystemExit(code)
+
+
+@cli.command()
 @data_dir_option
 @json_option
 def status(data_dir: Path | None, as_json: bool) -> None:

@@ -22,26 +22,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.schema import Settings
-from core.consumption import (
-    CheckAccount,
-    ControlsNote,
-    InstrumentNote,
-    MessageNote,
-    PolicyNote,
-    Recovered,
-    ShardLost,
-    StandDown,
-    signed,
-)
+from core.consumption import CheckAccount, Hello, signed
 from core.enums import Cause, ControlBits, DataState, FeedState, LogKind, MessageKind, Mode, ReportKind, Severity
 from core.journal import EXECUTION, JournalError, encode_record
-from core.orders.broker import ANSWERED, INTENTS, Broker, Controls, Note
+from core.orders.broker import ANSWERED, INTENTS, Controls, Note
 from core.orders.router import ExecutionRouter
 from core.orders.rows import account_row, position_row
 from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
@@ -53,6 +42,7 @@ from shm.tap import Tap
 from shm.topology import Plant
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch
+from workers.noted_broker import NotedBroker
 from workers.outbox import Committer, Outbox
 
 BATCH = 256
@@ -88,14 +78,12 @@ class Execution:
         self._clock = clock
         self._settings = load_settings(plant) if settings is None else settings
         rules = policy(self._settings)
-        self.broker = Broker(rules, ExecutionRouter(Mode[plant.spec.mode]))
+        self._tap = Tap(plant.tap())
+        self.broker = NotedBroker(rules, ExecutionRouter(Mode[plant.spec.mode]), self._tap.note)
         self.control = plant.control
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
-        self._tap = Tap(plant.tap())
-        self._noted_controls = ControlsNote(-1, -1, -1, -1)
-        self._handled = 0
         self.paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
         shards = range(plant.spec.shards)
         self._intents = [plant.intents(i).reader() for i in shards]
@@ -118,7 +106,7 @@ class Execution:
         self._controls = Controls()
         self._lost: set[int] = set()
         self.kill = KillSwitch(
-            self.control, self.paths.kill_file, self._stand_down,
+            self.control, self.paths.kill_file, lambda: self.broker.stand_down(int(Cause.KILL)),
             lambda: self.broker.flat and self._outbox.empty, self._tell_kill, self._disk_error,
         )
 
@@ -126,7 +114,6 @@ class Execution:
     def on_start(self) -> None:
         """Recover the account, latch an old kill, tell the shards."""
         self.kill.start()
-        self._note_policy()
         self._recover()
         self._log(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
         for shard in range(self.plant.spec.shards):
@@ -145,7 +132,6 @@ class Execution:
                 run_id, frames, found = "", [], None
                 self._error(error)
             if run_id == spec.run_id:
-                self._tap.note(Recovered(len(frames)))
                 self._replay([frame.data for frame in frames])
                 if found is not None and found.gaps:
                     self.control.request_pause("exec", True)
@@ -249,18 +235,16 @@ class Execution:
         """Answer and book. What is told of a record waits in the outbox until the record is durable."""
         answers: list[tuple[int, Report]] = []
         notes: list[Note] = []
-        self._note_controls()
         for shard, message in messages:
             start = self._clock()
             self.counters.add("messages")
-            around = self._around(shard, message, start)
             if message.kind == MessageKind.NONE:
                 if message.reason == SYNC_HELLO:
                     self._hello(shard, message, answers, notes)
             elif message.kind == MessageKind.END:
                 self._ended.add(shard)
             else:
-                report, lines = self._answer(shard, message, around)
+                report, lines = self._answer(shard, message, start)
                 notes += lines
                 if report is not None:
                     answers.append((shard, report))
@@ -272,25 +256,18 @@ class Execution:
         self._account_dirty = True
         return len(messages)
 
-    def _around(self, shard: int, message: Message, now: int) -> Controls:
-        """The controls for one message; it and they go to the journal."""
+    def _answer(self, shard: int, message: Message, now: int) -> tuple[Report | None, list[Note]]:
+        known = self._answers.get(message.key)
+        if known is not None:
+            self.counters.add("duplicate_intents")
+            return known, []
+        self._know(message.symbol)
         controls = self._controls
         if message.kind == MessageKind.ENTER and not self.paced:
             controls = controls._replace(
                 age_ns=max(now - message.mono_sent_ns, 0) if message.mono_sent_ns else 0,
                 quarantined=self._quarantined(message.symbol),
             )
-        self._know(message.symbol)
-        self._handled += 1
-        data = write_messages([message]).tobytes()
-        self._tap.note(MessageNote(shard, controls.age_ns, int(controls.quarantined), data))
-        return controls
-
-    def _answer(self, shard: int, message: Message, controls: Controls) -> tuple[Report | None, list[Note]]:
-        known = self._answers.get(message.key)
-        if known is not None:
-            self.counters.add("duplicate_intents")
-            return known, []
         report, notes = self.broker.handle(message, controls)
         if message.kind in ANSWERED:
             self._journal_record(shard, message, report)
@@ -314,10 +291,9 @@ class Execution:
         """Read the instrument of a symbol once; `_housekeep` refreshes it in free runs."""
         if symbol in self.broker.instruments or not 0 <= symbol < self.plant.symbols().rows:
             return
-        record = self.plant.symbols().read(symbol)
-        if int(record[0]["name_hash"]):
-            self._tap.note(InstrumentNote(symbol, record.tobytes()))
-            self.broker.instruments[symbol] = instrument(record[0])
+        row = self.plant.symbols().read(symbol)[0]
+        if int(row["name_hash"]):
+            self.broker.instruments[symbol] = instrument(row)
 
     # --- shards that came back, or will not -------------------------------------------------------------------------
     def _hello(self, shard: int, message: Message, answers: list[tuple[int, Report]], notes: list[Note]) -> None:
@@ -327,6 +303,7 @@ class Execution:
         symbols = self.broker.symbols_of(shard)
         notes += self._book_own(shard, self.broker.end_working(symbols))
         self._lost.discard(shard)
+        self._tap.note(Hello(shard, message.decision_id))
         answers.append((shard, Report(kind=int(ReportKind.NONE), reason=SYNC_HELLO, decision_id=message.decision_id)))
         handed = self.broker.position_reports(symbols)
         answers += [(shard, report) for report in handed]
@@ -357,38 +334,14 @@ class Execution:
             if shard in self._lost or not symbols:
                 continue
             self._lost.add(shard)
-            self._close_lost(shard)
-
-    def _close_lost(self, shard: int) -> None:
-        self._tap.note(ShardLost(shard))
-        symbols = self.broker.symbols_of(shard)
-        notes = self._book_own(shard, self.broker.end_working(symbols) + self.broker.close_at_mark(symbols))
-        notes.append(Note(LogKind.RISK, -1, self.broker.account.updated_ns, 0, b=shard, severity=Severity.CRITICAL,
-                          text=f"shard {shard} lost: closed at last mark"))
-        # should it wake up after all, it must not go on with what is gone
-        self._hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
-        self._account_dirty = True
-        for note in notes:
-            self._log(note)
-
-    # --- what was consumed, for the journal (core/consumption.py) ------------------------------------------------------
-    def _stand_down(self) -> list[Report]:
-        self._tap.note(StandDown(int(Cause.KILL)))
-        return self.broker.stand_down(int(Cause.KILL))
-
-    def _note_policy(self) -> None:
-        self._tap.note(PolicyNote(self._config_version, msgspec.json.encode(self._settings)))
-
-    def _note_controls(self) -> None:
-        now = self._controls
-        note = ControlsNote(int(now.killed), int(now.paused), int(now.degraded), int(now.feed_down))
-        if note != self._noted_controls:
-            self._noted_controls = note
-            self._tap.note(note)
-
-    def _check(self) -> None:
-        account = self.broker.account
-        self._tap.note(CheckAccount(self._handled, signed(account.digest), account.balance_e8, len(account.positions)))
+            notes = self._book_own(shard, self.broker.end_working(symbols) + self.broker.close_at_mark(symbols))
+            notes.append(Note(LogKind.RISK, -1, self.broker.account.updated_ns, 0, b=shard, severity=Severity.CRITICAL,
+                              text=f"shard {shard} lost: closed at last mark"))
+            # should it wake up after all, it must not go on with what is gone
+            self._hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
+            self._account_dirty = True
+            for note in notes:
+                self._log(note)
 
     # --- journal ---------------------------------------------------------------------------------------------------
     def _journal_record(self, shard: int, message: Message, report: Report | None) -> None:
@@ -437,6 +390,11 @@ class Execution:
     def _hand(self, shard: int, reports: list[Report]) -> None:
         """Behind everything booked so far."""
         self._outbox.hand(shard, reports, self._committer.booked if self._committer is not None else 0)
+
+    def _check(self) -> None:
+        """The account for the journal: where a replay first differs shows within a quarter of a second."""
+        account, handled = self.broker.account, self.broker.handled
+        self._tap.note(CheckAccount(handled, signed(account.digest), account.balance_e8, len(account.positions)))
 
     # --- boards, log, settings ---------------------------------------------------------------------------------------
     def _write_boards(self, now: int, force: bool) -> None:
@@ -488,7 +446,6 @@ class Execution:
             return
         self._settings = settings
         self.broker.policy = policy(settings)
-        self._note_policy()
         self.cnc.config_seen = version
 
     def _tell_kill(self, text: str, ms: float) -> None:

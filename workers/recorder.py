@@ -151,7 +151,7 @@ class Recorder:
         self._closing = True
         self._sync(self._clock())
         for stream in self.streams:
-            stream.journal.close()
+            stream.close()
         self.decisions.close()
         self.events.close()
         self._count()

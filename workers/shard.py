@@ -136,6 +136,7 @@ class Shard:
         self._row_ids: np.ndarray = np.zeros(BOARD_ROWS, np.int64)
         self._rows: np.ndarray = np.zeros(BOARD_ROWS, SYMBOL_ROW.dtype)
         self._details: np.ndarray = np.zeros(DETAIL_WISHES, DETAIL.dtype)
+        self._found: np.ndarray = np.zeros(2, np.int64)
         self._board_ns = self._funnel_ns = 0
         self._end_seq = 0
         self._finished = False
@@ -291,9 +292,9 @@ class Shard:
         """A digest over all symbols for the journal: where a replay first differs shows within a second."""
         if int(self.state.control[C_CURSOR]):
             return  # inside a TIMER
-        n = int(self.state.control[C_N_SLOTS])
-        digest = int(digest_sum(self.state.symbols, self.state.trade, n))
-        self._tap.note(CheckShard(int(self._progress[P_LAST_SEQ]), int(self._progress[P_LAST_TS]), n, digest))
+        state, progress, found = self.state, self._progress, self._found
+        digest_sum(state.symbols, state.trade, int(state.control[C_N_SLOTS]), self.index, found)
+        self._tap.note(CheckShard(int(progress[P_LAST_SEQ]), int(progress[P_LAST_TS]), int(found[1]), int(found[0])))
 
     def _ask_resync(self) -> None:
         """Pass the engine's wishes for fresh snapshots on to the gateway."""

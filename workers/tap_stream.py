@@ -10,7 +10,7 @@ import time
 
 import msgspec
 
-from core.consumption import Hole, Kind, Position, Run, pack, unpack
+from core.consumption import Closed, Hole, Kind, Position, Run, pack, unpack
 from core.journal import JournalError, block_frames
 from shm.broadcast import BroadcastReader
 from shm.journal_reader import decompress, read_scan, segments
@@ -90,12 +90,17 @@ class TapStream:
             self._put(Hole(-1, dropped))
         return lost
 
+    def close(self) -> None:
+        """Everything that was in the rings is taken: say so and close the files."""
+        self._put(Closed(self.journal.frames))
+        self.journal.close()
+
     @property
     def lost(self) -> int:
         """Records that did not reach the journal."""
         return sum(reader.lost_messages for reader in self.taps.values()) + self.journal.lost_frames
 
-    def _put(self, note: Run | Hole) -> None:
+    def _put(self, note: Run | Hole | Closed) -> None:
         self.journal.append(time.time_ns(), time.monotonic_ns(), 0, *pack(note))
 
     def _positions(self) -> list[tuple[int, bytes]]:

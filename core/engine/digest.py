@@ -34,14 +34,19 @@ def fold_int(digest: int, value: int) -> int:
 
 
 @kernel
-def digest_sum(symbols, trade, n_slots):
-    """Sum over the symbols of slots [0, n_slots) of their folded digests, uint64 as int64: does not depend on order."""
+def digest_sum(symbols, trade, n_slots, shard, found):  # type: ignore[no-untyped-def]
+    """Sum of the folded digests of the symbols of `shard` in slots [0, n_slots): their order does not matter.
+
+    found int64[2]: the sum (a uint64 as int64), and how many symbols.
+    """
     total = np.uint64(0)
+    count = 0
     for slot in range(n_slots):
-        name_hash = np.uint64(symbols[slot].name_hash)
-        if name_hash != 0:
-            total += fold(name_hash, np.int64(trade[slot].digest))
-    return np.int64(total)
+        if symbols[slot].shard == shard:
+            total += fold(np.uint64(symbols[slot].name_hash), np.int64(trade[slot].digest))
+            count += 1
+    found[0] = np.int64(total)
+    found[1] = count
 
 
 def combine(names_hash: np.ndarray, digests: np.ndarray, account_digest: int) -> str:

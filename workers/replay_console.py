@@ -1,0 +1,95 @@
+"""`launch.py replay`: arguments in, a verdict in words or JSON out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from workers.replay import Outcome, Replay
+from workers.run_journal import NoJournal, find_run
+
+NS_PER_S = 1_000_000_000
+PROGRESS_S = 0.5
+
+
+def time_ns(text: str) -> int:
+    """ISO time (UTC where it names no zone) or ns since 1970; 0 for nothing. Raises NoJournal."""
+    if not text:
+        return 0
+    if text.isdigit():
+        return int(text)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise NoJournal(f"{text!r} is no time. Use 2026-08-09T10:15:00 (UTC) or ns since 1970.") from None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * NS_PER_S)
+
+
+def clock_text(ts_ns: int) -> str:
+    return datetime.fromtimestamp(ts_ns / NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+
+
+class Progress:
+    """One line on standard error, twice a second."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet or not sys.stderr.isatty()
+        self._told = 0.0
+        self._frames = 0
+
+    def __call__(self, ts_ns: int) -> None:
+        now = time.monotonic()
+        if not self._quiet and now - self._told >= PROGRESS_S:
+            self._told = now
+            click.echo(f"\rreplaying {clock_text(ts_ns)}", nl=False, err=True)
+
+    def end(self) -> None:
+        if not self._quiet:
+            click.echo("\r" + " " * 40 + "\r", nl=False, err=True)
+
+
+def replay_folder(
+    folder: Path, run_id: str, from_time: str, to_time: str, shards: int, verify: bool, as_json: bool
+) -> int:
+    """Replay and print; the exit code. Raises NoJournal."""
+    from_ns, to_ns = time_ns(from_time), time_ns(to_time)
+    journal = find_run(folder, run_id)
+    progress = Progress(as_json)
+    outcome = Replay(journal, shards, to_ns, progress).run()
+    progress.end()
+    if from_ns:  # what came before had to be run, and is not asked for
+        outcome.differences = [d for d in outcome.differences if d.ts_ns == 0 or d.ts_ns >= from_ns]
+    if as_json:
+        click.echo(json.dumps(outcome.as_dict()))
+    else:
+        for line in verdict_lines(outcome):
+            click.echo(line)
+    return 1 if verify and not (outcome.identical and outcome.is_complete) else 0
+
+
+def verdict_lines(outcome: Outcome) -> list[str]:
+    """The verdict for people."""
+    lines = [
+        f"run {outcome.run_id}: {outcome.frames:,} frames, {outcome.events:,} events"
+        + (f" until {clock_text(outcome.until_ns)} UTC" if outcome.until_ns else ""),
+        f"replayed with {outcome.shards} engines (the run had {outcome.recorded_shards} shards) in {outcome.wall_s} s",
+        (f"compared: {outcome.checks} digests of shards, {outcome.account_checks} of the account, "
+         f"{outcome.decisions} decisions, {outcome.messages} messages, {outcome.reports} reports"),
+    ]
+    lines += [f"note: {note}" for note in outcome.notes]
+    if outcome.identical:
+        return [*lines, f"identical: yes   digest {outcome.digest}"]
+    lines.append(f"identical: NO   recorded {outcome.recorded_digest}, replayed {outcome.digest}")
+    if not outcome.checks:
+        lines.append("nothing could be compared: no check of a shard is in the journal")
+    if outcome.differences:
+        lines += ["first difference:", outcome.differences[0].text()]
+        rest = len(outcome.differences) - 1 + outcome.more
+        if rest:
+            lines.append(f"and {rest} more (--json lists the first {len(outcome.differences)})")
+    return lines

@@ -1,0 +1,152 @@
+"""The journal of one run as it lies on the disk: its streams in order, and what is missing or damaged in them.
+
+A stream is read to its end or to its first hole, because nothing behind a hole can be proven. Holes show as damaged
+blocks, as HOLE notes of a recorder that was too slow, and as records that POSITION notes count but no segment holds (a
+segment that was removed). The torn tail of the last segment is no hole: there the run was cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config.paths import DataPaths
+from core.consumption import Closed, Hole, Kind, Position, unpack
+from core.journal import Frame, JournalError, block_frames, decode_file_header
+from shm.journal_reader import SUFFIX, decompress, read_scan
+from shm.topology import process_rows
+
+MODES = ("SIM", "DRY_RUN", "LIVE")
+STREAMS = ("raw", "order")
+GATEWAY_ROW = process_rows(0).index(("gateway", 0))
+
+
+class NoJournal(Exception):
+    """There is nothing to replay; the message gives cause and fix."""
+
+
+def journal_folders(place: Path) -> list[Path]:
+    """Journal folders of a data folder, a mode's folder, or the folder itself."""
+    candidates = [DataPaths(place, mode).journal_dir for mode in MODES] + [place / "journal", place]
+    return [folder for folder in candidates if any(folder.glob(f"order-*{SUFFIX}"))]
+
+
+def runs(folder: Path) -> dict[str, int]:
+    """Run ids with a stream of consumption in a journal folder, with the time their first segment was begun (ns)."""
+    found: dict[str, int] = {}
+    for path in sorted(folder.glob(f"order-*{SUFFIX}")):
+        try:
+            with path.open("rb") as file:
+                header = decode_file_header(file.read(64))
+        except (JournalError, OSError):
+            continue
+        found.setdefault(header.run_id, header.created_ns)
+    return found
+
+
+def find_run(place: Path, run_id: str = "") -> RunJournal:
+    """The newest run of a folder, or the named one. Raises NoJournal."""
+    folders = journal_folders(place)
+    known = [(created, run, folder) for folder in folders for run, created in runs(folder).items()]
+    wanted = [row for row in known if row[1] == run_id] if run_id else known
+    if not wanted:
+        which = f"run {run_id}" if run_id else "a journal with the order of consumption"
+        raise NoJournal(f"{place} holds no {which} (order-*{SUFFIX}). Give a data folder, or its journal folder.")
+    _, run, folder = max(wanted)
+    return RunJournal(folder, run)
+
+
+@dataclass
+class StreamState:
+    """What reading a stream found."""
+
+    records: int = 0
+    hole: str = ""
+    notes: list[str] = field(default_factory=list)
+    is_closed: bool = False
+    last_ts_ns: int = 0
+
+
+class RunJournal:
+    """Streams `raw` and `order` of run `run_id` in `folder`; `state[prefix]` tells how reading went."""
+
+    def __init__(self, folder: Path, run_id: str) -> None:
+        self.folder = folder
+        self.run_id = run_id
+        self.state = {prefix: StreamState() for prefix in STREAMS}
+
+    @property
+    def mode_dir(self) -> Path:
+        """Folder that also holds the decisions and the execution journal of the run."""
+        return self.folder.parent
+
+    def paths(self, prefix: str) -> list[Path]:
+        """Segments of the run, by the receive time of their first record."""
+        found = []
+        for path in sorted(self.folder.glob(f"{prefix}-*{SUFFIX}")):
+            try:
+                with path.open("rb") as file:
+                    header = decode_file_header(file.read(64))
+            except (JournalError, OSError) as error:
+                self._note(prefix, f"{path.name}: {error}, skipped")
+                continue
+            if header.run_id == self.run_id:
+                found.append(path)
+        return found
+
+    def _note(self, prefix: str, text: str) -> None:
+        if text not in self.state[prefix].notes:
+            self.state[prefix].notes.append(text)
+
+    def read(self, prefix: str) -> Iterator[Frame]:
+        """Records of a stream in order, up to its end or its first hole. POSITION notes are checked and left out."""
+        state = self.state[prefix] = StreamState()
+        seen: dict[int, int] = {}
+        for frame in self._frames(prefix, state):
+            if frame.kind == Kind.POSITION:
+                place: Position = unpack(frame.kind, frame.data)
+                held = seen.get(place.row, 0)
+                if held != place.messages:
+                    state.hole = f"process row {place.row}: {place.messages} records written, {held} found"
+                    return
+                continue
+            if frame.kind == Kind.HOLE:
+                note: Hole = unpack(frame.kind, frame.data)
+                why = "the disk was full" if note.row < 0 else f"the recorder was too slow for process row {note.row}"
+                state.hole = f"{note.lost} records of {prefix} missing: {why}"
+                return
+            if frame.kind == Kind.CLOSED:
+                state.is_closed = isinstance(unpack(frame.kind, frame.data), Closed)
+            if frame.kind not in (Kind.RUN, Kind.CLOSED):
+                row = GATEWAY_ROW if prefix == "raw" else frame.conn >> 16
+                seen[row] = seen.get(row, 0) + 1
+            state.records += 1
+            state.last_ts_ns = frame.ts_recv_ns
+            yield frame
+
+    def _frames(self, prefix: str, state: StreamState) -> Iterator[Frame]:
+        paths = self.paths(prefix)
+        for path in paths:
+            try:
+                data, found = read_scan(path)
+            except (JournalError, OSError) as error:
+                state.hole = f"{path.name}: {error}"
+                return
+            for block in found.blocks:
+                gap = next((g for g in found.gaps if g[1] == block.offset), None)
+                if gap is not None:
+                    state.hole = f"{path.name}: bytes {gap[0]} to {gap[1]} are damaged"
+                    return
+                try:
+                    frames = list(block_frames(data, block, decompress))
+                except JournalError as error:
+                    state.hole = f"{path.name}: block at {block.offset}: {error}"
+                    return
+                yield from frames
+            if found.torn_bytes:
+                text = f"{path.name}: {found.torn_bytes} bytes behind byte {found.good_end} are torn"
+                state.notes.append(text)
+                if path != paths[-1]:
+                    state.hole = text
+                    return
