@@ -133,7 +133,8 @@ def comparison_html(a: Result, b: Result, found: Comparison) -> str:
         "difference": pair.difference_e8 / E8,
     } for pair in found.pairs]
     columns = (Column("figure", "figure"), Column("a", "a", 4), Column("b", "b", 4), Column("b − a", "difference", 4, True))
-    changed = {key: (a.job.overrides.get(key), b.job.overrides.get(key)) for key in a.job.overrides.keys() | b.job.overrides.keys()}
+    left, right = a.job.overrides, b.job.overrides
+    changed = {key: (left.get(key), right.get(key)) for key in left.keys() | right.keys()}
     settings = [{"name": key, "a": str(x), "b": str(y)} for key, (x, y) in sorted(changed.items()) if x != y]
     same = "" if found.same_until is None else f" The first {found.same_until} decisions are the same."
     return page(f"{a.name} against {b.name}", "a is the first, b the second.", [

@@ -45,5 +45,6 @@ def journal_tape(place: Path | None, to_ns: int = 0) -> Iterator[tuple[str, ...]
     with tempfile.TemporaryDirectory(prefix="scalper-tape-") as folder:
         path = Path(folder) / f"{journal.run_id}.frames.zst"
         if not write_tape(journal, path, to_ns):
-            raise TapeError(f"the journal of run {journal.run_id} holds no public frames: {journal.state['raw'].hole or 'it is empty'}")
+            why = journal.state["raw"].hole or "it is empty"
+            raise TapeError(f"the journal of run {journal.run_id} holds no public frames: {why}")
         yield (str(path),)

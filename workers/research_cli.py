@@ -167,7 +167,8 @@ def backtest(html_file: Path | None, check: bool, name: str, **options: Any) -> 
             f"{f['trades']} trades, net {f['net_usdt']:+.4f} USDT, digest {result.decision_digest}, {result.wall_s:.1f} s\n"
             f"report: {folder / 'report.html'}"
         )
-        click.echo("look-ahead: " + ("not checked" if not check else "\n".join(faults) or "none (recordings cut short decide the same)"))
+        if check:
+            click.echo("look-ahead: " + ("\n".join(faults) or "none (recordings cut short decide the same)"))
     if faults:
         raise Fault(EXIT_UNEXPECTED, "decisions depend on what came later: see above.")
 
@@ -187,7 +188,8 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     with told_errors():
         left, right = (load_result(name, paths_of(data_dir)) for name in (a, b))
     same_data = left.input == right.input
-    found = compared(left.figures, left.trades, right.figures, right.trades, *([left.intents, right.intents] if same_data else []))
+    kept = (left.intents, right.intents) if same_data else (None, None)
+    found = compared(left.figures, left.trades, right.figures, right.trades, *kept)
     if html_file is not None:
         html_file.write_text(comparison_html(left, right, found), encoding="utf-8")
     if as_json:
