@@ -14,8 +14,8 @@ from core.performance.trades import Trade
 from workers.backtest import Result
 from workers.html_page import Column, bars, line_chart, note, number, page, section, table, tiles, when
 
-TITLES = {"symbol": "Symbol", "side": "Side", "hour": "Hour of the day (UTC)", "weekday": "Weekday", "move_type": "Move",
-          "exit_reason": "Exit"}
+TITLES = {"symbol": "symbol", "side": "side", "hour": "hour of the day (UTC)", "weekday": "weekday", "move_type": "move",
+          "exit_reason": "exit"}
 GROUP_COLUMNS = (
     Column("", "key"), Column("trades", "trades", 0), Column("won %", "won_pct", 1), Column("net USDT", "net_usdt", 4, True),
     Column("profit factor", "profit_factor", 2), Column("mean R", "expectancy_r", 2, True), Column("hold s", "average_hold_s", 1),
@@ -73,7 +73,7 @@ def groups(trades: Sequence[Trade]) -> list[str]:
     sections = []
     for by in KEYS:
         rows = [row | {"won_pct": None if row["win_rate"] is None else 100 * row["win_rate"]} for row in grouped(trades, by)]
-        sections.append(section(f"By {TITLES[by].lower()}", table(rows, GROUP_COLUMNS)))
+        sections.append(section(f"By {TITLES[by]}", table(rows, GROUP_COLUMNS)))
     return sections
 
 
