@@ -68,7 +68,7 @@ class Orders:
 
 
 def order_json(row: np.void) -> dict[str, Any]:
-    """A row of /api/orders/history: the ledger's, with the refusal in words and the stages that were measured."""
+    """A row of /api/orders/recent: the ledger's, with the refusal in words and the stages that were measured."""
     told = {name: value for name, value in as_dict(row).items() if not name.endswith("_us")}
     stages = {stage.name: elapsed_us(row, stage) for stage in STAGES}
     refused = told["gate"] != "NONE"

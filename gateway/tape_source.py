@@ -67,9 +67,10 @@ class TapeSource:
 
     def __init__(
         self, plant: Plant, settings: Settings, flag: StopFlag, reload: Callable[[], Settings],
-        sinks: Sinks | None = None,
+        sinks: Sinks | None = None, until_ns: int = 0,
     ) -> None:
-        """Reads the whole tape once to learn what it holds; `sinks` as in GatewayService. Raises TapeError."""
+        """Reads the whole tape once to learn what it holds; `sinks` as in GatewayService; the tape ends before the first
+        frame later than `until_ns` (0 = at its end). Raises TapeError."""
         spec = plant.spec
         self._paths = [Path(name) for name in spec.tape]
         self.contents = scan_tape(self._paths)
@@ -78,6 +79,8 @@ class TapeSource:
         self._cnc = plant.cnc()
         self._flag = flag
         self._speed = spec.tape_speed
+        self.until_ns = until_ns or self.contents.last_ns
+        self.now_ns = self.contents.first_ns  # receive time of the last frame handled
         tap = Tap(plant.tap()) if sinks is None else None
         self.service = GatewayService(plant, universe, settings, self._wait, reload, sinks, tap)
         self._reader = TapeReader(self._paths)
@@ -111,6 +114,7 @@ class TapeSource:
         if self._at == self._count:
             self._at, self._count = 0, self._reader.read(self._stage, self._frames, now_ns)
             self._note_bad_lines()
+            self._count = int(np.searchsorted(self._frames[: self._count, 2], self.until_ns, side="right"))
             if self._count == 0:
                 self._finish()
                 return 1
@@ -119,6 +123,7 @@ class TapeSource:
             frames = self._frames[self._at : self._at + count]
             self.service.intake.process(self._stage, frames, count, int(frames[:, 1].sum()))
             self._at += count
+            self.now_ns = int(frames[-1, 2])
             self.service.publish_state()
         return count
 

@@ -26,7 +26,7 @@ ORDER_USERS = {
 }
 CORE_LIBRARIES = {
     "__future__", "collections", "dataclasses", "enum", "hashlib", "math", "numba", "numpy", "re", "typing", "config",
-    "core", "struct", "zlib", "decimal", "fractions", "bisect", "functools", "heapq",
+    "core", "struct", "zlib", "decimal", "fractions", "bisect", "functools", "statistics", "heapq",
 }
 CORE_CONFIG = {"config.schema"}
 

@@ -12,20 +12,10 @@ import click
 
 from config.load import ConfigError, Loaded, load
 from config.paths import DataPaths, default_data_dir
+from workers import research_cli
+from workers.cli_errors import EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_PREFLIGHT, EXIT_USAGE, Fault
 
-EXIT_USAGE, EXIT_CONFIG, EXIT_CREDENTIALS, EXIT_PREFLIGHT, EXIT_KILLED, EXIT_LOCKED = 2, 3, 4, 5, 6, 7
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}  # a verb whose options belong to another program
-
-
-class Fault(click.ClickException):
-    """A start-up error in one sentence of cause and one of fix, with its exit code."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = code  # type: ignore[misc]
-
-    def show(self, file: Any = None) -> None:
-        click.echo(f"E{self.exit_code} {self.message}", err=True)
 
 
 class DefaultVerb(click.Group):
@@ -552,6 +542,10 @@ def show_config(config_files: tuple[Path, ...], sources: bool) -> None:
     for key, value in flatten(loaded.settings).items():
         origin = f"  [{loaded.sources.get(key, 'default')}]" if sources else ""
         click.echo(f"{key} = {value!r}{'  (hot)' if is_hot(key) else ''}{origin}")
+
+
+for research in (research_cli.backtest, research_cli.compare, research_cli.sweep):
+    cli.add_command(research)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from config.schema import Settings
 from core.engine.digest import combine
 from core.enums import MessageKind, Mode
-from core.orders.broker import Broker, Note
+from core.orders.broker import Broker, Controls, Note
 from core.orders.router import ExecutionRouter
 from core.orders.wire import Message, Report
 from core.risk.policy import instrument, policy
@@ -29,6 +29,7 @@ from shm.topology import MAX_SYMBOLS, Plant, RunSpec
 from workers.lane import COUNTS, Lane, LaneSink
 from workers.shard import TAPE_DEPTH, book_levels
 
+NO_CONTROLS = Controls()
 NO_FOLDER = "/nonexistent"  # data folder of a run that has none: no symbol profiles
 GATEWAY_COUNTS = ("frames", "decoded", "other", "rejected", "unknown_topic", "unknown_symbol", "off_grid", "gaps", "events")
 
@@ -45,6 +46,10 @@ class Source(Protocol):
 
 class Observer(LaneSink):
     """Watches a pipeline; the default keeps nothing."""
+
+    def controls(self, message: Message) -> Controls:
+        """What is in force when the broker handles this message."""
+        return NO_CONTROLS
 
     def booked(self, message: Message, report: Report | None, notes: list[Note]) -> None:
         """A message was handled by the broker: the answer it got and what is to be logged of it."""
@@ -111,7 +116,7 @@ class Pipeline:
         if message.kind == MessageKind.NONE:
             return
         self._know(message.symbol)
-        report, notes = self.broker.handle(message)
+        report, notes = self.broker.handle(message, self.observer.controls(message))
         if report is not None:
             self.lanes[shard].answer([report])
         self.observer.booked(message, report, notes)

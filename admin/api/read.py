@@ -98,8 +98,8 @@ def read_routes(views: Views) -> Blueprint:
         rows = views.orders.active()
         return answer({"list": rows, "count": len(rows)})
 
-    @api.get("/orders/history")
-    def orders_history() -> Response:
+    @api.get("/orders/recent")
+    def orders_recent() -> Response:
         cursor, state = request.args.get("cursor", ""), request.args.get("state", "").upper()
         if cursor and not cursor.isdigit():
             raise ApiError(400, "cursor is not one of ours", "send back nextPageCursor as you got it")

@@ -48,24 +48,24 @@ def test_orders_and_their_latency(browser: Browser, trading: TradingPart) -> Non
     assert browser.post("/api/execute-trade", far).status_code == 200
     browser.post("/api/pause", {"on": True})
     browser.post("/api/execute-trade", {"symbol": "SOLUSDT", "direction": "SHORT", "sl": 300})
-    wait(lambda: browser.get("/api/orders/history").json["count"] == 3)
+    wait(lambda: browser.get("/api/orders/recent").json["count"] == 3)
     working = browser.get("/api/orders/active").json["result"]["list"]
     assert [row["symbol"] for row in working] == ["ETHUSDT", "BTCUSDT"]
     wait(lambda: {row["state"] for row in browser.get("/api/orders/active").json["result"]["list"]} == {"LIVE"})
-    refused = browser.get("/api/orders/history?state=rejected").json["orders"]
+    refused = browser.get("/api/orders/recent?state=rejected").json["orders"]
     assert [(row["symbol"], row["gate"], row["by"]) for row in refused] == [("SOLUSDT", "PAUSED", "person")]
     assert refused[0]["reason"] == "entries are paused by a person"
     trading.fills = True
     browser.post("/api/positions/ETHUSDT/close")
     wait(lambda: browser.get("/api/orders/active").json["result"]["count"] == 1)
-    (ended,) = browser.get("/api/orders/history?symbol=ETHUSDT").json["orders"]
+    (ended,) = browser.get("/api/orders/recent?symbol=ETHUSDT").json["orders"]
     assert (ended["state"], ended["filled_qty"], ended["average"]) == ("CANCELLED", 0.0, None)
-    page = browser.get("/api/orders/history?limit=2").json["result"]
+    page = browser.get("/api/orders/recent?limit=2").json["result"]
     assert page["count"] == 2 and page["nextPageCursor"]
-    rest = browser.get(f"/api/orders/history?limit=2&cursor={page['nextPageCursor']}").json["result"]
+    rest = browser.get(f"/api/orders/recent?limit=2&cursor={page['nextPageCursor']}").json["result"]
     assert rest["count"] == 1 and rest["nextPageCursor"] == ""
     for bad in ("cursor=x", "state=x", "limit=0"):
-        assert browser.get(f"/api/orders/history?{bad}").status_code == 400
+        assert browser.get(f"/api/orders/recent?{bad}").status_code == 400
     told = browser.get("/api/latency").json["result"]
     stages = {row["stage"]: row for row in told["stages"]}
     assert told["orders"] == 3 and stages["taken_to_gated"]["n"] == 3 and stages["taken_to_durable"]["n"] == 3

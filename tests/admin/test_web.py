@@ -25,7 +25,7 @@ READS = [
     "/api/blacklist",
     "/api/checklist",
     "/api/orders/active",
-    "/api/orders/history",
+    "/api/orders/recent",
     "/api/latency",
     "/api/trades/active",
     "/api/events/recent",

@@ -30,7 +30,7 @@ async function history() {
   let cursor = "";
   const filter = `&state=${$("history-state").value}&symbol=${encodeURIComponent($("history-symbol").value.trim().toUpperCase())}`;
   for (let k = 0; k < pages; k += 1) {
-    const found = await get(`/api/orders/history?limit=100${filter}${cursor ? `&cursor=${cursor}` : ""}`);
+    const found = await get(`/api/orders/recent?limit=100${filter}${cursor ? `&cursor=${cursor}` : ""}`);
     rows.push(...found.list);
     cursor = found.nextPageCursor;
     if (!cursor) break;

@@ -120,7 +120,7 @@ function protectPosition(p) {
 async function lookAtOrders() {
   if (document.hidden) return;
   try {
-    const [working, recent] = await Promise.all([get("/api/orders/active"), get("/api/orders/history?limit=50")]);
+    const [working, recent] = await Promise.all([get("/api/orders/active"), get("/api/orders/recent?limit=50")]);
     askedAt = performance.now();
     $("working-none").hidden = working.count > 0;
     setText($("working-count"), working.count ? String(working.count) : "");

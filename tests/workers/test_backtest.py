@@ -1,0 +1,243 @@
+"""Backtests: the pipeline's decisions, exact money, no look-ahead, reports, comparisons, sweeps."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from config.paths import DataPaths
+from core.performance.comparison import compare
+from core.performance.figures import performance
+from gateway.tape import TapeError
+from shm.database.connect import database_url, reader
+from shm.database.tables import backtest_results
+from tests.shared_data import recording
+from tests.system.plant_runner import ROOT, environment
+from workers import backtest_store, sweep
+from workers.backtest import Job, Result, Tally, look_ahead, run, settings_of
+from workers.backtest_report import comparison_html, html
+from workers.pipeline import run_tape
+
+EAGER = {
+    "thresholds.score.watch": [30.0, 30.0, 30.0], "thresholds.score.arm": [40.0, 40.0, 40.0],
+    "thresholds.signal.cooldown_s": 2.0, "thresholds.signal.rest_s": 1.0, "trading.exits.max_hold_s": 20.0,
+}
+
+
+@pytest.fixture(scope="module")
+def job() -> Job:
+    return Job(tapes=(str(recording("bybit_v5_linear_20260809_BTCUSDT_DOGEUSDT.frames.gz")),), overrides=EAGER)
+
+
+@pytest.fixture(scope="module")
+def result(job: Job) -> Result:
+    return run(job)
+
+
+def test_it_decides_what_the_pipeline_decides(job: Job, result: Result) -> None:
+    pipeline = run_tape(settings_of(job), [Path(job.tapes[0])], shards=2)
+    assert result.decision_digest == pipeline.digest()
+    assert result.counts["orders"] == pipeline.counts()["orders"] > 0
+    account = pipeline.broker.account
+    assert sum(t.net_e8 for t in result.trades) == account.realised_e8 - sum(
+        p.realised_e8 for p in account.positions.values()
+    )
+    assert len(result.trades) == account.trades_closed > 0
+
+
+def test_trades_fit_together(result: Result) -> None:
+    for trade in result.trades:
+        assert trade.net_e8 == trade.gross_e8 - trade.fees_e8 - trade.funding_e8
+        assert result.from_ns <= trade.opened_ns <= trade.closed_ns <= result.to_ns + 10**9
+        assert trade.mfe_e8 is not None and trade.mae_e8 is not None and min(trade.mfe_e8, trade.mae_e8) >= 0
+        assert result.decisions[trade.decision_id]["accepted"]
+    assert [p.ts_ns for p in result.equity] == sorted(p.ts_ns for p in result.equity)
+    again = performance(result.trades, result.equity[0].equity_e8, result.equity, 0)
+    assert again["net_usdt"] == result.figures["net_usdt"]
+
+
+def test_the_same_job_gives_the_same_result(job: Job, result: Result) -> None:
+    again = run(job)
+    same = msgspec.structs.replace(again, wall_s=result.wall_s)
+    assert msgspec.json.encode(same) == msgspec.json.encode(result)
+
+
+def test_no_decision_knows_the_future(job: Job, result: Result) -> None:
+    assert look_ahead(job, result) == []
+
+
+def test_a_decision_that_knows_the_future_is_found(job: Job, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cheat: intents carry a mark of how long the whole recording is."""
+    booked = Tally.booked
+
+    def cheat(self: Tally, message, report, notes):  # type: ignore[no-untyped-def]
+        booked(self, message, report, notes)
+        if self.intents:
+            self.intents[-1] = (*self.intents[-1][:3], -1)
+
+    monkeypatch.setattr(Tally, "booked", cheat)
+    faults = look_ahead(job, result)
+    assert faults and "with the future known" in faults[0]
+
+
+def test_frames_before_the_window_only_warm_up(job: Job, result: Result) -> None:
+    middle = (result.from_ns + result.to_ns) // 2
+    late = run(msgspec.structs.replace(job, from_ns=middle))
+    assert late.from_ns == middle
+    assert all(trade.opened_ns >= middle for trade in late.trades)
+    early = run(msgspec.structs.replace(job, to_ns=middle))
+    assert early.to_ns <= middle
+    assert early.intents == result.intents[: len(early.intents)]
+
+
+def test_the_report_stands_alone(result: Result) -> None:
+    text = html(result)
+    assert "http" not in text.replace("http-equiv", "") and "<script" not in text
+    assert text.count("<details") == len(result.trades)
+    for trade in result.trades:
+        assert trade.symbol in text
+    assert result.decision_digest in text
+
+
+def test_results_are_kept_and_found(result: Result, tmp_path: Path) -> None:
+    paths = DataPaths(tmp_path, "SIM")
+    folder = backtest_store.save(result, paths)
+    assert backtest_store.load_result("latest", paths) == backtest_store.load_result(folder.name, paths) == result
+    with pytest.raises(backtest_store.StoreError, match="no backtest 'nothing'"):
+        backtest_store.load_result("nothing", paths)
+    (folder / "result.json").write_text("{}")
+    with pytest.raises(backtest_store.StoreError, match="Run the backtest again"):
+        backtest_store.load_result("latest", paths)
+    backtest_store.write_row(result, paths)
+    engine = reader(database_url(paths), "SIM")
+    with engine.connect() as connection:
+        row = connection.execute(select(backtest_results)).mappings().one()
+    assert row["decision_digest"] == result.decision_digest
+    assert row["net_pnl_e8"] == sum(t.net_e8 for t in result.trades)
+    assert row["trade_count"] == len(result.trades)
+
+
+def test_two_runs_side_by_side(job: Job, result: Result) -> None:
+    same = compare(result.figures, result.trades, result.figures, result.trades, result.intents, result.intents)
+    assert same.same_until == len(result.intents) and not same.only_a and not same.only_b
+    assert all(pair.difference_e8 == 0 for pair in same.both)
+    other = run(msgspec.structs.replace(job, overrides=EAGER | {"thresholds.score.arm": [60.0, 60.0, 60.0]}))
+    found = compare(result.figures, result.trades, other.figures, other.trades, result.intents, other.intents)
+    assert len(found.both) + len(found.only_a) == len(result.trades)
+    assert len(found.both) + len(found.only_b) == len(other.trades)
+    assert sum(pair.difference_e8 for pair in found.pairs) == sum(t.net_e8 for t in other.trades) - sum(
+        t.net_e8 for t in result.trades
+    )
+    assert "thresholds.score.arm" in comparison_html(result, other, found)
+
+
+def test_a_tape_that_is_none(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.frames"
+    bad.write_text("nothing here\n")
+    with pytest.raises(TapeError):
+        run(Job(tapes=(str(bad),)))
+
+
+# --- sweeps ------------------------------------------------------------------------------------------------------------
+SPACE = """
+[[parameter]]
+key = "thresholds.score.arm"
+index = 1
+values = [40.0, 60.0]
+[[parameter]]
+key = "trading.exits.target_r"
+low = 1.0
+high = 2.0
+step = 0.5
+"""
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> sweep.Space:
+    path = tmp_path / "space.toml"
+    path.write_text(SPACE)
+    return sweep.read_space(path)
+
+
+def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import nullcontext
+
+    monkeypatch.setattr(sweep, "executor", lambda jobs, cluster="": nullcontext(lambda todo: [run(job) for job in todo]))
+
+
+def test_a_grid_visits_every_point(job: Job, space: sweep.Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_here(monkeypatch)
+    found = sweep.sweep(job, space, trials=99, jobs=2, current=lambda key: [0.0, 0.0, 0.0], sampler="grid")
+    assert len(found.trials) == 6
+    assert len({json.dumps(t.parameters, sort_keys=True) for t in found.trials}) == 6
+    values = [t.value for t in found.trials if t.value is not None]
+    assert values == sorted(values, reverse=True)
+    assert found.trials[0].overrides["thresholds.score.arm"][0] == EAGER["thresholds.score.arm"][0]  # type: ignore[index]
+
+
+def test_a_sweep_repeats_with_its_seed(job: Job, space: sweep.Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("optuna", reason="extra `tune`")
+    run_here(monkeypatch)
+    first, second = (
+        sweep.sweep(job, space, trials=3, jobs=1, current=lambda key: [0.0, 0.0, 0.0], seed=4) for _ in range(2)
+    )
+    assert [t.parameters for t in first.trials] == [t.parameters for t in second.trials]
+    assert [t.decision_digest for t in first.trials] == [t.decision_digest for t in second.trials]
+
+
+@pytest.mark.parametrize("cluster", ["", "local"])
+def test_processes_and_a_dask_cluster_give_the_same(job: Job, space: sweep.Space, cluster: str) -> None:
+    if cluster:
+        pytest.importorskip("distributed", reason="extra `cluster`")
+    found = sweep.sweep(
+        job, space, trials=2, jobs=2, current=lambda key: [0.0, 0.0, 0.0], sampler="grid", cluster=cluster
+    )
+    for trial in found.trials:
+        assert run(msgspec.structs.replace(job, overrides=trial.overrides)).decision_digest == trial.decision_digest
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("", "missing required field `parameter`"), ("parameter = []", "no \\[\\[parameter\\]\\]"), ("[[parameter", "A space is"),
+    ("[[parameter]]\nkey='a'\nlow=2.0\nhigh=1.0", "`low` smaller"),
+    ("[[parameter]]\nkey='a'\nfoo=1", "foo"),
+])
+def test_a_bad_space_says_why(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "space.toml"
+    path.write_text(text)
+    with pytest.raises(sweep.SweepError, match=words):
+        sweep.read_space(path)
+
+
+# --- command line --------------------------------------------------------------------------------------------------------
+def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, str(ROOT / "launch.py"), *arguments], capture_output=True, text=True, cwd=ROOT,
+                          env=environment(), timeout=300)
+
+
+def test_the_verbs(job: Job, result: Result, tmp_path: Path) -> None:
+    sets = [f"--set={key}={json.dumps(value)}" for key, value in EAGER.items()]
+    common = ["--tape", job.tapes[0], "--data-dir", str(tmp_path), *sets]
+    done = launch("backtest", *common, "--json", "--no-check", "--html", str(tmp_path / "report.html"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout.splitlines()[-1])["decision_digest"] == result.decision_digest
+    assert (tmp_path / "report.html").stat().st_size > 5000
+    done = launch("compare", "latest", "latest", "--data-dir", str(tmp_path), "--json")
+    assert json.loads(done.stdout)["same_decisions"] == len(result.intents)
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), [
+    (("backtest",), 2, "either --tape"), (("backtest", "--tape", "/no/such/file"), 2, "does not exist"),
+    (("backtest", "--tape", __file__, "--set", "x"), 2, "key=value"),
+    (("backtest", "--tape", __file__, "--set", "trading.nothing=1"), 3, "trading.nothing"),
+    (("backtest", "--tape", __file__, "--from", "soon"), 2, "is no time"),
+    (("compare", "a", "b", "--data-dir", "/nonexistent"), 1, "no backtest 'a'"),
+])
+def test_errors_say_cause_and_fix(arguments: tuple[str, ...], code: int, words: str) -> None:
+    done = launch(*arguments)
+    assert (done.returncode, words in done.stderr) == (code, True), done.stderr

@@ -1,0 +1,101 @@
+"""Results on disk and in the database: `<data>/SIM/backtests/<id>/{result.json, report.html}` and a row of backtest_results.
+
+Files of a research command, not of the running plant: they may be written at any time, by many processes at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import insert
+from sqlalchemy.exc import SQLAlchemyError
+
+from config.paths import DataPaths
+from core.constants import E8
+from core.performance.selection import Moments, moments
+from shm.database.connect import DatabaseError, database_url, writer
+from shm.database.migrate import upgrade
+from shm.database.tables import backtest_results
+from workers.backtest import Result
+from workers.backtest_report import html
+
+RESULT, REPORT = "result.json", "report.html"
+CURVE_POINTS = 2000
+
+
+class StoreError(Exception):
+    """A result cannot be kept or found; the text says why and what to do."""
+
+
+def folder_of(paths: DataPaths) -> Path:
+    return paths.mode_dir / "backtests"
+
+
+def save(result: Result, paths: DataPaths, report_file: Path | None = None) -> Path:
+    """Write result and report into a new folder; returns it. Raises StoreError."""
+    name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{result.settings_digest}-{os.getpid():x}"
+    folder = folder_of(paths) / name
+    try:
+        folder.mkdir(parents=True)
+        (folder / RESULT).write_bytes(msgspec.json.encode(result))
+        for target in (folder / REPORT, report_file):
+            if target is not None:
+                target.write_text(html(result), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"the result cannot be written ({error}). Choose another place with --data-dir or --html.") from None
+    return folder
+
+
+def load_result(name: str, paths: DataPaths) -> Result:
+    """A kept result by folder name, its path, or `latest`. Raises StoreError."""
+    base = folder_of(paths)
+    if name == "latest":
+        found = sorted(base.glob(f"*/{RESULT}"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise StoreError(f"no backtest in {base}. Run `launch.py backtest --tape FILE` first.")
+        path = found[-1]
+    else:
+        candidates = [base / name / RESULT, Path(name) / RESULT, Path(name)]
+        path = next((p for p in candidates if p.is_file()), Path())
+        if not path.is_file():
+            raise StoreError(f"no backtest {name!r} in {base}. `ls {base}` shows what there is; `latest` is the newest.")
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Result)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StoreError(f"{path} is no result of this version ({error}). Run the backtest again.") from None
+
+
+def trade_moments(result: Result) -> Moments | None:
+    """Of the trades' results in R."""
+    return moments([trade.r for trade in result.trades if trade.r is not None])
+
+
+def write_row(result: Result, paths: DataPaths) -> None:
+    """One row of backtest_results, so that pages and other tools find it. Raises StoreError."""
+    f = result.figures
+    step = max(1, len(result.equity) // CURVE_POINTS)
+    try:
+        engine = writer(database_url(paths), paths.mode)
+        try:
+            upgrade(engine, paths.mode)
+            with engine.begin() as connection:
+                connection.execute(insert(backtest_results), {
+                    "name": result.name, "input": ", ".join(row["name"] for row in result.input),
+                    "parameters": result.job.overrides, "settings_digest": result.settings_digest,
+                    "created_ns": time.time_ns(), "from_ns": result.from_ns, "to_ns": result.to_ns,
+                    "trade_count": f["trades"], "win_rate": f["win_rate"], "total_return_pct": f["total_return_pct"],
+                    "gross_pnl_e8": round(f["gross_usdt"] * E8), "fees_e8": round(f["fees_usdt"] * E8),
+                    "net_pnl_e8": sum(trade.net_e8 for trade in result.trades), "sharpe": f["sharpe"],
+                    "sharpe_low": f["sharpe_low"], "sharpe_high": f["sharpe_high"], "sortino": f["sortino"],
+                    "calmar": f["calmar"], "profit_factor": f["profit_factor"], "max_drawdown_pct": f["max_drawdown_pct"],
+                    "expectancy_r": f["expectancy_r"], "decision_digest": result.decision_digest,
+                    "equity_curve": [list(point) for point in result.equity[::step]],
+                    "trades": [trade._asdict() for trade in result.trades], "report": f,
+                })
+        finally:
+            engine.dispose()
+    except (DatabaseError, SQLAlchemyError, OSError) as error:
+        raise StoreError(f"the result is kept as a file, but not in the database ({error})") from None

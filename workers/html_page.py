@@ -1,0 +1,160 @@
+"""Building blocks of a self-contained HTML report: page, tiles, tables, lines and bars as SVG. No script, no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import Any, NamedTuple
+
+WIDTH, HEIGHT = 960, 220
+LEFT, BOTTOM = 64, 22
+STYLE = """
+:root{--back:#fff;--ink:#16202b;--soft:#5c6b7a;--line:#d7dee6;--up:#0a7d4b;--down:#b3261e;--mark:#2463c4;--fill:#2463c422}
+@media (prefers-color-scheme:dark){:root{--back:#0f141a;--ink:#dde6ee;--soft:#8b9aa9;--line:#2a3542;--up:#3ddc97;--down:#ff6b6b;
+--mark:#6aa8ff;--fill:#6aa8ff22}}
+body{background:var(--back);color:var(--ink);font:14px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1000px;padding:0 1rem}
+h1{font-size:1.4rem;margin-bottom:0}h2{font-size:1.05rem;margin:2rem 0 .5rem;border-bottom:1px solid var(--line)}
+.note{color:var(--soft)}
+.tiles{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0}
+.tile{border:1px solid var(--line);border-radius:6px;padding:.5rem .75rem;min-width:8rem}.tile b{display:block;font-size:1.15rem}
+.tile span{color:var(--soft);font-size:.8rem}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+.wide{overflow-x:auto}th{text-align:left;color:var(--soft);font-weight:500}
+td,th{padding:.2rem .5rem;border-bottom:1px solid var(--line)}
+td.n,th.n{text-align:right;white-space:nowrap}.up{color:var(--up)}.down{color:var(--down)}
+svg{width:100%;height:auto}
+svg text{fill:var(--soft);font-size:11px}details{margin:.25rem 0}summary{cursor:pointer}pre{white-space:pre-wrap;font-size:12px}
+"""
+
+
+class Column(NamedTuple):
+    """A column of a table: title, key of the row, digits of a number (None: text), coloured by sign."""
+
+    title: str
+    key: str
+    digits: int | None = None
+    signed: bool = False
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """A number for people; an en dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:,.{digits}f}".replace("-", "−") if isinstance(value, int | float) else str(value)
+
+
+def when(ts_ns: int) -> str:
+    """UTC, to the second."""
+    return datetime.fromtimestamp(ts_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def page(title: str, subtitle: str, sections: Iterable[str]) -> str:
+    """The whole document; `sections` are HTML."""
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1><p class=note>{escape(subtitle)}</p>"
+        f"{''.join(sections)}</body></html>\n"
+    )
+
+
+def section(title: str, *parts: str) -> str:
+    return f"<h2>{escape(title)}</h2>{''.join(parts)}"
+
+
+def note(text: str) -> str:
+    return f"<p class=note>{escape(text)}</p>"
+
+
+def tiles(values: Sequence[tuple[str, str, float | None]]) -> str:
+    """(title, text, number whose sign colours it or None) each."""
+    cells = (
+        f"<div class=tile><span>{escape(title)}</span><b{_sign(value)}>{escape(text)}</b></div>" for title, text, value in values
+    )
+    return f"<div class=tiles>{''.join(cells)}</div>"
+
+
+def _sign(value: Any) -> str:
+    if not isinstance(value, int | float) or value == 0:
+        return ""
+    return ' class="up"' if value > 0 else ' class="down"'
+
+
+def table(rows: Sequence[dict[str, Any]], columns: Sequence[Column]) -> str:
+    """Rows as a table; "nothing" where there are none."""
+    if not rows:
+        return note("nothing")
+    head = "".join(f"<th{' class=n' if c.digits is not None else ''}>{escape(c.title)}</th>" for c in columns)
+    body = "".join(f"<tr>{''.join(_cell(row.get(c.key), c) for c in columns)}</tr>" for row in rows)
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cell(value: Any, column: Column) -> str:
+    if column.digits is None:
+        return f"<td>{escape('–' if value is None or value == '' else str(value))}</td>"
+    colour = ""
+    if column.signed and isinstance(value, int | float) and value:
+        colour = " up" if value > 0 else " down"
+    return f'<td class="n{colour}">{escape(number(value, column.digits))}</td>'
+
+
+def line_chart(points: Sequence[tuple[float, float]], *, digits: int = 2, zero: bool = False, label: str = "") -> str:
+    """(time in s, value) as a line with its area; `zero`: the axis includes 0."""
+    if len(points) < 2:
+        return note("not enough points for a chart")
+    times, values = [p[0] for p in points], [p[1] for p in points]
+    low, high = min(values), max(values)
+    if zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    span, height = max(times[-1] - times[0], 1e-9), max(high - low, abs(high) * 1e-9, 1e-12)
+    xy = [
+        (LEFT + (WIDTH - LEFT) * (t - times[0]) / span, (HEIGHT - BOTTOM) * (1 - (v - low) / height))
+        for t, v in _thinned(points)
+    ]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in xy)
+    base = HEIGHT - BOTTOM
+    ticks = "".join(
+        f'<text x="{LEFT - 6}" y="{base * (1 - k / 4) + 4:.0f}" text-anchor="end">{number(low + height * k / 4, digits)}</text>'
+        f'<line x1="{LEFT}" x2="{WIDTH}" y1="{base * (1 - k / 4):.0f}" y2="{base * (1 - k / 4):.0f}" stroke="var(--line)"/>'
+        for k in range(5)
+    )
+    ends = (f'<text x="{LEFT}" y="{HEIGHT - 6}">{when(int(times[0] * 1e9))}</text>'
+            f'<text x="{WIDTH}" y="{HEIGHT - 6}" text-anchor="end">{when(int(times[-1] * 1e9))} UTC</text>')
+    return (
+        f'<svg viewBox="0 -8 {WIDTH} {HEIGHT + 8}" role="img" aria-label="{escape(label)}">{ticks}'
+        f'<polygon points="{LEFT},{base} {path} {xy[-1][0]:.1f},{base}" fill="var(--fill)"/>'
+        f'<polyline points="{path}" fill="none" stroke="var(--mark)" stroke-width="1.5"/>{ends}</svg>'
+    )
+
+
+def _thinned(points: Sequence[tuple[float, float]], most: int = 1500) -> list[tuple[float, float]]:
+    """At most about `most` points that keep the extremes of every stretch."""
+    if len(points) <= most:
+        return list(points)
+    step = -(-2 * len(points) // most)
+    kept = []
+    for at in range(0, len(points), step):
+        part = points[at : at + step]
+        kept += sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})
+    return kept
+
+
+def bars(rows: Sequence[tuple[str, float]], digits: int = 2) -> str:
+    """Named values as horizontal bars around zero."""
+    if not rows:
+        return note("nothing")
+    most = max(max(abs(value) for _, value in rows), 1e-12)
+    high = 22 * len(rows)
+    middle, half = 540, 300
+    parts = []
+    for k, (name, value) in enumerate(rows):
+        y, size = 22 * k, half * abs(value) / most
+        x = middle if value >= 0 else middle - size
+        colour = "var(--up)" if value >= 0 else "var(--down)"
+        parts.append(
+            f'<text x="200" y="{y + 15}" text-anchor="end">{escape(name)}</text>'
+            f'<rect x="{x:.1f}" y="{y + 4}" width="{max(size, 0.5):.1f}" height="14" fill="{colour}"/>'
+            f'<text x="{WIDTH}" y="{y + 15}" text-anchor="end">{number(value, digits)}</text>'
+        )
+    return f'<svg viewBox="0 0 {WIDTH} {high}" role="img">{"".join(parts)}</svg>'

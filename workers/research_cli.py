@@ -1,0 +1,255 @@
+"""Verbs of research: `backtest`, `compare`, `sweep`. They work on recordings beside a running system and touch none of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from config.paths import DataPaths, default_data_dir
+from workers.cli_errors import EXIT_CONFIG, EXIT_UNEXPECTED, EXIT_USAGE, Fault
+
+NS = 1_000_000_000
+
+
+def parse_time(text: str) -> int:
+    """ns since the epoch from `2026-08-09T14:00:00` (UTC), ns or seconds. Raises click.BadParameter."""
+    if not text:
+        return 0
+    if text.isdigit():
+        value = int(text)
+        return value if value > 10**15 else value * NS
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no time. Write 2026-08-09T14:00:00 (UTC), or seconds or ns since 1970.") from None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return round(at.timestamp() * 1000) * 1_000_000
+
+
+def parse_set(items: tuple[str, ...]) -> dict[str, Any]:
+    """`key=value` pairs; a value is JSON where it can be read so, else text."""
+    overrides: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        if not equals or not key.strip():
+            raise click.BadParameter(f"{item!r}: write --set key=value, for example --set trading.exits.stop_atr=3")
+        try:
+            overrides[key.strip()] = json.loads(value)
+        except ValueError:
+            overrides[key.strip()] = value
+    return overrides
+
+
+@contextmanager
+def told_errors() -> Iterator[None]:
+    """What a user can mend becomes one sentence and an exit code."""
+    from config.load import ConfigError
+    from gateway.tape import TapeError
+    from workers.backtest_store import StoreError
+    from workers.sweep import SweepError
+
+    try:
+        yield
+    except ConfigError as error:
+        raise Fault(EXIT_CONFIG, str(error)) from None
+    except (TapeError, SweepError) as error:
+        raise Fault(EXIT_USAGE, str(error)) from None
+    except StoreError as error:
+        raise Fault(EXIT_UNEXPECTED, str(error)) from None
+
+
+@contextmanager
+def shown_progress(title: str, quiet: bool) -> Iterator[Callable[[float], None]]:
+    """A bar with the time left on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(title), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(elapsed_when_finished=True))
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+JOB_OPTIONS = (
+    click.option("--tape", "tapes", multiple=True, type=click.Path(exists=True, dir_okay=False), help="recorded frames (repeat)"),
+    click.option("--journal", type=click.Path(path_type=Path), help="folder of a run's journal, instead of tapes"),
+    click.option("--instruments", type=click.Path(exists=True, dir_okay=False), help="recorded instruments-info answer"),
+    click.option("--symbols", default="", help="only these, or so many"),
+    click.option("--from", "from_text", default="", help="enter nothing before this time (UTC); what is before warms up"),
+    click.option("--to", "to_text", default="", help="stop at this time"),
+    click.option("-c", "--config", "config_files", multiple=True, type=click.Path(exists=True, dir_okay=False)),
+    click.option("--set", "sets", multiple=True, help="key=value: one setting (repeat)"),
+    click.option("--data-dir", type=click.Path(path_type=Path), help="where results live [data/]"),
+    click.option("--json", "as_json", is_flag=True, help="the last line of standard output is one JSON object"),
+)
+
+
+def job_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(JOB_OPTIONS):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def job_of(options: dict[str, Any]) -> Iterator[Any]:
+    """The Job the common options describe; frames of a journal lie in a temporary tape as long as it is used."""
+    from workers.backtest import Job
+    from workers.journal_tape import journal_tape
+
+    tapes, journal = options["tapes"], options["journal"]
+    if bool(tapes) == bool(journal):
+        raise Fault(EXIT_USAGE, "name what to run on: either --tape FILE (repeat) or --journal DIR.")
+    from_ns, to_ns = parse_time(options["from_text"]), parse_time(options["to_text"])
+    if to_ns and from_ns >= to_ns:
+        raise Fault(EXIT_USAGE, "--from must be before --to.")
+    with journal_tape(journal, to_ns) as extra:
+        yield Job(
+            tapes=tuple(tapes) or extra, instruments=options["instruments"] or "", symbols=options["symbols"],
+            config_files=options["config_files"], overrides=parse_set(options["sets"]), from_ns=from_ns, to_ns=to_ns,
+        )
+
+
+def paths_of(data_dir: Path | None) -> DataPaths:
+    return DataPaths(data_dir.expanduser().resolve() if data_dir else default_data_dir(dict(os.environ)), "SIM")
+
+
+def summary_of(result: Any, folder: Path | None) -> dict[str, Any]:
+    """What `--json` prints."""
+    return {
+        "name": result.name, "decision_digest": result.decision_digest, "settings_digest": result.settings_digest,
+        "frames": result.counts["frames"], "orders": result.counts["orders"], "fills": result.counts["fills"],
+        "open_positions": result.counts["open_positions"], "wall_s": round(result.wall_s, 3),
+        "folder": str(folder) if folder else "", **result.figures,
+    }
+
+
+@click.command()
+@job_options
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="also write the report here")
+@click.option("--check/--no-check", default=True, help="look-ahead self-check: recordings cut short decide the same [on]")
+@click.option("--name", default="", help="what to call the result")
+def backtest(html_file: Path | None, check: bool, name: str, **options: Any) -> None:
+    """Run the system over recorded frames: trades, costs, figures, and a report that explains every trade."""
+    from workers.backtest import look_ahead, run
+    from workers.backtest_store import StoreError, save, write_row
+    from workers.cli import compile_kernels
+
+    compile_kernels()
+    quiet = options["as_json"]
+    with told_errors(), job_of(options) as job:
+        job = msgspec.structs.replace(job, name=name)
+        with shown_progress("backtest", quiet) as progress:
+            result = run(job, progress)
+        faults: list[str] = []
+        if check:
+            with shown_progress("look-ahead check", quiet) as progress:
+                faults = look_ahead(job, result)
+                progress(1.0)
+        paths = paths_of(options["data_dir"])
+        folder = save(result, paths, html_file)
+        try:
+            write_row(result, paths)
+        except StoreError as error:
+            click.echo(f"  {error}", err=True)
+    f = result.figures
+    if quiet:
+        click.echo(json.dumps(summary_of(result, folder) | {"look_ahead": faults if check else None}))
+    else:
+        click.echo(
+            f"{f['trades']} trades, net {f['net_usdt']:+.4f} USDT, digest {result.decision_digest}, {result.wall_s:.1f} s\n"
+            f"report: {folder / 'report.html'}"
+        )
+        if check:
+            click.echo("look-ahead: " + ("\n".join(faults) or "none (recordings cut short decide the same)"))
+    if faults:
+        raise Fault(EXIT_UNEXPECTED, "decisions depend on what came later: see above.")
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="where results live [data/]")
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--html", "html_file", type=click.Path(path_type=Path), help="also write the comparison here")
+def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Path | None) -> None:
+    """Two backtests side by side (folder names, paths, or `latest`)."""
+    from core.performance.comparison import compare as compared
+    from workers.backtest_report import comparison_html
+    from workers.backtest_store import load_result
+
+    with told_errors():
+        left, right = (load_result(name, paths_of(data_dir)) for name in (a, b))
+    same_data = left.input == right.input
+    kept = (left.intents, right.intents) if same_data else (None, None)
+    found = compared(left.figures, left.trades, right.figures, right.trades, *kept)
+    if html_file is not None:
+        html_file.write_text(comparison_html(left, right, found), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps({
+            "a": left.name, "b": right.name, "same_data": same_data, "same_decisions": found.same_until, "figures": found.figures,
+            "both": len(found.both), "only_a": len(found.only_a), "only_b": len(found.only_b),
+        }))
+        return
+    click.echo(f"a {left.name}\nb {right.name}" + ("" if same_data else "\n(different recordings)"))
+    for row in found.figures:
+        cells = ["–" if row[side] is None else f"{row[side]:.4f}" for side in ("a", "b", "difference")]
+        click.echo(f"  {row['figure']:18}{cells[0]:>14}{cells[1]:>14}{cells[2]:>14}")
+    click.echo(f"{len(found.both)} trades in both, {len(found.only_a)} only in a, {len(found.only_b)} only in b"
+               + (f"; the first {found.same_until} decisions are the same" if found.same_until is not None else ""))
+
+
+@click.command()
+@job_options
+@click.option("--space", "space_file", required=True, type=click.Path(exists=True, path_type=Path), help="TOML: what to vary")
+@click.option("--trials", default=20, type=click.IntRange(1), show_default=True)
+@click.option("--jobs", default=os.cpu_count() or 1, type=click.IntRange(1), show_default=True, help="side by side")
+@click.option("--sampler", type=click.Choice(["tpe", "grid"]), default="tpe", show_default=True)
+@click.option("--objective", default="net_usdt", show_default=True, help="a figure of the report")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--cluster", default="", help="a Dask cluster: its address, or `local`")
+def sweep(
+    space_file: Path, trials: int, jobs: int, sampler: str, objective: str, seed: int, cluster: str, **options: Any
+) -> None:
+    """Search for settings by many backtests, with the odds that the best one is luck."""
+    from workers.backtest import settings_of
+    from workers.cli import compile_kernels
+    from workers.sweep import OBJECTIVES, Trial, read_space
+    from workers.sweep import sweep as search
+
+    if objective not in OBJECTIVES:
+        raise Fault(EXIT_USAGE, f"no objective {objective!r}: {', '.join(OBJECTIVES)}.")
+    compile_kernels()
+    quiet = options["as_json"]
+    with told_errors(), job_of(options) as job:
+        space, settings = read_space(space_file), settings_of(job)
+
+        def current(key: str) -> Any:
+            value: Any = settings
+            for part in key.split("."):
+                value = getattr(value, part)
+            return value
+
+        with shown_progress("sweep", quiet) as progress:
+
+            def told(trial: Trial) -> None:
+                progress((trial.number + 1) / trials)
+
+            found = search(job, space, trials=trials, jobs=jobs, current=current, objective=objective, sampler=sampler, seed=seed,
+                           cluster=cluster, told=told)
+    if quiet:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for trial in found.trials[:10]:
+        value = "–" if trial.value is None else f"{trial.value:.4f}"
+        click.echo(f"{value:>12}  {trial.trades:4} trades  {', '.join(f'{k}={v}' for k, v in trial.parameters.items())}")
+    if found.deflated is not None:
+        click.echo(f"{len(found.trials)} tries. That the best one is more than luck: {100 * found.deflated:.0f} % "
+                   f"(luck alone would show a Sharpe ratio of {found.expected_luck:.2f} per trade)")

@@ -1,0 +1,235 @@
+"""Search for settings: many backtests of one recording, side by side.
+
+    Space --sampler (optuna TPE, or a grid)--> overrides --executor (processes | Dask)--> Trial --> ranking, deflated Sharpe
+
+A trial is `workers.backtest.run` of a Job: the same task wherever it runs, so results are comparable. Trials are asked for
+in rounds of `jobs`: with the same seed and the same `jobs` a sweep asks for the same points whatever the machine does.
+The best of many tries is partly luck: beside it stands the probability that it is more (core/performance/selection.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.performance.selection import Moments, deflated_sharpe, luck
+from workers.backtest import Job, Result, run
+from workers.backtest_store import trade_moments
+
+OBJECTIVES = ("net_usdt", "expectancy_r", "profit_factor", "win_rate", "sharpe", "calmar")
+
+
+class SweepError(Exception):
+    """The sweep cannot be run as asked; the text says why and what to do."""
+
+
+class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One setting to vary: `values` to choose from, or a range (`step` 0 = continuous). `index`: element of a list."""
+
+    key: str
+    values: tuple[Any, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+    step: float = 0.0
+    index: int = -1
+
+    @property
+    def name(self) -> str:
+        return self.key if self.index < 0 else f"{self.key}[{self.index}]"
+
+
+class Space(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    parameter: tuple[Parameter, ...]
+
+
+class Trial(msgspec.Struct, kw_only=True):
+    """One point of the space and what it brought; `value` None: the objective is not known there (no trades)."""
+
+    number: int
+    parameters: dict[str, Any]
+    overrides: dict[str, Any]
+    value: float | None
+    net_usdt: float
+    trades: int
+    decision_digest: str
+    moments: Moments | None
+    wall_s: float
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """Trials best first. `deflated`: probability that the best one's Sharpe ratio per trade is more than luck."""
+
+    objective: str
+    trials: list[Trial]
+    expected_luck: float
+    deflated: float | None
+
+
+def read_space(path: Path) -> Space:
+    """`[[parameter]]` tables of a TOML file. Raises SweepError."""
+    try:
+        space = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Space)
+    except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        hint = "A space is a list of [[parameter]] with key and values, or low, high and step."
+        raise SweepError(f"{path}: {error}. {hint}") from None
+    for p in space.parameter:
+        if not p.values and not p.low < p.high:
+            raise SweepError(f"{path}: {p.name}: give `values`, or `low` smaller than `high`.")
+    if not space.parameter:
+        raise SweepError(f"{path}: no [[parameter]] in it.")
+    return space
+
+
+def overrides_of(space: Space, chosen: dict[str, Any], base: dict[str, Any], current: Callable[[str], Any]) -> dict[str, Any]:
+    """Settings of a point: `base`, then every parameter; one element of a list leaves the others as `current` has them."""
+    overrides = dict(base)
+    for p in space.parameter:
+        value = chosen[p.name]
+        if p.index >= 0:
+            whole = list(overrides.get(p.key, current(p.key)))
+            if p.index >= len(whole):
+                raise SweepError(f"{p.key} has {len(whole)} elements: index {p.index} is too large.")
+            whole[p.index] = value
+            value = whole
+        overrides[p.key] = value
+    return overrides
+
+
+def grid(space: Space) -> Iterator[dict[str, Any]]:
+    """Every combination; ranges need a step."""
+    axes = []
+    for p in space.parameter:
+        if not p.values and p.step <= 0:
+            raise SweepError(f"{p.name}: a grid needs `values` or a `step`.")
+        count = round((p.high - p.low) / p.step) + 1 if not p.values else 0
+        axes.append(list(p.values) or [round(p.low + k * p.step, 12) for k in range(count)])
+    for point in itertools.product(*axes):
+        yield dict(zip((p.name for p in space.parameter), point, strict=True))
+
+
+def task(job: Job) -> Result:
+    """What every executor runs."""
+    return run(job)
+
+
+def _warm() -> None:
+    """In a fresh worker process: use the kernel cache."""
+    from config.fingerprint import use_cache
+
+    use_cache()
+
+
+@contextmanager
+def executor(jobs: int, cluster: str = "") -> Iterator[Callable[[Sequence[Job]], list[Result]]]:
+    """A function that runs jobs side by side and gives the results in order: in `jobs` processes, or on a Dask cluster
+    (`cluster` = "local" starts one with `jobs` workers, else its address). Raises SweepError."""
+    if cluster:
+        try:
+            from distributed import Client, LocalCluster
+        except ImportError:
+            raise SweepError("a Dask cluster needs the extra `cluster` (dask, distributed)") from None
+        local = None
+        try:
+            if cluster == "local":
+                local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
+            client = Client(local or cluster, timeout="20s")
+        except OSError as error:
+            raise SweepError(f"no Dask cluster at {cluster} ({error})") from None
+        try:
+            yield lambda todo: client.gather(client.map(task, todo, pure=False))
+        finally:
+            client.close()
+            if local is not None:
+                local.close()
+        return
+    pool: Executor
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_warm) as pool:
+        yield lambda todo: list(pool.map(task, todo))
+
+
+class _Grid:
+    def __init__(self, space: Space) -> None:
+        self._points = grid(space)
+
+    def ask(self, count: int) -> list[tuple[Any, dict[str, Any]]]:
+        return [(None, point) for point in itertools.islice(self._points, count)]
+
+    def tell(self, token: Any, value: float | None) -> None:
+        """A grid does not learn."""
+
+
+class _Tpe:
+    def __init__(self, space: Space, seed: int) -> None:
+        try:
+            import optuna
+        except ImportError:
+            raise SweepError("the sampler `tpe` needs the extra `tune` (optuna); `--sampler grid` does not") from None
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._failed = optuna.trial.TrialState.FAIL
+        self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+        self._space = space
+
+    def ask(self, count: int) -> list[tuple[Any, dict[str, Any]]]:
+        return [(trial, {p.name: self._suggest(trial, p) for p in self._space.parameter})
+                for trial in (self._study.ask() for _ in range(count))]
+
+    @staticmethod
+    def _suggest(trial: Any, p: Parameter) -> Any:
+        if p.values:
+            return trial.suggest_categorical(p.name, list(p.values))
+        return trial.suggest_float(p.name, p.low, p.high, step=p.step or None)
+
+    def tell(self, token: Any, value: float | None) -> None:
+        if value is None:
+            self._study.tell(token, state=self._failed)
+        else:
+            self._study.tell(token, value)
+
+
+def sweep(
+    job: Job, space: Space, *, trials: int, jobs: int, current: Callable[[str], Any], objective: str = "net_usdt",
+    sampler: str = "tpe", seed: int = 0, cluster: str = "", told: Callable[[Trial], None] = lambda trial: None,
+) -> Outcome:
+    """Run up to `trials` points. `current(key)`: the setting in force. Raises SweepError."""
+    source: _Grid | _Tpe = _Grid(space) if sampler == "grid" else _Tpe(space, seed)
+    done: list[Trial] = []
+    with executor(jobs, cluster) as run_all:
+        while len(done) < trials:
+            asked = source.ask(min(jobs, trials - len(done)))
+            if not asked:
+                break
+            points = [overrides_of(space, chosen, job.overrides, current) for _, chosen in asked]
+            results = run_all([msgspec.structs.replace(job, overrides=point) for point in points])
+            for (token, chosen), point, result in zip(asked, points, results, strict=True):
+                trial = trial_of(len(done), chosen, point, result, objective)
+                source.tell(token, trial.value)
+                done.append(trial)
+                told(trial)
+    return outcome(done, objective)
+
+
+def trial_of(number: int, chosen: dict[str, Any], overrides: dict[str, Any], result: Result, objective: str) -> Trial:
+    return Trial(
+        number=number, parameters=chosen, overrides=overrides, value=result.figures[objective] if result.trades else None,
+        net_usdt=result.net_usdt, trades=len(result.trades), decision_digest=result.decision_digest,
+        moments=trade_moments(result), wall_s=result.wall_s,
+    )
+
+
+def outcome(trials: list[Trial], objective: str) -> Outcome:
+    """Rank the trials; ties by number."""
+    ranked = sorted(trials, key=lambda t: (t.value is None, -(t.value or 0.0), t.number))
+    sharpes = [t.moments.sharpe for t in trials if t.moments is not None]
+    best = ranked[0].moments if ranked else None
+    return Outcome(
+        objective=objective, trials=ranked, expected_luck=luck(sharpes),
+        deflated=deflated_sharpe(best, sharpes) if best is not None else None,
+    )
