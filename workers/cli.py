@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -179,11 +180,25 @@ def venue(ctx: click.Context) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "gateway.venue", *ctx.args])
 
 
+WHOLE_MACHINE = ("system", "browser", "bench", "stress")  # markers of tests that want the machine to themselves
+
+
 @cli.command(add_help_option=False, context_settings=PASS_ON)
 @click.pass_context
 def test(ctx: click.Context) -> None:
-    """Run the test suite (arguments go to pytest)."""
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *ctx.args])
+    """Run the test suite (arguments go to pytest).
+
+    Without arguments in two passes: first what stands alone, spread over the cores; then what starts whole plants,
+    browsers and benches, one at a time.
+    """
+    pytest = [sys.executable, "-m", "pytest"]
+    if ctx.args:
+        os.execv(sys.executable, [*pytest, *ctx.args])
+    compile_kernels()  # once, not once per core
+    alone = " or ".join(WHOLE_MACHINE)
+    spread = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile", "--benchmark-disable", "-m", f"not ({alone})"]
+    codes = [subprocess.run([*pytest, *arguments]).returncode for arguments in (spread, ["-m", alone])]
+    ctx.exit(next((code for code in codes if code), 0))
 
 
 @cli.command(context_settings=PASS_ON)
