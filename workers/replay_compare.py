@@ -42,12 +42,13 @@ class Difference(NamedTuple):
 
 
 # --- messages ----------------------------------------------------------------------------------------------------------
-_NO_TIMES = {name: 0 for name in Message._fields if name.startswith("mono_")}
-_NO_REPORT_TIMES = {name: 0 for name in Report._fields if name.startswith("mono_")} | {"effect_ns": 0}
+STAMPS = ("mono_", "ts_exch_")  # beginnings of the names of fields the shard's process adds on the way out
+_NO_TIMES = {name: 0 for name in Message._fields if name.startswith(STAMPS)}
+_NO_REPORT_TIMES = {name: 0 for name in Report._fields if name.startswith(STAMPS)} | {"effect_ns": 0}
 
 
 def message_key(message: Message) -> Message:
-    """A message without what may differ between equal runs: the monotonic times of its way."""
+    """A message without the stamps of its way, which no engine makes."""
     return message._replace(**_NO_TIMES)
 
 
