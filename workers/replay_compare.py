@@ -42,13 +42,18 @@ class Difference(NamedTuple):
 
 
 # --- messages ----------------------------------------------------------------------------------------------------------
+STAMPS = ("mono_", "ts_exch_")  # beginnings of the names of fields the shard's process adds on the way out
+_NO_TIMES = {name: 0 for name in Message._fields if name.startswith(STAMPS)}
+_NO_REPORT_TIMES = {name: 0 for name in Report._fields if name.startswith(STAMPS)} | {"effect_ns": 0}
+
+
 def message_key(message: Message) -> Message:
-    """A message without what may differ between equal runs."""
-    return message._replace(mono_recv_ns=0, mono_sent_ns=0)
+    """A message without the stamps of its way, which no engine makes."""
+    return message._replace(**_NO_TIMES)
 
 
 def report_key(report: Report) -> Report:
-    return report._replace(mono_sent_ns=0, effect_ns=0)
+    return report._replace(**_NO_REPORT_TIMES)
 
 
 def differing_fields(a: Any, b: Any) -> tuple[str, str]:
