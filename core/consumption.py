@@ -59,6 +59,8 @@ class Kind(IntEnum):
     HELLO = 71
     INSTRUMENT = 72
     CHECK_ACCOUNT = 73
+    ROLL = 74
+    LATCHED = 75
 
 
 class Run(NamedTuple):
@@ -263,6 +265,18 @@ class InstrumentNote(NamedTuple):
     payload: bytes
 
 
+class Roll(NamedTuple):
+    """Baselines of the daily loss restored by recovery. payload: as in core.risk.ledger."""
+
+    payload: bytes
+
+
+class Latched(NamedTuple):
+    """Symbols latched off by the churn throttle from here on, with the times. payload: JSON."""
+
+    payload: bytes
+
+
 class CheckAccount(NamedTuple):
     """After `handled` messages of this life; digest of the account (signed 64 bits)."""
 
@@ -281,7 +295,7 @@ NOTES: dict[Kind, type[Any]] = {
     Kind.CHECK_SHARD: CheckShard,
     Kind.BROKER_START: BrokerStart, Kind.POLICY: PolicyNote, Kind.MODE: ModeNote, Kind.CONTROLS: ControlsNote,
     Kind.MESSAGE: MessageNote, Kind.BOOKED: Booked, Kind.STAND_DOWN: StandDown, Kind.HELLO: Hello,
-    Kind.INSTRUMENT: InstrumentNote, Kind.CHECK_ACCOUNT: CheckAccount,
+    Kind.INSTRUMENT: InstrumentNote, Kind.CHECK_ACCOUNT: CheckAccount, Kind.ROLL: Roll, Kind.LATCHED: Latched,
 }
 
 

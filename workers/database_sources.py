@@ -72,7 +72,7 @@ class RunInfo:
         elif line["t"] == "instrument":
             self.instruments[line["id"]] = Traded(
                 line["name"], line["tick_mant"], line["price_exp"], line["lot_mant"], line["qty_exp"],
-                line["taker_fee_e8"], line["max_leverage_e2"])
+                line["taker_fee_e8"], line["max_leverage_e2"], line["category"])
 
     def leverage_of(self, traded: Traded) -> int:
         """Leverage x 100 by the settings the run began with."""

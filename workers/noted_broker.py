@@ -16,9 +16,11 @@ from core.consumption import (
     BrokerStart,
     ControlsNote,
     InstrumentNote,
+    Latched,
     MessageNote,
     ModeNote,
     PolicyNote,
+    Roll,
     StandDown,
 )
 from core.enums import Mode
@@ -68,6 +70,7 @@ class NotedBroker(Broker):
         self.handled = 0
         self._mode: Mode = router.mode
         self._controls: Controls | None = None
+        self._latched: dict[int, int] = {}
         note(BrokerStart(int(router.mode), encode(policy)))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -82,6 +85,8 @@ class NotedBroker(Broker):
         if self.router.mode != self._mode:
             self._mode = self.router.mode
             self._note(ModeNote(int(self._mode)))
+        if self.ledger.latched != self._latched:
+            self._note(Latched(encode(self.ledger.latched)))
         known = self.instruments.get(message.symbol)
         data = write_messages([message]).tobytes()
         self._note(MessageNote(known.shard if known is not None else -1, data))
@@ -91,6 +96,11 @@ class NotedBroker(Broker):
             return super().handle(message, controls)
         finally:
             self._inside = False
+            self._latched = dict(self.ledger.latched)
+
+    def restore_roll(self, record: bytes) -> None:
+        self._note(Roll(record))
+        super().restore_roll(record)
 
     def book(self, message: Message, report: Report | None) -> list[Note]:
         if not self._inside:

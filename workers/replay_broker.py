@@ -18,9 +18,11 @@ from core.consumption import (
     ControlsNote,
     Hello,
     InstrumentNote,
+    Latched,
     MessageNote,
     ModeNote,
     PolicyNote,
+    Roll,
     StandDown,
     signed,
 )
@@ -90,6 +92,10 @@ class ReplayBroker:
             broker.policy = decode(note.payload, type=Policy)
         elif isinstance(note, ModeNote):
             broker.router = ExecutionRouter(Mode(note.mode))
+        elif isinstance(note, Roll):
+            broker.restore_roll(note.payload)
+        elif isinstance(note, Latched):
+            broker.ledger.latched = decode(note.payload, type=dict[int, int])
         elif isinstance(note, Booked):
             broker.book(*unpack_entry(note.payload))
         elif isinstance(note, StandDown):

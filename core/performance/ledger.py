@@ -46,6 +46,7 @@ class Traded:
     qty_exp: int
     taker_fee_e8: int
     max_leverage_e2: int = 0
+    category: int = 1  # Category.NORMAL
 
     @property
     def grid(self) -> Grid:

@@ -116,7 +116,7 @@ def test_everything_a_run_did(run):
     run.log(Note(LogKind.ERROR, -1, T0, 0, severity=Severity.CRITICAL, text="disk on fire"))
     run.events.flush()
     writer = writer_of(run)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     assert (writer.errors, writer.lag_ms) == (0, 0)
     check(run)
     assert query(run.paths, select(audit.c.actor, audit.c.action, audit.c.reason)) == [("op", "admin.pause", "tea")]
@@ -125,7 +125,7 @@ def test_everything_a_run_did(run):
     assert {symbol for symbol, _ in states} <= {i.name for i in run.broker.instruments.values()}
     assert all(1 <= len(steps) <= 5 for _, steps in states)
     before = writer.rows
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     assert writer.rows == before  # nothing new, nothing written
 
 
@@ -155,7 +155,7 @@ def test_runs_follow_each_other(run, tmp_path, db_url):
         run.step()
     run.end()
     writer = writer_of(run)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     second = MadeRun(tmp_path / "data", "r2", run.now_ns + 86_400 * 10**9, seed=2)  # set aside r1's journal, next day
     for _ in range(20):
         second.step()
@@ -187,7 +187,7 @@ def test_behind_is_what_a_turn_could_not_read_to_the_end(run, monkeypatch):
     assert writer.turn() > 0
     now[0] += 2.0
     assert writer.lag_ms == 2000
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     assert writer.lag_ms == 0
 
 
@@ -211,7 +211,7 @@ def test_a_refused_transaction_leaves_nothing_and_comes_again(run, monkeypatch):
     for _ in range(10):
         run.step()
     writer = writer_of(run)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     before = contents(run.paths)
     run.step()
     run.step()
@@ -227,7 +227,7 @@ def test_a_refused_transaction_leaves_nothing_and_comes_again(run, monkeypatch):
     assert writer.lag_ms >= 0
     assert contents(run.paths) == before
     monkeypatch.setattr(database_rows, "move_cursor", real)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     check(run)
 
 
@@ -235,7 +235,7 @@ def test_a_moved_cursor_is_told(run):
     from workers.database_rows import move_cursor
 
     writer = writer_of(run)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     with writer._engine.begin() as connection:
         with pytest.raises(CursorMoved):
             move_cursor(connection, "run:r1", 1, 2, False)
@@ -251,14 +251,14 @@ def test_half_lines_and_foreign_lines_are_passed_over(run):
     with path.open("ab") as file:
         file.write(b'\n{"evt":"order\nnull\n[]\n{"evt":"x"}\n{"half":')
     writer = writer_of(run)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     assert writer.errors == 0
     with path.open("ab") as file:
         file.write(b'1}\n')
     for _ in range(5):
         run.step()
     writer._looked = -10.0
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     check(run)
 
 
@@ -268,11 +268,11 @@ def test_a_journal_of_unknown_symbols_waits_for_their_names(run):
     for _ in range(10):
         run.step()
     writer = writer_of(run)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     assert query(run.paths, select(func.count()).select_from(orders)) == [(0,)]
     with run.run_file.open("ab") as file:
         file.write(b"".join(lines[1:]))
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     check(run)
 
 
@@ -292,7 +292,7 @@ def test_a_locked_database_is_waited_for(local, monkeypatch):
     for _ in range(5):
         local.step()
     writer = writer_of(local)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     blocker = sqlite3.connect(local.paths.database_file, isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
     for _ in range(5):
@@ -302,7 +302,7 @@ def test_a_locked_database_is_waited_for(local, monkeypatch):
     assert "locked" in writer.last_error
     blocker.execute("ROLLBACK")
     blocker.close()
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     check(local)
 
 
@@ -310,14 +310,14 @@ def test_a_long_reader_holds_nobody_up(local):
     for _ in range(5):
         local.step()
     writer = writer_of(local)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     long_one = sqlite3.connect(local.paths.database_file, isolation_level=None)
     long_one.execute("BEGIN")
     long_one.execute("SELECT count(*) FROM orders").fetchone()
     for _ in range(5):
         local.step()
     writer._looked = -10.0
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     assert writer.errors == 0
     check(local)
     long_one.close()
@@ -327,11 +327,11 @@ def test_a_deleted_database_is_made_again(local):
     for _ in range(15):
         local.step()
     writer = writer_of(local)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     before = contents(local.paths)
     for suffix in ("", "-wal", "-shm"):
         local.paths.database_file.with_name(local.paths.database_file.name + suffix).unlink(missing_ok=True)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     assert contents(local.paths) == before
     check(local)
 
@@ -340,15 +340,15 @@ def test_an_older_copy_of_the_database_catches_up(local, tmp_path):
     for _ in range(10):
         local.step()
     writer = writer_of(local)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     writer.close()
     copy = tmp_path / "copy"
     copy.write_bytes(local.paths.database_file.read_bytes())
     for _ in range(10):
         local.step()
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     copy.replace(local.paths.database_file)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     check(local)
 
 
@@ -359,7 +359,7 @@ def test_rubbish_in_place_of_the_database_stops_nobody(local):
     assert writer.turn() == -1
     assert "not a database" in writer.last_error
     local.paths.database_file.unlink()
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     check(local)
 
 
@@ -385,7 +385,7 @@ def test_no_room_for_the_database(local, monkeypatch):
     assert "full" in writer.last_error
     monkeypatch.setattr(connect, "writer", real)
     writer.close()
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     check(local)
 
 
@@ -395,13 +395,13 @@ def test_a_dead_server_comes_back(tmp_path, postgres, monkeypatch):
     for _ in range(10):
         run.step()
     writer = writer_of(run)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     postgres.stop("immediate")
     for _ in range(10):
         run.step()
     assert writer.turn() == -1
     postgres.start()
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     check(run)
     run.close()
 
@@ -437,7 +437,7 @@ def test_profiles_and_day_files_follow_the_trades(run, db_url):
         run.step()
     run.log(Note(LogKind.SPOOF, 0, run.now_ns, 1), "shard-0")
     run.events.flush()
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     writer._derived.turn(writer._readers, 1e9)
     profiles = load_profiles(run.paths.profiles_file)
     assert set(profiles) == {row.symbol for row in query(run.paths, select(positions.c.symbol).distinct())}
@@ -468,7 +468,7 @@ def test_retention_waits_for_the_database(run):
     writer = writer_of(run)
     unread = {path.name for path in writer.unread()}
     assert {"orders.jsonl", "signals.jsonl", "execution.journal", "r1.jsonl"} <= unread
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     assert writer.unread() == frozenset()
     for _ in range(5):
         run.step()
@@ -500,7 +500,7 @@ def test_the_server_dies_under_load_again_and_again(tmp_path, postgres, monkeypa
 def test_a_locked_database_does_not_hold_up_whoever_records(local, monkeypatch):
     """The thread waits; lines are written, and the recorder's end does not wait longer than it says."""
     writer = writer_of(local)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     blocker = sqlite3.connect(local.paths.database_file, isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
     threaded = writer_of(local)
@@ -527,7 +527,7 @@ def test_old_rows_go_and_what_proves_something_stays(run):
     run.paths.metrics_dir.joinpath("2025-11-20", "account.jsonl").write_text(json.dumps(sample) + "\n")
     run.end()
     writer = writer_of(run)
-    assert writer.drain()
+    assert writer.drain(), writer.last_error
     before = contents(run.paths)
     assert len(before["decisions"]) == len(run.kept) + 1
     with writer._engine.begin() as connection:
