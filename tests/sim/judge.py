@@ -107,7 +107,7 @@ class Judge:
 
     def unseen(self, now_ns: int, name: str, symbol: int, broker: Broker) -> None:
         """An entry of ours works at the exchange, and the Broker believes it ended: its limits do not count it."""
-        for order in self.exchange.account_open(self.uid, name):
+        for order in self.exchange.working_of(self.uid, name):
             intent = self.intents.get(order.order_link_id)
             if intent is None or order.reduce_only or order.order_link_id in self.told:
                 continue
