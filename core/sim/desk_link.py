@@ -425,8 +425,8 @@ class DeskLink:
 
     def calm(self) -> None:
         """Nothing goes wrong any more; what is under way or down keeps its course."""
-        faults = self.faults  # pages are as long as they are
-        self.faults = replace(LinkFaults(), clock_error_ms=faults.clock_error_ms, page_rows=faults.page_rows)
+        faults = self.faults  # pages stay short: that is how a venue is, only never as short as in a fault
+        self.faults = replace(LinkFaults(), clock_error_ms=faults.clock_error_ms, page_rows=max(faults.page_rows, 10))
         self.refuse.clear()
         self.refuse_stops_until = 0
 

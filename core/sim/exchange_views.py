@@ -49,7 +49,7 @@ class Views:
         found.sort(key=lambda o: (o.created_ns, self._engine.order_number(o.order_id)), reverse=True)
         return [o.copy() for o in found]
 
-    def account_open(self, uid: int, symbol: str) -> Iterator[SimOrder]:
+    def working_of(self, uid: int, symbol: str) -> Iterator[SimOrder]:
         """The open orders of a symbol themselves, for a quick look (nobody changes them)."""
         return iter(self._engine.accounts[uid].open.get(symbol, {}).values())
 

@@ -104,7 +104,7 @@ STORMS = (  # several at once, for the bugs that need them
     Fault("lost", "answers and private frames lost", weather={"ack_lost_ppm": 250_000, "vanish_ppm": 100_000,
                                                              "frame_drop_ppm": 600_000}),
     Fault("late", "requests are carried out late, frames are lost", weather={"stall_ppm": 300_000, "frame_drop_ppm": 300_000}),
-    Fault("pages", "short pages, frames are lost", weather={"page_rows": 1, "frame_drop_ppm": 700_000}, crashes=("idle",),
+    Fault("pages", "short pages, frames are lost", weather={"page_rows": 2, "frame_drop_ppm": 700_000}, crashes=("idle",),
           happenings=("crash", "cut private")),
     Fault("doubt", "errors that were carried out", weather={"reject_ppm": 400_000, "frame_drop_ppm": 400_000,
                                                             "reject_codes": (10000, 10016, 170007)}),

@@ -3,7 +3,9 @@
     nobody twice     an order id exists once; the legs of an intent fill no more than the intent
     nothing late     no entry is born after its time to live (deadline of its last try + receive window)
     never naked      a position without a stop at the exchange lasts at most 1 s while we could mend it
-    books equal      positions, cash: exact, wherever the session comes to rest
+    books equal      positions, cash: exact, wherever the session comes to rest. While a position is open whose executions
+                     were found late, and so booked in another order than the exchange's, cash less entry value is exact
+                     (the split between realised and open result depends on the order); flat, everything is
     kill             no entry leaves later than 50 ms after the command, no stop goes while there is a position
 """
 
@@ -27,6 +29,7 @@ AFTER_LINK_NS = 1 * SECOND  # on top: 2 s after connectivity returns
 AFTER_START_NS = 4 * SECOND  # on top: 5 s after a restart of ours
 NAKED_IN_STORM_NS = 15 * SECOND  # while frames and requests are being lost
 KILL_NS = 50 * MS
+SPLIT_E8 = 4  # rounding where a fill is split into closing and opening differently
 ENTRY_TTL_NS = 2 * SECOND  # from the journal to the last byte
 
 
@@ -56,6 +59,7 @@ class Judge:
     able_ns: int = 0  # since when we could mend (connected, alive), 0 = we cannot
     slack_ns: int = 0  # what a (re)start or reconnect gives on top
     storm_until_ns: int = 0
+    reordered: int = 0
     told: set[str] = field(default_factory=set)
     unable: set[str] = field(default_factory=set)  # symbols whose market takes nothing
     longest_naked_ns: int = 0
@@ -107,7 +111,7 @@ class Judge:
 
     def unseen(self, now_ns: int, name: str, symbol: int, broker: Broker) -> None:
         """An entry of ours works at the exchange, and the Broker believes it ended: its limits do not count it."""
-        for order in self.exchange.account_open(self.uid, name):
+        for order in self.exchange.working_of(self.uid, name):
             intent = self.intents.get(order.order_link_id)
             if intent is None or order.reduce_only or order.order_link_id in self.told:
                 continue
@@ -132,8 +136,15 @@ class Judge:
         ledger = self.exchange.account(self.uid).ledger
         moved = ledger.totals_e8[Cause.DEPOSIT] + ledger.totals_e8[Cause.WITHDRAWAL] - self.deposit_e8
         cash = ledger.balance_e8 - moved  # money moved in or out is no result of ours
-        if broker.account.balance_e8 != cash:
-            found.append(f"cash: {broker.account.balance_e8} here, {cash} there ({broker.account.balance_e8 - cash:+d} e8)")
+        ours = broker.account.balance_e8
+        if ours != cash:
+            margin = self.exchange.account(self.uid)
+            open_theirs = sum(p.entry_value_e8 for name in self.names for p in margin.positions(name))
+            open_ours = sum(p.entry_value_e8 for p in broker.account.positions.values())
+            if not open_theirs or abs((ours - open_ours) - (cash - open_theirs)) > SPLIT_E8:
+                found.append(f"cash: {ours} here, {cash} there ({ours - cash:+d} e8)")
+            else:
+                self.reordered += 1
         return found
 
     def orders(self) -> list[SimOrder]:

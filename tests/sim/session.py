@@ -107,6 +107,7 @@ class Session:
         self.killed_ns = 0
         self.settle_ms = 0
         self.calm_ns = 0
+        self.synced = False
         self._armed = list(self.plan.crashes)
         self._deadline = 0
         self._hash = hashlib.blake2b(digest_size=16) if digest else None
@@ -309,7 +310,12 @@ class Session:
             self.rules.armed = matching
 
     def _happen(self, kind: str, seed: int) -> None:
-        if not self.calm_ns:
+        if self.calm_ns:
+            return
+        self.synced |= self.host is not None and self.host.desk.ready
+        if not self.synced:  # what is there before our first look is adopted, and its costs are not ours
+            self.scheduler.after(500 * MS, self._happen, kind, seed)
+        else:
             self.note("happening", kind)
             self.link.hits[f"do {kind}"] += 1
             ACTIONS[kind](self, random.Random(seed))
