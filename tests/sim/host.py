@@ -27,6 +27,7 @@ from core.orders.exchange_words import (
     Send,
     Tell,
 )
+from core.orders.exposure import ExchangeFacts
 from core.orders.wire import Message, Report
 from tests.sim.disk import Disk
 
@@ -58,6 +59,7 @@ class Host:
     def __init__(
         self, disk: Disk, broker: Broker, desk: Any, clock: Callable[[], int], send: Callable[[Send], None],
         report: Callable[[Report], None], trace: Callable[[str, object], None],
+        facts: Callable[[int], ExchangeFacts],
     ) -> None:
         self.disk = disk
         self.broker = broker
@@ -66,6 +68,7 @@ class Host:
         self.send = send
         self.report = report
         self.trace = trace
+        self.facts = facts  # what the exchange has said, for the gate
         self.killed = False
         self.counters: Counter[str] = Counter()
         self.crash_at: dict[str, int] = {}
@@ -108,7 +111,7 @@ class Host:
             self.flush()
             return
         age = max(self.clock() - message.mono_sent_ns, 0)
-        self._handle(message, Controls(killed=self.killed, age_ns=age))
+        self._handle(message, Controls(killed=self.killed, age_ns=age, exchange=self.facts(message.symbol)))
         self._effects()
 
     def _handle(self, message: Message, controls: Controls) -> None:
