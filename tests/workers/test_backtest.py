@@ -151,7 +151,7 @@ key = "thresholds.score.arm"
 index = 1
 values = [40.0, 60.0]
 [[parameter]]
-key = "trading.exits.target_r"
+key = "trading.exits.stop_atr"
 low = 1.0
 high = 2.0
 step = 0.5
