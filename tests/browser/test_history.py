@@ -44,7 +44,7 @@ def test_performance_orders_signals_storage(run: MadeRun, page: webdriver.Chrome
     wait(page, lambda: page.execute_script(PAINTED, "curve") != page.execute_script(BLANK, "curve"))
     assert {"From gross to net", "Exit reason", "Kind of move"} <= set(texts(page, "#groups h3"))
 
-    page.find_element(By.LINK_TEXT, "Orders").click()
+    page.find_element(By.CSS_SELECTOR, "#tabs a[href='#orders']").click()
     wait(page, lambda: len(rows(page)) == 100)
     page.find_element(By.ID, "older").click()
     wait(page, lambda: len(rows(page)) > 100)
@@ -61,7 +61,7 @@ def test_performance_orders_signals_storage(run: MadeRun, page: webdriver.Chrome
     page.find_element(By.TAG_NAME, "body").send_keys("4")
     wait(page, lambda: texts(page, "#list-title") == ["Signals, newest first"] and rows(page))
     assert all(row[3] == "ready" for row in rows(page))
-    page.find_element(By.LINK_TEXT, "Storage").click()
+    page.find_element(By.CSS_SELECTOR, "#tabs a[href='#storage']").click()
     wait(page, lambda: "events" in texts(page, "#folders td"))
     assert "Days left" in texts(page, "#disk dt")
     assert complaints(page) == []

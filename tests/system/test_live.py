@@ -187,7 +187,7 @@ def test_control_without_a_plant(tmp_path: Path) -> None:
         (("--shards", "0"), 2, "1<=x<=8"),
         (("--venue", "nowhere"), 2, "embedded, mainnet"),
         (("frobnicate",), 2, "no such verb"),
-        (("--mode", "LIVE", "--venue", "testnet"), 4, "mode LIVE"),
+        (("--mode", "LIVE", "--venue", "testnet"), 2, "mode LIVE is not permitted"),
         (("-c", "/nonexistent.toml"), 3, "file not found"),
         (("--data-dir", "/proc/nowhere"), 5, "--data-dir"),
     ],

@@ -151,7 +151,7 @@ export function startFrame(page) {
     }
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (afterG) {
-      const to = { c: "/", t: "/trades", o: "/orders" }[event.key];
+      const to = { c: "/", t: "/trades", o: "/orders", h: "/history" }[event.key];
       afterG = false;
       if (to) { event.preventDefault(); location.assign(to); return; }
     }
