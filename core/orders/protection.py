@@ -7,7 +7,8 @@
                                                 fight and no naked position either: it is closed, no entries
     stop stands elsewhere                    -> tighter is taken over; looser is moved back, under the same limit
 
-A close under way needs no new stop. Stops are never removed here.
+A close under way has those 0.3 s to make a stop needless, no more: it may be slow, or meet nobody. Stops are never
+removed here.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Protection:
         if guard.yielded:
             return
         if holding.symbol in self.closes.jobs:
-            if naked >= core.config.naked_closing_ns:  # the close takes its time: a stop until then
+            if naked >= core.config.naked_ns:  # the close takes its time
                 self._set(guard)
             return
         if guard.stood_ticks and told:
