@@ -261,11 +261,9 @@ class Commands:
             raise Refused("the stop may not go so far away from the market" if wider else "this stop is not taken",
                           Gate(risk.a) if risk else Gate.NONE, risk.x if risk else 0.0, risk.y if risk else 0.0)
         self._desk.tell_shard(instrument.shard, report._replace(seq=0))
-        kept = command.target_ticks and report.target_ticks != command.target_ticks
         return base._replace(
             ok=True, order_id=position.order_id, qty_lots=position.lots, side=position.side, stop_ticks=report.stop_ticks,
-            target_ticks=report.target_ticks, text="the target stays: it only comes nearer, on the side of profit" if kept
-            else "moved",
+            target_ticks=report.target_ticks, text="moved",
         )
 
     # --- mode and blacklist ------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from core.enums import OrderRole, Pump
 from core.orders.wire import Message
 from core.performance.trade_watch import TradeWatch, illogical_target, move_of
+from core.position.ladder import NO_TARGETS
 from core.position.position import Grid, Position
 
 MS = 10**6
@@ -17,7 +18,7 @@ MS = 10**6
 class Rig:
     def __init__(self) -> None:
         self.watch, self.position, self.counters = TradeWatch(), Position(3, Grid(1, 1, 4)), Counter()
-        self.position.target_ticks = 1020
+        self.position.targets = ((1020, 5), *NO_TARGETS[1:])
 
     def fill(self, side, lots, price, order=1, role=OrderRole.ENTRY, at=5, pump=Pump.NONE, additions=0):
         self.position.apply(side * lots, price, 7)
@@ -45,7 +46,7 @@ def test_a_trade_from_open_to_flat():
 
 def test_flaws_are_counted():
     rig = Rig()
-    rig.position.target_ticks = 1001
+    rig.position.targets = ((1001, 5), *NO_TARGETS[1:])
     rig.fill(1, 5, 1000, order=1)
     rig.fill(1, 5, 1000, order=2)
     rig.fill(1, 5, 1000, order=3, additions=1)
