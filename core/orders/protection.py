@@ -282,15 +282,17 @@ class Protection:
         core, holding = self.core, guard.holding
         if guard.req_id or core.now_ns < guard.next_ns or not core.reachable:
             return
-        stop = holding.stop_ticks or self._emergency(holding)
+        passed = guard.naked_ns > 0 and holding.stop_ticks > 0 and self._through(holding)
+        if passed and holding.symbol not in self.closes.jobs:
+            self._stop_ourselves(guard, "no stop, and the price is beyond the one wanted")
+            return
+        # the wanted one would be refused for as long as the close takes: one that is taken stands until then
+        stop = self._emergency(holding) if passed or not holding.stop_ticks else holding.stop_ticks
         if not stop:
             self._ask(guard)
             return
-        if not holding.stop_ticks:
+        if stop != holding.stop_ticks:
             self._accept(holding, stop)
-        if guard.naked_ns and self._through(holding) and holding.symbol not in self.closes.jobs:
-            self._stop_ourselves(guard, "no stop, and the price is beyond the one wanted")
-            return
         core.count("sl_set")
         target = 0 if holding.targets is not None else None
 

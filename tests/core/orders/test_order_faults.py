@@ -273,6 +273,21 @@ def test_o13_a_missing_stop_is_set_as_soon_while_a_close_is_under_way():
     assert r.venue.lots(A) == 0
 
 
+def test_o13_no_stop_the_price_beyond_and_a_close_that_meets_nobody():
+    """Simulation seed 3 of O33: the wanted stop was sent and refused again and again, the position stayed naked."""
+    r = rig()
+    r.open_position()
+    r.venue.markets[A].lots = 0
+    r.venue.markets[A].bid, r.venue.markets[A].ask = 9_880, 9_881
+    r.event(Quote(A, 9_880, 9_881, 9_880))
+    r.venue.put_position(r.venue.position(A)._replace(stop_ticks=0))
+    assert r.until(lambda: 0 < r.venue.position(A).stop_ticks < 9_880, 3_000) <= 1_000
+    r.run(3_000)
+    assert len(r.of_kind(TradingStop)) == 1
+    r.venue.markets[A].lots = 1 << 40
+    r.until(lambda: r.desk.flat, 5_000)
+
+
 def test_o13_refused_twice_is_closed():
     r = rig()
     r.open_position()
