@@ -61,7 +61,6 @@ class DeskConfig(NamedTuple):
     poll_ns: int = 5 * SECOND  # open orders and positions
     poll_executions_ns: int = 30 * SECOND
     wallet_ns: int = 30 * SECOND
-    naked_closing_ns: int = 600 * MS  # the same while a close is under way
     naked_ns: int = 300 * MS  # a fill without a stop in sight for this long: set it
     fillable_ns: int = 600 * SECOND  # after an end
     overlap_ms: int = 600_000  # executions are asked for again this far behind the checkpoint

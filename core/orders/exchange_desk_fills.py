@@ -75,12 +75,17 @@ class Fills:
 
     def _executed(self, number: int, holding: Holding, row: ExecutionRow, role: OrderRole, order: DeskOrder | None,
                   leaves: int, stop: int) -> Executed:
+        if order is not None:
+            order_id, decision_id = order.order_id, order.decision_id
+        elif role is OrderRole.ENTRY:  # a stranger's: in the name of our entry it would end that for the Broker
+            order_id = decision_id = 0
+        else:
+            order_id, decision_id = holding.order_id, holding.decision_id
         return Executed(
             number, row.exec_id, row.exec_type, row.order_id, order.link_id if order else row.link_id, row.symbol,
             holding.instrument.id, row.side, row.price_ticks, row.qty_lots, row.fee_e8, int(row.is_maker),
             row.exec_time_ms, row.seq, int(role), order.reason if order else 0,
-            order.order_id if order else holding.order_id, order.decision_id if order else holding.decision_id, leaves,
-            stop, order.target_ticks if order else 0, int(order is None),
+            order_id, decision_id, leaves, stop, order.target_ticks if order else 0, int(order is None),
         )
 
     def _book_cash(self, holding: Holding, row: ExecutionRow) -> None:

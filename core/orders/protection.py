@@ -7,7 +7,8 @@
                                                 fight and no naked position either: it is closed, no entries
     stop stands elsewhere                    -> tighter is taken over; looser is moved back, under the same limit
 
-A close under way needs no new stop. Stops are never removed here.
+A close under way has those 0.3 s to make a stop needless, no more: it may be slow, or meet nobody. Stops are never
+removed here.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Protection:
         if guard.yielded:
             return
         if holding.symbol in self.closes.jobs:
-            if naked >= core.config.naked_closing_ns:  # the close takes its time: a stop until then
+            if naked >= core.config.naked_ns:  # the close takes its time
                 self._set(guard)
             return
         if guard.stood_ticks and told:
@@ -281,15 +282,17 @@ class Protection:
         core, holding = self.core, guard.holding
         if guard.req_id or core.now_ns < guard.next_ns or not core.reachable:
             return
-        stop = holding.stop_ticks or self._emergency(holding)
+        passed = guard.naked_ns > 0 and holding.stop_ticks > 0 and self._through(holding)
+        if passed and holding.symbol not in self.closes.jobs:
+            self._stop_ourselves(guard, "no stop, and the price is beyond the one wanted")
+            return
+        # the wanted one would be refused for as long as the close takes: one that is taken stands until then
+        stop = self._emergency(holding) if passed or not holding.stop_ticks else holding.stop_ticks
         if not stop:
             self._ask(guard)
             return
-        if not holding.stop_ticks:
+        if stop != holding.stop_ticks:
             self._accept(holding, stop)
-        if guard.naked_ns and self._through(holding) and holding.symbol not in self.closes.jobs:
-            self._stop_ourselves(guard, "no stop, and the price is beyond the one wanted")
-            return
         core.count("sl_set")
         target = 0 if holding.targets is not None else None
 

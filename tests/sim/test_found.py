@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
 from core.enums import MessageKind, OrderRole, ReportKind
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.wire import Message
 from tests.core.orders.test_broker import broker, enter
+from tests.sim.runner import run_seed
+
+
+@pytest.mark.parametrize(("seed", "plan"), [
+    (161, ""),  # somebody else's fill was told in the name of our working entry, and ended it for the Broker
+    (0, "O42"),  # a naked position waited twice as long for its stop while a close was under way
+])
+def test_seeds_that_failed(seed: int, plan: str) -> None:
+    """The rules in small: `test_o21_a_strangers_fill..`, `test_o13_a_missing_stop..while_a_close..`."""
+    assert run_seed(seed, plan).violations == []
 
 
 def test_a_strange_fill_does_not_end_our_working_entry() -> None:

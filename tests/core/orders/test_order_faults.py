@@ -259,6 +259,35 @@ def test_o13_a_missing_stop_is_set_within_a_second():
     assert took <= 1_000
 
 
+def test_o13_a_missing_stop_is_set_as_soon_while_a_close_is_under_way():
+    """Simulation seed 0 of O42: a naked position, its close on a slow wire; the stop came after 1.2 s."""
+    r = rig()
+    r.open_position()
+    r.on_send = lambda request: "drop" if isinstance(request, Create) else ""
+    r.desk.close(r.now_ns, 0, OrderRole.EXIT, 0)
+    r.flush()
+    r.venue.put_position(r.venue.position(A)._replace(stop_ticks=0))
+    assert r.until(lambda: r.venue.position(A).stop_ticks == 9_890, 2_000) <= 400
+    r.on_send = lambda request: ""
+    r.until(lambda: r.desk.flat, 5_000)
+    assert r.venue.lots(A) == 0
+
+
+def test_o13_no_stop_the_price_beyond_and_a_close_that_meets_nobody():
+    """Simulation seed 3 of O33: the wanted stop was sent and refused again and again, the position stayed naked."""
+    r = rig()
+    r.open_position()
+    r.venue.markets[A].lots = 0
+    r.venue.markets[A].bid, r.venue.markets[A].ask = 9_880, 9_881
+    r.event(Quote(A, 9_880, 9_881, 9_880))
+    r.venue.put_position(r.venue.position(A)._replace(stop_ticks=0))
+    assert r.until(lambda: 0 < r.venue.position(A).stop_ticks < 9_880, 3_000) <= 1_000
+    r.run(3_000)
+    assert len(r.of_kind(TradingStop)) == 1
+    r.venue.markets[A].lots = 1 << 40
+    r.until(lambda: r.desk.flat, 5_000)
+
+
 def test_o13_refused_twice_is_closed():
     r = rig()
     r.open_position()
@@ -466,6 +495,26 @@ def test_o21_found_at_the_first_start():
     assert r.venue.position(A).stop_ticks == 10_100
     assert r.told_lots() == -50
     assert r.desk.ready
+
+
+def test_o21_a_strangers_fill_does_not_speak_for_our_working_entry():
+    """Simulation seed 161: told with the order id of our half filled entry and nothing left, it ended that entry for the
+    Broker, which rested at the exchange."""
+    r = rig()
+    order = r.submit()
+    r.run(100)
+    r.venue.fill(r.venue.by_link[r.link("E")], 40, order.price_ticks)
+    r.run(50)
+    r.venue.execute(A, order.side, 7, order.price_ticks, "web", "")
+    r.run(50)
+    ours, strange = r.fills()
+    assert (ours.order_id, ours.leaves_lots) == (order.order_id, 60)
+    assert (strange.role, strange.qty_lots, strange.order_id, strange.decision_id) == (OrderRole.ENTRY, 7, 0, 0)
+    assert r.desk.entries.by_order[order.order_id].leaves_lots == 60
+    r.venue.fill(r.venue.by_link[r.link("E")], 60, order.price_ticks)
+    r.run(50)
+    assert (r.fills()[-1].order_id, r.fills()[-1].leaves_lots) == (order.order_id, 0)
+    assert r.told_lots() == 107
 
 
 def test_o21_ignored_by_policy():
