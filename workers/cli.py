@@ -180,7 +180,7 @@ def venue(ctx: click.Context) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "gateway.venue", *ctx.args])
 
 
-WHOLE_MACHINE = ("system", "browser", "bench", "stress")  # markers of tests that want the machine to themselves
+WHOLE_MACHINE = ("system",)  # markers of tests that want the machine to themselves
 
 
 @cli.command(add_help_option=False, context_settings=PASS_ON)
@@ -188,8 +188,8 @@ WHOLE_MACHINE = ("system", "browser", "bench", "stress")  # markers of tests tha
 def test(ctx: click.Context) -> None:
     """Run the test suite (arguments go to pytest).
 
-    Without arguments in two passes: first what stands alone, spread over the cores; then what starts whole plants,
-    browsers and benches, one at a time.
+    Without arguments in two passes: first what stands alone, spread over the cores; then what starts whole plants, one
+    at a time.
     """
     pytest = [sys.executable, "-m", "pytest"]
     if ctx.args:

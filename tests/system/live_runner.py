@@ -86,9 +86,12 @@ class Judge:
             cursor = page["nextPageCursor"]
 
     def post(self, path: str, body: dict[str, Any]) -> int:
-        """A request by somebody else with the same key; its retCode."""
+        """A request by somebody else with the same key; its retCode, -1 where the answer was lost."""
         answer = self.rest.call("POST", path, msgspec.json.encode(body), time.monotonic_ns() + 10**10)
-        return int(msgspec.json.decode(answer.body)["retCode"])
+        try:
+            return int(msgspec.json.decode(answer.body)["retCode"])
+        except msgspec.DecodeError:  # a fault ate it
+            return -1
 
     def tickers(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self.ask("/v5/market/tickers", "category=linear")["list"]

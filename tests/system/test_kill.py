@@ -36,7 +36,7 @@ def kill_by_cli(run: Running) -> None:
     assert launch("kill", "--data-dir", str(run.data_dir), "--reason", "drill").returncode == 0
 
 
-@pytest.mark.parametrize("kill", [kill_by_cli, kill_by_file])
+@pytest.mark.parametrize("kill", [pytest.param(kill_by_cli, marks=pytest.mark.slow), kill_by_file])
 def test_kill_with_page_and_recorder_dead(tmp_path: Path, kill) -> None:
     """Both are killed with -9 again and again while the kill is on its way: flat, latched, no entry after it."""
     with running(tmp_path, *LIVE) as run, plant_of(run) as plant:
@@ -56,6 +56,7 @@ def test_kill_with_page_and_recorder_dead(tmp_path: Path, kill) -> None:
         clean_end(run, plant.spec.run_id, [])
 
 
+@pytest.mark.slow  # a minute; tests/workers/test_pause_latch.py has it in small
 def test_pause_survives_a_restart_of_the_whole_system(tmp_path: Path) -> None:
     with running(tmp_path, *LIVE, "--no-admin") as run, plant_of(run) as plant:
         assert "pause latched" in launch("pause", "--data-dir", str(tmp_path)).stdout

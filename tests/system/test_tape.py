@@ -41,7 +41,7 @@ def decisions_of(result: dict[str, Any]) -> dict[str, Any]:
     return {key: result[key] for key in keys}
 
 
-@pytest.mark.parametrize(("name", "frames"), [(REAL, 1227), (DERIVED, 54774)])
+@pytest.mark.parametrize(("name", "frames"), [(REAL, 1227), pytest.param(DERIVED, 54774, marks=pytest.mark.slow)])
 def test_tape_is_accounted_for_and_shards_do_not_matter(tmp_path: Path, name: str, frames: int) -> None:
     tape = str(recording(name))
     results = {shards: run_tape(tmp_path, "--tape", tape, shards=shards) for shards in (1, 2, 4)}
