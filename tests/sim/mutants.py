@@ -286,7 +286,8 @@ MUTANTS: dict[str, Mutant] = {
     "no_watchdog": Mutant("passivbot#477, freqtrade#11570", ("O13",), (Patch(Protection, "check", _no_watchdog),)),
     "stop_tried_once": Mutant("freqtrade#8429: Giving up", ("O15", "O13"), (
         Patch(Protection, "_answered", _one_try_for_a_stop),)),
-    "close_tried_once": Mutant("nexusfi: exits can be refused", ("O33",), (Patch(Closes, "_judge", _one_try_to_close),)),
+    "close_tried_once": Mutant("nexusfi: exits can be refused", ("kill",), (
+        Patch(Closes, "_judge", _one_try_to_close),)),
     "close_not_reduce_only": Mutant("ccxt#24864: the close opened the other side", ("O32", "O33"), (
         Patch(DeskOrder, "create", _close_not_reduce_only),)),
     "filled_means_flat": Mutant("trading-gpt#103", ("O33",), (Patch(Closes, "_judge", _closes_by_order_lots),)),
