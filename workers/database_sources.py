@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
-import numpy as np
 
 from config.paths import DataPaths
 from config.schema import Settings
 from core.journal import EXECUTION, JournalError
-from core.orders.wire import Report, read_messages
+from core.orders.wire import ENTRY_RECORD, Message, Report, unpack_entry
 from core.performance.ledger import Ledger, Row, Traded
 from core.records import MESSAGE, REPORT
 from core.risk.policy import Policy, policy
@@ -33,7 +32,6 @@ from workers.file_reading import frames_from, journal_header, lines_from, plain_
 from workers.projection import EventRows, audit_row, decision_rows, end_row, sample_row, session_row, symbols_row
 
 EVENT_STREAMS = ("orders", "signals", "risk", "market", "system")
-ENTRY_RECORD = 1  # kind of a record in the execution journal that holds a message and its answer
 
 
 class Batch(NamedTuple):
@@ -158,13 +156,10 @@ class ExecutionSource:
         return len(frames), rows
 
 
-def _entry(data: bytes) -> tuple[Any, Report | None]:
+def _entry(data: bytes) -> tuple[Message, Report | None]:
     if len(data) not in (MESSAGE.size, MESSAGE.size + REPORT.size):
         raise JournalError(f"a record of {len(data)} bytes: the journal was written by another version")
-    message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
-    if len(data) <= MESSAGE.size:
-        return message, None
-    return message, Report._make(np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()[:-1])
+    return unpack_entry(data)
 
 
 class Sources:

@@ -53,9 +53,9 @@ from core.orders.exposure import ExchangeFacts
 from core.orders.latency import LEDGER_RECORD, Ledger
 from core.orders.router import ExecutionRouter, LiveUnavailable
 from core.orders.rows import account_row, position_row
-from core.orders.wire import Message, Report, read_messages, write_messages, write_reports
+from core.orders.wire import ENTRY_RECORD, Message, Report, pack_entry, read_messages, unpack_entry
 from core.performance.trade_watch import TradeWatch
-from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW, REPORT
+from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
 from shm.agent import die_with_parent, run
@@ -85,20 +85,10 @@ WALLET_AFTER_NS = 2_000_000_000  # a wallet read this long after the last fill h
 # handshakes: `reason` of messages and reports of kind NONE
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
-ENTRY_RECORD = 1  # kinds of records in the execution journal
 PAPER = frozenset({MessageKind.FILL, MessageKind.DONE})  # what only a paper desk says
 LEAVE_NS = 2_000_000_000  # at an orderly end, for cancelling entries at the exchange
 LEAVE_STEP_S = 0.005
-ROLL_RECORD = 2  # baselines of the daily loss (core.risk.ledger)
-
-
-def _entry(data: bytes) -> tuple[Message, Report | None]:
-    """A record of the execution journal: a message, and its answer where it got one."""
-    message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
-    if len(data) <= MESSAGE.size:
-        return message, None
-    row = np.frombuffer(data[MESSAGE.size :], REPORT.dtype)[0].tolist()
-    return message, Report._make(row[:-1])
+ROLL_RECORD = 2  # kind of a record of the execution journal: baselines of the daily loss (core.risk.ledger)
 
 
 class Execution:
@@ -218,7 +208,7 @@ class Execution:
             if frame.kind == ROLL_RECORD:
                 ledger.restore(frame.data)
             elif frame.kind == ENTRY_RECORD:
-                ledger.observe(*_entry(frame.data), self.broker.policy.churn)
+                ledger.observe(*unpack_entry(frame.data), self.broker.policy.churn)
         return ledger
 
     def _replay(self, frames: list[Frame]) -> None:
@@ -232,7 +222,7 @@ class Execution:
             if frame.kind >= DESK_RECORD:
                 self._desk_records.append((frame.kind - DESK_RECORD, frame.data))
                 continue
-            message, report = _entry(frame.data)
+            message, report = unpack_entry(frame.data)
             self._know(message.symbol)
             if message.seq >= DESK_SEQ:
                 self._desk_booked = max(self._desk_booked, message.seq)
@@ -579,12 +569,8 @@ class Execution:
     def _journal_record(self, shard: int, message: Message, report: Report | None) -> None:
         if self._committer is None:
             return
-        data = write_messages([message]).tobytes()
-        if report is not None:
-            data += write_reports([report]).tobytes()
-        self._committer.append(
-            encode_record(message.ts_event_ns, message.mono_recv_ns, shard, ENTRY_RECORD, data)
-        )
+        data = pack_entry(message, report)
+        self._committer.append(encode_record(message.ts_event_ns, message.mono_recv_ns, shard, ENTRY_RECORD, data))
 
     def _journal_roll(self, message: Message) -> None:
         """A roll that was just made, before the record of the message that made it."""

@@ -26,7 +26,7 @@ from core.consumption import (
 from core.enums import Mode
 from core.orders.broker import Broker, Controls, Note
 from core.orders.router import ExecutionRouter
-from core.orders.wire import Message, Report, write_messages, write_reports
+from core.orders.wire import Message, Report, pack_entry
 from core.risk.policy import Instrument, Policy
 
 Tell = Callable[[Any], None]
@@ -88,8 +88,7 @@ class NotedBroker(Broker):
         if self.ledger.latched != self._latched:
             self._note(Latched(encode(self.ledger.latched)))
         known = self.instruments.get(message.symbol)
-        data = write_messages([message]).tobytes()
-        self._note(MessageNote(known.shard if known is not None else -1, data))
+        self._note(MessageNote(known.shard if known is not None else -1, pack_entry(message, None)))
         self.handled += 1
         self._inside = True
         try:
@@ -104,8 +103,7 @@ class NotedBroker(Broker):
 
     def book(self, message: Message, report: Report | None) -> list[Note]:
         if not self._inside:
-            data = write_messages([message]).tobytes()
-            self._note(Booked(data if report is None else data + write_reports([report]).tobytes()))
+            self._note(Booked(pack_entry(message, report)))
         return super().book(message, report)
 
     def stand_down(self, reason: int, symbols: set[int] | None = None) -> list[Report]:

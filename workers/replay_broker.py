@@ -29,8 +29,8 @@ from core.consumption import (
 from core.enums import Mode
 from core.orders.broker import ANSWERED, Broker, Controls
 from core.orders.router import ExecutionRouter
-from core.orders.wire import Message, Report, read_messages, read_reports
-from core.records import MESSAGE, REPORT
+from core.orders.wire import Message, Report, read_messages, unpack_entry
+from core.records import MESSAGE
 from core.risk.policy import Instrument, Policy
 
 decode = msgspec.json.decode
@@ -42,14 +42,6 @@ class AccountCheck(NamedTuple):
     number: int
     recorded: CheckAccount
     replayed: CheckAccount
-
-
-def unpack_entry(data: bytes) -> tuple[Message, Report | None]:
-    """MESSAGE bytes, and the REPORT behind them where there is one."""
-    message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
-    if len(data) == MESSAGE.size:
-        return message, None
-    return message, read_reports(np.frombuffer(data[MESSAGE.size :], REPORT.dtype), 1)[0]
 
 
 class ReplayBroker:

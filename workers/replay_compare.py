@@ -15,13 +15,11 @@ from core.enums import MessageKind, ReportKind
 from core.explain import Naming, plain, sentences
 from core.journal import JournalError
 from core.orders.broker import ANSWERED
-from core.orders.wire import Message, Report, read_messages, read_reports
+from core.orders.wire import ENTRY_RECORD, Message, Report, read_messages, read_reports, unpack_entry
 from core.records import MESSAGE, REPORT
 from shm.journal_reader import read_frames, segments
 from workers.decision_files import PREFIX as DECISIONS
-from workers.execution import ENTRY_RECORD
 from workers.lane import LaneSink
-from workers.replay_broker import unpack_entry
 
 NOTHING = "nothing"
 OWN_SEQ = 1 << 60  # messages from here on, and those below 1, were made by execution

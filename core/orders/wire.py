@@ -9,6 +9,7 @@ import numpy as np
 from core.position.ladder import Targets
 from core.records import MESSAGE, REPORT
 
+ENTRY_RECORD = 1  # kind of a record of the execution journal that holds a message and its answer
 _REPORT_RESERVED = (0,) * 28
 
 
@@ -113,6 +114,20 @@ def write_messages(messages: list[Message]) -> np.ndarray:
 def write_reports(reports: list[Report]) -> np.ndarray:
     """A REPORT record array of the tuples."""
     return np.array([(*r, _REPORT_RESERVED) for r in reports], REPORT.dtype)
+
+
+def pack_entry(message: Message, report: Report | None) -> bytes:
+    """A message with its answer (None: it got none) as one record of the execution journal."""
+    data = write_messages([message]).tobytes()
+    return data if report is None else data + write_reports([report]).tobytes()
+
+
+def unpack_entry(data: bytes) -> tuple[Message, Report | None]:
+    """What `pack_entry` made."""
+    message = read_messages(np.frombuffer(data[: MESSAGE.size], MESSAGE.dtype), 1)[0]
+    if len(data) <= MESSAGE.size:
+        return message, None
+    return message, read_reports(np.frombuffer(data[MESSAGE.size :], REPORT.dtype), 1)[0]
 
 
 if Message._fields != MESSAGE.dtype.names or (*Report._fields, "reserved") != REPORT.dtype.names:
