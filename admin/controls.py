@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from admin.files import JsonLines, sync_folder, write_atomic
+from admin.files import JsonLines
+from config.atomic_file import sync_folder, write_atomic
 from config.latch_file import clear_latch, read_latch, write_latch
 from config.news_file import NewsItem, append_news
 from config.paths import DataPaths
