@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from admin import metrics
 from admin.api.history import history_routes
 from admin.api.read import read_routes
+from admin.api.replay import replay_routes
 from admin.api.trade import trade_routes
 from admin.api.write import PinCheck, write_routes
 from admin.auth import Auth, LoginLimit
@@ -25,9 +26,10 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
     """Pages and REST over `views`. `where` is read at request time, so its ports may be filled in after binding."""
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    protect(app, auth, where)
+    protect(app, auth, where, views.replay.source.run_id if views.replay.source else "")
     app.register_blueprint(history_routes(views.history))
     app.register_blueprint(read_routes(views))
+    app.register_blueprint(replay_routes(views, commands))
     app.register_blueprint(trade_routes(views, controls, commands, check_pin))
     app.register_blueprint(write_routes(auth, controls, where, check_pin, limit or LoginLimit(), on_login))
 
@@ -37,11 +39,15 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
 
     @app.get("/login")
     def login_page() -> str:
-        return render_template("login.html", mode=controls.mode, password=auth.has_password)
+        return render_template("login.html", mode=shown_mode(), password=auth.has_password)
+
+    def shown_mode() -> str:
+        return "REPLAY" if views.replay.is_on else views.mode.name
 
     def page(template: str, **values: str) -> str:
-        return render_template(template, mode=views.mode.name, csrf=auth.csrf(current()), kill_line=views.kill_line,
-                               clear_phrase=controls.clear_phrase, run_id=views.run_id, **values)
+        return render_template(template, mode=shown_mode(), replay=views.replay.source, csrf=auth.csrf(current()),
+                               kill_line=views.kill_line, clear_phrase=controls.clear_phrase,
+                               run_id=views.replay.source.run_id if views.replay.source else views.run_id, **values)
 
     @app.get("/")
     def cockpit() -> str:
@@ -72,7 +78,7 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
 
     @app.get("/favicon.ico")
     def favicon() -> BaseResponse:
-        return redirect(f"/static/favicon-{views.mode.name.lower()}.svg")
+        return redirect(f"/static/favicon-{shown_mode().lower()}.svg")
 
     @app.get("/metrics", endpoint="metrics")
     def prometheus() -> Response:

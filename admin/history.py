@@ -8,7 +8,7 @@ import csv
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +50,11 @@ def told(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class History:
-    """Reads of one mode's database. `setting`: `[database] url`. The engine is made at the first question."""
+    """Reads of one mode's database. `setting`: `[database] url`. The engine is made at the first question. `until_ns`: the
+    event time a replay shows, 0 in a running system: nothing behind it is told."""
 
-    def __init__(self, paths: DataPaths, setting: str = "") -> None:
-        self._paths, self._setting = paths, setting
+    def __init__(self, paths: DataPaths, setting: str = "", until_ns: Callable[[], int] = lambda: 0) -> None:
+        self._paths, self._setting, self._until_ns = paths, setting, until_ns
         self._engine: Engine | None = None
         self._lock = threading.Lock()
         self._figures: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
@@ -83,8 +84,10 @@ class History:
         """(rows newest first, cursor of the next page or None). KeyError for a filter the list has not."""
         from shm.database import queries
 
+        until_ns = self._until_ns()
+        to_ns = min(to_ms * NS_PER_MS or until_ns, until_ns) if until_ns else to_ms * NS_PER_MS
         with self._reading() as connection:
-            rows, cursor = queries.page(connection, name, filters, limit, before, from_ms * NS_PER_MS, to_ms * NS_PER_MS)
+            rows, cursor = queries.page(connection, name, filters, limit, before, from_ms * NS_PER_MS, to_ns)
         return [told(row) for row in rows], cursor
 
     def csv(self, name: str, filters: dict[str, str], from_ms: int = 0, to_ms: int = 0) -> Iterator[str]:
@@ -120,15 +123,16 @@ class History:
     def _performance(self, period: str, session_id: str) -> dict[str, Any]:
         from shm.database import queries
 
-        now_ns = time.time_ns()
+        until_ns = self._until_ns()
+        now_ns = until_ns or time.time_ns()
         with self._reading() as connection:
             found = queries.session(connection, session_id)
             session_id = found["session_id"] if found and period == "session" else ""
             from_ns = now_ns - PERIODS[period] * DAY_NS if PERIODS.get(period) else 0
-            trades = queries.trades(connection, from_ns, session_id=session_id)
-            samples = queries.equity(connection, from_ns, 0, session_id) if session_id else []
-            unrealised = queries.unrealised_e8(connection, found["session_id"]) if found else 0
-            everything = queries.trades(connection, last=LIVE_TRADES)
+            trades = queries.trades(connection, from_ns, until_ns, session_id=session_id)
+            samples = queries.equity(connection, from_ns, until_ns, session_id) if session_id else []
+            unrealised = queries.unrealised_e8(connection, found["session_id"], until_ns) if found else 0
+            everything = queries.trades(connection, to_ns=until_ns, last=LIVE_TRADES)
         start_e8 = (found or {}).get("start_balance_e8") or 0
         curve = samples if len(samples) > 2 else equity_curve(start_e8, trades)
         step = max(1, len(curve) // CURVE_POINTS)

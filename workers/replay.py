@@ -215,6 +215,10 @@ class Replay:
                 f"{note.digest & MASK:016x} over {note.symbols} symbols", f"{replayed:016x} over {count} symbols",
             ))
 
+    @property
+    def decisions_compared(self) -> int:
+        return self._decisions.compared
+
     def shard_digests(self) -> list[int]:
         """Digest of each recorded shard's symbols as the engines stand now."""
         return [sum(lane.digest_of(shard)[0] for lane in self.lanes) & MASK for shard in range(self.outcome.recorded_shards)]

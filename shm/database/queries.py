@@ -170,10 +170,12 @@ def counts(connection: Connection, name: str, column: str, from_ns: int, to_ns: 
     return dict(sorted(rows, key=lambda item: (-item[1], item[0])))
 
 
-def unrealised_e8(connection: Connection, session_id: str) -> int:
-    """Of the newest sample of a session."""
+def unrealised_e8(connection: Connection, session_id: str, to_ns: int = 0) -> int:
+    """Of the newest sample of a session (before `to_ns`)."""
     b = balances.c
     statement = select(b.unrealised_pnl_e8).where(b.source == "SAMPLE", b.session_id == session_id)
+    if to_ns:
+        statement = statement.where(b.ts_ns < to_ns)
     return connection.execute(statement.order_by(b.ts_ns.desc()).limit(1)).scalar() or 0
 
 
