@@ -180,6 +180,7 @@ class Player:
         for command in read_commands(self._command_rows, self._commands.pop(self._command_rows)):
             text, rewinds = self._obey(command, now, next_ns)
             again |= rewinds
+            self._tell(self.clock.state)  # who has the answer finds the row as it says
             answer = Answer(command.id, time.time_ns(), kind=command.kind, ok=not text, text=text)
             self._answers.push(write_answer(answer), 1)
         if again:
