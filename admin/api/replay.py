@@ -1,4 +1,4 @@
-"""The controls of a replay: GET and POST /api/replay. Of a running system they say that it is none."""
+"""The controls of a replay: GET /api/replay/status and POST /api/replay. Of a running system they say that it is none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def replay_routes(views: Views, commands: CommandClient) -> Blueprint:
     """The blueprint. A command is answered when the player has taken it, not when a seek has arrived."""
     api = Blueprint("replay", __name__, url_prefix="/api")
 
-    @api.get("/replay")
+    @api.get("/replay/status")
     def replay() -> Response:
         views.snapshot()
         return answer({"replay": views.replay.state(), **(views.replay.description() if views.replay.is_on else {})})

@@ -31,6 +31,7 @@ READS = [
     "/api/events/recent",
     "/api/storage/status",
     "/api/session",
+    "/api/replay/status",
 ]
 HISTORY = [f"/api/{name}/history{kind}" for name in ("orders", "signals", "trades", "incidents", "audit")
            for kind in ("", ".csv")] + ["/api/performance"]
@@ -48,6 +49,7 @@ WRITES = {
     "/api/mode": {"mode": "DRY_RUN"},
     "/api/blacklist-symbol": {"symbol": "BTCUSDT"},
     "/api/ws-ticket": {},
+    "/api/replay": {"action": "play"},
     "/api/logout": {},
 }
 

@@ -83,7 +83,7 @@ export function replayKeys(event) {
 }
 
 async function paintMarks() {
-  const found = await get("/api/replay").catch(() => null);
+  const found = await get("/api/replay/status").catch(() => null);
   if (!found?.replay?.to_ts || !found.replay.from_ts) {
     setTimeout(paintMarks, 1000); // the player has not begun yet
     return;
@@ -131,5 +131,6 @@ export function watchReplay() {
     if (now) seek(now.from_ts + (Number(event.target.value) / 1000) * (now.to_ts - now.from_ts));
     event.target.blur();
   });
+  bar.addEventListener("click", (event) => { if (event.detail > 0) event.target.closest("button")?.blur(); }); // Space plays, it does not press again
   paintMarks();
 }
