@@ -8,9 +8,11 @@ from flask import Flask, Response, redirect, render_template
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin import metrics
+from admin.api.backtests import backtest_routes
 from admin.api.history import history_routes
 from admin.api.read import read_routes
 from admin.api.replay import replay_routes
+from admin.api.sessions import session_routes
 from admin.api.trade import trade_routes
 from admin.api.write import PinCheck, write_routes
 from admin.auth import Auth, LoginLimit
@@ -27,10 +29,12 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app, auth, where, views.replay.source.run_id if views.replay.source else "")
-    app.register_blueprint(history_routes(views.history))
+    app.register_blueprint(history_routes(views.history, views.backtests.history))
+    app.register_blueprint(backtest_routes(views.backtests))
     app.register_blueprint(read_routes(views))
     app.register_blueprint(replay_routes(views, commands))
     app.register_blueprint(trade_routes(views, controls, commands, check_pin))
+    app.register_blueprint(session_routes(views, controls, commands, views.backtest_runs, views.paths))
     app.register_blueprint(write_routes(auth, controls, where, check_pin, limit or LoginLimit(), on_login))
 
     @app.get("/healthz")

@@ -185,6 +185,7 @@ class AdminServer:
     async def close(self) -> None:
         """Stop listening, tell the pages, end the HTTP thread."""
         self.paths.admin_file.unlink(missing_ok=True)
+        self.views.backtest_runs.close()
         await self.push.close()
         if self._http is not None:
             connections = self._http._map

@@ -16,6 +16,7 @@ import numpy as np
 
 from admin import present
 from admin.alerts import alerts
+from admin.backtests import Backtests
 from admin.checklist import Checklist
 from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
@@ -23,6 +24,7 @@ from admin.history import History
 from admin.orders import Orders
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
 from admin.replay import ReplayView
+from admin.sessions import BacktestRuns
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from admin.storage import storage
 from config.blacklist_file import read_blacklist
@@ -64,7 +66,7 @@ class Views:
 
     def __init__(self, plant: Plant, paths: DataPaths, max_heat_pct: float, database_url: str = "") -> None:
         self._plant = plant
-        self._paths = paths
+        self.paths = paths
         self._max_heat_pct = max_heat_pct
         self._lock = threading.RLock()
         self.base_ns = time.monotonic_ns()
@@ -73,6 +75,8 @@ class Views:
         self.replay = ReplayView(plant, paths)
         recorded = DataPaths(Path(self.replay.source.data_dir), plant.spec.mode) if self.replay.source else paths
         self.history = History(recorded, database_url, lambda: self.replay.cursor_ns)
+        self.backtests = Backtests(recorded, database_url)
+        self.backtest_runs = BacktestRuns(paths)
         self.timeline = Timeline()
         self._decisions = Decisions(plant, recorded.decisions_dir)
         self._funnel = Funnel(plant)
@@ -131,8 +135,8 @@ class Views:
             self._global_known = self._plant.global_regime().read_into(0, self._global) > 0 or self._global_known
             if now - self._stats_ns >= STATS_NS:
                 self._cpu.look([self._plant.cnc(*row).pid for row in self._plant.rows if self._plant.cnc(*row).pid])
-                self._kill = read_latch(self._paths.kill_file)
-                self._pause = read_latch(self._paths.pause_file)
+                self._kill = read_latch(self.paths.kill_file)
+                self._pause = read_latch(self.paths.pause_file)
                 self._funnel.look(self._look_ns())
             processes = process_rows(self._plant, self._cpu)
             counters = {name: page.as_dict() for name, page in self._plant.pages().items()}
@@ -305,7 +309,7 @@ class Views:
     def blacklist(self) -> list[dict]:
         """Symbols out of trading: by a person (who can take them back), and by the settings or their profile."""
         try:
-            mine = read_blacklist(self._paths.blacklist_file)
+            mine = read_blacklist(self.paths.blacklist_file)
         except (OSError, ValueError):
             mine = {}  # execution has paused for it, and says so
         rows = [{"symbol": name, "by": "person", "reason": row.reason, "since_ts": row.time_ns // 1_000_000}
@@ -333,7 +337,7 @@ class Views:
     @property
     def kill_line(self) -> str:
         """The command that kills from a terminal."""
-        folder = self._paths.data_dir
+        folder = self.paths.data_dir
         return "python3 launch.py kill" + ("" if folder == ROOT / "data" else f" --data-dir {folder}")
 
     def storage(self) -> dict:
@@ -342,7 +346,7 @@ class Views:
             measured, result = self._storage
             now = time.monotonic_ns()
             if not measured or now - measured > STORAGE_NS:
-                result = storage(self._paths, self._plant.counters("recorder").as_dict(zeros=True), self.history.where())
+                result = storage(self.paths, self._plant.counters("recorder").as_dict(zeros=True), self.history.where())
                 self._storage = (now, result)
             return result
 

@@ -160,9 +160,9 @@ def protect(app: Flask, auth: Auth, where: Address, replayed: str = "") -> None:
     @app.after_request
     def headers(response: Response) -> Response:
         push = where.ws_url(where.hostname(request.environ.get("HTTP_HOST", ""))).rsplit("/", 1)[0]
-        response.headers["Content-Security-Policy"] = (
+        response.headers.setdefault("Content-Security-Policy", (
             f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {push}; "
-            "base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+            "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"))
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["X-Frame-Options"] = "DENY"
         response.headers["Referrer-Policy"] = "no-referrer"
