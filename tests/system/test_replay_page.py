@@ -44,7 +44,7 @@ class ReplayRun:
         self.url = str(self.address["url"])
         self.driver = browser_of(profile)
         self.driver.get(f"{self.url}login#{self.address['login_token']}")
-        eventually(lambda: self.state()["from_ts"] > 0 and texts(self.driver, "#view-state") == ["STREAMING"], "it streams", 60)
+        eventually(lambda: (self.state() or {}).get("from_ts") and texts(self.driver, "#view-state") == ["STREAMING"], "it streams", 60)
 
     def state(self) -> dict[str, Any]:
         return self.driver.execute_async_script(
