@@ -113,7 +113,7 @@ def line_chart(
     points: Sequence[tuple[float, float]], *, digits: int = 2, zero: bool = False, label: str = "",
     nothing: str = "not enough points for a chart",
 ) -> str:
-    """(time in s, value) as a line with its area; `zero`: the axis includes 0."""
+    """(time in s, value) as a line with its area; `zero`: the axis includes 0, and the area lies between it and the line."""
     if len(points) < 2:
         return note(nothing)
     times, values = [p[0] for p in points], [p[1] for p in points]
@@ -127,6 +127,7 @@ def line_chart(
     ]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in xy)
     base = HEIGHT - BOTTOM
+    foot = base * (1 + low / height) if zero else base  # of the area
     ticks = "".join(
         f'<text x="{LEFT - 6}" y="{base * (1 - k / 4) + 4:.0f}" text-anchor="end">{number(low + height * k / 4, digits)}</text>'
         f'<line x1="{LEFT}" x2="{WIDTH}" y1="{base * (1 - k / 4):.0f}" y2="{base * (1 - k / 4):.0f}" stroke="var(--line)"/>'
@@ -136,7 +137,7 @@ def line_chart(
             f'<text x="{WIDTH}" y="{HEIGHT - 6}" text-anchor="end">{when(int(times[-1] * 1e9))} UTC</text>')
     return (
         f'<svg viewBox="0 -8 {WIDTH} {HEIGHT + 8}" role="img" aria-label="{escape(label)}">{ticks}'
-        f'<polygon points="{LEFT},{base} {path} {xy[-1][0]:.1f},{base}" fill="var(--fill)"/>'
+        f'<polygon points="{LEFT},{foot:.1f} {path} {xy[-1][0]:.1f},{foot:.1f}" fill="var(--fill)"/>'
         f'<polyline points="{path}" fill="none" stroke="var(--mark)" stroke-width="1.5"/>{ends}</svg>'
     )
 
