@@ -272,6 +272,11 @@ class ExchangeDesk:
         """As told last."""
         return self.recon.wallet
 
+    def failures(self, now_ns: int) -> int:
+        """Orders of the last minute that were refused or lost, for the kill trigger; none from before a cleared kill."""
+        since = now_ns - self.core.config.failures_ns
+        return sum(at > since for at in self.core.failures)
+
     def lots(self, symbol: int) -> int:
         """Signed position as booked."""
         holding = self.core.holdings.get(self._names.get(symbol, ""))

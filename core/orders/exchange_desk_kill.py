@@ -54,21 +54,22 @@ class KillSequence:
         self.flat_ns = 0
 
     def begin(self) -> None:
-        """Latch and start; latched already: the sequence goes on."""
+        """Latch and start; latched already: the sequence goes on, and what is proved flat stays proved."""
         core = self.core
         if not core.killed:
             core.killed = True
             core.persist(Latch("KILL", "", 1, ""))
             core.note(Severity.CRITICAL, "kills", "", "kill latched")
-        if self.phase in (KillPhase.IDLE, KillPhase.FLAT):
+        if self.phase is KillPhase.IDLE:
             self.phase = KillPhase.CANCELLING
             self._swept, self._proofs, self._next_ns = False, 0, 0
             self.on_timer()
 
     def clear(self) -> None:
-        """A person has looked: entries may come again."""
+        """A person has looked: entries may come again, and failures are counted from here on."""
         if self.core.killed:
             self.core.killed = False
+            self.core.failures.clear()
             self.core.persist(Latch("KILL", "", 0, ""))
             self.phase = KillPhase.IDLE
 

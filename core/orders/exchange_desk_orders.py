@@ -40,6 +40,7 @@ from core.orders.ret_classes import (
 
 RETRY_NS = 100 * MS
 CHANGE_RETRY_NS = 300 * MS
+HARMLESS = frozenset({RetClass.UNCHANGED, RetClass.DUPLICATE})  # an answer to a retry: the first try was counted
 
 
 class OrderFlow:
@@ -84,6 +85,8 @@ class OrderFlow:
             verdict = classify(answer.ret_code, answer.ret_msg)
             order.ret_code = answer.ret_code
             if verdict.kind is not RetClass.TAKEN:
+                if verdict.kind not in HARMLESS and not (order.reduce_only and answer.ret_code in ALREADY_FLAT):
+                    core.failed()
                 core.count(f"ret_{verdict.kind.value}")
                 core.log(Severity.WARNING, "refused", order.symbol, f"{order.link_id}: {answer.ret_code} {answer.ret_msg}",
                          answer.ret_code)
@@ -93,6 +96,7 @@ class OrderFlow:
                 self.feed(order, Input.NOT_SENT)
                 return
             if answer.sent:
+                core.failed()
                 order.left_by_ns = min(order.left_by_ns, core.now_ns) if answer.why != "no answer" else order.left_by_ns
             self._doubt(order)
 
