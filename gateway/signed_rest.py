@@ -104,7 +104,8 @@ class SignedRest:
         limit, left, reset = (header_number(found, f"x-bapi-limit{name}") for name in ("", "-status", "-reset-timestamp"))
         if len(body) > MAX_ANSWER_BYTES:
             return RestAnswer(0, why="answer too big", sent_ns=sent_ns)
-        return RestAnswer(answer.status, body, limit, left, max(0, reset), True, "", sent_ns, received_ns)
+        said = self._keys.redact(body)
+        return RestAnswer(answer.status, said, limit, left, max(0, reset), True, "", sent_ns, received_ns)
 
     def _connection(self) -> http.client.HTTPConnection:
         """This thread's connection, open. Raises OSError."""
