@@ -57,7 +57,7 @@ from workers.kill_watch import LinkHealth
 from workers.order_stamps import OrderStamps
 
 DESK_RECORD = 16  # kind of a desk record in the execution journal: this + core.orders.exchange_words.RecordKind
-TIMER_NS = 5 * NS_PER_MS  # a look at every timer of the desk costs 0.15 us per order it remembers
+TIMER_NS = 5 * NS_PER_MS
 QUOTE_NS = 100 * NS_PER_MS
 STALE_NS = 5 * NS_PER_S  # a board row older than this says nothing about the price
 SWITCH_INTERVAL_S = 0.0002  # the link's thread must not wait 5 ms for the agent loop to let go
