@@ -58,6 +58,7 @@ from core.performance.trade_watch import TradeWatch
 from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
+from core.risk.tiers import Rank
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
 from shm.tap import Tap
@@ -494,6 +495,12 @@ class Execution:
         for note in notes:
             self.note(note)
         self._account_dirty = True
+
+    def entries_stopped(self) -> bool:
+        """Killed, paused, guarded, or the tier lost since the gate: asked right before an entry's first byte."""
+        words = self.control.bits() & (ControlBits.KILL | ControlBits.PAUSE) or self.control.guardian_duty
+        rank = Rank[self._settings.trading.capital_tier]
+        return bool(words) or self.kill.killed or (self.rollout is not None and self.rollout.allowed < rank)
 
     def set_mode(self, mode: Mode) -> None:
         self.broker.router.mode = mode
