@@ -156,7 +156,7 @@ def _block_at(data: bytes, offset: int) -> tuple[Block, bool] | None:
 
 
 def scan(data: bytes) -> Scan:
-    """Find every good block of a segment (bytes, or an mmap of it).
+    """Find every good block of a segment.
 
     Bytes that belong to no good block are a gap when a good block follows, and the torn tail when none does.
     Raises JournalError when the file header itself is not usable.

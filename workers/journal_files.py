@@ -7,7 +7,6 @@ the receive time of its first frame, so the folder listing is the index.
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -53,8 +52,6 @@ def recover(path: Path) -> Scan | None:
         target = path.with_name(f"{path.name}.damaged-{start}")
         if not target.exists():
             target.write_bytes(data[start:end])
-    if isinstance(data, mmap.mmap):
-        data.close()
     if found.torn_bytes:
         with path.open("r+b") as file:
             file.truncate(found.good_end)
