@@ -42,7 +42,8 @@ def write_all(handle: int, data: bytes) -> None:
 
 def recover(path: Path) -> Scan | None:
     """Make a segment of a dead writer whole: cut the torn tail, copy damaged ranges to `<name>.damaged-<offset>`
-    (readers skip them; a damaged end is cut, too). A file without a usable header is set aside as `<name>.damaged` and None returned."""
+    (readers skip them; a damaged end is cut, too). A file without a usable header is set aside as `<name>.damaged` and
+    None returned."""
     try:
         data, found = read_scan(path)
     except JournalError:
