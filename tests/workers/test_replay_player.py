@@ -19,7 +19,7 @@ from config.paths import DataPaths
 from core.enums import CommandKind, ControlBits
 from core.orders.command_words import Answer
 from core.records import ACCOUNT_ROW, ORDER_ROW, POSITION_ROW, SYMBOL_ROW
-from core.replay_row import REPLAY, ReplayAction
+from core.replay_row import ReplayAction
 from shm.topology import MAX_SYMBOLS, ORDER_ROWS, SLOT_ADMIN, Plant, ReplaySource, RunSpec
 from tests.workers.journal_rig import Rig
 from workers.replay import Replay
