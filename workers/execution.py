@@ -46,7 +46,7 @@ from core.enums import (
     ReportKind,
     Severity,
 )
-from core.journal import EXECUTION, Frame, JournalError, encode_record
+from core.journal import EXECUTION, FILE_BYTES, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
@@ -57,6 +57,7 @@ from core.performance.trade_watch import TradeWatch
 from core.records import GLOBAL, MESSAGE
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
+from core.risk.tiers import Rank
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
 from shm.tap import Tap
@@ -180,15 +181,17 @@ class Execution:
         if path.exists():
             try:
                 run_id, frames, found = DurableLog.load(path)
+                is_damaged = found.is_damaged
             except (JournalError, OSError) as error:
-                run_id, frames, found = "", [], None
+                run_id, frames = "", []
+                is_damaged = path.stat().st_size >= FILE_BYTES  # whose it was is unknown; shorter: nothing was ever in it
                 self._error(error)
+            if is_damaged and (run_id in (spec.run_id, "") or spec.mode == Mode.LIVE.name):
+                self.pause.hold("execution journal damaged")
+                self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
+                               text="execution journal damaged: paused"))
             if run_id == spec.run_id:
                 self._replay(frames)
-                if found is not None and found.gaps:
-                    self.pause.hold("execution journal damaged")
-                    self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
-                                   text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
                 if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
                     self.broker.ledger.carry(self._ledger_of(frames))
@@ -493,6 +496,12 @@ class Execution:
         for note in notes:
             self.note(note)
         self._account_dirty = True
+
+    def entries_stopped(self) -> bool:
+        """Killed, paused, guarded, or the tier lost since the gate: asked right before an entry's first byte."""
+        words = self.control.bits() & (ControlBits.KILL | ControlBits.PAUSE) or self.control.guardian_duty
+        rank = Rank[self._settings.trading.capital_tier]
+        return bool(words) or self.kill.killed or (self.rollout is not None and self.rollout.allowed < rank)
 
     def set_mode(self, mode: Mode) -> None:
         self.broker.router.mode = mode
