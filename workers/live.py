@@ -203,12 +203,16 @@ class LiveOrders:
                     self._log(effect)
 
     def release(self, durable: int, disk_failed: bool) -> int:
-        """Hand over what may leave: behind its ticket, or, when the disk refuses, whatever is no entry."""
+        """Hand over what may leave: behind its ticket, or, when the disk refuses, whatever is no entry. An entry that is
+        no longer wanted (killed, cancelled, too old: it waited for the disk) is answered with Lost."""
         kept: deque[tuple[int, Send]] = deque()
         sent = 0
+        now_ns = time.monotonic_ns()
         while self._sends:
             ticket, send = self._sends.popleft()
-            if ticket <= durable or (disk_failed and purpose_of(send.request, send.urgent) is not Purpose.ENTRY):
+            if not self.desk.may_leave(now_ns, send.request):
+                self.desk.on_event(now_ns, Lost(send.request.req_id, "no longer wanted", sent=False))
+            elif ticket <= durable or (disk_failed and purpose_of(send.request, send.urgent) is not Purpose.ENTRY):
                 self._stamps.handed(send.request)
                 self.link.send(send)
                 sent += 1

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from core.orders.budget import Endpoint, Purpose
+from core.orders.budget import Endpoint
 from core.orders.exchange_words import (
     Amend,
     Cancel,
@@ -29,13 +29,14 @@ from core.orders.exchange_words import (
     TpslMode,
     TradingStop,
 )
+from core.orders.send_queue import BATCH_MAX as BATCH_MAX
+from core.orders.send_queue import purpose_of as purpose_of
 from core.sim.exchange_types import SIDE_TEXT
 from core.units import UnitsError, parse_units
 from gateway.bybit.wire_units import Grids, WireError, WireGrid, fixed_text
 
 CATEGORY = "linear"
 SETTLE = "USDT"
-BATCH_MAX = 10  # orders of one batch request (one page of the documentation says 20, another 10)
 Body = dict[str, Any]
 
 
@@ -80,13 +81,6 @@ PAGE_ROWS = {
 
 def route_of(request: Request) -> Route:
     return QUERIES[request.what] if isinstance(request, Query) else ROUTES[type(request)]
-
-
-def purpose_of(request: Request, urgent: bool) -> Purpose:
-    """Opening orders are entries; the rest gets out, protects, or only asks."""
-    if isinstance(request, Create) and not request.reduce_only and not request.close_on_trigger:
-        return Purpose.ENTRY
-    return Purpose.KILL if urgent else Purpose.EXIT
 
 
 # --- bodies --------------------------------------------------------------------------------------------------------

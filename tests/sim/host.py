@@ -182,8 +182,5 @@ class Host:
                 self.report(item)
                 continue
             self.point("durable_not_sent")
-            if not self.desk.may_leave(self.clock(), item.request):
-                self.desk.on_event(self.clock(), Lost(item.request.req_id, "no longer wanted", sent=False))
-                continue
             self.send(item)
             self.point("sent")

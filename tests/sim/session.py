@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.orders.desk_journal import Intent, decode
-from core.orders.exchange_words import Event, Persist, RecordKind, Request, Send, Stream
+from core.orders.exchange_words import Event, Lost, Persist, RecordKind, Request, Send, Stream
 from core.orders.wire import Message, Report
 from core.sim.desk_link import DeskLink
 from core.sim.link_faults import Dice
@@ -26,6 +26,7 @@ from tests.sim.happenings import ACTIONS, restore
 from tests.sim.host import Crash, Host
 from tests.sim.judge import AFTER_LINK_NS, AFTER_START_NS, Judge
 from tests.sim.market import NAMES, STEP_NS, Market
+from tests.sim.sender import Sender
 from tests.sim.strategy import Strategy, Targets
 from tests.sim.swarm import MatchingFaults, Plan, draw
 
@@ -110,6 +111,7 @@ class Session:
         self.synced = False
         self._armed = list(self.plan.crashes)
         self._deadline = 0
+        self.sender: Sender | None = None
         self._hash = hashlib.blake2b(digest_size=16) if digest else None
         self._trace: list[str] | None = [] if trace else None
         self.link.faults = self.plan.weathers[0][1] if self.plan.weathers else self.link.faults
@@ -153,10 +155,17 @@ class Session:
         assert self.host is not None
         self._collect(self.host)
         self.host = None
+        self._drop_sender()
         self.link.hang_up()
         self.disk.crash()
         self.judge.able_ns = 0
         self.scheduler.after(self.rng.randint(100, 2_500) * MS, self._start)
+
+    def _drop_sender(self) -> None:
+        if self.sender is not None:
+            self.link.hits.update(self.sender.hits)
+            self.sender.alive = False
+            self.sender = None
 
     def _collect(self, host: Host) -> None:
         self.counters.update(host.desk.counters)
@@ -164,7 +173,9 @@ class Session:
 
     def _start(self) -> None:
         self.note("start", len(self.disk.records))
-        self.host = self.make_host(self)
+        host = self.host = self.make_host(self)
+        self.sender = Sender(self.scheduler, self.link, lambda now, request: host.desk.may_leave(now, request),
+                             self._leaves, self._turned)
         self.disk.flushed = lambda: self._alive(Host.flush)
         self.host.killed = self.killed_ns > 0
         again = bool(self.crashes)
@@ -203,6 +214,8 @@ class Session:
     # --- wires ---------------------------------------------------------------------------------------------------------
     def _deliver(self, event: Event) -> None:
         self.note("event", event)
+        if self.sender is not None:
+            self.sender.heard(event)
         self._alive(lambda host: host.event(event))
 
     def _to_host(self, message: Message) -> None:
@@ -216,8 +229,18 @@ class Session:
         self._alive(lambda host: host.protect(symbol, stop_ticks, targets))
 
     def send(self, effect: Send) -> None:
+        assert self.sender is not None
+        self.sender.send(effect)
+
+    def _leaves(self, effect: Send) -> None:
         self._deadline = effect.deadline_ns
-        self.link.send(effect.request, effect.deadline_ns)
+
+    def _turned(self, lost: Lost) -> None:
+        self.scheduler.after(0, self._deliver_to, self.host, lost)
+
+    def _deliver_to(self, host: Host, event: Event) -> None:
+        if host is self.host:
+            self._deliver(event)
 
     def _sent(self, request: Request) -> None:
         self.note("sent", request)
@@ -375,6 +398,7 @@ class Session:
     def _outcome(self) -> Outcome:
         if self.host is not None:
             self._collect(self.host)
+        self._drop_sender()
         judge = self.judge
         hits = self.link.hits + Counter(self.rules.hits) + Counter({f"crash {c}": n for c, n in Counter(self.crashes).items()})
         return Outcome(

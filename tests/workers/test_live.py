@@ -135,8 +135,15 @@ def want(orders: LiveOrders, *effects: Any) -> None:
     orders.carry_out()
 
 
-def test_a_send_waits_until_what_was_written_before_it_is_durable(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
+def all_wanted(live: LiveOrders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live.desk, "may_leave", lambda now_ns, request: True)
+
+
+def test_a_send_waits_until_what_was_written_before_it_is_durable(
+    orders: tuple[LiveOrders, Host, FakeLink], monkeypatch: pytest.MonkeyPatch
+) -> None:
     live, host, link = orders
+    all_wanted(live, monkeypatch)
     first, second, third = (Send(ENTRY._replace(req_id=n), 0, False) for n in (1, 2, 3))
     want(live, first, Persist(RecordKind.INTENT, b"one"), second, Persist(RecordKind.INTENT, b"two"), third)
     assert len(host.records) == 2 and link.sends == []
@@ -146,8 +153,23 @@ def test_a_send_waits_until_what_was_written_before_it_is_durable(orders: tuple[
     assert live.release(2, False) == 1 and link.sends == [first, second, third]
 
 
-def test_when_the_disk_refuses_only_entries_stay(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
+def test_an_entry_that_waited_for_the_disk_and_is_no_longer_wanted_does_not_leave(
+    orders: tuple[LiveOrders, Host, FakeLink],
+) -> None:
+    """The desk does not know it any more (killed, cancelled, its time over): it hears that not a byte left."""
     live, _, link = orders
+    close = Send(CLOSE, 0, True)
+    want(live, Persist(RecordKind.INTENT, b"one"), Send(ENTRY, 0, False), close)
+    before = live.desk.counters["late_ack"]
+    assert live.release(1, False) == 1 and link.sends == [close]
+    assert live.desk.counters["late_ack"] == before + 1 and not live._sends
+
+
+def test_when_the_disk_refuses_only_entries_stay(
+    orders: tuple[LiveOrders, Host, FakeLink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, _, link = orders
+    all_wanted(live, monkeypatch)
     entry, close, cancel = Send(ENTRY, 0, False), Send(CLOSE, 0, True), Send(Cancel(3, "BTCUSDT", "x"), 0, False)
     want(live, Persist(RecordKind.INTENT, b"one"), entry, close, cancel)
     assert live.release(0, True) == 2 and link.sends == [close, cancel]
