@@ -136,7 +136,6 @@ class LiveOrders:
         self._sends: deque[tuple[int, Send]] = deque()  # with the ticket that must be durable first
         self._timer_ns = self._quote_ns = 0
         self._stamps = OrderStamps(host.ledger, self.desk.core.store)
-        self._takeover = self._rounds_wanted = 0
         self._failures: deque[int] = deque(maxlen=1000)
         self._board = plant.symbol_rows()
         self._symbol_row: np.ndarray = np.zeros(1, SYMBOL_ROW.dtype)
@@ -227,12 +226,8 @@ class LiveOrders:
             self._failures.append(now_ns)
 
     def reconciled_after(self, takeover: int) -> bool:
-        """The guardian was at work: has a complete round, begun after we noticed, been believed?"""
-        recon = self.desk.recon
-        if takeover != self._takeover:
-            self._takeover, self._rounds_wanted = takeover, recon.rounds + 2  # one may be under way
-            recon.ask_now()
-        return recon.synced and recon.rounds >= self._rounds_wanted
+        """See `Reconciler.reconciled_after`."""
+        return self.desk.recon.reconciled_after(takeover)
 
     # --- prices ----------------------------------------------------------------------------------------------------------
     def _quotes(self, now_ns: int) -> None:

@@ -6,6 +6,7 @@
     books equal      positions, cash: exact, wherever the session comes to rest. While a position is open whose executions
                      were found late, and so booked in another order than the exchange's, cash less entry value is exact
                      (the split between realised and open result depends on the order); flat, everything is
+    guarded          execution gone, the guardian on duty: no entry works on, every position has its stop as fast
     kill             no entry leaves later than 50 ms after the command, no stop goes while there is a position
 """
 
@@ -30,6 +31,7 @@ AFTER_START_NS = 4 * SECOND  # on top: 5 s after a restart of ours
 NAKED_IN_STORM_NS = 15 * SECOND  # while frames and requests are being lost
 KILL_NS = 50 * MS
 SPLIT_E8 = 4  # rounding where a fill is split into closing and opening differently
+GUARD_NS = 3500 * MS  # an entry that works on while the guardian is on duty: it looks every 2 s once all is protected
 ENTRY_TTL_NS = 2 * SECOND  # from the journal to the last byte
 
 
@@ -59,6 +61,7 @@ class Judge:
     able_ns: int = 0  # since when we could mend (connected, alive), 0 = we cannot
     slack_ns: int = 0  # what a (re)start or reconnect gives on top
     storm_until_ns: int = 0
+    guarded_ns: int = 0  # the guardian is on duty and reaches the exchange since then, 0 = it is not
     reordered: int = 0
     told: set[str] = field(default_factory=set)
     unable: set[str] = field(default_factory=set)  # symbols whose market takes nothing
@@ -75,6 +78,8 @@ class Judge:
             self.deadlines[request.link_id] = max(deadline_ns, self.deadlines.get(request.link_id, 0))
             if deadline_ns and now_ns > deadline_ns:
                 self.say(now_ns, f"entry {request.link_id} leaves after its deadline")
+            if self.guarded_ns:
+                self.say(now_ns, f"entry {request.link_id} leaves while the guardian is on duty")
             if self.killed_ns and now_ns > self.killed_ns + KILL_NS:
                 self.say(now_ns, f"entry {request.link_id} leaves {(now_ns - self.killed_ns) / MS:.1f} ms after the kill")
         if isinstance(request, TradingStop) and request.stop_ticks == 0 and self.lots(request.symbol):
@@ -103,6 +108,16 @@ class Judge:
         if calm > NAKED_NS or now_ns - since > NAKED_IN_STORM_NS:
             state.told = True
             self.say(now_ns, f"{name} has had no stop for {(now_ns - state.since_ns) / MS:.0f} ms")
+
+    def guarded(self, now_ns: int, venue_ns: int, name: str) -> None:
+        """While the guardian is on duty no entry works on (one may be born late: it goes at the next look)."""
+        if not self.guarded_ns or now_ns - max(self.guarded_ns, self.storm_until_ns) < GUARD_NS:
+            return
+        for order in self.exchange.working_of(self.uid, name):
+            if not order.reduce_only and order.status in OPEN_STATUSES and venue_ns - order.created_ns > GUARD_NS and (
+                    order.stop_order_type is StopOrderType.NONE and order.order_id not in self.told):
+                self.told.add(order.order_id)
+                self.say(now_ns, f"{order.order_link_id or order.order_id} works on while the guardian is on duty")
 
     def bare(self, name: str) -> bool:
         """A position without a stop at the exchange."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from core.orders.desk_journal import Intent, decode
 from core.orders.exchange_words import Event, Lost, Persist, RecordKind, Request, Send, Stream
+from core.orders.guard_duty import Seen
 from core.orders.wire import Message, Report
 from core.sim.desk_link import DeskLink
 from core.sim.link_faults import Dice
@@ -22,6 +23,7 @@ from core.sim.margin_types import AccountSpec
 from core.sim.scheduler import Scheduler
 from gateway.venue.venue_exchange import VenueExchange
 from tests.sim.disk import Disk
+from tests.sim.guardian import TURN_NS, SimGuardian
 from tests.sim.happenings import ACTIONS, restore
 from tests.sim.host import Crash, Host
 from tests.sim.judge import AFTER_LINK_NS, AFTER_START_NS, Judge
@@ -101,6 +103,10 @@ class Session:
             self._protect, lambda: self.link.venue_ns,
         )
         self.rng = random.Random(f"session {seed}")
+        self.guard_dice = Dice(seed ^ 0x9A2D)
+        self.guardian = SimGuardian(self)
+        self._beat_ns = 0  # the heartbeat of execution, as shared memory keeps it
+        self._exec_back = 0
         self.host: Host | None = None
         self.delisted: set[str] = set()
         self.crashes: list[str] = []
@@ -149,7 +155,8 @@ class Session:
         except Crash as crash:
             self.crash(str(crash))
 
-    def crash(self, where: str) -> None:
+    def crash(self, where: str, away_ns: int = 0) -> None:
+        """The process is gone, for so long (0: as long as a restart takes)."""
         self.note("crash", where)
         self.crashes.append(where)
         assert self.host is not None
@@ -159,7 +166,7 @@ class Session:
         self.link.hang_up()
         self.disk.crash()
         self.judge.able_ns = 0
-        self.scheduler.after(self.rng.randint(100, 2_500) * MS, self._start)
+        self.scheduler.after(away_ns or self.rng.randint(100, 2_500) * MS, self._start)
 
     def _drop_sender(self) -> None:
         if self.sender is not None:
@@ -201,8 +208,23 @@ class Session:
 
     def _timer(self, host: Host) -> None:
         if host is self.host:
+            self._beat_ns = self.scheduler.now_ns
+            self._guarded(host)
             self._alive(Host.timer)
             self.scheduler.after(TIMER_NS, self._timer, host)
+
+    def _guarded(self, host: Host) -> None:
+        """As `workers.execution` does: entries wait for the guardian to leave, and it leaves when we have looked."""
+        duty = self.guardian.duty.takeover
+        if duty and self._exec_back != duty and host.desk.recon.reconciled_after(duty):
+            self._exec_back = duty
+        host.paused = duty > 0
+
+    def _guard(self) -> None:
+        alive = self.host is not None
+        self.guardian.turn(Seen(alive, alive, self._beat_ns, self._exec_back))
+        self.judge.guarded_ns = self.guardian.since_ns
+        self.scheduler.after(TURN_NS, self._guard)
 
     def refuse(self, code: int, ns: int) -> None:
         self.link.refuse[code] = self.scheduler.now_ns + ns
@@ -260,6 +282,7 @@ class Session:
         self.scheduler.after(10 * MS, self._deliver, quote)
         self._able(now)
         self.judge.look(now, self.names[symbol])
+        self.judge.guarded(now, self.link.venue_ns, self.names[symbol])
         if self.host is not None:
             self.judge.unseen(now, self.names[symbol], symbol, self.host.broker)
         self.scheduler.after(STEP_NS, self._market, symbol)
@@ -268,6 +291,7 @@ class Session:
         """Could we mend something now?"""
         link, judge = self.link, self.judge
         able = self.host is not None and link.up[Stream.REST] and link.up[Stream.PRIVATE] and now >= link.banned_until
+        able = able or (self.host is None and self.guardian.since_ns > 0)
         if not able:
             if judge.able_ns:
                 judge.slack_ns = max(AFTER_LINK_NS, judge.slack_ns if self.host is None else 0)
@@ -308,6 +332,7 @@ class Session:
         for symbol in range(plan.symbols):
             scheduler.after(symbol * STEP_NS // plan.symbols, self._market, symbol)
         self._start()
+        scheduler.after(TURN_NS, self._guard)
         begin = scheduler.now_ns
         for at, faults, matching in plan.weathers:
             scheduler.at(begin + at, self._weather, faults, matching)
@@ -379,6 +404,8 @@ class Session:
         host = self.host
         if host is None:
             return ["execution is down"]
+        if self.guardian.duty.takeover:
+            return ["the guardian is on duty"]
         found = [] if self._ready(host) else [f"not ready: {host.desk.trouble}"]
         found += [f"{name} has no stop" for name in self.judge.protected()]
         found += self.judge.differences(host.broker)
@@ -393,7 +420,7 @@ class Session:
         desk = host.desk
         if host.killed:
             return desk.flat
-        return desk.ready or (desk.recon.synced and any(t.code in LATCHED for t in desk.trouble))
+        return desk.ready or (any(t.code in LATCHED for t in desk.trouble) and desk.recon.synced)
 
     def _outcome(self) -> Outcome:
         if self.host is not None:

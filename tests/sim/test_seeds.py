@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from core.sim.link_faults import LinkFaults
 from tests.sim.rig import naive_host
 from tests.sim.runner import run_many, run_seed
 from tests.sim.session import Session
@@ -41,9 +42,16 @@ def test_a_rerun_is_the_same_to_the_last_byte(seed: int) -> None:
 
 
 def test_the_judge_has_teeth() -> None:
-    """The desk everybody writes first fails almost everywhere."""
-    failed = [seed for seed in range(12) if Session(seed, naive_host).run().violations]
-    assert len(failed) >= 9
+    """The desk everybody writes first is right on a good day, and fails on almost every other: by the rules of the judge,
+    not because it breaks down."""
+    good = draw(1)
+    good.weathers, good.happenings, good.crashes = [(0, LinkFaults(), {})], [], []
+    good.kill_at_ns, good.kill_at_end = 0, False
+    fine = Session(1, naive_host, good).run()
+    assert fine.fills > 50 and not fine.violations
+    outcomes = [Session(seed, naive_host).run() for seed in range(12)]
+    assert not [o.violations for o in outcomes if any("Error: " in text for text in o.violations)]
+    assert sum(bool(o.violations) for o in outcomes) >= 9
 
 
 def test_a_plan_is_its_seed() -> None:
