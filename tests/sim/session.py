@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.orders.desk_journal import Intent, decode
+from core.orders.desk_journal import Executed, Intent, decode
 from core.orders.exchange_words import Event, Lost, Persist, RecordKind, Request, Send, Stream
 from core.orders.guard_duty import Seen
 from core.orders.wire import Message, Report
@@ -63,6 +63,10 @@ class Outcome:
     settle_ms: int = 0
     kill_ms: int = 0
     naked_ms: int = 0
+    compared: int = 0
+    open_compared: int = 0
+    reordered: int = 0
+    adopted: int = 0
     virtual_s: float = 0.0
     digest: str = ""
     trace: list[str] = field(default_factory=list)
@@ -115,6 +119,7 @@ class Session:
         self.settle_ms = 0
         self.calm_ns = 0
         self.synced = False
+        self._resume: tuple[Any, dict[str, float]] | None = None  # in a pause: the weather after it
         self._armed = list(self.plan.crashes)
         self._deadline = 0
         self.sender: Sender | None = None
@@ -341,6 +346,9 @@ class Session:
         if plan.kill_at_ns:
             scheduler.at(begin + plan.kill_at_ns, self.kill)
         scheduler.after(500 * MS, self.strategy.start)
+        if plan.pause:
+            scheduler.run_until(begin + plan.active_ns // 2)
+            self._pause()
         scheduler.run_until(begin + plan.active_ns)
         while self.strategy.intents < INTENTS and not self.killed_ns and scheduler.now_ns < begin + LONGEST_NS:
             scheduler.run_until(scheduler.now_ns + SECOND)
@@ -351,8 +359,23 @@ class Session:
             self._settle("after the kill", flat=True)
         self.judge.history(scheduler.now_ns)
 
+    def _pause(self) -> None:
+        """A calm in the middle, with whatever positions are open: the books are compared, then it goes on."""
+        self.note("pause", "")
+        self._resume = self.link.faults, self.rules.armed
+        self.strategy.active = False
+        self.link.calm()
+        self.rules.armed = {}
+        restore(self)
+        self._settle("in the middle")
+        self.note("on", "")
+        (self.link.faults, self.rules.armed), self._resume = self._resume, None
+        self.strategy.active = True
+
     def _weather(self, faults: Any, matching: dict[str, float]) -> None:
-        if not self.calm_ns:
+        if self._resume is not None:
+            self._resume = faults, matching
+        elif not self.calm_ns:
             self.note("weather", faults)
             self.link.faults = faults
             self.rules.armed = matching
@@ -361,7 +384,8 @@ class Session:
         if self.calm_ns:
             return
         self.synced |= self.host is not None and self.host.desk.ready
-        if not self.synced:  # what is there before our first look is adopted, and its costs are not ours
+        # what is there before our first look is adopted, and its costs are not ours
+        if not self.synced or self._resume is not None:
             self.scheduler.after(500 * MS, self._happen, kind, seed)
         else:
             self.note("happening", kind)
@@ -408,12 +432,20 @@ class Session:
             return ["the guardian is on duty"]
         found = [] if self._ready(host) else [f"not ready: {host.desk.trouble}"]
         found += [f"{name} has no stop" for name in self.judge.protected()]
-        found += self.judge.differences(host.broker)
+        found += self.judge.differences(host.broker, self._booked())
         if flat:
             found += [f"{n} is not flat: {self.judge.lots(n)}" for n in self.names if self.judge.lots(n)]
         ours = [o for o in self.judge.working() if o.order_link_id in self.judge.intents and not o.reduce_only]
         found += [f"{o.order_link_id} works on" for o in ours]
         return found
+
+    def _booked(self) -> Iterator[Executed]:
+        """The executions in our journal, in its order."""
+        for record in self.disk.records:
+            if record[0] == "desk" and record[1] == RecordKind.EXECUTION:
+                executed = decode(record[1], record[2])
+                assert isinstance(executed, Executed)
+                yield executed
 
     def _ready(self, host: Host) -> bool:
         """Entries are allowed, or kept away by what only a person may clear, with the books reconciled."""
@@ -432,6 +464,7 @@ class Session:
             seed=self.plan.seed, violations=judge.violations, intents=self.strategy.intents, orders=len(judge.orders()),
             fills=len(self.exchange.executions(UID)), crashes=self.crashes, hits=hits, counters=self.counters,
             settle_ms=self.settle_ms,
+            compared=judge.compared, open_compared=judge.open_compared, reordered=judge.reordered, adopted=judge.adopted,
             kill_ms=(judge.flat_ns - judge.killed_ns) // MS if judge.flat_ns else 0, naked_ms=judge.longest_naked_ns // MS,
             virtual_s=(self.scheduler.now_ns - BOOT_NS) / SECOND,
             digest=self._hash.hexdigest() if self._hash is not None else "", trace=self._trace or [],
