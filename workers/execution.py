@@ -64,6 +64,7 @@ from shm.tap import Tap
 from shm.topology import ORDER_ROWS, Plant
 from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
+from workers.journal_compaction import compact_journal
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
@@ -186,6 +187,8 @@ class Execution:
                 self._error(error)
             if run_id == spec.run_id:
                 self._replay(frames)
+                if self.live is not None and found is not None and not found.gaps:
+                    self._desk_records = compact_journal(path, run_id, frames, DESK_RECORD, self._desk_booked)
                 if found is not None and found.gaps:
                     self.pause.hold("execution journal damaged")
                     self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
