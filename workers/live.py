@@ -43,11 +43,11 @@ from core.orders.exposure import ExchangeFacts, exchange_facts
 from core.orders.latency import Ledger
 from core.orders.order_store import base36
 from core.orders.router import Order
+from core.orders.send_queue import purpose_of
 from core.orders.wire import Message, Report
 from core.records import SYMBOL_ROW
 from core.risk.policy import Instrument
 from core.risk.tiers import Rank
-from gateway.bybit.order_codec import purpose_of
 from gateway.bybit.session import Timing
 from gateway.bybit.sign import Credentials, credentials, from_environment
 from gateway.bybit.wire_units import WireGrid
@@ -131,7 +131,7 @@ class LiveOrders:
         self._grids: dict[str, WireGrid] = {}
         self.link = OrderLink(
             link_address(spec), found.keys, self._grids.get, link_options(feed), plant.bell.ring,
-            random.Random(spec.created_ns ^ os.getpid()),
+            random.Random(spec.created_ns ^ os.getpid()), self.desk.may_leave,
         )
         self._sends: deque[tuple[int, Send]] = deque()  # with the ticket that must be durable first
         self._timer_ns = self._quote_ns = 0

@@ -29,8 +29,6 @@ from core.orders.exchange_words import (
     TpslMode,
     TradingStop,
 )
-from core.orders.send_queue import BATCH_MAX as BATCH_MAX
-from core.orders.send_queue import purpose_of as purpose_of
 from core.sim.exchange_types import SIDE_TEXT
 from core.units import UnitsError, parse_units
 from gateway.bybit.wire_units import Grids, WireError, WireGrid, fixed_text
@@ -181,7 +179,7 @@ def rest_body(request: Request, grids: Grids) -> bytes:
 
 
 def batch_body(requests: Sequence[Create | Cancel], grids: Grids) -> Body:
-    """One body for up to BATCH_MAX requests of one kind, each read back. Raises WireError."""
+    """One body for requests of one kind (at most `core.orders.send_queue.BATCH_MAX`), each read back. Raises WireError."""
     items = []
     for request in requests:
         item = body_of(request, grids)
