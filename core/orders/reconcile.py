@@ -169,8 +169,9 @@ class Reconciler:
                         self._failed()
                     return
                 self._book(listing)
-                if until:
-                    window(until)
+                end = since_ms + core.config.window_ms
+                if core.venue_ms > end:  # asked without an end the venue answers a window, too: of days, not of all
+                    window(end)
                     return
                 self._asking_executions = False
                 core.checkpoint(max(core.venue_ms, core.checkpoint_ms))

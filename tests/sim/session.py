@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.orders.desk_journal import Executed, Intent, decode
+from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exchange_words import Event, Lost, Persist, RecordKind, Request, Send, Stream
 from core.orders.guard_duty import Seen
+from core.orders.journal_compact import compact
 from core.orders.wire import Message, Report
 from core.sim.desk_link import DeskLink
 from core.sim.link_faults import Dice
@@ -42,6 +44,8 @@ TIMER_NS = 25 * MS
 INTENTS = 60
 SETTLE_NS = 30 * SECOND
 LONGEST_NS = 150 * SECOND
+
+KEEP_MS = 20_000  # of the journal, at a compaction: more than any list of executions lags behind here
 
 LATCHED = frozenset({"LIQUIDATION", "KEY", "LEDGER"})  # troubles that wait for a person
 
@@ -119,6 +123,8 @@ class Session:
         self.settle_ms = 0
         self.calm_ns = 0
         self.synced = False
+        self._compact_dice = Dice(seed ^ 0xC0DE)
+        self._forgotten: list[Executed] = []
         self._resume: tuple[Any, dict[str, float]] | None = None  # in a pause: the weather after it
         self._armed = list(self.plan.crashes)
         self._deadline = 0
@@ -183,7 +189,31 @@ class Session:
         self.counters.update(host.desk.counters)
         self.counters.update(host.counters)
 
+    def _compact(self) -> None:
+        """Now and then a restart makes the journal short, as `workers.journal_compaction` does."""
+        records = self.disk.records
+        booked = max((r[1].seq for r in records if r[0] == "broker" and r[1].seq >= DESK_SEQ), default=0)
+        whole = [(r[1], r[2]) for r in records if r[0] == "desk"]
+        kept = Counter(compact(whole, booked, KEEP_MS))
+        if kept == Counter(whole):
+            return
+        fresh = [("desk", *raw) for raw in kept if raw not in whole]
+        for record in records:
+            raw = record[1:] if record[0] == "desk" else None
+            if raw is None or kept[raw] > 0:
+                kept[raw] -= raw is not None
+                fresh.append(record)
+            elif raw[0] == RecordKind.EXECUTION:
+                executed = decode(*raw)
+                assert isinstance(executed, Executed)
+                self._forgotten.append(executed)
+        self.note("compacted", f"{len(records)} -> {len(fresh)}")
+        self.counters["compacted"] += 1
+        self.disk.records, self.disk.durable = fresh, len(fresh)
+
     def _start(self) -> None:
+        if self.crashes and self._compact_dice.below(2):
+            self._compact()
         self.note("start", len(self.disk.records))
         host = self.host = self.make_host(self)
         self.sender = Sender(self.scheduler, self.link, lambda now, request: host.desk.may_leave(now, request),
@@ -440,7 +470,8 @@ class Session:
         return found
 
     def _booked(self) -> Iterator[Executed]:
-        """The executions in our journal, in its order."""
+        """The executions in our journal, in its order, those a compaction dropped included."""
+        yield from self._forgotten
         for record in self.disk.records:
             if record[0] == "desk" and record[1] == RecordKind.EXECUTION:
                 executed = decode(record[1], record[2])

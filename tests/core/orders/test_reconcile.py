@@ -212,6 +212,27 @@ def test_o40_long_outages(days):
     assert r.told_lots() == 60
 
 
+@pytest.mark.parametrize("days", [2, 9, 30])
+def test_o40_what_happened_at_the_end_of_a_long_outage_is_found_too(days):
+    """The exchange answers a week from the start it is asked for. What it had told before was older than that, so the
+    first answer was taken for the last one: funding and fills of day 8 were never booked (seed 2 of O40)."""
+    r = rig()
+    r.open_position()
+    r.crash(booked=r.told[-1].seq)
+    for stream in Stream:
+        r.event(LinkState(stream, False, 1))
+    r.now_ns += days * 86_400 * S
+    r.venue.now_ms += days * 86_400_000 - 3_600_000
+    r.venue.funding(A, 7)
+    r.venue.execute(A, -1, 40, 10_050, "stop", "")
+    r.venue.now_ms += 3_600_000
+    r.venue.out.clear()
+    r.connect()
+    r.until(lambda: r.desk.ready, 5_000)
+    assert r.desk.lots(0) == r.told_lots() == 60
+    assert [m.fee_e8 for m in r.told if m.kind == MessageKind.CASH] == [7]
+
+
 def test_o41_every_page_is_read():
     r = rig()
     r.venue.page = 1
