@@ -282,7 +282,8 @@ class NaiveExchange:
         elif q.what is QueryKind.EXECUTIONS:
             end = q.until_ms or (q.since_ms + WEEK_MS if q.since_ms else self.now_ms)  # as Bybit: a week from the start
             rows = [e for e in reversed(self.executions) if q.link_id in (None, e.link_id)
-                    and (q.since_ms <= e.exec_time_ms <= end or q.link_id) and q.symbol in (None, e.symbol) and e.order_id not in self.hidden]
+                    and (q.since_ms <= e.exec_time_ms <= end or q.link_id)
+                    and q.symbol in (None, e.symbol) and e.order_id not in self.hidden]
         elif q.what is QueryKind.POSITIONS:
             rows = [p for p in self.positions.values() if p.lots] if q.symbol is None else [self.position(q.symbol)]
         elif q.what is QueryKind.WALLET:
