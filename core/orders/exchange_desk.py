@@ -23,7 +23,7 @@ from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_desk_kill import KillPhase, KillSequence
 from core.orders.exchange_desk_ladder import Ladder
 from core.orders.exchange_desk_orders import OrderFlow
-from core.orders.exchange_desk_recovery import recover
+from core.orders.exchange_desk_recovery import positions_left, recover
 from core.orders.exchange_words import (
     Ack,
     Banned,
@@ -235,6 +235,10 @@ class ExchangeDesk:
         Raises DeskRecordError."""
         self.core.now_ns = now_ns
         return recover(self, records, booked, list(working))
+
+    def inherit(self, records: Iterable[tuple[int, bytes]]) -> None:
+        """The desk records of the run before this one: what it held is ours. Raises DeskRecordError."""
+        self.core.earlier = positions_left(records)
 
     # --- what stands -------------------------------------------------------------------------------------------------
     @property

@@ -57,6 +57,16 @@ def recover(desk: ExchangeDesk, records: Iterable[tuple[int, bytes]], booked: in
     return told
 
 
+def positions_left(records: Iterable[tuple[int, bytes]]) -> dict[str, int]:
+    """What a run held at its end: signed lots by symbol, from its journal (kind, payload). Raises DeskRecordError."""
+    held: dict[str, int] = {}
+    for kind, payload in records:
+        record = decode(kind, payload)
+        if isinstance(record, Executed) and record.exec_type in MOVES_QUANTITY:
+            held[record.symbol] = held.get(record.symbol, 0) + record.side * record.qty_lots
+    return {symbol: lots for symbol, lots in held.items() if lots}
+
+
 def _take(desk: ExchangeDesk, record: Record) -> list[tuple[int, Message]]:
     """One record; returns the numbered message it told."""
     core = desk.core

@@ -7,7 +7,7 @@ import pytest
 from core.enums import OrderRole
 from core.orders.exchange_words import OrderType, TimeInForce
 from core.orders.lifecycle import OrderState
-from core.orders.order_store import LINK_ID, DeskOrder, Leg, OrderStore, base36, is_ours, leg_of, link_id_of
+from core.orders.order_store import LINK_ID, DeskOrder, Leg, OrderStore, base36, leg_of, link_id_of
 
 
 def order(link_id: str, symbol: str = "AUSDT") -> DeskOrder:
@@ -22,14 +22,6 @@ def test_ids_are_short_plain_and_all_different():
     made.add(link_id_of("0123456789", Leg.TAKER, 10**15))
     assert all(LINK_ID.fullmatch(text) and len(text) <= 30 for text in made)
     assert all(leg_of(link_id_of("t", leg, 7)) is leg for leg in Leg)
-
-
-def test_ours_means_this_run():
-    link = link_id_of("t1", Leg.CLOSE, 3)
-    assert is_ours("t1", link)
-    assert not is_ours("t2", link)
-    assert not is_ours("t", link)
-    assert not is_ours("t1", "")
 
 
 @pytest.mark.parametrize("tag", ["x" * 11, "a b", "ä", "a/b"])
