@@ -263,12 +263,12 @@ class ExchangeDesk:
             return self.killing.phase is KillPhase.FLAT
         return not self.entries.working and not self.closes.jobs and not any(
             h.lots - h.ignored_lots or h.at_stake for h in self.core.holdings.values()
-        ) and not any(o.alive and not o.reduce_only for o in self.core.store.open())
+        ) and not any(o.alive and not o.reduce_only for o in self.core.store.unclosed())
 
     @property
     def counters(self) -> Counter[str]:
         """By the metric names of the fault catalogue; `unknown_open` and `rate` of now included."""
-        self.core.counters["unknown_open"] = sum(o.unproved for o in self.core.store.open())
+        self.core.counters["unknown_open"] = sum(o.unproved for o in self.core.store.unclosed())
         return self.core.counters
 
     @property

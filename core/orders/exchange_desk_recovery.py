@@ -204,7 +204,7 @@ def _end_the_unwritten(desk: ExchangeDesk, working: list[Order]) -> None:
 
 
 def _look_for_survivors(desk: ExchangeDesk) -> None:
-    for order in desk.core.store.open():
+    for order in desk.core.store.unclosed():
         if order.alive:
             desk.core.count("recover_unknown")
             desk.looks.start(order, at_once=True)

@@ -198,11 +198,11 @@ class OrderStore:
         """Orders of a symbol, closed ones too, oldest first."""
         return list(self._by_symbol.get(symbol, {}).values())
 
-    def open(self) -> list[DeskOrder]:
+    def unclosed(self) -> list[DeskOrder]:
         """Orders that are not closed."""
         return list(self._open.values())
 
-    def open_of(self, symbol: str) -> list[DeskOrder]:
+    def unclosed_of(self, symbol: str) -> list[DeskOrder]:
         """Those of a symbol."""
         return list(self._open_of.get(symbol, {}).values())
 

@@ -186,7 +186,7 @@ class Reconciler:
 
     # --- orders --------------------------------------------------------------------------------------------------------
     def _ask_orders(self) -> None:
-        self._live_before = {o.link_id for o in self.core.store.open() if o.state in SEEN}
+        self._live_before = {o.link_id for o in self.core.store.unclosed() if o.state in SEEN}
         self._orders_began_ns = self.core.now_ns
         PagedQuery(self.core, QueryKind.ORDER_REALTIME, self._orders).start()
 
