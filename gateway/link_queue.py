@@ -1,5 +1,6 @@
 """Requests on their way out, in bytes: over the trade WebSocket while it is up, else over REST. Who leaves when, and who does
-not leave at all, is decided by `core.orders.send_queue` (the simulation runs the same).
+not leave at all (a kill or a pause may have come since it was decided), is decided by `core.orders.send_queue`; the
+simulation runs the same.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 
 from core.orders.budget import NEVER, Budget
 from core.orders.exchange_words import Cancel, Create, Query, Request
-from core.orders.send_queue import Departure, SendQueue, Turned, Waiting
+from core.orders.send_queue import NOT_WANTED, Departure, SendQueue, Turned, Waiting
 from gateway.bybit.order_codec import BATCH_ROUTES, Route, batch_body, query_string, rest_body, route_of
 from gateway.bybit.wire_units import Grids, WireError
 from gateway.link_answers import LinkAnswers, Sent
@@ -24,19 +25,24 @@ NS_PER_S = 1_000_000_000
 LOOK_S = 0.25  # deadlines are looked at while the budget is used up
 
 
+MayLeave = Callable[[int, Request], bool]
+"""(monotonic ns, request) -> is it still wanted? Asked in the link's threads; False only for entries."""
+
+
 class LinkQueue:
     """On the link's thread. `entry` is the trade WebSocket where the exchange has one; `spawn` runs a REST call."""
 
     def __init__(
         self, answers: LinkAnswers, rest: LinkRest, budget: Budget, grids: Grids, entry: OrderEntry | None,
-        spawn: Callable[[Coroutine[Any, Any, None]], object], wanted: Callable[[int, Request], bool],
+        spawn: Callable[[Coroutine[Any, Any, None]], object], may_leave: MayLeave,
     ) -> None:
         self._answers = answers
         self._rest = rest
         self._grids = grids
         self._entry = entry
         self._spawn = spawn
-        self._queue = SendQueue(budget, lambda request: route_of(request).endpoint, wanted)
+        self._may_leave = may_leave
+        self._queue = SendQueue(budget, lambda request: route_of(request).endpoint, may_leave)
         self._pumping: asyncio.TimerHandle | None = None
 
     def put(self, waiting: Waiting) -> None:
@@ -51,6 +57,8 @@ class LinkQueue:
         out, wait_ns = self._queue.take(time.monotonic_ns(), self._over_ws)
         for each in out:
             if isinstance(each, Turned):
+                if each.why == NOT_WANTED:
+                    self._answers.note("not_wanted", f"{type(each.request).__name__}: {NOT_WANTED}, nothing left")
                 self._answers.lost((each.request.req_id,), each.why, sent=False)
             elif each.batch:
                 self._send_batch(each)
@@ -97,7 +105,7 @@ class LinkQueue:
             now_ns = time.monotonic_ns()
             self._answers.sent.extend(Sent(w.send.request.req_id, w.handed_ns, now_ns) for w in chosen)
         else:
-            self._spawn(self._rest.post(flight, route, payload, [(w.send, w.handed_ns) for w in chosen]))
+            self._spawn(self._rest.post(flight, route, payload, [(w.send, w.handed_ns) for w in chosen], self._may_leave))
 
     def _unwritable(self, req_ids: tuple[int, ...], what: str, error: WireError) -> None:
         self._answers.note("not_encodable", f"{what}: {error}")

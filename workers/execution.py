@@ -48,6 +48,7 @@ from core.enums import (
 )
 from core.journal import EXECUTION, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Controls, Note
+from core.orders.desk_journal import DeskRecordError
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
 from core.orders.latency import LEDGER_RECORD, Ledger
@@ -58,6 +59,7 @@ from core.performance.trade_watch import TradeWatch
 from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
+from core.risk.tiers import Rank
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
 from shm.tap import Tap
@@ -197,12 +199,25 @@ class Execution:
                 if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
                     self.broker.ledger.carry(self._ledger_of(frames))
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
+        if self.live is not None and not self._desk_records:
+            self._inherit(self.live, path)
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
         self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
         self._journal_roll(Message(ts_event_ns=time.time_ns()))
         if self.live is not None:
             working = [working.order for working in self.broker.working.values()]
             self.live.start(self._clock(), self._desk_records, self._desk_booked, working)
+
+    def _inherit(self, live: LiveOrders, path: Path) -> None:
+        """A first start: what the run before this one held at the exchange is ours, and not a stranger's."""
+        before = max(path.parent.glob(f"{path.stem}-*{path.suffix}"), default=None)
+        if before is None:
+            return
+        try:
+            _, frames, _ = DurableLog.load(before)
+            live.desk.inherit((f.kind - DESK_RECORD, f.data) for f in frames if f.kind >= DESK_RECORD)
+        except (JournalError, DeskRecordError, OSError) as error:
+            self._error(error)
 
     def _ledger_of(self, frames: list[Frame]) -> RiskLedger:
         """What a journal knows of losses and trades."""
@@ -497,6 +512,12 @@ class Execution:
         for note in notes:
             self.note(note)
         self._account_dirty = True
+
+    def entries_stopped(self) -> bool:
+        """Killed, paused, guarded, or the tier lost since the gate: asked right before an entry's first byte."""
+        words = self.control.bits() & (ControlBits.KILL | ControlBits.PAUSE) or self.control.guardian_duty
+        rank = Rank[self._settings.trading.capital_tier]
+        return bool(words) or self.kill.killed or (self.rollout is not None and self.rollout.allowed < rank)
 
     def set_mode(self, mode: Mode) -> None:
         self.broker.router.mode = mode

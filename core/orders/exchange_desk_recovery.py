@@ -58,6 +58,16 @@ def recover(desk: ExchangeDesk, records: Iterable[tuple[int, bytes]], booked: in
     return told
 
 
+def positions_left(records: Iterable[tuple[int, bytes]]) -> dict[str, int]:
+    """What a run held at its end: signed lots by symbol, from its journal (kind, payload). Raises DeskRecordError."""
+    held: dict[str, int] = {}
+    for kind, payload in records:
+        record = decode(kind, payload)
+        if isinstance(record, Executed) and record.exec_type in MOVES_QUANTITY:
+            held[record.symbol] = held.get(record.symbol, 0) + record.side * record.qty_lots
+    return {symbol: lots for symbol, lots in held.items() if lots}
+
+
 def _take(desk: ExchangeDesk, record: Record) -> list[tuple[int, Message]]:
     """One record; returns the numbered message it told."""
     core = desk.core
@@ -158,6 +168,7 @@ def _ended(desk: ExchangeDesk, record: Ended) -> list[tuple[int, Message]]:
         order.state = state_of(record)
         order.ended_told = True
         order.ended_ns = core.now_ns
+        core.store.changed(order)
     return []
 
 
@@ -198,7 +209,7 @@ def _end_the_unwritten(desk: ExchangeDesk, working: list[Order]) -> None:
 
 
 def _look_for_survivors(desk: ExchangeDesk) -> None:
-    for order in desk.core.store:
+    for order in desk.core.store.unclosed():
         if order.alive:
             desk.core.count("recover_unknown")
             desk.looks.start(order, at_once=True)

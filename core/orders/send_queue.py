@@ -17,6 +17,7 @@ from core.orders.budget import NEVER, Budget, Endpoint, Purpose
 from core.orders.exchange_words import Cancel, Create, Request, Send
 
 BATCH_MAX = 10  # orders of one batch request (one page of the documentation says 20, another 10)
+NOT_WANTED = "not wanted any more"
 BATCH_OF: dict[Endpoint, Endpoint] = {Endpoint.CREATE: Endpoint.CREATE_BATCH, Endpoint.CANCEL: Endpoint.CANCEL_BATCH}
 
 
@@ -101,7 +102,7 @@ class SendQueue:
         elif not ws and now_ns < self._budget.banned_until_ns:
             why = "address banned (HTTP 403)"
         elif not self._wanted(now_ns, request):
-            why = "no longer wanted"
+            why = NOT_WANTED
         if why:
             queue.popleft()
             out.append(Turned(request, why))

@@ -116,7 +116,7 @@ def test_an_entry_that_waited_and_is_no_longer_wanted_does_not_leave():
     line.put(close(50), urgent=True)
     gone, turned, _ = line.take()
     assert ids(gone) == [50]
-    assert [(t.request.req_id, t.why) for t in turned] == [(n, "no longer wanted") for n in (6, 7, 8)]
+    assert [(t.request.req_id, t.why) for t in turned] == [(n, "not wanted any more") for n in (6, 7, 8)]
 
 
 @pytest.mark.parametrize("ws", [True, False])
