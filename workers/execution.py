@@ -48,6 +48,7 @@ from core.enums import (
 )
 from core.journal import EXECUTION, FILE_BYTES, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Controls, Note
+from core.orders.desk_journal import DeskRecordError
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
 from core.orders.latency import LEDGER_RECORD, Ledger
@@ -65,6 +66,7 @@ from shm.topology import Plant
 from workers.account_boards import AccountBoards
 from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
+from workers.journal_compaction import compact_journal
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
@@ -192,16 +194,34 @@ class Execution:
                                text="execution journal damaged: paused"))
             if run_id == spec.run_id:
                 self._replay(frames)
+                if self.live is not None and not is_damaged:
+                    try:
+                        self._desk_records = compact_journal(path, run_id, frames, DESK_RECORD, self._desk_booked)
+                    except OSError as error:  # the long one stands
+                        self._error(error)
             elif path.exists():  # another run's account: kept beside, never continued
                 if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
                     self.broker.ledger.carry(self._ledger_of(frames))
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
+        if self.live is not None and not self._desk_records:
+            self._inherit(self.live, path)
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
         self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
         self._journal_roll(Message(ts_event_ns=time.time_ns()))
         if self.live is not None:
             working = [working.order for working in self.broker.working.values()]
             self.live.start(self._clock(), self._desk_records, self._desk_booked, working)
+
+    def _inherit(self, live: LiveOrders, path: Path) -> None:
+        """A first start: what the run before this one held at the exchange is ours, and not a stranger's."""
+        before = max(path.parent.glob(f"{path.stem}-*{path.suffix}"), default=None)
+        if before is None:
+            return
+        try:
+            _, frames, _ = DurableLog.load(before)
+            live.desk.inherit((f.kind - DESK_RECORD, f.data) for f in frames if f.kind >= DESK_RECORD)
+        except (JournalError, DeskRecordError, OSError) as error:
+            self._error(error)
 
     def _ledger_of(self, frames: list[Frame]) -> RiskLedger:
         """What a journal knows of losses and trades."""

@@ -16,7 +16,9 @@ import pytest
 
 from core.constants import FLAG_EXTERNAL
 from core.enums import LogKind, MessageKind, OrderRole, ReportKind, Severity
+from core.journal import EXECUTION, decode_records, encode_record
 from core.orders.broker import Note
+from core.orders.desk_journal import Executed, persist
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exchange_words import (
     Ack,
@@ -43,6 +45,7 @@ from gateway.link_answers import LinkNote
 from shm.topology import RunSpec, VenueAddress
 from tests.workers.support import EAGER, System
 from workers import live as live_module
+from workers.journal_files import DurableLog
 from workers.kill_watch import LinkHealth
 from workers.live import DESK_RECORD, LiveOrders, link_address, live_keys
 
@@ -169,8 +172,6 @@ def test_effects_keep_their_order_and_find_their_place(orders: tuple[LiveOrders,
     assert host.told == [message]
     (note,) = host.notes
     assert (note.kind, note.severity, note.text, note.a, note.b) == (LogKind.ERROR, Severity.ERROR, "word: text", 4, 5)
-    from core.journal import decode_records
-
     (frame,) = decode_records(host.records[0])
     assert (frame.kind - DESK_RECORD, frame.data) == (RecordKind.EXECUTION, b"x")
 
@@ -291,6 +292,23 @@ def test_the_shard_hears_of_fills_and_ends_as_unsolicited_and_external(execution
     whole, over = reports(execution)
     assert (whole.kind, whole.qty_lots) == (ReportKind.POSITION, 5)
     assert (over.kind, over.order_id, over.decision_id, over.seq) == (ReportKind.DONE, 9, 5, 0), "nobody else tells the end"
+
+
+def test_a_new_run_knows_what_the_run_before_it_held(execution: System) -> None:
+    """Another run's journal is set aside; its positions are ours, also when this run restarts before it has seen them."""
+    execution.execution.on_close()
+    path = execution.execution.paths.execution_journal
+    path.unlink()
+    held = Executed(1, "e1", "Trade", "v1", "sct1-1E", "BTCUSDT", 0, -1, 650_000, 7, 100, 0, 5, 5, 0, 0, 1, 5, 0, 660_000, 0, 0)
+    noted = persist(held)
+    before = DurableLog(path, EXECUTION, "run-before", 1)
+    before.write([encode_record(1, 0, 0, DESK_RECORD + noted.kind, noted.payload)], 1)
+    before.close()
+    for _ in range(2):
+        again = execution.new_execution()
+        assert again.live is not None and again.live.desk.core.earlier == {"BTCUSDT": -7}
+        again.on_close()
+    assert len(list(path.parent.glob("execution-*.journal"))) == 1
 
 
 def test_an_entry_that_ends_partly_filled_is_told_as_position_and_end(execution: System) -> None:
