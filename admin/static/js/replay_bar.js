@@ -44,7 +44,9 @@ export function paintReplay(replay) {
 }
 
 function paint(replay) {
+  const arrived = now !== null && now.state === "SEEKING" && replay.state !== "SEEKING";
   now = replay;
+  if (arrived) document.dispatchEvent(new Event("replay-moved")); // what was asked for by REST is of another time
   const span = Math.max(replay.to_ts - replay.from_ts, 1);
   const plays = PLAYS.has(replay.state);
   setText($("replay-toggle"), plays ? "❚❚" : "▶");
