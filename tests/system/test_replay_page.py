@@ -45,7 +45,7 @@ class ReplayRun:
             raise
 
     def _open(self, run_dir: Path, profile: Path) -> None:
-        self.address: dict[str, Any] = eventually(lambda: _read(run_dir / "admin.json"), "the page is up", 180)
+        self.address: dict[str, Any] = eventually(lambda: _read(run_dir / "admin.json"), "the page is up", 400)
         self.run_id = str(_read(run_dir / "run.json")["run_id"])
         self.url = str(self.address["url"])
         self.driver = browser_of(profile)
