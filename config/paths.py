@@ -92,6 +92,11 @@ class DataPaths:
         return self.data_dir / "live"
 
     @property
+    def trade_checks_file(self) -> Path:
+        """What the exchange's history said of every LIVE trade, one line each (workers/live_evidence.py)."""
+        return self.mode_dir / "trade_checks.jsonl"
+
+    @property
     def churn_dir(self) -> Path:
         """Symbols the churn throttle has latched off: one file each (config/latch_file.py)."""
         return self.mode_dir / "churn"
