@@ -92,6 +92,11 @@ class DataPaths:
         return self.data_dir / "live"
 
     @property
+    def shadow_dir(self) -> Path:
+        """Candidate settings that decided beside runs of this mode: a folder per run (workers/shadow.py)."""
+        return self.mode_dir / "shadow"
+
+    @property
     def trade_checks_file(self) -> Path:
         """What the exchange's history said of every LIVE trade, one line each (workers/live_evidence.py)."""
         return self.mode_dir / "trade_checks.jsonl"
