@@ -30,9 +30,11 @@ CANDIDATE: dict[str, Any] = {
     "thresholds.score.max_spread_bps": [50.0, 50.0, 50.0], "thresholds.windows.warmup_s": 1.0,
     "thresholds.signal.cooldown_s": 3.0, "thresholds.signal.rest_s": 1.0, "trading.exits.max_hold_s": 5.0,
 }
-QUICK = msgspec.structs.replace(
-    EAGER, trading=msgspec.structs.replace(EAGER.trading, exits=msgspec.structs.replace(EAGER.trading.exits, max_hold_s=3.0))
-)
+REPLACE = msgspec.structs.replace
+QUICK = REPLACE(EAGER, trading=REPLACE(
+    EAGER.trading, exits=REPLACE(EAGER.trading.exits, max_hold_s=3.0),
+    orders=REPLACE(EAGER.trading.orders, latency_ms=500.0),  # whoever has a turn answers within this
+))
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +61,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A run of the whole plant in one process, and what it did by its own files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fdatasync", lambda handle: None)
-        rig = played(tmp_path_factory.mktemp("run"), 4, 2)
+        rig = played(tmp_path_factory.mktemp("run"), 4, 1)
     return rig.data_dir, result_of_run(rig.data_dir)
 
 
@@ -84,8 +86,8 @@ def test_a_run_and_the_backtest_of_its_journal_differ_in_nothing(recorded: tuple
 def test_a_later_order_shows_as_shortfall(recorded: tuple[Path, Result]) -> None:
     folder, live = recorded
     settings = settings_of_run(folder)
-    order = msgspec.structs.replace(settings.trading.order, latency_ms=900.0)
-    slow = msgspec.structs.replace(settings, trading=msgspec.structs.replace(settings.trading, order=order))
+    orders = REPLACE(settings.trading.orders, latency_ms=1200.0)
+    slow = REPLACE(settings, trading=REPLACE(settings.trading, orders=orders))
     late = run(job_of(folder), settings=slow)
     found = compare(late.figures, late.trades, live.figures, live.trades, late.intents, live.intents)
     short = found.shortfall
@@ -142,7 +144,7 @@ def test_a_regime_of_our_own(recorded: tuple[Path, Result]) -> None:
     """GLOBAL carries the candidate's verdict: a hair trigger panics, and nothing is entered."""
     folder, _ = recorded
     calm = run(job_of(folder, overrides=CANDIDATE))
-    rules = {"thresholds.global_regime.vol_panic_bps": 0.0001, "thresholds.global_regime.vol_risk_off_bps": 0.00005}
+    rules = {"thresholds.global_regime.volatility_bps": [0.001, 0.002], "thresholds.global_regime.shock_bps": [0.001, 0.002]}
     nervous = run(job_of(folder, overrides=CANDIDATE | rules))
     assert nervous.counts["orders"] < calm.counts["orders"]
 
