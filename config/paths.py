@@ -98,6 +98,11 @@ class DataPaths:
         return self.mode_dir / "shadow"
 
     @property
+    def calibration_dir(self) -> Path:
+        """What own fills say about the paper engine: a suggestion per run (workers/calibrate.py)."""
+        return self.mode_dir / "calibration"
+
+    @property
     def trade_checks_file(self) -> Path:
         """What the exchange's history said of every LIVE trade, one line each (workers/live_evidence.py)."""
         return self.mode_dir / "trade_checks.jsonl"

@@ -567,7 +567,7 @@ def show_config(config_files: tuple[Path, ...], sources: bool) -> None:
         click.echo(f"{key} = {value!r}{'  (hot)' if is_hot(key) else ''}{origin}")
 
 
-for research in (research_cli.backtest, research_cli.compare, research_cli.sweep):
+for research in (research_cli.backtest, research_cli.compare, research_cli.sweep, research_cli.calibrate):
     cli.add_command(research)
 
 

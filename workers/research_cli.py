@@ -257,6 +257,29 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
 
 
 @click.command()
+@click.argument("run_id", metavar="[RUN]", default="")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="where the run lies [data/]")
+@click.option("--json", "as_json", is_flag=True)
+def calibrate(run_id: str, data_dir: Path | None, as_json: bool) -> None:
+    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing."""
+    from workers.calibrate import calibrate as look
+    from workers.calibrate import said, save
+    from workers.cli import compile_kernels
+
+    compile_kernels()
+    with told_errors():
+        paths = paths_of(data_dir)
+        with shown_progress("paper on the same period", as_json) as progress:
+            found = look(paths.data_dir, run_id, progress)
+        file = save(found, DataPaths(paths.data_dir, found.mode))
+    if as_json:
+        click.echo(file.with_suffix(".json").read_text())
+        return
+    click.echo("\n".join(said(found)))
+    click.echo(f"suggestion: {file}" + ("" if found.suggests else " (too few orders: no setting in it)"))
+
+
+@click.command()
 @job_options
 @click.option("--space", "space_file", required=True, type=click.Path(exists=True, path_type=Path), help="TOML: what to vary")
 @click.option("--trials", default=20, type=click.IntRange(1), show_default=True)
