@@ -21,6 +21,7 @@ from admin.explain import Decisions, Funnel, explain, listed
 from admin.history import History
 from admin.orders import Orders
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
+from admin.shadow import shadow
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from admin.storage import storage
 from config.blacklist_file import read_blacklist
@@ -313,6 +314,10 @@ class Views:
         """The command that kills from a terminal."""
         folder = self._paths.data_dir
         return "python3 launch.py kill" + ("" if folder == ROOT / "data" else f" --data-dir {folder}")
+
+    def shadow(self) -> dict:
+        """/api/shadow: a second configuration beside the run, and what own fills say about paper."""
+        return shadow(self._paths)
 
     def storage(self) -> dict:
         """/api/storage/status: what lies in the data folder and how much room is left; measured at most every 10 s."""

@@ -29,7 +29,7 @@ READS = [
     "/api/latency",
     "/api/trades/active",
     "/api/events/recent",
-    "/api/storage/status",
+    "/api/storage/status", "/api/shadow",
     "/api/session",
 ]
 HISTORY = [f"/api/{name}/history{kind}" for name in ("orders", "signals", "trades", "incidents", "audit")

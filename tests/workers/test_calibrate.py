@@ -104,13 +104,14 @@ def market() -> Market:
 
 
 def test_the_exchange_that_fills_last_in_the_queue_is_told_from_its_fills(market: Market) -> None:
-    """Parameters known: a queue nobody leaves (share 1), 12 ms each way, 0.3 ms of ours. Found: within 0.05 and 0.1 ms."""
+    """Parameters known: a queue nobody leaves (share 1), 12 ms each way, 0.3 ms of ours. Found: within 0.05 and 0.1 ms
+    (and half of the millisecond the exchange takes to answer)."""
     found = calibration_of(
         "r", "LIVE", market.rows, watch_queues(market.records, resting_orders(market.rows)), Divergence(1.0, 1.0, 5, 9, 4),
         Settings(), [],
     )
     assert found.queue.n > MINIMUM and found.queue.value == pytest.approx(1.0, abs=0.05)
-    assert found.latency.n == 90 and found.latency.value == pytest.approx(12.3, abs=0.1)
+    assert found.latency.n == 90 and found.latency.value == pytest.approx(12.8, abs=0.1)
     assert found.suggests
 
 

@@ -3,6 +3,7 @@ import { $, cells, color, el, fillTable, MONO, setClass, setText, sized, waiting
 import { clock, count, DASH, fixed, lower, signed, tone } from "./format.js";
 import { startFrame } from "./frame.js";
 import { get } from "./net.js";
+import { shadowCells } from "./shadow_card.js";
 
 const LIMIT = 100;
 const DAY_MS = 86_400_000;
@@ -264,6 +265,7 @@ async function openPerformance() {
   for (const button of $("periods").children) button.setAttribute("aria-pressed", String(button.dataset.period === state.period));
   try {
     paintFigures(await get(`/api/performance?period=${state.period}`));
+    $("groups").prepend(...await shadowCells());
     trouble(null);
   } catch (error) {
     trouble(error);
