@@ -133,8 +133,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--job", required=True, help="Job as JSON")
     options = parser.parse_args(argv)
     stopped: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: stopped.append(number))
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to everybody: the supervisor says when the journal is whole
     parent = os.getppid()
     os.nice(NICE)
     paths = DataPaths(options.data_dir, options.mode)
