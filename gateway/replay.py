@@ -88,6 +88,7 @@ class ReplayGateway:
         self._rows: np.ndarray = np.zeros((MAX_FRAMES, FRAME_COLUMNS), np.int64)
         self._settings: dict[int, Settings] = {}
         self._verdict: np.ndarray | None = None
+        self.regime: np.ndarray | None = None  # GLOBAL record in force
 
     # --- lives of the gateway --------------------------------------------------------------------------------------
     def start(self, note: Start) -> None:
@@ -183,6 +184,7 @@ class ReplayGateway:
                 self._compare_verdict(publisher.seq, payload)
             elif self._verdict is not None:
                 payload = self._verdict
+            self.regime = payload
         if note.symbol < 0:
             publisher.broadcast(kind, u=note.u, xseq=note.xseq, payload=payload, mono_ns=note.mono_ns)
         else:

@@ -8,7 +8,7 @@ the paper engine's latency, never because it saw something else. Decisions of on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -26,9 +26,7 @@ BATCH = 512  # records of one turn
 class JournalSource:
     """`until_ns`: stop before the first frame received later (0 = at the end). `now_ns`, `first_ns`: of the frames."""
 
-    def __init__(
-        self, journal: RunJournal, pipeline: Pipeline, until_ns: int = 0, progress: Callable[[int], None] = lambda ts_ns: None
-    ) -> None:
+    def __init__(self, journal: RunJournal, pipeline: Pipeline, until_ns: int = 0) -> None:
         lanes = len(pipeline.lanes)
         self.journal = journal
         self.is_done = False
@@ -38,7 +36,7 @@ class JournalSource:
         self.gateway = ReplayGateway(
             pipeline.sinks, lambda record: int(record["id"][0]) % lanes, self._found, self._listed, pipeline.settings
         )
-        self._feed = RawFeed(self.gateway, progress)
+        self._feed = RawFeed(self.gateway)
         self._records: Iterator[Record] = iter(())
 
     @property

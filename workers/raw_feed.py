@@ -24,15 +24,18 @@ def apply_note(gateway: ReplayGateway, note: Any) -> None:
 
 
 class RawFeed:
-    """`take` every record, then `finish`. `frames`: how many; `now_ns`: receive time of the last one; `flushed(ts_ns)` is
-    called after each read."""
+    """`take` every record, then `finish`. `frames`: how many were handed over; `now_ns`: receive time of the last one.
+    `before(ts_ns)` is called before a read is handed over, `after(count, ts_ns)` behind it."""
 
-    def __init__(self, gateway: ReplayGateway, flushed: Callable[[int], None] = lambda ts_ns: None) -> None:
+    def __init__(
+        self, gateway: ReplayGateway, before: Callable[[int], None] = lambda ts_ns: None,
+        after: Callable[[int, int], None] = lambda count, ts_ns: None,
+    ) -> None:
         self.frames = 0
         self.now_ns = 0
         self.is_started = False
         self._gateway = gateway
-        self._flushed = flushed
+        self._before, self._after = before, after
         self._read: list[Frame] = []
         self._waiting: list[Frame] = []
 
@@ -42,8 +45,6 @@ class RawFeed:
         if frame.kind <= Kind.FRAME_END:
             if self._waiting:
                 self._flush()
-            self.frames += 1
-            self.now_ns = frame.ts_recv_ns
             self._read.append(frame)
             if frame.kind == Kind.FRAME_END:
                 self._waiting, self._read = self._read, []
@@ -68,5 +69,9 @@ class RawFeed:
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
+        ts_ns = waiting[-1].ts_recv_ns
+        self._before(ts_ns)
         self._gateway.frames(waiting)
-        self._flushed(waiting[-1].ts_recv_ns)
+        self.frames += len(waiting)
+        self.now_ns = ts_ns
+        self._after(len(waiting), ts_ns)

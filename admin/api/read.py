@@ -137,8 +137,4 @@ def read_routes(views: Views) -> Blueprint:
     def storage_status() -> Response:
         return answer(views.storage())
 
-    @api.get("/shadow")
-    def shadow_run() -> Response:
-        return answer(views.shadow())
-
     return api
