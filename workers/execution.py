@@ -668,7 +668,7 @@ class Execution:
         if force or self._account_dirty:
             self._account_dirty = False
             gate = broker.risk_off(broker.account.updated_ns, self._controls)
-            account_row(self._account, broker, gate)
+            account_row(self._account, broker, gate, self._controls.exchange if self.live is not None else None)
             self.plant.account().write(0, self._account)
             account = broker.account
             for name, value in (

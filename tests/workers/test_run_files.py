@@ -72,7 +72,7 @@ def test_the_recorder_samples_the_account_and_the_books(plant, tmp_path):
     row = symbol_record(3, "BTCUSDT")
     board = Plant.join(tmp_path / "run.json", "execution")
     values = np.zeros(1, account)
-    for name, value in (("balance_e8", 100), ("equity_e8", 107), ("margin_used_e8", 30), ("unrealised_e8", 7), ("updated_ns", 1)):
+    for name, value in (("balance_e8", 100), ("equity_e8", 107), ("available_e8", 77), ("unrealised_e8", 7), ("updated_ns", 1)):
         values[name] = value
     board.account().write(0, values)
     symbol = np.zeros(1, SYMBOL_ROW.dtype)
@@ -88,7 +88,7 @@ def test_the_recorder_samples_the_account_and_the_books(plant, tmp_path):
     paths = DataPaths(tmp_path / "data", "SIM")
     (account_file,) = paths.metrics_dir.glob("*/account.jsonl")
     sample = lines(account_file)[-1]
-    assert (sample["equity_e8"], sample["available_e8"], sample["sid"]) == (107, 70, plant.spec.run_id)
+    assert (sample["equity_e8"], sample["available_e8"], sample["sid"]) == (107, 77, plant.spec.run_id)
     (top,) = paths.store_dir("orderbook").glob("*/top.jsonl")
     book = lines(top)[-1]
     assert (book["symbols"], book["bid"], book["ask"], book["bid_qty"], book["state"]) == (
