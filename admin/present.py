@@ -88,7 +88,7 @@ def account(snapshot: Snapshot) -> dict:
         "realised_day_usdt": usdt(row["realised_day_e8"]), "day_pnl_usdt": usdt(day),
         "day_pnl_pct": round(100 * day / start, 4) if start else 0.0,
         "drawdown_pct": round(100 * (equity / int(row["max_equity_e8"]) - 1), 4) if row["max_equity_e8"] else 0.0,
-        "available_usdt": usdt(row["available_e8"]), "margin_used_usdt": usdt(row["margin_used_e8"]),
+        "available_usdt": usdt(equity - int(row["margin_used_e8"])), "margin_used_usdt": usdt(row["margin_used_e8"]),
         "fees_usdt": usdt(row["fees_e8"]),
         "heat_usdt": usdt(row["heat_e8"]), "heat_pct": round(100 * int(row["heat_e8"]) / equity, 3) if equity > 0 else 0.0,
         "open_positions": int(row["open_positions"]), "working_orders": int(row["working_orders"]),

@@ -428,8 +428,8 @@ POSITION_ROW = _record(
 )
 ACCOUNT_ROW = _record(
     "ACCOUNT_ROW", 192, "the account as execution sees it; seqlock board with one row",
-    ("balance_e8", "i8", "1e-8 USDT", "wallet balance; LIVE: as the exchange told last, 0 before"),
-    ("equity_e8", "i8", "1e-8 USDT", "balance + unrealised; LIVE: as the exchange told last, 0 before"),
+    ("balance_e8", "i8", "1e-8 USDT", "wallet balance"),
+    ("equity_e8", "i8", "1e-8 USDT", "balance + unrealised"),
     ("unrealised_e8", "i8", "1e-8 USDT", "unrealised PnL"),
     ("realised_e8", "i8", "1e-8 USDT", "realised PnL of the run, fees included"),
     ("realised_day_e8", "i8", "1e-8 USDT", "realised PnL of the UTC day"),
@@ -451,7 +451,7 @@ ACCOUNT_ROW = _record(
     ("day", "i8", "days", "UTC day number"),
     ("max_equity_e8", "i8", "1e-8 USDT", "high-water mark"),
     ("digest", "u8", "1", "digest of orders and fills"),
-    ("available_e8", "i8", "1e-8 USDT", "free for new orders; LIVE: as the exchange told last, 0 before"),
+    ("reserved", "i8", "", "zero"),
 )
 RECORDS: tuple[Record, ...] = (
     EVENT, LEVEL, TRADE, TICKER, KLINE, SYMBOL, NEWS, PROFILE, GLOBAL, MESSAGE, REPORT, ORDER_ROW, COMMAND, ANSWER, LOG, SYMBOL_ROW, POSITION_ROW,

@@ -47,7 +47,6 @@ def account_row(rows: np.ndarray, broker: Broker, risk_off: Gate, exchange: Exch
         "margin_used_e8", "fees_e8", "fills", "trades_closed", "wins", "updated_ns", "max_equity_e8",
     ):
         row[name] = getattr(account, name)
-    row["available_e8"] = account.equity_e8 - account.margin_used_e8
     if exchange is not None:
         _exchange_money(row, broker, exchange, highest)
     row["heat_e8"] = account.heat_e8(broker.policy.taker_fee_e8)
@@ -63,10 +62,11 @@ def account_row(rows: np.ndarray, broker: Broker, risk_off: Gate, exchange: Exch
 
 
 def _exchange_money(row: np.void, broker: Broker, exchange: ExchangeFacts, highest_e8: int) -> None:
-    """The wallet as told last. Before the first baseline the day begins with it."""
+    """The wallet as told last; what of it is not available is margin in use. Before the first baseline the day begins
+    with it."""
     told = (exchange.balance_e8, exchange.equity_e8, exchange.available_e8)
     balance, equity, available = (0 if e8 == UNKNOWN else e8 for e8 in told)
-    row["balance_e8"], row["equity_e8"], row["available_e8"] = balance, equity, available
+    row["balance_e8"], row["equity_e8"], row["margin_used_e8"] = balance, equity, equity - available
     row["unrealised_e8"] = equity - balance
     row["day_start_equity_e8"] = broker.ledger.day_start_equity_e8 if broker.ledger.hours else equity
     row["max_equity_e8"] = max(highest_e8, equity)

@@ -321,7 +321,7 @@ def test_the_account_of_the_page_is_the_exchanges_wallet(execution: System) -> N
     made.do_work()
     made._write_boards(0, force=True)
     row = board.read(0)[0]
-    assert [int(row[name]) // 10**8 for name in ("balance_e8", "equity_e8", "available_e8")] == [520, 500, 400]
+    assert [int(row[name]) // 10**8 for name in ("balance_e8", "equity_e8", "margin_used_e8")] == [520, 500, 100]
     made.on_close()
 
 

@@ -72,7 +72,7 @@ def test_the_recorder_samples_the_account_and_the_books(plant, tmp_path):
     row = symbol_record(3, "BTCUSDT")
     board = Plant.join(tmp_path / "run.json", "execution")
     values = np.zeros(1, account)
-    for name, value in (("balance_e8", 100), ("equity_e8", 107), ("available_e8", 77), ("unrealised_e8", 7), ("updated_ns", 1)):
+    for name, value in (("balance_e8", 100), ("equity_e8", 107), ("margin_used_e8", 30), ("unrealised_e8", 7), ("updated_ns", 1)):
         values[name] = value
     board.account().write(0, values)
     symbol = np.zeros(1, SYMBOL_ROW.dtype)

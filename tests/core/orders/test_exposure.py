@@ -214,9 +214,9 @@ def test_the_accounts_row_in_live_is_the_exchanges_wallet(told):
     exchange = TOLD._replace(balance_e8=520 * E8, equity_e8=500 * E8, available_e8=400 * E8) if told else ExchangeFacts()
     rows = np.zeros(1, ACCOUNT_ROW.dtype)
     account_row(rows, b, Gate.NONE, exchange)
-    shown = [int(rows[0][f"{name}_e8"]) // E8 for name in ("balance", "equity", "available", "unrealised", "day_start_equity",
+    shown = [int(rows[0][f"{name}_e8"]) // E8 for name in ("balance", "equity", "margin_used", "unrealised", "day_start_equity",
                                                         "max_equity")]
-    assert shown == ([520, 500, 400, -20, 500, 500] if told else [0] * 6)
+    assert shown == ([520, 500, 100, -20, 500, 500] if told else [0] * 6)
     account_row(rows, b, Gate.NONE, TOLD._replace(equity_e8=450 * E8))
     assert int(rows[0]["max_equity_e8"]) == (500 if told else 450) * E8
 
@@ -225,4 +225,4 @@ def test_the_accounts_row_of_the_paper_account():
     b = broker()
     rows = np.zeros(1, ACCOUNT_ROW.dtype)
     account_row(rows, b, Gate.NONE)
-    assert {int(rows[0][f"{name}_e8"]) for name in ("balance", "equity", "available", "day_start_equity")} == {1_000 * E8}
+    assert {int(rows[0][f"{name}_e8"]) for name in ("balance", "equity", "day_start_equity")} == {1_000 * E8}
