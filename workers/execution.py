@@ -66,6 +66,7 @@ from shm.topology import Plant
 from workers.account_boards import AccountBoards
 from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
+from workers.journal_compaction import compact_journal
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
@@ -193,6 +194,11 @@ class Execution:
                                text="execution journal damaged: paused"))
             if run_id == spec.run_id:
                 self._replay(frames)
+                if self.live is not None and not is_damaged:
+                    try:
+                        self._desk_records = compact_journal(path, run_id, frames, DESK_RECORD, self._desk_booked)
+                    except OSError as error:  # the long one stands
+                        self._error(error)
             elif path.exists():  # another run's account: kept beside, never continued
                 if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
                     self.broker.ledger.carry(self._ledger_of(frames))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.enums import Cause, Severity
 from core.orders.desk_journal import (
+    Base,
     Checkpoint,
     Ended,
     Executed,
@@ -82,6 +83,10 @@ def _take(desk: ExchangeDesk, record: Record) -> list[tuple[int, Message]]:
         core.store.forgotten_ms = core.store.forgotten_ms or record.venue_ms
         core.checkpoint_ms = core.venue_ms = max(core.checkpoint_ms, record.venue_ms)
         core.leg_number = max(core.leg_number, record.leg_number)
+    elif isinstance(record, Base):
+        core.store.forgotten_ms = record.forgotten_ms
+        core.checkpoint_ms = core.venue_ms = record.venue_ms
+        core.leg_number, core.number = record.leg_number, record.number
     elif isinstance(record, Protect):
         holding = desk.core.holding(record.symbol)
         if holding is not None:

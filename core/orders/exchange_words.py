@@ -381,6 +381,7 @@ class RecordKind(IntEnum):
     LATCH = 4  # kill latch, trouble, symbol off
     CHECKPOINT = 5  # reconciled up to a venue time
     PROTECT = 6  # stop and targets wanted for a position
+    BASE = 7  # what a compacted journal begins with
 
 
 class Persist(NamedTuple):

@@ -86,6 +86,7 @@ class Reconciler:
         self._live_before: set[str] = set()
         self._orders_began_ns = 0
         self._cash = CashCheck(core)
+        self._takeover = self._rounds_wanted = 0
 
     # --- when --------------------------------------------------------------------------------------------------------
     def link(self, state: LinkState) -> None:
@@ -103,6 +104,14 @@ class Reconciler:
     def ask_now(self, delay_ns: int = 0) -> None:
         """The next pass begins soon."""
         self._next_ns = min(self._next_ns, self.core.now_ns + delay_ns)
+
+    def reconciled_after(self, takeover: int) -> bool:
+        """The guardian was at work (its takeover of that number): has a complete round, begun after we noticed, been
+        believed?"""
+        if takeover != self._takeover:
+            self._takeover, self._rounds_wanted = takeover, self.rounds + 2  # one may be under way
+            self.ask_now()
+        return self.synced and self.rounds >= self._rounds_wanted
 
     def on_timer(self) -> None:
         """Begin a pass when it is due; look after suspicions."""
@@ -160,8 +169,9 @@ class Reconciler:
                         self._failed()
                     return
                 self._book(listing)
-                if until:
-                    window(until)
+                end = since_ms + core.config.window_ms
+                if core.venue_ms > end:  # asked without an end the venue answers a window, too: of days, not of all
+                    window(end)
                     return
                 self._asking_executions = False
                 core.checkpoint(max(core.venue_ms, core.checkpoint_ms))

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from core.orders.budget import Endpoint, Purpose
+from core.orders.budget import Endpoint
 from core.orders.exchange_words import (
     Amend,
     Cancel,
@@ -35,7 +35,6 @@ from gateway.bybit.wire_units import Grids, WireError, WireGrid, fixed_text
 
 CATEGORY = "linear"
 SETTLE = "USDT"
-BATCH_MAX = 10  # orders of one batch request (one page of the documentation says 20, another 10)
 Body = dict[str, Any]
 
 
@@ -80,13 +79,6 @@ PAGE_ROWS = {
 
 def route_of(request: Request) -> Route:
     return QUERIES[request.what] if isinstance(request, Query) else ROUTES[type(request)]
-
-
-def purpose_of(request: Request, urgent: bool) -> Purpose:
-    """Opening orders are entries; the rest gets out, protects, or only asks."""
-    if isinstance(request, Create) and not request.reduce_only and not request.close_on_trigger:
-        return Purpose.ENTRY
-    return Purpose.KILL if urgent else Purpose.EXIT
 
 
 # --- bodies --------------------------------------------------------------------------------------------------------
@@ -187,7 +179,7 @@ def rest_body(request: Request, grids: Grids) -> bytes:
 
 
 def batch_body(requests: Sequence[Create | Cancel], grids: Grids) -> Body:
-    """One body for up to BATCH_MAX requests of one kind, each read back. Raises WireError."""
+    """One body for requests of one kind (at most `core.orders.send_queue.BATCH_MAX`), each read back. Raises WireError."""
     items = []
     for request in requests:
         item = body_of(request, grids)

@@ -1,6 +1,6 @@
 // The controls of a replay, on every page of it: play, pause, step, seek, speed. In a running system there is no bar and
 // nothing here does anything.
-import { toast } from "./controls.js";
+import { ask, toast } from "./controls.js";
 import { $, el, setClass, setText } from "./dom.js";
 import { clock, count } from "./format.js";
 import { get, post } from "./net.js";
@@ -61,8 +61,7 @@ function paint(replay) {
   if (document.activeElement !== $("replay-speed")) $("replay-speed").value = String(replay.speed);
   const verdict = replay.differences ? `${replay.differences} difference${replay.differences > 1 ? "s" : ""} from the run` : replay.verdict === "identical" ? "identical with the run, to the end" : `no difference in ${count(replay.checks)} digests and ${count(replay.decisions)} decisions`;
   setText($("replay-proof"), verdict);
-  setClass($("replay-proof"), replay.differences ? "bad" : "dim");
-  $("replay-proof").title = `digest of engines and account here: ${replay.digest}`;
+  setClass($("replay-proof"), replay.differences ? "link bad" : "link dim");
 }
 
 function length(ms) {
@@ -80,6 +79,14 @@ export function replayKeys(event) {
     "[": () => skip(-SKIP_MS), "]": () => skip(SKIP_MS), "{": () => skip(-FAR_MS),
     "}": () => skip(FAR_MS), "-": () => faster(-1), "+": () => faster(1), "=": () => faster(1),
   };
+}
+
+/** What differs, in a dialog: the first differences with both sides, and what the journal lacks. */
+async function tellProof() {
+  const found = await get("/api/replay/status").catch(() => null);
+  if (!found) return;
+  const lines = [...(found.differences ?? []), ...(found.notes ?? []).map((note) => `note: ${note}`)];
+  await ask("Is it the recorded run?", `${$("replay-proof").textContent}\ndigest of engines and account here: ${found.replay.digest}\n\n${lines.join("\n\n") || "Nothing differs so far."}`, "Close", []);
 }
 
 async function paintMarks() {
@@ -124,6 +131,7 @@ export function watchReplay() {
   $("replay-read").addEventListener("click", () => act("step"));
   $("replay-back").addEventListener("click", () => skip(-SKIP_MS));
   $("replay-on").addEventListener("click", () => skip(SKIP_MS));
+  $("replay-proof").addEventListener("click", tellProof);
   $("replay-start").addEventListener("click", () => now && seek(now.from_ts));
   $("replay-at").addEventListener("input", () => { dragging = true; });
   $("replay-at").addEventListener("change", (event) => {
