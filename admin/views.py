@@ -18,6 +18,7 @@ from admin import present
 from admin.alerts import alerts
 from admin.backtests import Backtests
 from admin.checklist import Checklist
+from admin.comparisons import comparisons
 from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
 from admin.history import History
@@ -350,6 +351,10 @@ class Views:
         """The command that kills from a terminal."""
         folder = self._paths.data_dir
         return "python3 launch.py kill" + ("" if folder == ROOT / "data" else f" --data-dir {folder}")
+
+    def comparisons(self) -> dict:
+        """/api/comparisons: the shadow of other settings, and paper against the account."""
+        return comparisons(self.recorded_paths, self.replay.source.run_id if self.replay.source else self.run_id)
 
     def storage(self) -> dict:
         """/api/storage/status: what lies in the data folder and how much room is left; measured at most every 10 s."""
