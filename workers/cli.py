@@ -467,17 +467,18 @@ def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **argum
 @data_dir_option
 @config_option
 @click.option("--live", is_flag=True, help="the pre-live checklist: may this installation trade real money?")
+@click.option("--venue", default="", help="compare the clock with this exchange's  [that of the running system]")
 @json_option
-def doctor(data_dir: Path | None, config_files: tuple[Path, ...], live: bool, as_json: bool) -> None:
+def doctor(data_dir: Path | None, config_files: tuple[Path, ...], live: bool, venue: str, as_json: bool) -> None:
     """Check this machine, the installation and the configuration. Exit code 5: not ready."""
     from workers.doctor import check, print_report
 
     if live:
         from workers.checklist import checklist
 
-        rows = checklist(data_dir_of(data_dir), config_files)
+        rows = checklist(data_dir_of(data_dir), config_files, venue)
     else:
-        rows = check(data_dir_of(data_dir), config_files)
+        rows = check(data_dir_of(data_dir), config_files, venue)
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows]))
     else:

@@ -668,7 +668,8 @@ class Execution:
         self._boards.write_changes(broker, self.ledger)
         if force or self._account_dirty:
             self._account_dirty = False
-            self._boards.write_account(broker, broker.risk_off(broker.account.updated_ns, self._controls))
+            gate = broker.risk_off(broker.account.updated_ns, self._controls)
+            self._boards.write_account(broker, gate, self._controls.exchange if self.live is not None else None)
             account = broker.account
             for name, value in (
                 ("intents", broker.intents), ("orders", broker.orders), ("fills", account.fills),

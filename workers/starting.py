@@ -130,7 +130,8 @@ def permit_live(options: Options, settings: Settings, paths: DataPaths) -> Permi
     address = venue_address(options.venue)
     rest = "embedded" if address is None else address["rest"]
     try:
-        return live_permit(options, rest, settings.trading.capital_tier, paths, os.environ, Person(os.environ))
+        return live_permit(options, rest, settings.trading.capital_tier, paths, os.environ, Person(os.environ),
+                           settings.safety.clock)
     except Refused as refused:
         raise StartError(refused.code, str(refused)) from None
 
