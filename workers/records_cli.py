@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from workers.database_writer import DatabaseWriter
 from workers.derived import trade_line
 from workers.export_parquet import KINDS, ExportError
 from workers.export_parquet import export as export_tables
-from workers.report import Report, ReportError, gather, period_of
+from workers.report import Report, ReportError, gather, paper_lines, period_of
 from workers.report_html import html
 from workers.report_text import markdown, moment, money
 
@@ -90,6 +91,7 @@ def make_report(
             made = gather(connection, period_of(kind, wanted, connection, session), mode, time.time_ns())
         except ReportError as error:
             raise RecordsError(EXIT_UNEXPECTED, str(error)) from None
+    made = replace(made, paper=paper_lines(DataPaths(data_dir, mode).calibration_dir, made.sessions))
     told = []
     for path, text in ((html_file, html), (md_file, markdown)):
         if path is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from core.enums import Gate
@@ -67,6 +69,7 @@ class Report:
     kills: list[dict[str, Any]]
     orders: dict[str, int]  # by status
     trades: list[Trade]
+    paper: tuple[str, ...] = ()  # what `launch.py calibrate` found of its sessions: the account against paper
 
 
 def _midnight_ns(day: date) -> int:
@@ -103,6 +106,18 @@ def _skips(connection: Connection, period: Period) -> list[tuple[str, str, int]]
     """Entries that were wanted and refused, by reason: what execution said to the orders it was sent."""
     found = queries.counts(connection, "orders", "rejection_reason", period.from_ns, period.to_ns, period.session_id)
     return [(name, gate_words(Gate[name]) if name in Gate.__members__ else name, number) for name, number in found.items()]
+
+
+def paper_lines(folder: Path, sessions: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Account against paper, for the sessions that were calibrated. `folder`: their suggestions."""
+    lines: list[str] = []
+    for session in sessions:
+        try:
+            found = msgspec.json.decode((folder / f"{session['session_id']}.json").read_bytes())
+        except (OSError, msgspec.MsgspecError):
+            continue
+        lines += [str(line) for line in found.get("said", ())]
+    return tuple(lines)
 
 
 def gather(connection: Connection, period: Period, mode: str, now_ns: int) -> Report:

@@ -95,6 +95,7 @@ def html(report: Report) -> str:
         pair(_group(report, "move_type"), _group(report, "exit_reason")),
         pair(_group(report, "hour"), _group(report, "weekday")),
         pair(_group(report, "symbol"), _group(report, "side")),
+        section("The account against paper", "".join(note(line) for line in report.paper)) if report.paper else "",
         section("Kills and incidents", _texts(("time", "severity", "kind", "what"), [
             (at(r["ts_ns"]), r["severity"] or "", r["kind"] or "", r["text"] or "") for r in report.incidents[:50]],
             frozenset(range(4)))),

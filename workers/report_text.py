@@ -141,6 +141,8 @@ def markdown(report: Report) -> str:
         rows = report.groups[by]
         if rows:
             lines += ["", f"## {title}", "", *_table(GROUP_HEAD, [group_row(by, row) for row in rows])]
+    if report.paper:
+        lines += ["", "## The account against paper", "", *[f"- {line}" for line in report.paper]]
     lines += ["", "## Entries refused", ""]
     lines += _table(("reason", "in words", "times"), [(name, text, str(n)) for name, text, n in report.skips]) \
         if report.skips else ["None."]

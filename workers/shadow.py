@@ -26,6 +26,7 @@ import msgspec
 from config.load import ConfigError
 from config.paths import DataPaths
 from core.performance.comparison import Comparison, compare
+from gateway.tape import TapeError
 from workers.backtest import Backtest, Job, Result
 from workers.backtest_report import pair_row
 from workers.backtest_store import StoreError, save_in
@@ -148,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
         time.sleep(LOOK_S)
     try:
         Shadow(paths, options.run_id, msgspec.json.decode(options.job, type=Job), going).run()
-    except (ConfigError, StoreError) as error:
+    except (ConfigError, StoreError, TapeError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

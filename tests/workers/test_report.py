@@ -188,3 +188,13 @@ def test_the_database_verb(run, monkeypatch):
         database_verb("status", folder(run), "SIM", SETTINGS)
     with pytest.raises(RecordsError, match="mysql"):
         make_report(folder(run), "SIM", SETTINGS, "daily", "", "", None, None, None, False)
+
+
+def test_what_calibration_found_stands_in_the_report(run):
+    file = run.paths.calibration_dir / f"{run.run_id}.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"said": ["account against paper: 1.25 bps of the value traded less than paper"]}))
+    text = make_report(folder(run), "SIM", SETTINGS, "daily", "2025-11-20", "", None, None, None, False)
+    assert "## The account against paper" in text and "1.25 bps" in text
+    file.write_text("{torn")
+    assert "against paper" not in make_report(folder(run), "SIM", SETTINGS, "daily", "2025-11-20", "", None, None, None, False)
