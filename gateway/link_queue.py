@@ -57,9 +57,7 @@ class LinkQueue:
         out, wait_ns = self._queue.take(time.monotonic_ns(), self._over_ws)
         for each in out:
             if isinstance(each, Turned):
-                if each.why == NOT_WANTED:
-                    self._answers.note("not_wanted", f"{type(each.request).__name__}: {NOT_WANTED}, nothing left")
-                self._answers.lost((each.request.req_id,), each.why, sent=False)
+                self._turned(each.request, each.why)
             elif each.batch:
                 self._send_batch(each)
             else:
@@ -100,12 +98,20 @@ class LinkQueue:
 
     def _write(self, flight: Flight, route: Route, payload: bytes, departure: Departure) -> None:
         """The first byte: over the WebSocket at once, over REST in a thread."""
-        chosen = departure.waiting
-        if departure.over_ws and self._entry is not None and self._entry.submit(flight, payload):
+        chosen, now_ns = departure.waiting, time.monotonic_ns()
+        if not all(self._may_leave(now_ns, waiting.send.request) for waiting in chosen):  # since it left the queue
+            for waiting in chosen:
+                self._turned(waiting.send.request, NOT_WANTED)
+        elif departure.over_ws and self._entry is not None and self._entry.submit(flight, payload):
             now_ns = time.monotonic_ns()
             self._answers.sent.extend(Sent(w.send.request.req_id, w.handed_ns, now_ns) for w in chosen)
         else:
             self._spawn(self._rest.post(flight, route, payload, [(w.send, w.handed_ns) for w in chosen], self._may_leave))
+
+    def _turned(self, request: Request, why: str) -> None:
+        if why == NOT_WANTED:
+            self._answers.note("not_wanted", f"{type(request).__name__}: {NOT_WANTED}, nothing left")
+        self._answers.lost((request.req_id,), why, sent=False)
 
     def _unwritable(self, req_ids: tuple[int, ...], what: str, error: WireError) -> None:
         self._answers.note("not_encodable", f"{what}: {error}")

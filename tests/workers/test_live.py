@@ -35,6 +35,7 @@ from core.orders.exchange_words import (
     Send,
     Stream,
     Tell,
+    WalletRow,
 )
 from core.orders.latency import Ledger
 from core.orders.wire import Message, Report, read_reports
@@ -309,6 +310,19 @@ def test_a_new_run_knows_what_the_run_before_it_held(execution: System) -> None:
         assert again.live is not None and again.live.desk.core.earlier == {"BTCUSDT": -7}
         again.on_close()
     assert len(list(path.parent.glob("execution-*.journal"))) == 1
+
+
+def test_the_account_of_the_page_is_the_exchanges_wallet(execution: System) -> None:
+    made, board = execution.execution, execution.plant.account()
+    assert made.live is not None
+    made._write_boards(0, force=True)
+    assert int(board.read(0)[0]["equity_e8"]) == 0, "not told yet: nothing is shown in its place"
+    made.live.desk.on_event(1, WalletRow(520 * 10**8, 500 * 10**8, 400 * 10**8, -20 * 10**8, 0, 0, 1))
+    made.do_work()
+    made._write_boards(0, force=True)
+    row = board.read(0)[0]
+    assert [int(row[name]) // 10**8 for name in ("balance_e8", "equity_e8", "margin_used_e8")] == [520, 500, 100]
+    made.on_close()
 
 
 def test_an_entry_that_ends_partly_filled_is_told_as_position_and_end(execution: System) -> None:
