@@ -20,4 +20,15 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "stop_bps: max(f.price_ticks, 1) -> max(f.price_ticks, 0)": NO_ZERO,
         "trades_limit: f.trades_day + 1 -> f.trades_day + 2": "without a tier: any number above the trades of the day",
     },
+    "core/orders/guard_duty.py": {
+        "stop_price: -(-mark_ticks * distance_e4 // E4), 1) -> -(-mark_ticks * distance_e4 // E4), 0)":
+            "rounded up, so at least one for every mark and distance above zero",
+    },
+    "core/orders/kill_triggers.py": {
+        "KillLimits: True -> False": FLAGS,
+        "KillLimits: True -> False #2": FLAGS,
+        "KillFacts: True -> False #3": FLAGS,
+        "KillFacts: True -> False #4": FLAGS,
+        "_at_once: 0.0 -> -1.0": "held for zero seconds or less than that: the first look",
+    },
 }

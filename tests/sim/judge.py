@@ -57,6 +57,7 @@ class Judge:
     killed_venue_ns: int = 0
     flat_ns: int = 0  # when the exchange showed nothing any more after the kill
     able_ns: int = 0  # since when we could mend (connected, alive), 0 = we cannot
+    wire_ns: int = 0  # the slowest way here and there of the weather: nobody can mend what he has not heard of
     slack_ns: int = 0  # what a (re)start or reconnect gives on top
     storm_until_ns: int = 0
     guarded_ns: int = 0  # the guardian is on duty and reaches the exchange since then, 0 = it is not
@@ -106,7 +107,7 @@ class Judge:
         since = max(state.since_ns, self.able_ns + self.slack_ns)
         calm = now_ns - max(since, self.storm_until_ns)
         self.longest_naked_ns = max(self.longest_naked_ns, calm)
-        if calm > NAKED_NS or now_ns - since > NAKED_IN_STORM_NS:
+        if calm > NAKED_NS + self.wire_ns or now_ns - since > NAKED_IN_STORM_NS:
             state.told = True
             self.say(now_ns, f"{name} has had no stop for {(now_ns - state.since_ns) / MS:.0f} ms")
 

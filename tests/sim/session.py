@@ -334,6 +334,7 @@ class Session:
         elif not judge.able_ns:
             judge.able_ns = now
         faults = link.faults
+        judge.wire_ns = faults.feed_ns[1] + faults.entry_ns[1]
         losing = (
             faults.vanish_ppm or faults.stall_ppm
             or faults.ack_lost_ppm or faults.reject_ppm or faults.frame_drop_ppm or faults.http_5xx_ppm

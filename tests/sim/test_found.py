@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from core.enums import MessageKind, OrderRole, ReportKind
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.wire import Message
+from core.sim.link_faults import LinkFaults
 from tests.core.orders.test_broker import broker, enter
+from tests.sim.rig import live_host
 from tests.sim.runner import run_seed
+from tests.sim.session import Session
+from tests.sim.swarm import SECOND, Happening, draw
 
 
 @pytest.mark.parametrize(("seed", "plan"), [
@@ -18,6 +24,23 @@ from tests.sim.runner import run_seed
 def test_seeds_that_failed(seed: int, plan: str) -> None:
     """The rules in small: `test_o21_a_strangers_fill..`, `test_o13_a_missing_stop..while_a_close..`."""
     assert run_seed(seed, plan).violations == []
+
+
+def test_the_guardian_on_duty_finds_a_stop_that_is_taken_away_within_a_second() -> None:
+    """Seed 200366: once everything was protected it looked every two seconds only."""
+    found = 0
+    for seed in range(4):
+        plan = draw(seed)
+        plan.weathers, plan.crashes, plan.kill_at_ns, plan.kill_at_end = [(0, LinkFaults(), {})], [], 0, False
+        plan.active_ns, plan.pace_ns, plan.pause = 24 * SECOND, (100_000_000, 700_000_000), False
+        away = next(s for s in range(99) if (r := random.Random(s)).random() >= 0.4 and r.randint(2_500, 9_000) > 8_000)
+        plan.happenings = [Happening(8 * SECOND, "gone", away)] + [
+            Happening(12 * SECOND + k * 700_000_000, "ext stop gone", k) for k in range(5)]
+        session = Session(seed, live_host, plan)
+        assert session.run().violations == []
+        assert session.counters["guardian: on duty"] == 1
+        found += session.counters["guardian: position without a stop"]
+    assert found >= 3
 
 
 def test_a_strange_fill_does_not_end_our_working_entry() -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from core.enums import Gate
 from core.orders.exchange_words import (
     Cancel,
     CancelEntries,
     Create,
+    ExecutionRow,
     LinkState,
     Lost,
+    OrderStatus,
+    OrderType,
+    Query,
+    QueryKind,
     Send,
     Stream,
     TradingStop,
@@ -183,3 +190,66 @@ def test_a_sweep_that_is_refused_waits_before_it_is_sent_again():
     at = [ns for q, ns in zip(r.sent, r.sent_ns, strict=True) if isinstance(q, CancelEntries)]
     assert len(at) == 4
     assert all(b - a >= 150 * MS for a, b in itertools.pairwise(at))
+
+
+def test_a_kill_is_not_flat_while_an_entry_may_still_be_born():
+    """Its request was lost on the way: it counts until it is proved that it can no longer arrive."""
+    r = rig()
+    r.on_send = lambda q: "drop" if isinstance(q, Create) else ""
+    r.submit()
+    r.run(20)
+    r.desk.kill(r.now_ns)
+    r.flush()
+    began = r.now_ns
+    r.until(lambda: r.desk.flat, 20_000)
+    config = r.desk.core.config
+    assert r.now_ns - began > config.recv_window_ns + config.guard_ns
+    assert not r.venue.creates and r.dones()[0].leaves_lots == 100
+
+
+def test_an_entry_of_somebody_elses_that_comes_after_the_sweep_is_swept_too():
+    r = rig()
+    r.open_position()
+    r.desk.kill(r.now_ns)
+    r.flush()
+    r.until(lambda: bool(r.of_kind(CancelEntries)))
+    r.run(30)
+    r.venue.handle(Create(77, "by-hand", A, 1, OrderType.LIMIT, 5, 9_000))
+    r.until(lambda: r.desk.flat, 10_000)
+    assert r.row("by-hand").status is OrderStatus.CANCELLED
+    assert len(r.of_kind(CancelEntries)) >= 2
+
+
+@pytest.mark.parametrize(("code", "measured"), [(10002, 1), (10000, 0)])
+def test_the_clock_is_measured_when_a_sweep_is_refused_for_it_and_only_then(code, measured):
+    r = rig()
+    r.venue.refuse = refusing(code, "", CancelEntries, times=1)
+    r.desk.kill(r.now_ns)
+    r.flush()
+    r.until(lambda: r.desk.flat, 10_000)
+    assert r.desk.counters["clock_asked"] == measured and r.desk.counters["kill_attempts"] == 2
+
+
+def test_flat_means_flat_in_our_books_and_at_the_exchange():
+    """The fill of the close is told late: the exchange shows nothing any more, and we do not call it flat before we know."""
+    r = rig()
+    r.open_position()
+    r.on_row = lambda row: not isinstance(row, ExecutionRow)
+    r.venue.refuse = lambda q: (10016, "") if isinstance(q, Query) and q.what is QueryKind.EXECUTIONS else None
+    r.desk.kill(r.now_ns)
+    r.flush()
+    r.until(lambda: r.venue.lots(A) == 0, 2_000)
+    r.run(5_000)
+    assert r.desk.lots(0) == 100 and not r.desk.flat
+    r.venue.refuse = lambda q: None
+    r.until(lambda: r.desk.flat, 10_000)
+    assert r.desk.lots(0) == 0 and r.told_lots() == 0
+
+
+def test_what_is_written_of_a_kill_is_read_as_one():
+    r = rig()
+    r.desk.kill(r.now_ns)
+    r.desk.clear_kill(r.now_ns)
+    r.flush()
+    assert [payload for kind, payload in r.records if payload.startswith(b"KILL")] == [
+        b"KILL\x1f\x1f1\x1f", b"KILL\x1f\x1f0\x1f"]

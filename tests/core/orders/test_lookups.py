@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.orders.exchange_desk import DeskConfig
-from core.orders.exchange_words import Create, Query
+from core.orders.exchange_words import Create, Query, QueryKind
 from core.orders.lifecycle import OrderState
 from tests.core.orders.naive_exchange import SYMBOLS, TAG, Rig, S
 
@@ -38,6 +38,25 @@ def test_look_ups_end_however_few_queries_the_exchange_answers(per_second):
     r.until(lambda: len(r.dones()) == len(SYMBOLS), 45_000)
     assert not r.desk.looks.looks
     assert {o.state for o in r.desk.core.store} == {OrderState.VOID}
+
+
+def test_a_look_up_that_is_refused_for_its_timestamp_has_the_clock_measured():
+    """Seed 484: orders went out in time, look-ups were refused with 10002, and nobody measured: nothing was ever learnt."""
+    r = Rig(DeskConfig(run_tag=TAG)).start()
+    measured: list[int] = []
+
+    def refuse(request):
+        if isinstance(request, Query) and request.what is QueryKind.SERVER_TIME:
+            measured.append(r.now_ns)
+        elif isinstance(request, Query) and request.link_id and not measured:
+            return 10002, "invalid request, please check your server timestamp or recv_window param"
+        return None
+
+    r.venue.refuse = refuse
+    r.on_send = lambda q: "drop" if isinstance(q, Create) else ""
+    r.submit()
+    r.until(lambda: len(r.dones()) == 1, 20_000)
+    assert len(measured) == 1 and r.desk.ready
 
 
 def test_an_order_that_was_never_born_is_known_to_be_so_eight_seconds_after_it_was_sent():
