@@ -414,6 +414,7 @@ class Storage(Section, frozen=True):
     """How long what is kept, and how much of it; see workers/retention.py. 0 = for good."""
 
     every_h: Positive = 2.0
+    market_files: bool = True  # keep every public trade and micro candle as lines beside the journal
     raw_h: Positive = 24.0  # raw frames, order books, trade streams, micro candles
     raw_max_gb: Positive = 20.0
     replay_sessions: Count = 3  # raw frames of the last so many sessions stay longer, up to raw_max_gb

@@ -110,6 +110,8 @@ def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
               help="second confirmation of LIVE, for services: the account's number (else it is asked for)")
 @click.option("--symbols", default=None, help="COUNT or comma separated LIST [embedded: 40, else all]")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="stop after this many seconds")
+@click.option("--shadow", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="TOML of a second configuration that decides beside this one, on paper (repeatable: layered)")
 @data_dir_option
 @click.option("--admin-port", type=click.IntRange(0, 65535), help="page port, 0 = any free one")
 @click.option("--no-admin", is_flag=True, help="no admin process")
@@ -128,6 +130,7 @@ def run(
     account: str,
     symbols: str | None,
     duration: float | None,
+    shadow: tuple[Path, ...],
     data_dir: Path | None,
     admin_port: int | None,
     no_admin: bool,
@@ -149,6 +152,10 @@ def run(
     from workers.starting import Options
     from workers.supervisor import Supervisor
 
+    if shadow:
+        if tape:
+            raise Fault(EXIT_USAGE, "--shadow follows a run's journal; on a tape use `backtest` with the other settings.")
+        load_config((*config_files, *shadow), overrides | {"trading.mode": "SIM"})  # its faults are told before anything starts
     loaded = load_config(config_files, overrides)
     options = Options(
         shards=shards,
@@ -165,6 +172,7 @@ def run(
         overrides=overrides,
         live=live,
         account=account,
+        shadow=tuple(str(path.resolve()) for path in shadow),
         json=as_json,
         verbose=verbose,
     )
@@ -573,7 +581,7 @@ def show_config(config_files: tuple[Path, ...], sources: bool) -> None:
         click.echo(f"{key} = {value!r}{'  (hot)' if is_hot(key) else ''}{origin}")
 
 
-for research in (research_cli.backtest, research_cli.compare, research_cli.sweep):
+for research in (research_cli.backtest, research_cli.compare, research_cli.sweep, research_cli.calibrate):
     cli.add_command(research)
 
 

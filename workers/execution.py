@@ -54,7 +54,6 @@ from core.orders.exposure import ExchangeFacts
 from core.orders.latency import LEDGER_RECORD, Ledger
 from core.orders.router import ExecutionRouter, LiveUnavailable
 from core.orders.wire import ENTRY_RECORD, Message, Report, pack_entry, read_messages, unpack_entry
-from core.performance.trade_watch import TradeWatch
 from core.records import GLOBAL, MESSAGE
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
@@ -71,6 +70,7 @@ from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
 from workers.live import DESK_RECORD, LiveOrders
+from workers.live_evidence import LiveEvidence
 from workers.noted_broker import NotedBroker
 from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
@@ -88,7 +88,7 @@ WALLET_AFTER_NS = 2_000_000_000  # a wallet read this long after the last fill h
 # handshakes: `reason` of messages and reports of kind NONE
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
-PAPER = frozenset({MessageKind.FILL, MessageKind.DONE})  # what only a paper desk says
+PAPER = frozenset({MessageKind.FILL, MessageKind.DONE, MessageKind.CASH})  # what only a paper desk says
 LEAVE_NS = 2_000_000_000  # at an orderly end, for cancelling entries at the exchange
 LEAVE_STEP_S = 0.005
 ROLL_RECORD = 2  # kind of a record of the execution journal: baselines of the daily loss (core.risk.ledger)
@@ -144,9 +144,11 @@ class Execution:
         closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
         self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
         self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
-        self.trades = TradeWatch()
         self.rollout = RolloutKeeper(self.paths, plant.spec.venue["rest"], plant.spec.account, self._error) if (
             live and plant.spec.venue and not plant.spec.practice) else None
+        self.evidence = LiveEvidence(
+            self.live.desk, self.rollout, self.paths.trade_checks_file, self.note, self._error
+        ) if self.live is not None else None
         health: Callable[[], LinkHealth] = LinkHealth
         if self.live is not None:
             health = self.live.health
@@ -689,6 +691,8 @@ class Execution:
         self._close_lost_shards(now)
         self._watch_limits(now)
         self._close_riskiest(now)
+        if self.evidence is not None:
+            self.evidence.check.turn(now)
         self._keep_rollout()
         self._see_wallet()
         for name in self.churn.turn(self.broker.instruments):
@@ -728,19 +732,19 @@ class Execution:
                            text="cash moved beside our trades"))
 
     def _evidence(self, message: Message) -> None:
-        """A fill of a LIVE account on a real exchange, booked: what it says about the next tier."""
+        """A fill of a LIVE account, booked: what it says about the next tier."""
         position = self.broker.account.positions.get(message.symbol) or self.broker.account.closed.get(message.symbol)
         found = self.instrument_of(message.symbol)
-        if self.rollout is None or self.live is None or position is None or found is None:
+        if self.evidence is None or self.live is None or position is None or found is None:
             return
         rows, row = self.plant.symbol_rows(), self._symbol_row
         pump = int(row[0]["pump"]) if rows.read_into(message.symbol, row) > 0 else 0
-        trade = self.trades.fill(
+        trade = self.evidence.watch.fill(
             message, position, found.name, self._settings.trading.capital_tier, pump, self.broker.policy.fee_of(found), 0,
             self.live.desk.counters,
         )
         if trade is not None:
-            self.rollout.closed(trade)
+            self.evidence.closed(trade, self._clock())
 
     def _close_riskiest(self, now: int) -> None:
         """At a risk limit, where the setting says so: the position with the most at risk goes, one after the other."""

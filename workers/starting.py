@@ -64,6 +64,7 @@ class Options:
     overrides: Mapping[str, Any] = field(default_factory=dict)  # settings given on the command line
     live: bool = False  # first confirmation of LIVE
     account: str = ""  # second one: the number of the account, where it is given and not typed
+    shadow: tuple[str, ...] = ()  # settings of a second configuration that decides beside the run
     json: bool = False
     verbose: int = 0
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from flask import Blueprint, Response, request
 
 from admin.api.history import unavailable
@@ -16,13 +13,9 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; s
 """A report is a page of its own with its style in it, and may do nothing at all."""
 
 
-def backtest_routes(backtests: Backtests, beside: Callable[[], dict[str, Any]]) -> Blueprint:
-    """The blueprint; lists are in api/history.py. `beside`: what shadow and calibration say of the run."""
+def backtest_routes(backtests: Backtests) -> Blueprint:
+    """The blueprint; lists are in api/history.py."""
     api = Blueprint("backtests", __name__, url_prefix="/api")
-
-    @api.get("/comparisons")
-    def comparisons() -> Response:
-        return answer(beside())
 
     @api.get("/backtests/<int:number>")
     def one(number: int) -> Response:

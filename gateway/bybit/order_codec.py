@@ -70,9 +70,11 @@ QUERIES: Mapping[QueryKind, Route] = {
     QueryKind.INSTRUMENT: Route(Endpoint.MARKET, "GET", "/v5/market/instruments-info"),
     QueryKind.FEE: Route(Endpoint.FEE, "GET", "/v5/account/fee-rate"),
     QueryKind.SERVER_TIME: Route(Endpoint.MARKET, "GET", "/v5/market/time"),
+    QueryKind.CLOSED_PNL: Route(Endpoint.CLOSED_PNL, "GET", "/v5/position/closed-pnl"),
 }
 PAGE_ROWS = {
     QueryKind.ORDER_REALTIME: 50, QueryKind.ORDER_HISTORY: 50, QueryKind.EXECUTIONS: 100, QueryKind.POSITIONS: 200,
+    QueryKind.CLOSED_PNL: 100,
 }
 """The largest page of each; the defaults are smaller, and a page that is too short looks like a full answer."""
 

@@ -33,7 +33,6 @@ READS = [
     "/api/session",
     "/api/replay/status",
     "/api/sessions/current",
-    "/api/comparisons",
 ]
 HISTORY = [f"/api/{name}/history{kind}" for name in ("orders", "signals", "trades", "incidents", "audit", "backtests", "sessions")
            for kind in ("", ".csv", ".parquet")] + ["/api/performance", "/api/backtests/1", "/api/backtests/compare",

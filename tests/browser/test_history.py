@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -105,18 +103,3 @@ def test_backtests_are_opened_and_compared(engine, page: webdriver.Chrome, runni
     wait(page, lambda: texts(page, "#list-title") == ["Sessions, newest first"])
     assert page.find_element(By.ID, "parquet").get_attribute("href").endswith("/api/sessions/history.parquet?")
     assert complaints(page) == []
-
-
-def test_performance_shows_what_a_shadow_says(run: MadeRun, page: webdriver.Chrome, running: Running) -> None:
-    folder = running.server.paths.mode_dir / "shadow" / running.server.plant.spec.run_id
-    folder.mkdir(parents=True)
-    (folder / "status.json").write_text(json.dumps({"over": False, "lag_s": 1.25, "net_e8": 150_000_000, "trades": 4,
-                                                    "open_positions": 1, "config_files": ["other.toml"]}))
-    (folder / "comparison.json").write_text(json.dumps({
-        "matched": 3, "only_a": 1, "only_b": 2, "same_decisions": 7, "shortfall": {"total_e8": -50_000_000},
-        "figures": [{"figure": "net_usdt", "a": 1.0, "b": 1.5, "difference": 0.5}]}))
-    page.get(f"{running.url}history#performance")
-    wait(page, lambda: texts(page, "#beside h3"))
-    assert texts(page, "#beside h3") == ["Other settings beside this run", "Live and shadow"]
-    told = texts(page, "#beside td")
-    assert {"1.3 s behind", "+1.5000", "3, 1, 2", "−0.5000", "Net USDT", "+0.5000"} <= set(told)

@@ -14,7 +14,7 @@ from core.orders.guard_duty import Duty, Seen
 from core.sim.exchange_types import OrderFilter, OrderRequest, Result, TradingStopRequest
 from core.sim.link_rows import order_row, position_row
 from gateway.bybit.wire_units import WireGrid
-from workers.guardian import QUIET_S, TURN_S, Guard
+from workers.guardian import TURN_S, Guard
 from workers.guardian_door import LINK_PREFIX, Outcome, Unreachable
 
 if TYPE_CHECKING:
@@ -130,4 +130,4 @@ class SimGuardian:
             self._next_ns = now + round(SETTINGS.poll_s * NS_PER_S)
             return
         self.since_ns = self.since_ns or now
-        self._next_ns = now + round((SETTINGS.poll_s if self.guard.protected < 2 else QUIET_S) * NS_PER_S)
+        self._next_ns = now + round(SETTINGS.poll_s * NS_PER_S)

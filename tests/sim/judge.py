@@ -29,7 +29,7 @@ AFTER_LINK_NS = 1 * SECOND  # on top: 2 s after connectivity returns
 AFTER_START_NS = 4 * SECOND  # on top: 5 s after a restart of ours
 NAKED_IN_STORM_NS = 15 * SECOND  # while frames and requests are being lost
 KILL_NS = 50 * MS
-GUARD_NS = 3500 * MS  # an entry that works on while the guardian is on duty: it looks every 2 s once all is protected
+GUARD_NS = 2000 * MS  # an entry that works on while the guardian is on duty: seen at one look, cancelled at the next
 ENTRY_TTL_NS = 2 * SECOND  # from the journal to the last byte
 
 

@@ -38,7 +38,13 @@ class ReplayRun:
             [sys.executable, str(ROOT / "launch.py"), "replay", str(data_dir), "--page", "--paused", "--data-dir", str(data_dir)],
             env=environment(), cwd=ROOT, stderr=subprocess.PIPE, text=True,
         )
-        run_dir = DataPaths(data_dir / "replay", "SIM").run_dir
+        try:
+            self._open(DataPaths(data_dir / "replay", "SIM").run_dir, profile)
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def _open(self, run_dir: Path, profile: Path) -> None:
         self.address: dict[str, Any] = eventually(lambda: _read(run_dir / "admin.json"), "the page is up", 180)
         self.run_id = str(_read(run_dir / "run.json")["run_id"])
         self.url = str(self.address["url"])

@@ -108,7 +108,6 @@ export function paintCurve(points, canvas) {
   canvas.setAttribute("aria-label", `equity from ${values[0].toFixed(2)} to ${values.at(-1).toFixed(2)} USDT, largest fall ${(100 * deepest).toFixed(2)} %`);
 }
 
-const E8 = 1e8;
 const NAMES = { trades: "Trades", win_rate: "Win rate", net_usdt: "Net USDT", gross_usdt: "Gross USDT", fees_usdt: "Fees USDT", slippage_usdt: "Slippage USDT", profit_factor: "Profit factor", expectancy_r: "Expectancy R", sharpe: "Sharpe", sortino: "Sortino", calmar: "Calmar", max_drawdown_pct: "Drawdown %", mean_mfe_r: "MFE R", mean_mae_r: "MAE R", average_hold_s: "Hold s" };
 const NEUTRAL = new Set(["trades", "fees_usdt", "slippage_usdt", "max_drawdown_pct", "mean_mae_r", "average_hold_s"]);
 
@@ -118,28 +117,4 @@ export function figureTable(title, rows, a, b) {
   return table(title, ["", a, b, `${b} − ${a}`], rows.map((row) => [
     [NAMES[row.figure] ?? row.figure, ""], [shown(row.figure, row.a), ""], [shown(row.figure, row.b), ""],
     [row.difference === null || row.difference === undefined ? DASH : signed(row.difference, 4), row.difference && !NEUTRAL.has(row.figure) ? tone(row.difference) : ""]]));
-}
-
-/** What shadow and calibration say of a run, as boxes; none where there is neither. */
-export function besideRun({ shadow, calibration }) {
-  const boxes = [];
-  if (shadow) {
-    const { status, comparison: c } = shadow;
-    const short = c?.shortfall;
-    const lines = [];
-    if (status) {
-      lines.push(["Settings", (status.config_files ?? []).join(", ") || DASH], ["Stands", status.over ? "the run is over" : status.lag_s === null || status.lag_s === undefined ? "beginning" : `${fixed(status.lag_s, 1)} s behind`],
-        ["Shadow's net USDT", signed((status.net_e8 ?? 0) / E8, 4)], ["Shadow's trades, open", `${status.trades ?? 0}, ${status.open_positions ?? 0}`]);
-      if (status.hole) lines.push(["Journal", status.hole]);
-    }
-    if (c?.error) lines.push(["Comparison", c.error]);
-    else if (c) {
-      lines.push(["First decisions alike", String(c.same_decisions ?? DASH)], ["Trades of both, only live, only shadow", `${c.matched}, ${c.only_a}, ${c.only_b}`]);
-      if (short) lines.push(["Live earned less by, USDT", signed(short.total_e8 / E8, 4)]);
-    }
-    boxes.push(table(`Other settings beside ${shadow.is_this_run ? "this run" : `run ${shadow.run_id}`}`, ["", ""], lines.map(([name, value]) => [[name, ""], [value, ""]])));
-    if (c?.figures) boxes.push(figureTable("Live and shadow", c.figures, "live", "shadow"));
-  }
-  if (calibration) boxes.push(table(`Paper against the account, run ${calibration.run_id}`, [""], (calibration.said ?? []).map((line) => [[line, "text wide"]])));
-  return boxes;
 }

@@ -1,7 +1,7 @@
 // The past: lists with filters and pages, performance, storage. Everything by REST from the database; only the frame moves.
 import { $, cells, el, fillTable, setClass, setText } from "./dom.js";
 import { openBacktests, pickBox, watchBacktests } from "./backtests.js";
-import { besideRun, card, paintCurve, paintFigures } from "./figures.js";
+import { card, paintCurve, paintFigures } from "./figures.js";
 import { clock, count, DASH, fixed, lower } from "./format.js";
 import { startFrame } from "./frame.js";
 import { date, LISTS } from "./history_lists.js";
@@ -104,7 +104,6 @@ async function openPerformance() {
     const f = await get(`/api/performance?period=${state.period}`);
     paintFigures(f, $("cards"), $("groups"));
     paintCurve(f.equity, $("curve"));
-    $("beside").replaceChildren(...besideRun(await get("/api/comparisons")));
     setText($("stamp"), `${f.session || f.period} · ${clock(f.made_ts)} UTC`);
     trouble(null);
   } catch (error) {
@@ -168,6 +167,7 @@ $("periods").addEventListener("click", (event) => {
   }
 });
 addEventListener("hashchange", show);
+document.addEventListener("replay-moved", show);
 addEventListener("keydown", (event) => {
   const place = Number(event.key);
   if (place >= 1 && place <= VIEWS.length && !event.ctrlKey && !event.altKey && !event.metaKey && !/INPUT|SELECT/.test(event.target.tagName)) location.hash = VIEWS[place - 1];

@@ -1,6 +1,6 @@
 // The controls of a replay, on every page of it: play, pause, step, seek, speed. In a running system there is no bar and
 // nothing here does anything.
-import { ask, toast } from "./controls.js";
+import { toast } from "./controls.js";
 import { $, el, setClass, setText } from "./dom.js";
 import { clock, count } from "./format.js";
 import { get, post } from "./net.js";
@@ -44,7 +44,9 @@ export function paintReplay(replay) {
 }
 
 function paint(replay) {
+  const arrived = now !== null && now.state === "SEEKING" && replay.state !== "SEEKING";
   now = replay;
+  if (arrived) document.dispatchEvent(new Event("replay-moved")); // what was asked for by REST is of another time
   const span = Math.max(replay.to_ts - replay.from_ts, 1);
   const plays = PLAYS.has(replay.state);
   setText($("replay-toggle"), plays ? "❚❚" : "▶");
@@ -86,7 +88,8 @@ async function tellProof() {
   const found = await get("/api/replay/status").catch(() => null);
   if (!found) return;
   const lines = [...(found.differences ?? []), ...(found.notes ?? []).map((note) => `note: ${note}`)];
-  await ask("Is it the recorded run?", `${$("replay-proof").textContent}\ndigest of engines and account here: ${found.replay.digest}\n\n${lines.join("\n\n") || "Nothing differs so far."}`, "Close", []);
+  setText($("proof-text"), `${$("replay-proof").textContent}\ndigest of engines and account here: ${found.replay.digest}\n\n${lines.join("\n\n") || "Nothing differs so far."}`);
+  $("proof").showModal();
 }
 
 async function paintMarks() {
