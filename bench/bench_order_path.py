@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,10 @@ class Tap(deque[Sent]):
     def append(self, stamp: Sent) -> None:
         self._written.setdefault(stamp.req_id, stamp.written_ns)
         super().append(stamp)
+
+    def extend(self, stamps: Iterable[Sent]) -> None:
+        for stamp in stamps:
+            self.append(stamp)
 
 
 class Stamps:

@@ -45,7 +45,9 @@ def test_guardian_protects_when_nobody_restarts_execution(tmp_path: Path) -> Non
         assert judge.post("/v5/position/trading-stop", away) in (0, 10001)  # it may have been closed meanwhile
         eventually(lambda: plant.control.guardian_duty, "on duty", 10.0)
         eventually(now_and_then(lambda: protected(judge)), "everything has a stop", 10.0)
-        assert time.monotonic() - shot < PROTECTED_WITHIN_S
+        took_s = time.monotonic() - shot
+        print(f"stop removed and execution shot: every position has a stop again after {took_s:.2f} s")
+        assert took_s < PROTECTED_WITHIN_S
         eventually(now_and_then(lambda: not [row for row in judge.open_orders()
                                              if not row["reduceOnly"] and not row["stopOrderType"]]), "no entry is left", 10.0)
         os.kill(run.process.pid, signal.SIGCONT)
