@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from core.orders.budget import Budget, Endpoint
@@ -19,6 +20,7 @@ from core.orders.exchange_words import (
     Query,
     QueryKind,
     QueryRows,
+    Request,
     Send,
     Stream,
 )
@@ -27,7 +29,7 @@ from gateway.bybit.rest_codec import Envelope, envelope, page_of, server_ns
 from gateway.bybit.wire_units import Grids, WireError
 from gateway.link_answers import LinkAnswers, Sent
 from gateway.order_entry import Flight
-from gateway.signed_rest import RestAnswer, SignedRest
+from gateway.signed_rest import RestAnswer, SignedRest, Wanted, always
 from gateway.venue_clock import VenueClock
 
 NS_PER_S = 1_000_000_000
@@ -64,7 +66,8 @@ class LinkRest:
 
     # --- calls -------------------------------------------------------------------------------------------------------
     async def _call(
-        self, urgent: bool, method: str, path: str, payload: bytes, signed: bool = True, deadline_ns: int = 0
+        self, urgent: bool, method: str, path: str, payload: bytes, signed: bool = True, deadline_ns: int = 0,
+        wanted: Wanted = always,
     ) -> RestAnswer:
         """A call in a thread, given up after the timeout whatever the socket does; later nothing is written either."""
         pool = self._urgent if urgent else self._asking
@@ -72,7 +75,7 @@ class LinkRest:
         if deadline_ns:
             not_after_ns = min(not_after_ns, deadline_ns)
         work = asyncio.get_running_loop().run_in_executor(
-            pool, self._rest.call, method, path, payload, not_after_ns, signed
+            pool, self._rest.call, method, path, payload, not_after_ns, signed, wanted
         )
         try:
             answer = await asyncio.wait_for(asyncio.shield(work), self._timeout_s + REST_SLACK_S)
@@ -82,7 +85,8 @@ class LinkRest:
         if answer.status == 403:
             self._answers.tell(Banned(self._budget.banned(time.monotonic_ns())))
             self._answers.note("ip_ban", "HTTP 403: no REST for ten minutes")
-        self._state(answer.status != 403 and (answer.sent or answer.status != 0))
+        if not answer.withheld:
+            self._state(answer.status != 403 and (answer.sent or answer.status != 0))
         return answer
 
     def _state(self, up: bool) -> None:
@@ -91,10 +95,17 @@ class LinkRest:
             self._epoch += up
             self._answers.tell(LinkState(Stream.REST, up, self._epoch))
 
-    async def post(self, flight: Flight, route: Route, payload: bytes, sends: list[tuple[Send, int]]) -> None:
-        """An order request, or a batch of them: (send, when it was handed over)."""
+    async def post(
+        self, flight: Flight, route: Route, payload: bytes, sends: list[tuple[Send, int]],
+        may_leave: Callable[[int, Request], bool],
+    ) -> None:
+        """An order request, or a batch of them: (send, when it was handed over). `may_leave` is asked again behind the
+        connection, which may have taken its time to stand."""
         deadlines = [send.deadline_ns for send, _ in sends if send.deadline_ns]
-        answer = await self._call(True, route.method, route.path, payload, deadline_ns=min(deadlines, default=0))
+        answer = await self._call(
+            True, route.method, route.path, payload, deadline_ns=min(deadlines, default=0),
+            wanted=lambda now_ns: all(may_leave(now_ns, send.request) for send, _ in sends),
+        )
         if answer.sent_ns:
             self._answers.sent.extend(Sent(send.request.req_id, handed_ns, answer.sent_ns) for send, handed_ns in sends)
         found = self._understood(flight.req_ids, flight.endpoint, answer)

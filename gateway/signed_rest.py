@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,8 +25,17 @@ CONNECTIONS_KEPT = 64  # more than threads: closed ones are among them
 IDLE_S = 20.0  # a connection that rested longer is made anew: the other side may have closed it
 
 
+Wanted = Callable[[int], bool]
+"""Monotonic ns -> may the request still leave? Asked in the caller's thread, right before the first byte."""
+
+
+def always(now_ns: int) -> bool:
+    return True
+
+
 class RestAnswer(NamedTuple):
-    """`status` 0 = none came; then `why` says what happened. `limit`, `left` -1 = not told."""
+    """`status` 0 = none came; then `why` says what happened. `limit`, `left` -1 = not told. `withheld`: it was us who
+    did not send it, which says nothing about the exchange."""
 
     status: int
     body: bytes = b""
@@ -37,6 +46,7 @@ class RestAnswer(NamedTuple):
     why: str = ""
     sent_ns: int = 0
     received_ns: int = 0
+    withheld: bool = False
 
 
 class SignedRest:
@@ -56,11 +66,13 @@ class SignedRest:
         self._mine = threading.local()
         self._all: deque[http.client.HTTPConnection] = deque(maxlen=CONNECTIONS_KEPT)
 
-    def call(self, method: str, path: str, payload: bytes, not_after_ns: int, signed: bool = True) -> RestAnswer:
+    def call(
+        self, method: str, path: str, payload: bytes, not_after_ns: int, signed: bool = True, wanted: Wanted = always
+    ) -> RestAnswer:
         """One request; `payload` is the query string of a GET, the body of a POST. Nothing is written after
-        `not_after_ns` (monotonic). Never raises for the network."""
+        `not_after_ns` (monotonic), or when `wanted` says no. Never raises for the network."""
         if time.monotonic_ns() >= not_after_ns:  # it stood behind others
-            return RestAnswer(0, sent=False, why="too late before it could leave")
+            return RestAnswer(0, sent=False, withheld=True, why="too late before it could leave")
         try:
             connection = self._connection()
         except OSError as error:
@@ -70,7 +82,9 @@ class SignedRest:
         headers: Mapping[str, str] = {}
         sent_ns = time.monotonic_ns()
         if sent_ns >= not_after_ns:
-            return RestAnswer(0, sent=False, why="too late before it could leave")
+            return RestAnswer(0, sent=False, withheld=True, why="too late before it could leave")
+        if not wanted(sent_ns):
+            return RestAnswer(0, sent=False, withheld=True, why="not wanted any more")
         if signed:
             headers = self._keys.rest_headers(self._clock.now_ms(), self._recv_window_ms, payload)
         if not get:
@@ -90,7 +104,8 @@ class SignedRest:
         limit, left, reset = (header_number(found, f"x-bapi-limit{name}") for name in ("", "-status", "-reset-timestamp"))
         if len(body) > MAX_ANSWER_BYTES:
             return RestAnswer(0, why="answer too big", sent_ns=sent_ns)
-        return RestAnswer(answer.status, body, limit, left, max(0, reset), True, "", sent_ns, received_ns)
+        said = self._keys.redact(body)
+        return RestAnswer(answer.status, said, limit, left, max(0, reset), True, "", sent_ns, received_ns)
 
     def _connection(self) -> http.client.HTTPConnection:
         """This thread's connection, open. Raises OSError."""

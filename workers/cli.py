@@ -110,6 +110,8 @@ def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
               help="second confirmation of LIVE, for services: the account's number (else it is asked for)")
 @click.option("--symbols", default=None, help="COUNT or comma separated LIST [embedded: 40, else all]")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="stop after this many seconds")
+@click.option("--shadow", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="TOML of a second configuration that decides beside this one, on paper (repeatable: layered)")
 @data_dir_option
 @click.option("--admin-port", type=click.IntRange(0, 65535), help="page port, 0 = any free one")
 @click.option("--no-admin", is_flag=True, help="no admin process")
@@ -128,6 +130,7 @@ def run(
     account: str,
     symbols: str | None,
     duration: float | None,
+    shadow: tuple[Path, ...],
     data_dir: Path | None,
     admin_port: int | None,
     no_admin: bool,
@@ -149,6 +152,10 @@ def run(
     from workers.starting import Options
     from workers.supervisor import Supervisor
 
+    if shadow:
+        if tape:
+            raise Fault(EXIT_USAGE, "--shadow follows a run's journal; on a tape use `backtest` with the other settings.")
+        load_config((*config_files, *shadow), overrides | {"trading.mode": "SIM"})  # its faults are told before anything starts
     loaded = load_config(config_files, overrides)
     options = Options(
         shards=shards,
@@ -165,6 +172,7 @@ def run(
         overrides=overrides,
         live=live,
         account=account,
+        shadow=tuple(str(path.resolve()) for path in shadow),
         json=as_json,
         verbose=verbose,
     )
@@ -231,22 +239,35 @@ def explain(ctx: click.Context) -> None:
 @click.option("--to", "to_time", default="", help="stop at this time")
 @click.option("--shards", type=click.IntRange(0, 32), default=0, help="engines  [default: as the run had]")
 @click.option("--verify", is_flag=True, help="exit code 1 unless identical and complete")
+@click.option("--page", is_flag=True, help="show it on the pages, to be played, paused, stepped and sought through")
+@click.option("--speed", default="1", show_default=True, help="with --page: times the recorded speed, or max")
+@click.option("--paused", is_flag=True, help="with --page: wait at the beginning")
+@click.option("--admin-port", type=click.IntRange(0, 65535), default=0, help="with --page: port, 0 = any free one")
 @data_dir_option
 @json_option
 def replay(
-    place: str, run_id: str, from_time: str, to_time: str, shards: int, verify: bool, data_dir: Path | None,
-    as_json: bool,
+    place: str, run_id: str, from_time: str, to_time: str, shards: int, verify: bool, page: bool, speed: str, paused: bool,
+    admin_port: int, data_dir: Path | None, as_json: bool,
 ) -> None:
     """Run a journal again and compare every decision: a data folder, a journal folder, or `latest`."""
+    if page and (to_time or shards or verify or as_json):
+        raise Fault(EXIT_USAGE, "--page goes with --run, --from, --speed, --paused and --admin-port only.")
     compile_kernels()
     from workers.replay_console import replay_folder
+    from workers.replay_page import PageOptions, replay_page
     from workers.run_journal import NoJournal
+    from workers.starting import StartError
 
     folder = data_dir_of(data_dir) if place == "latest" else Path(place).expanduser().resolve()
     try:
-        code = replay_folder(folder, run_id, from_time, to_time, shards, verify, as_json)
+        if page:
+            code = replay_page(folder, run_id, data_dir_of(data_dir), PageOptions(admin_port, speed, paused, from_time))
+        else:
+            code = replay_folder(folder, run_id, from_time, to_time, shards, verify, as_json)
     except NoJournal as error:
         raise Fault(EXIT_USAGE, str(error)) from None
+    except StartError as error:
+        raise Fault(error.code, str(error)) from None
     raise SystemExit(code)
 
 
@@ -446,17 +467,18 @@ def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **argum
 @data_dir_option
 @config_option
 @click.option("--live", is_flag=True, help="the pre-live checklist: may this installation trade real money?")
+@click.option("--venue", default="", help="compare the clock with this exchange's  [that of the running system]")
 @json_option
-def doctor(data_dir: Path | None, config_files: tuple[Path, ...], live: bool, as_json: bool) -> None:
+def doctor(data_dir: Path | None, config_files: tuple[Path, ...], live: bool, venue: str, as_json: bool) -> None:
     """Check this machine, the installation and the configuration. Exit code 5: not ready."""
     from workers.doctor import check, print_report
 
     if live:
         from workers.checklist import checklist
 
-        rows = checklist(data_dir_of(data_dir), config_files)
+        rows = checklist(data_dir_of(data_dir), config_files, venue)
     else:
-        rows = check(data_dir_of(data_dir), config_files)
+        rows = check(data_dir_of(data_dir), config_files, venue)
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows]))
     else:
@@ -559,7 +581,7 @@ def show_config(config_files: tuple[Path, ...], sources: bool) -> None:
         click.echo(f"{key} = {value!r}{'  (hot)' if is_hot(key) else ''}{origin}")
 
 
-for research in (research_cli.backtest, research_cli.compare, research_cli.sweep):
+for research in (research_cli.backtest, research_cli.compare, research_cli.sweep, research_cli.calibrate):
     cli.add_command(research)
 
 

@@ -29,12 +29,12 @@ from core.orders.broker import Broker, Note
 from core.orders.budget import Purpose
 from core.orders.exchange_desk import DeskConfig, ExchangeDesk
 from core.orders.exchange_words import (
-    Ack,
-    Event,
+    Create,
     Log,
-    Lost,
     Persist,
+    Query,
     Quote,
+    Request,
     Send,
     Stream,
     Tell,
@@ -43,11 +43,11 @@ from core.orders.exposure import ExchangeFacts, exchange_facts
 from core.orders.latency import Ledger
 from core.orders.order_store import base36
 from core.orders.router import Order
+from core.orders.send_queue import purpose_of
 from core.orders.wire import Message, Report
 from core.records import SYMBOL_ROW
 from core.risk.policy import Instrument
 from core.risk.tiers import Rank
-from gateway.bybit.order_codec import purpose_of
 from gateway.bybit.session import Timing
 from gateway.bybit.sign import Credentials, credentials, from_environment
 from gateway.bybit.wire_units import WireGrid
@@ -57,10 +57,9 @@ from workers.kill_watch import LinkHealth
 from workers.order_stamps import OrderStamps
 
 DESK_RECORD = 16  # kind of a desk record in the execution journal: this + core.orders.exchange_words.RecordKind
-TIMER_NS = 5 * NS_PER_MS  # a look at every timer of the desk costs 0.15 us per order it remembers
+TIMER_NS = 5 * NS_PER_MS
 QUOTE_NS = 100 * NS_PER_MS
 STALE_NS = 5 * NS_PER_S  # a board row older than this says nothing about the price
-FAILURES_NS = 60 * NS_PER_S
 SWITCH_INTERVAL_S = 0.0002  # the link's thread must not wait 5 ms for the agent loop to let go
 NOTE_LEVELS = {"late_ack": Severity.INFO, "batch_partial": Severity.WARNING, "stranger": Severity.WARNING}
 
@@ -83,6 +82,9 @@ class Host(Protocol):
         """Book a FILL, DONE or CASH of the desk and report it to the shard."""
         ...
     def note(self, note: Note) -> None: ...
+    def entries_stopped(self) -> bool:
+        """Killed, paused, guarded, or without a permit by now. Asked in the link's threads."""
+        ...
 
 
 class Keys(NamedTuple):
@@ -131,13 +133,11 @@ class LiveOrders:
         self._grids: dict[str, WireGrid] = {}
         self.link = OrderLink(
             link_address(spec), found.keys, self._grids.get, link_options(feed), plant.bell.ring,
-            random.Random(spec.created_ns ^ os.getpid()),
+            random.Random(spec.created_ns ^ os.getpid()), self.may_leave,
         )
         self._sends: deque[tuple[int, Send]] = deque()  # with the ticket that must be durable first
         self._timer_ns = self._quote_ns = 0
         self._stamps = OrderStamps(host.ledger, self.desk.core.store)
-        self._takeover = self._rounds_wanted = 0
-        self._failures: deque[int] = deque(maxlen=1000)
         self._board = plant.symbol_rows()
         self._symbol_row: np.ndarray = np.zeros(1, SYMBOL_ROW.dtype)
 
@@ -170,7 +170,6 @@ class LiveOrders:
         while link.events:
             event = link.events.popleft()
             done += 1
-            self._watch(event, now_ns)
             desk.on_event(now_ns, event)
             self._stamps.on_event(event, now_ns)
         self._stamps.written(link.sent)
@@ -217,18 +216,15 @@ class LiveOrders:
         self._sends = kept
         return sent
 
-    def _watch(self, event: Event, now_ns: int) -> None:
-        """Refusals and losses of the last minute, for the kill triggers."""
-        if isinstance(event, Lost) or (isinstance(event, Ack) and event.ret_code):
-            self._failures.append(now_ns)
+    def may_leave(self, now_ns: int, request: Request) -> bool:
+        """Is it still wanted, right before its first byte? Asked by the link in its threads: it only reads. Exits,
+        protection and questions always are; an entry while the desk wants it and nothing has stopped entries since."""
+        opening = isinstance(request, Create) and not request.reduce_only
+        return self.desk.may_leave(now_ns, request) and not (opening and self._host.entries_stopped())
 
     def reconciled_after(self, takeover: int) -> bool:
-        """The guardian was at work: has a complete round, begun after we noticed, been believed?"""
-        recon = self.desk.recon
-        if takeover != self._takeover:
-            self._takeover, self._rounds_wanted = takeover, recon.rounds + 2  # one may be under way
-            recon.ask_now()
-        return recon.synced and recon.rounds >= self._rounds_wanted
+        """See `Reconciler.reconciled_after`."""
+        return self.desk.recon.reconciled_after(takeover)
 
     # --- prices ----------------------------------------------------------------------------------------------------------
     def _quotes(self, now_ns: int) -> None:
@@ -259,11 +255,8 @@ class LiveOrders:
 
     def health(self) -> LinkHealth:
         """For the kill triggers."""
-        now_ns = time.monotonic_ns()
-        while self._failures and now_ns - self._failures[0] > FAILURES_NS:
-            self._failures.popleft()
         core = self.desk.core
-        return LinkHealth(core.up(Stream.PRIVATE), core.up(Stream.REST), len(self._failures))
+        return LinkHealth(core.up(Stream.PRIVATE), core.up(Stream.REST), self.desk.failures(core.now_ns))
 
     # --- kill --------------------------------------------------------------------------------------------------------------
     def stand_down(self, now_ns: int) -> list[Report]:
@@ -275,8 +268,10 @@ class LiveOrders:
 
     @property
     def flat(self) -> bool:
-        """Proved at the exchange, booked here, and nothing waits to be written or sent."""
-        return self.desk.flat and self._host.broker.flat and not self._sends
+        """Proved at the exchange, booked here, and no order waits to be written or sent (questions are always on their
+        way)."""
+        waiting = any(not isinstance(send.request, Query) for _, send in self._sends)
+        return self.desk.flat and self._host.broker.flat and not waiting
 
     def follow_kill(self, now_ns: int, killed: bool) -> None:
         """The desk's own latch follows the words: a person may have cleared them while we were away."""

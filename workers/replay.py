@@ -21,10 +21,9 @@ import msgspec
 import numpy as np
 
 from config.fingerprint import source_digest
-from core.consumption import Born, CheckShard, Closed, EventNote, Kind, Run, SettingsNote, Start
+from core.consumption import Born, CheckShard, Closed, EventNote, Kind, Run, SettingsNote
 from core.enums import EventKind
 from core.explain import naming_of
-from core.journal import Frame
 from core.mixing import MASK, mix64_int
 from core.orders.wire import Message
 from gateway.replay import Finding, ReplayGateway
@@ -33,6 +32,8 @@ from gateway.tape import FRAME_COLUMNS, TapeReader
 from gateway.tape_source import BATCH_FRAMES, STAGE_BYTES
 from shm.layout import LAYOUT_HASH
 from shm.topology import RunSpec, process_rows
+from workers.lane import BothSinks, LaneSink
+from workers.raw_feed import RawFeed, apply_note
 from workers.replay_broker import ReplayBroker
 from workers.replay_compare import (
     NOTHING,
@@ -44,7 +45,7 @@ from workers.replay_compare import (
     differing_fields,
     tell,
 )
-from workers.replay_lanes import ReplayLane, ShardScript, shard_script
+from workers.replay_lanes import NEVER, ReplayLane, ShardScript, shard_script
 from workers.run_journal import NoJournal, RunJournal
 
 CODE = ("config", "core", "shm", "gateway", "workers", "admin")
@@ -117,17 +118,24 @@ def read_order(journal: RunJournal) -> Order:
 
 # --- the replay --------------------------------------------------------------------------------------------------------
 class Replay:
-    """One run through `shards` engines (0: as many as it had). `to_ns`: stop at this receive time."""
+    """One run through `shards` engines (0: as many as it had). `to_ns`: stop at this receive time.
+
+    `pace` is told the time of the next read before it is stepped, and answers up to which time reads may be stepped
+    without asking again; it may wait. `beside` gets what the engines log and decide, besides the comparison.
+    """
 
     def __init__(
-        self, journal: RunJournal, shards: int = 0, to_ns: int = 0, progress: Callable[[int], None] = lambda ts_ns: None
+        self, journal: RunJournal, shards: int = 0, to_ns: int = 0, pace: Callable[[int], int] = lambda ts_ns: NEVER,
+        beside: LaneSink | None = None,
     ) -> None:
         self.journal = journal
         self.order = read_order(journal)
         spec = self.order.spec
         self.outcome = Outcome(journal.run_id, shards or spec.shards, spec.shards)
         self._to_ns = to_ns
-        self._progress = progress
+        self._pace = pace
+        self._granted_ns = 0
+        self._beside = beside
         scripts = {shard: shard_script(self.order.shards.get(shard, [])) for shard in range(spec.shards)}
         self._proven = {shard: self._last_check(shard) for shard in range(spec.shards)}
         self.account = ReplayBroker()
@@ -153,8 +161,9 @@ class Replay:
         self._split = any(script.interrupted for script in scripts.values())
         if self._split:
             groups = [({shard: script}, k) for shard, script in scripts.items() for k in range(shards)]
+        sink = self._decisions if self._beside is None else BothSinks(self._decisions, self._beside)
         return [
-            ReplayLane(group, self._owner(index), levels, self._decisions, self._said, self._checked)
+            ReplayLane(group, self._owner(index), levels, sink, self._said, self._checked)
             for index, (group, _) in enumerate(groups)
         ]
 
@@ -205,6 +214,14 @@ class Replay:
                 note.seq, note.ts_ns, f"digest of shard {shard}, check {number}",
                 f"{note.digest & MASK:016x} over {note.symbols} symbols", f"{replayed:016x} over {count} symbols",
             ))
+
+    @property
+    def decisions_compared(self) -> int:
+        return self._decisions.compared
+
+    def shard_digests(self) -> list[int]:
+        """Digest of each recorded shard's symbols as the engines stand now."""
+        return [sum(lane.digest_of(shard)[0] for lane in self.lanes) & MASK for shard in range(self.outcome.recorded_shards)]
 
     # --- run -------------------------------------------------------------------------------------------------------
     def run(self) -> Outcome:
@@ -263,7 +280,7 @@ class Replay:
             elif getattr(note, "timer_seq", 0):
                 self.gateway.stash(note)
             elif note not in last:
-                self._apply(note)
+                apply_note(self.gateway, note)
         reader = TapeReader(paths)
         stage: np.ndarray = np.zeros(STAGE_BYTES, np.uint8)
         frames: np.ndarray = np.zeros((BATCH_FRAMES, FRAME_COLUMNS), np.int64)
@@ -272,64 +289,48 @@ class Replay:
             if self._to_ns and ts_ns > self._to_ns:
                 self._stop_here()
                 break
-            self.gateway.staged(stage, frames, count, int(frames[:count, 1].sum()))
-            self.outcome.frames += count
-            self.outcome.until_ns = ts_ns
-            self._progress(ts_ns)
+            self._step_staged(stage, frames, count)
         reader.close()
         if self.outcome.is_complete:
             for note in last:
-                self._apply(note)
+                apply_note(self.gateway, note)
         self.gateway.publish()
+
+    def _step_staged(self, stage: np.ndarray, frames: np.ndarray, count: int) -> None:
+        """Step `count` frames of a tape, up to the first one that is not granted yet, and on."""
+        at = 0
+        while at < count:
+            self._ask(int(frames[at, 2]))
+            later = np.flatnonzero(frames[at:count, 2] > self._granted_ns)
+            until = at + int(later[0]) if len(later) else count
+            self.gateway.staged(stage, frames[at:until], until - at, int(frames[at:until, 1].sum()))
+            self.outcome.frames += until - at
+            self.outcome.until_ns = int(frames[until - 1, 2])
+            at = until
+
+    def _ask(self, ts_ns: int) -> None:
+        if ts_ns > self._granted_ns:
+            self._granted_ns = self._pace(ts_ns)
 
     def _stop_here(self) -> None:
         self.outcome.notes.append("stopped at the time asked for")
         self.outcome.is_complete = False
 
     def _run_frames(self) -> None:
-        """The raw stream: frames by socket read, notes in between; a read waits for the notes of its TIMERs."""
-        gateway, outcome = self.gateway, self.outcome
-        batch: list[Frame] = []
-        waiting: list[Frame] = []
-        for frame, note in self.journal.read("raw"):
+        """The raw stream up to its end, or to the time asked for."""
+        feed = RawFeed(self.gateway, self._ask, self._read)
+        for record in self.journal.read("raw"):
+            frame = record.frame
             if self._to_ns and frame.ts_recv_ns > self._to_ns and frame.kind <= Kind.FRAME_END:
                 self._stop_here()
                 break
-            if frame.kind <= Kind.FRAME_END:
-                if waiting:
-                    self._flush(waiting)
-                outcome.frames += 1
-                outcome.until_ns = frame.ts_recv_ns
-                batch.append(frame)
-                if frame.kind == Kind.FRAME_END:
-                    waiting, batch = batch, []
-                continue
-            if isinstance(note, Run | Closed):
-                continue
-            if isinstance(note, SettingsNote):
-                gateway.settings(note)
-            elif getattr(note, "timer_seq", 0):
-                gateway.stash(note)
-            else:
-                if waiting:
-                    self._flush(waiting)
-                self._apply(note)
-        if waiting:
-            self._flush(waiting)
-        gateway.publish()
+            feed.take(record)
+        feed.finish()
 
-    def _flush(self, waiting: list[Frame]) -> None:
-        self.gateway.frames(waiting)
-        self._progress(waiting[-1].ts_recv_ns)
-        waiting.clear()
-
-    def _apply(self, note: Any) -> None:
-        gateway = self.gateway
-        if isinstance(note, Start):
-            gateway.publish()
-            gateway.start(note)
-        else:
-            gateway.apply(note)
+    def _read(self, count: int, ts_ns: int) -> None:
+        """A read of `count` frames was handed over."""
+        self.outcome.frames += count
+        self.outcome.until_ns = ts_ns
 
     # --- verdict ---------------------------------------------------------------------------------------------------
     def _conclude(self, end: int) -> None:

@@ -6,6 +6,7 @@ Every life of execution begins with an empty account and the bookings its recove
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,7 +28,7 @@ from core.consumption import (
     signed,
 )
 from core.enums import Mode
-from core.orders.broker import ANSWERED, Broker, Controls
+from core.orders.broker import ANSWERED, Broker, Controls, Note
 from core.orders.router import ExecutionRouter
 from core.orders.wire import Message, Report, read_messages, unpack_entry
 from core.records import MESSAGE
@@ -48,10 +49,11 @@ class ReplayBroker:
     """Feed `apply` the notes of execution in order.
 
     given: (shard, report) handed out; entries: (message, report) of everything that belongs into the execution journal;
-    checks: the account at every check.
+    checks: the account at every check. `told`: each message with its answer and what execution logged of it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[Message, Report | None, list[Note]], None] = lambda message, report, notes: None) -> None:
+        self._told = told
         self.broker: Broker | None = None
         self.lives = 0
         self.given: list[tuple[int, Report]] = []
@@ -105,7 +107,8 @@ class ReplayBroker:
     def _handle(self, broker: Broker, note: MessageNote) -> None:
         message = read_messages(np.frombuffer(note.payload, MESSAGE.dtype), 1)[0]
         self._handled += 1
-        report, _ = broker.handle(message, self._controls)
+        report, notes = broker.handle(message, self._controls)
+        self._told(message, report, notes)
         if message.kind in ANSWERED:
             self.entries.append((message, report))
         if report is not None:

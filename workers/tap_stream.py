@@ -46,7 +46,7 @@ class TapStream:
                 reader.seek(*places.get(row, (0, 0)))
             self._places[row] = (reader.position, reader.messages)
             self._seen_lost[row] = reader.lost_messages
-        self._run = [pack(Run(msgspec.json.encode(msgspec.structs.replace(spec, token=""))))]
+        self._run = [pack(Run(msgspec.json.encode(spec.public)))]
 
     def _journalled_places(self, run_id: str) -> dict[int, tuple[int, int]]:
         """(cells, messages) by row behind the last block of this run that is whole."""

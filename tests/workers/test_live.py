@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +16,9 @@ import pytest
 
 from core.constants import FLAG_EXTERNAL
 from core.enums import LogKind, MessageKind, OrderRole, ReportKind, Severity
+from core.journal import EXECUTION, decode_records, encode_record
 from core.orders.broker import Note
+from core.orders.desk_journal import Executed, persist
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exchange_words import (
     Ack,
@@ -26,10 +29,13 @@ from core.orders.exchange_words import (
     Lost,
     OrderType,
     Persist,
+    Query,
+    QueryKind,
     RecordKind,
     Send,
     Stream,
     Tell,
+    WalletRow,
 )
 from core.orders.latency import Ledger
 from core.orders.wire import Message, Report, read_reports
@@ -40,6 +46,8 @@ from gateway.link_answers import LinkNote
 from shm.topology import RunSpec, VenueAddress
 from tests.workers.support import EAGER, System
 from workers import live as live_module
+from workers.journal_files import DurableLog
+from workers.kill_watch import LinkHealth
 from workers.live import DESK_RECORD, LiveOrders, link_address, live_keys
 
 VENUE: VenueAddress = {
@@ -83,6 +91,10 @@ class Host:
         self.notes: list[Note] = []
         self.broker: Any = None
         self.ledger = Ledger()
+        self.stopped = False
+
+    def entries_stopped(self) -> bool:
+        return self.stopped
 
     def append(self, record: bytes) -> None:
         self.records.append(record)
@@ -161,21 +173,43 @@ def test_effects_keep_their_order_and_find_their_place(orders: tuple[LiveOrders,
     assert host.told == [message]
     (note,) = host.notes
     assert (note.kind, note.severity, note.text, note.a, note.b) == (LogKind.ERROR, Severity.ERROR, "word: text", 4, 5)
-    from core.journal import decode_records
-
     (frame,) = decode_records(host.records[0])
     assert (frame.kind - DESK_RECORD, frame.data) == (RecordKind.EXECUTION, b"x")
 
 
-def test_events_reach_the_desk_and_refusals_the_kill_triggers(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
+def test_events_reach_the_desk_and_lost_orders_the_kill_triggers(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
     live, host, link = orders
     link.events += [LinkState(Stream.PRIVATE, True, 1), LinkState(Stream.REST, True, 1), Lost(7, "x"), Ack(8, 110007), Ack(9, 0)]
     link.notes.append(LinkNote("err_no_reqid", "order.create: 10016"))
     assert live.turn(time.monotonic_ns()) == 5
-    health = live.health()
-    assert health.private_up and health.rest_up and health.failures_per_min == 2
+    assert live.health() == LinkHealth(True, True, 0), "answers to nothing we know of are no lost orders"
+    live.desk.core.failed()
+    assert live.health().failures_per_min == 1
     assert live.desk.counters["err_no_reqid"] == 1
     assert any(note.text.startswith("order.create") for note in host.notes)
+
+
+def test_flat_waits_for_orders_on_their_way_and_not_for_questions(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
+    live, host, _ = orders
+    host.broker = SimpleNamespace(flat=True)
+    want(live, Persist(RecordKind.LATCH, b"x"), Send(Query(5, QueryKind.POSITIONS), 0, True))
+    assert live.flat
+    want(live, Send(CLOSE, 0, True))
+    assert not live.flat
+    live.release(1, False)
+    assert live.flat
+
+
+def test_the_last_question_before_the_first_byte(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
+    live, host, _ = orders
+    wanted = True
+    live.desk.may_leave = lambda now_ns, request: wanted or request.reduce_only  # type: ignore[method-assign, attr-defined]
+    assert live.may_leave(1, ENTRY) and live.may_leave(1, CLOSE)
+    host.stopped = True
+    assert not live.may_leave(1, ENTRY), "killed, paused or guarded since it was decided"
+    assert live.may_leave(1, CLOSE) and live.may_leave(1, Cancel(3, "BTCUSDT", "x")), "what gets out always may"
+    host.stopped = wanted = False
+    assert not live.may_leave(1, ENTRY), "the desk does not want it any more"
 
 
 def test_a_failed_link_ends_the_process(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
@@ -259,6 +293,36 @@ def test_the_shard_hears_of_fills_and_ends_as_unsolicited_and_external(execution
     whole, over = reports(execution)
     assert (whole.kind, whole.qty_lots) == (ReportKind.POSITION, 5)
     assert (over.kind, over.order_id, over.decision_id, over.seq) == (ReportKind.DONE, 9, 5, 0), "nobody else tells the end"
+
+
+def test_a_new_run_knows_what_the_run_before_it_held(execution: System) -> None:
+    """Another run's journal is set aside; its positions are ours, also when this run restarts before it has seen them."""
+    execution.execution.on_close()
+    path = execution.execution.paths.execution_journal
+    path.unlink()
+    held = Executed(1, "e1", "Trade", "v1", "sct1-1E", "BTCUSDT", 0, -1, 650_000, 7, 100, 0, 5, 5, 0, 0, 1, 5, 0, 660_000, 0, 0)
+    noted = persist(held)
+    before = DurableLog(path, EXECUTION, "run-before", 1)
+    before.write([encode_record(1, 0, 0, DESK_RECORD + noted.kind, noted.payload)], 1)
+    before.close()
+    for _ in range(2):
+        again = execution.new_execution()
+        assert again.live is not None and again.live.desk.core.earlier == {"BTCUSDT": -7}
+        again.on_close()
+    assert len(list(path.parent.glob("execution-*.journal"))) == 1
+
+
+def test_the_account_of_the_page_is_the_exchanges_wallet(execution: System) -> None:
+    made, board = execution.execution, execution.plant.account()
+    assert made.live is not None
+    made._write_boards(0, force=True)
+    assert int(board.read(0)[0]["equity_e8"]) == 0, "not told yet: nothing is shown in its place"
+    made.live.desk.on_event(1, WalletRow(520 * 10**8, 500 * 10**8, 400 * 10**8, -20 * 10**8, 0, 0, 1))
+    made.do_work()
+    made._write_boards(0, force=True)
+    row = board.read(0)[0]
+    assert [int(row[name]) // 10**8 for name in ("balance_e8", "equity_e8", "margin_used_e8")] == [520, 500, 100]
+    made.on_close()
 
 
 def test_an_entry_that_ends_partly_filled_is_told_as_position_and_end(execution: System) -> None:
