@@ -7,7 +7,7 @@ import pytest
 from tests.sim.mutants import MUTANTS
 from tests.sim.runner import caught_by, run_seed
 
-SESSIONS = 8
+SESSIONS = 16
 
 
 @pytest.mark.sim

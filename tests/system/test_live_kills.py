@@ -97,6 +97,7 @@ def files_with(folder: Path, key: str) -> list[str]:
     return [path.name for path, body in held.items() if key.encode() in body]
 
 
+@pytest.mark.timeout(7200)  # with --full
 def test_kills(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     times = 100 if request.config.getoption("--full") else 2
     shots: list[Shot] = []
