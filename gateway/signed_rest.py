@@ -13,30 +13,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.bybit.private_codec import header_number
+from gateway.bybit.rest_codec import RestAnswer
 from gateway.bybit.sign import Credentials
 from gateway.venue_clock import VenueClock
 
 MAX_ANSWER_BYTES = 16 << 20
 CONNECTIONS_KEPT = 64  # more than threads: closed ones are among them
 IDLE_S = 20.0  # a connection that rested longer is made anew: the other side may have closed it
-
-
-class RestAnswer(NamedTuple):
-    """`status` 0 = none came; then `why` says what happened. `limit`, `left` -1 = not told."""
-
-    status: int
-    body: bytes = b""
-    limit: int = -1
-    left: int = -1
-    reset_ms: int = 0
-    sent: bool = True
-    why: str = ""
-    sent_ns: int = 0
-    received_ns: int = 0
 
 
 class SignedRest:

@@ -27,7 +27,7 @@ from core.enums import Cause, LogKind, Severity
 from core.journal import encode_record
 from core.orders.broker import Broker, Note
 from core.orders.budget import Purpose
-from core.orders.exchange_desk import DeskConfig, ExchangeDesk
+from core.orders.exchange_desk import DeskConfig
 from core.orders.exchange_words import (
     Ack,
     Event,
@@ -54,6 +54,7 @@ from gateway.bybit.wire_units import WireGrid
 from gateway.order_link import LinkAddress, LinkOptions, OrderLink
 from shm.topology import Plant, RunSpec
 from workers.kill_watch import LinkHealth
+from workers.noted_desk import ExecutionTap, NotedDesk
 from workers.order_stamps import OrderStamps
 
 DESK_RECORD = 16  # kind of a desk record in the execution journal: this + core.orders.exchange_words.RecordKind
@@ -72,6 +73,8 @@ class Host(Protocol):
     def broker(self) -> Broker: ...
     @property
     def ledger(self) -> Ledger: ...
+    @property
+    def tap(self) -> ExecutionTap: ...
     def append(self, record: bytes) -> None:
         """Take a record into the journal."""
         ...
@@ -119,6 +122,11 @@ def link_options(feed: Feed) -> LinkOptions:
     ))
 
 
+def desk_config(spec: RunSpec) -> DeskConfig:
+    """Settings of the exchange desk of a run."""
+    return DeskConfig(run_tag=base36(spec.created_ns // NS_PER_S % 36**8))
+
+
 class LiveOrders:
     """One per LIVE execution process: `desk` for the router, `turn` and `carry_out` for the loop, `stand_down` for kill."""
 
@@ -127,7 +135,7 @@ class LiveOrders:
         self._host = host
         found = live_keys(spec, environ)
         self._tier_allowed = found.tier_allowed
-        self.desk = ExchangeDesk(DeskConfig(run_tag=base36(spec.created_ns // NS_PER_S % 36**8)))
+        self.desk = NotedDesk(desk_config(spec), host.tap)
         self._grids: dict[str, WireGrid] = {}
         self.link = OrderLink(
             link_address(spec), found.keys, self._grids.get, link_options(feed), plant.bell.ring,
@@ -144,14 +152,15 @@ class LiveOrders:
     # --- start and end -----------------------------------------------------------------------------------------------
     def know(self, instrument: Instrument, row: Any) -> None:
         """An instrument, new or changed, with its SYMBOL record."""
-        self._grids[instrument.name] = WireGrid(
-            int(row["tick_mant"]), int(row["price_exp"]), int(row["lot_mant"]), int(row["qty_exp"])
-        )
+        grid = WireGrid(int(row["tick_mant"]), int(row["price_exp"]), int(row["lot_mant"]), int(row["qty_exp"]))
+        self.desk.grid(instrument.id, grid)
+        self._grids[instrument.name] = grid
         self.desk.know(instrument)
 
     def start(self, now_ns: int, records: Iterable[tuple[int, bytes]], booked: int, working: Iterable[Order]) -> None:
         """Recover the desk from its journal (kind, payload) and open the connections."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._host.broker.router.now_ns = now_ns
         self.desk.recover(now_ns, records, booked, working)
         self.carry_out()
         self.link.start()
@@ -168,11 +177,12 @@ class LiveOrders:
             raise RuntimeError("the order link failed") from link.error
         done = 0
         while link.events:
-            event = link.events.popleft()
-            done += 1
-            self._watch(event, now_ns)
-            desk.on_event(now_ns, event)
-            self._stamps.on_event(event, now_ns)
+            heard = link.events.popleft()
+            done += len(heard.events)
+            desk.hear(now_ns, heard)
+            for event in heard.events:
+                self._watch(event, now_ns)
+                self._stamps.on_event(event, now_ns)
         self._stamps.written(link.sent)
         if now_ns - self._timer_ns >= TIMER_NS:
             self._timer_ns = now_ns
@@ -227,7 +237,7 @@ class LiveOrders:
         recon = self.desk.recon
         if takeover != self._takeover:
             self._takeover, self._rounds_wanted = takeover, recon.rounds + 2  # one may be under way
-            recon.ask_now()
+            self.desk.look_now(self._host.broker.router.now_ns)
         return recon.synced and recon.rounds >= self._rounds_wanted
 
     # --- prices ----------------------------------------------------------------------------------------------------------
