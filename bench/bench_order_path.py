@@ -31,7 +31,7 @@ from core.orders.exchange_words import Create
 from core.orders.wire import Report
 from core.risk.tiers import TIERS
 from gateway.bybit.private_codec import decode_trade
-from gateway.order_link import Sent
+from gateway.link_answers import Sent
 from shm.agent import run
 from shm.topology import Plant, RunSpec, VenueAddress, new_run_id
 from workers.execution import Execution
@@ -80,7 +80,7 @@ class Stamps:
         self.fills: list[tuple[int, int]] = []  # (symbol, ns from that to the report)
         self.cpu_s = 0.0
         self.written: dict[int, int] = {}
-        live.link.sent = Tap(self.written)
+        live.link._answers.sent = Tap(self.written)
         self._live = live
         self._execution = execution
         desk = live.desk

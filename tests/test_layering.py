@@ -19,11 +19,11 @@ ALLOWED = {
     "admin": {"config", "core", "shm"},
 }
 ORDER_MODULES = {
-    "gateway.order_link", "gateway.order_entry", "gateway.private_stream", "gateway.signed_rest", "gateway.signed_socket",
-    "gateway.bybit.order_codec",
+    "gateway.order_link", "gateway.link_queue", "gateway.link_rest", "gateway.order_entry", "gateway.private_stream",
+    "gateway.signed_rest", "gateway.signed_socket", "gateway.bybit.order_codec",
 }
 ORDER_USERS = {
-    "workers/live.py", "workers/guardian.py", "workers/guardian_door.py", "workers/permit.py", "workers/order_stamps.py",
+    "workers/live.py", "workers/guardian.py", "workers/guardian_door.py", "workers/permit.py",
 }
 CORE_LIBRARIES = {
     "__future__", "collections", "dataclasses", "enum", "hashlib", "math", "numba", "numpy", "re", "typing", "config",

@@ -8,7 +8,7 @@ from core.orders.exchange_words import Ack, Create, Event, OrderRow, Request
 from core.orders.latency import Ledger
 from core.orders.lifecycle import OPEN, OrderState
 from core.orders.order_store import OrderStore
-from gateway.order_link import Sent
+from gateway.link_answers import Sent
 
 REQUESTS_KEPT = 4096
 

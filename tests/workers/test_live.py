@@ -36,7 +36,7 @@ from core.orders.wire import Message, Report, read_reports
 from core.records import REPORT, SYMBOL
 from core.risk.tiers import Rank
 from gateway.bybit.sign import KeyProblem
-from gateway.order_link import LinkNote
+from gateway.link_answers import LinkNote
 from shm.topology import RunSpec, VenueAddress
 from tests.workers.support import EAGER, System
 from workers import live as live_module
