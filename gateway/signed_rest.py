@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from gateway.bybit.private_codec import header_number
@@ -42,9 +42,12 @@ class SignedRest:
         self._mine = threading.local()
         self._all: deque[http.client.HTTPConnection] = deque(maxlen=CONNECTIONS_KEPT)
 
-    def call(self, method: str, path: str, payload: bytes, not_after_ns: int, signed: bool = True) -> RestAnswer:
+    def call(
+        self, method: str, path: str, payload: bytes, not_after_ns: int, signed: bool = True,
+        on_write: Callable[[int], None] = lambda sent_ns: None,
+    ) -> RestAnswer:
         """One request; `payload` is the query string of a GET, the body of a POST. Nothing is written after
-        `not_after_ns` (monotonic). Never raises for the network."""
+        `not_after_ns` (monotonic); `on_write(ns)` is called right before the first byte. Never raises for the network."""
         if time.monotonic_ns() >= not_after_ns:  # it stood behind others
             return RestAnswer(0, sent=False, why="too late before it could leave")
         try:
@@ -61,6 +64,7 @@ class SignedRest:
             headers = self._keys.rest_headers(self._clock.now_ms(), self._recv_window_ms, payload)
         if not get:
             headers = {**headers, "Content-Type": "application/json"}
+        on_write(sent_ns)
         try:
             connection.request(method, target, None if get else payload, dict(headers))
             answer = connection.getresponse()

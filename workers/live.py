@@ -23,6 +23,7 @@ import numpy as np
 
 from config.schema import Feed
 from core.constants import NS_PER_MS, NS_PER_S
+from core.consumption import Kind
 from core.enums import Cause, LogKind, Severity
 from core.journal import encode_record
 from core.orders.broker import Broker, Note
@@ -168,6 +169,9 @@ class LiveOrders:
     def stop(self) -> None:
         """Close the connections; whatever is in flight is found again at the next start."""
         self.link.stop()
+        for heard in self.link.events:  # what left is told, what came is not taken any more
+            if heard.source is not None and heard.source.kind == Kind.SENT:
+                self.desk.hear(0, heard)
 
     # --- the loop ------------------------------------------------------------------------------------------------------
     def turn(self, now_ns: int) -> int:
