@@ -65,9 +65,9 @@ from workers.commands import Commands
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
-from workers.live import DESK_RECORD, LiveOrders
+from workers.live import LiveOrders
 from workers.noted_broker import NotedBroker
-from workers.noted_desk import ExecutionTap
+from workers.noted_desk import DESK_RECORD, ExecutionTap
 from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
 from workers.rollout import RolloutKeeper

@@ -28,7 +28,6 @@ from core.enums import Cause, LogKind, Severity
 from core.journal import encode_record
 from core.orders.broker import Broker, Note
 from core.orders.budget import Purpose
-from core.orders.exchange_desk import DeskConfig
 from core.orders.exchange_words import (
     Ack,
     Event,
@@ -42,7 +41,6 @@ from core.orders.exchange_words import (
 )
 from core.orders.exposure import ExchangeFacts, exchange_facts
 from core.orders.latency import Ledger
-from core.orders.order_store import base36
 from core.orders.router import Order
 from core.orders.wire import Message, Report
 from core.records import SYMBOL_ROW
@@ -55,10 +53,9 @@ from gateway.bybit.wire_units import WireGrid
 from gateway.order_link import LinkAddress, LinkOptions, OrderLink
 from shm.topology import Plant, RunSpec
 from workers.kill_watch import LinkHealth
-from workers.noted_desk import ExecutionTap, NotedDesk
+from workers.noted_desk import DESK_RECORD, ExecutionTap, NotedDesk, desk_config
 from workers.order_stamps import OrderStamps
 
-DESK_RECORD = 16  # kind of a desk record in the execution journal: this + core.orders.exchange_words.RecordKind
 TIMER_NS = 5 * NS_PER_MS  # a look at every timer of the desk costs 0.15 us per order it remembers
 QUOTE_NS = 100 * NS_PER_MS
 STALE_NS = 5 * NS_PER_S  # a board row older than this says nothing about the price
@@ -121,11 +118,6 @@ def link_options(feed: Feed) -> LinkOptions:
         int(feed.ping_s * NS_PER_S), int(feed.pong_deadline_s * NS_PER_S), int(feed.backoff_min_s * NS_PER_S) // 2,
         int(feed.backoff_max_s * NS_PER_S) // 3, int(feed.resubscribe_min_s * NS_PER_S),
     ))
-
-
-def desk_config(spec: RunSpec) -> DeskConfig:
-    """Settings of the exchange desk of a run."""
-    return DeskConfig(run_tag=base36(spec.created_ns // NS_PER_S % 36**8))
 
 
 class LiveOrders:

@@ -18,20 +18,29 @@ import msgspec
 import numpy as np
 import zstandard
 
+from core.constants import NS_PER_S
 from core.consumption import About, DeskBack, DeskCall, DeskRecords, GridNote, Now, Said, Timers
 from core.journal import decode_records, encode_record
 from core.orders import exchange_words
 from core.orders.exchange_desk import DeskConfig, ExchangeDesk
 from core.orders.exchange_words import Event, QueryRows, Row
+from core.orders.order_store import base36
 from core.orders.router import Order
 from gateway.bybit.wire_units import WireGrid
 from gateway.link_words import NO_CONTEXT, Heard
 from shm.broadcast import BroadcastRing
 from shm.tap import Tap
+from shm.topology import RunSpec
 
+DESK_RECORD = 16  # kind of a desk record in the execution journal: this + core.orders.exchange_words.RecordKind
 TIMERS_KEPT = 256  # looks at the timers that wait for a record to go with; 1.3 s of an idle desk
 RECORDS_BYTES = 256 * 1024  # plain bytes of the records of one note
 encode = msgspec.json.encode
+
+
+def desk_config(spec: RunSpec) -> DeskConfig:
+    """Settings of the exchange desk of a run."""
+    return DeskConfig(run_tag=base36(spec.created_ns // NS_PER_S % 36**8))
 
 
 class Call(IntEnum):

@@ -41,8 +41,8 @@ from gateway.link_words import Heard
 from shm.topology import RunSpec, VenueAddress
 from tests.workers.support import EAGER, System
 from workers import live as live_module
-from workers.live import DESK_RECORD, LiveOrders, link_address, live_keys
-from workers.noted_desk import ExecutionTap
+from workers.live import LiveOrders, link_address, live_keys
+from workers.noted_desk import DESK_RECORD, ExecutionTap
 
 VENUE: VenueAddress = {
     "rest": "http://127.0.0.1:9", "ws_public": "ws://127.0.0.1:9/p", "ws_private": "ws://127.0.0.1:9/v",
