@@ -98,8 +98,18 @@ def ensure_environment() -> None:
     os.execv(python, [python, str(ROOT / "launch.py"), *sys.argv[1:]])
 
 
+def keep_bytecode() -> None:
+    """Where byte code may not lie beside its source (PYTHONDONTWRITEBYTECODE, usual in containers) it goes to `.cache`:
+    without it each of the seven processes would compile two thousand modules at every start, over a second of CPU each."""
+    if sys.dont_write_bytecode:
+        sys.pycache_prefix = os.environ["PYTHONPYCACHEPREFIX"] = str(ROOT / ".cache" / "bytecode")
+        sys.dont_write_bytecode = False
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 def main() -> None:
     """Console entry point."""
+    keep_bytecode()
     ensure_environment()
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))

@@ -42,7 +42,7 @@ from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.pin import PinError, check_pin
 from core.enums import LogKind
-from shm.agent import Beat, die_with_parent
+from shm.agent import Beat, die_with_parent, give_way
 from shm.topology import Plant, RunSpec
 
 THREADS = 6
@@ -218,6 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
+    give_way()
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="admin %(levelname)s %(message)s")
     logging.Formatter.converter = time.gmtime
     plant = Plant.join(arguments.run, "admin")

@@ -1,7 +1,8 @@
 """The whole plant under a fixed load: how long after a frame was *due* had it been read, published, stepped, acted on?
 
 A generator process (`load_generator`) sends 700 symbols' worth of Bybit frames over loopback WebSockets, open loop, at
-10,000, 25,000 and 50,000 frames a second, with bursts (see `load_market`). The plant is the real one: Plant.create and
+10,000, 25,000 and 50,000 frames a second, with bursts (see `load_market`), and at 25,000 also without them: a burst is
+CPU time, and how much of a tail is the burst shows in the difference. The plant is the real one: Plant.create and
 the processes gateway, two shards, execution and recorder, started as the supervisor starts them.
 
 Every latency begins at the due time of the frame, which travels to the ring in the frame's own sequence number, to the
@@ -32,7 +33,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.fingerprint import use_cache
 
@@ -45,7 +46,7 @@ from bench import load_market as market  # noqa: E402
 from bench import wire_observer as seen  # noqa: E402
 from bench.harness import Bench  # noqa: E402
 from bench.load_generator import be_punctual  # noqa: E402
-from config.load import load  # noqa: E402
+from config.load import load as load_settings  # noqa: E402
 from config.paths import ROOT, DataPaths  # noqa: E402
 from core.enums import EventKind  # noqa: E402
 from core.histogram import H_MAX, hist_count, hist_max, hist_merge, hist_percentile, new_histogram  # noqa: E402
@@ -84,9 +85,25 @@ def overrides(symbols: int) -> dict[str, Any]:
     return {
         "thresholds.score.watch": [1.0, 1.0, 1.0], "thresholds.score.arm": [2.0, 2.0, 2.0],
         "thresholds.score.hysteresis": 0.5, "thresholds.windows.warmup_s": 0.5,
-        "thresholds.signal.cooldown_s": cooldown_s(symbols), "safety.feed.instruments_refresh_s": 3600.0,
+        "thresholds.signal.cooldown_s": cooldown_s(symbols), "thresholds.signal.rest_s": cooldown_s(symbols),
+        "safety.feed.instruments_refresh_s": 3600.0,
         "trading.mode": "SIM",
     }
+
+
+class Load(NamedTuple):
+    """What a run sends."""
+
+    rate: int  # frames a second
+    bursts: bool = True
+
+    @property
+    def label(self) -> str:
+        return f"{self.rate // 1000} k/s" + ("" if self.bursts else " without bursts")
+
+
+SMALL_LOADS = (Load(2_000),)
+LOADS = (Load(10_000), Load(25_000), Load(25_000, bursts=False), Load(50_000))
 
 
 @dataclass
@@ -115,7 +132,7 @@ class Rig:
             [sys.executable, "-m", "bench.load_generator", "--symbols", str(symbols)], cwd=ROOT,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
-        settings = load([], os.environ, overrides(symbols)).settings
+        settings = load_settings([], os.environ, overrides(symbols)).settings
         self.spec = make_spec(Options(shards=SHARDS, data_dir=folder, admin=False, overrides=overrides(symbols)),
                               settings, self.paths)
 
@@ -207,15 +224,15 @@ def since(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 class Run:
-    """One run at one rate, and what was seen of it."""
+    """One run of one load, and what was seen of it."""
 
-    def __init__(self, rig: Rig, observer: seen.Observer, rate: int, seconds: int, ramp_s: float = 0.0) -> None:
+    def __init__(self, rig: Rig, observer: seen.Observer, load: Load, seconds: int, ramp_s: float = 0.0) -> None:
         plant, generator = rig.plant, rig.generator
         assert plant is not None and generator.stdin is not None and generator.stdout is not None
         before, stages = plant.totals(), stage_histograms(plant)
         cpu, begin = rig.cpu_seconds(), time.monotonic()
         observer.begin()
-        generator.stdin.write(f"run {rate} {seconds} {ramp_s}\n".encode())
+        generator.stdin.write(f"run {load.rate} {seconds} {ramp_s} {int(load.bursts)}\n".encode())
         generator.stdin.flush()
         os.set_blocking(generator.stdout.fileno(), False)
         answer = b""
@@ -243,9 +260,9 @@ class Run:
             if hist_count(page.hist("loop_stall"))
         }
         self.gap_p99_us = hist_percentile(observer.gaps, 99.0) / 1e3
-        self._evaluate(observer, rate)
+        self._evaluate(observer)
 
-    def _evaluate(self, observer: seen.Observer, rate: int) -> None:
+    def _evaluate(self, observer: seen.Observer) -> None:
         rows = observer.events()
         data = rows[rows[:, seen.E_XSEQ] >= market.SEQ_BASE]
         kinds = data[:, seen.E_KIND]
@@ -276,9 +293,9 @@ class Run:
         return sum(self.sent["frames"]) - sum(self.events) + self.unstepped
 
 
-def report(bench: Bench, rate: int, runs: Sequence[Run]) -> None:
-    """Figures of one rate over its runs."""
-    label = f"{rate // 1000} k/s"
+def report(bench: Bench, load: Load, runs: Sequence[Run]) -> None:
+    """Figures of one load over its runs."""
+    label = load.label
     sent = sum(sum(run.sent["frames"]) for run in runs)
     bench.figure(f"{label}: frames sent", sent, "frames")
     bench.figure(f"{label}: frames received", sum(run.counted["frames"] - run.counted["other"] for run in runs), "frames")
@@ -292,7 +309,7 @@ def report(bench: Bench, rate: int, runs: Sequence[Run]) -> None:
         if not len(values):
             continue
         for q, text in ((50, "p50"), (99, "p99"), (99.9, "p99.9"), (100, "max")):
-            goal = "<= 1000" if q == 99 and rate == 25_000 and name in ("due -> stepped", "due -> intent") else ""
+            goal = "<= 1000" if q == 99 and load.rate == 25_000 and name in ("due -> stepped", "due -> intent") else ""
             bench.figure(f"{label}: {name} {text}", float(np.percentile(values, q)), "µs", goal)
         if len(runs) > 1:
             each = [float(np.percentile(run.us[name], 99)) for run in runs if len(run.us[name])]
@@ -328,31 +345,31 @@ def report(bench: Bench, rate: int, runs: Sequence[Run]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     bench = Bench("bench_wire_to_intent", argv, excluded=EXCLUDED)
-    symbols, rates, seconds, rounds = (60, (2_000,), 3, 1) if bench.small else (700, (10_000, 25_000, 50_000), 6, 3)
+    symbols, loads, seconds, rounds = (60, SMALL_LOADS, 3, 1) if bench.small else (700, LOADS, 6, 3)
     warm(Path(os.environ["NUMBA_CACHE_DIR"]), show=False)
     is_punctual = be_punctual()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # through `finally`: nothing is left behind
     bench.figure("load average at the start", os.getloadavg()[0], "1")
     bench.figure("generator and observer have real-time priority", int(is_punctual), "bool")
-    runs: dict[int, list[Run]] = {rate: [] for rate in rates}
+    runs: dict[Load, list[Run]] = {load: [] for load in loads}
     with tempfile.TemporaryDirectory(prefix="scalper-bench-") as folder:
         rig = Rig(symbols, Path(folder))
         try:
             plant = rig.start()
-            observer = seen.Observer(plant, int(max(rates) * (seconds + WARM_S) * 0.7) + 20_000)
+            observer = seen.Observer(plant, int(max(load.rate for load in loads) * (seconds + WARM_S) * 0.7) + 20_000)
             ramp_s = cooldown_s(symbols)
             if not bench.small:  # for a test the first second of the run is enough
-                Run(rig, observer, rates[0], int(ramp_s) + 1, ramp_s)
+                Run(rig, observer, loads[0], int(ramp_s) + 1, ramp_s)
                 ramp_s = 0.0
             for _ in range(rounds):
-                for rate in rates:
-                    runs[rate].append(Run(rig, observer, rate, seconds + WARM_S, ramp_s))
+                for load in loads:
+                    runs[load].append(Run(rig, observer, load, seconds + WARM_S, ramp_s))
         finally:
             rig.close()
     left = [path.name for path in SHM_FOLDER.glob(f"scalper-{rig.spec.run_id}-*")]
     assert not left, f"left behind in shared memory: {left}"
-    for rate in rates:
-        report(bench, rate, runs[rate])
+    for load in loads:
+        report(bench, load, runs[load])
     return bench.finish()
 
 

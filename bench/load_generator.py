@@ -3,10 +3,10 @@
 It serves Bybit's public REST answers that the gateway asks for, and the public WebSocket. One line of JSON with the
 addresses on standard output, then per line on standard input
 
-    run RATE SECONDS RAMP   send RATE frames a second, each at its due time or as soon after as it can; answers with a
+    run RATE SECONDS RAMP BURSTS   send RATE frames a second, each at its due time or as soon after as it can; answers with a
                             line of JSON: epoch and start (CLOCK_MONOTONIC ns), frames by kind, lateness, CPU.
                             RAMP > 0: the symbols begin to trade one after the other within so many seconds, and are
-                            then out of step with each other for good
+                            then out of step with each other for good. BURSTS 0: nothing moves in phase
 
 Due times are fixed before anything is sent and never move: a generator or a reader that falls behind is late for every
 frame that waited. The sockets are written directly, without an event loop between the clock and the frame.
@@ -250,9 +250,9 @@ class Generator:
         client.send(market.websocket(frame.encode()))
 
     # --- sending --------------------------------------------------------------------------------------------------
-    def run(self, rate: int, seconds: int, ramp_s: float = 0.0) -> dict[str, Any]:
+    def run(self, rate: int, seconds: int, ramp_s: float = 0.0, bursts: bool = True) -> dict[str, Any]:
         """Send; returns what was done."""
-        schedule = market.make_schedule(len(self.symbols), rate, self.seed + rate)
+        schedule = market.make_schedule(len(self.symbols), rate, self.seed + rate, bursts)
         slots, symbols, ramp_slots = seconds * market.SLOTS, len(self.symbols), ramp_s * market.SLOTS
         sent_at = np.zeros(slots, np.int64)
         before, snapshots = self.templates.sent.copy(), self.snapshots
@@ -333,7 +333,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         deadline = time.monotonic() + 30.0
         while not generator.is_subscribed and time.monotonic() < deadline:
             generator.serve(0.05)
-        print(json.dumps(generator.run(int(words[1]), int(words[2]), float(words[3]))), flush=True)
+        print(json.dumps(generator.run(int(words[1]), int(words[2]), float(words[3]), words[4] != "0")), flush=True)
 
 
 if __name__ == "__main__":

@@ -218,23 +218,26 @@ def spread(total: int, weights: np.ndarray, cap: int) -> np.ndarray:
     return counts
 
 
-def make_schedule(symbols: int, rate: int, seed: int) -> Schedule:
-    """`rate` frames in one second, in the shares SHARE; what books and tickers may not send are trades."""
+def make_schedule(symbols: int, rate: int, seed: int, bursts: bool = True) -> Schedule:
+    """`rate` frames in one second, in the shares SHARE; what books and tickers may not send are trades. Without `bursts`
+    the symbols are all out of phase and trades come evenly: what is left is chance."""
     rng = np.random.default_rng(seed)
     weights = np.arange(1, symbols + 1) ** -0.8
     books = spread(int(rate * SHARE[BOOK]), weights, CAP[BOOK])
     tickers = spread(int(rate * SHARE[TICKER]), weights, CAP[TICKER])
     trades = rng.multinomial(max(0, rate - int(books.sum() + tickers.sum())), weights / weights.sum())
     phases = np.where(rng.random(symbols) < 0.5, 0, rng.integers(1, 20, symbols))
+    if not bursts:
+        phases = rng.integers(0, SLOTS, symbols)
     slots, entries = [], []
     for kind, counts, ticks in ((BOOK, books, 50), (TICKER, tickers, 10)):
         for symbol, count in enumerate(counts.tolist()):
-            when = np.arange(count) * ticks // count * (SLOTS // ticks) + phases[symbol]
+            when = (np.arange(count) * ticks // count * (SLOTS // ticks) + phases[symbol]) % SLOTS
             slots.append(when)
             entries.append(np.full(count, 3 * symbol + kind))
     owner = np.repeat(np.arange(symbols), trades)
     when = rng.integers(0, SLOTS, len(owner))
-    when[rng.random(len(owner)) < 0.1] = 511
+    when[rng.random(len(owner)) < 0.1 * bursts] = 511
     slots.append(when)
     entries.append(3 * owner + TRADE)
     slot, entry = np.concatenate(slots), np.concatenate(entries)

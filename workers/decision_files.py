@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from core.explain import Naming, plain
+from core.explain import Naming, plain_rows
 from core.journal import DECISIONS
 from shm.journal_reader import segments
 from workers.event_lines import day
@@ -44,10 +44,9 @@ class DecisionFiles:
 
     def add(self, records: np.ndarray) -> None:
         """Take DECISION records (n,) in the order of the ring."""
-        for record in records:
-            ts_ns, symbol = int(record["ts_ns"]), int(record["symbol"])
-            line = msgspec.json.encode(plain(record, self._name(symbol)))
-            self._of(day(ts_ns)).append(ts_ns, int(record["seq"]), symbol, DECISION_FRAME, line)
+        for symbol, row in zip(records["symbol"].tolist(), plain_rows(records, self._name), strict=True):
+            ts_ns = row["ts_ns"]
+            self._of(day(ts_ns)).append(ts_ns, row["seq"], symbol, DECISION_FRAME, msgspec.json.encode(row))
             self.records += 1
 
     def _of(self, wanted: str) -> SegmentWriter:

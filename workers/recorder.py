@@ -27,7 +27,7 @@ from core.enums import LogKind, Severity
 from core.explain import Naming, naming_of
 from core.journal import CONSUMPTION, RAW_FRAMES
 from core.records import CELL_BYTES, CELL_WORDS, LOG
-from shm.agent import die_with_parent, run
+from shm.agent import die_with_parent, give_way, run
 from shm.broadcast import BroadcastReader, BroadcastRing
 from shm.counters import S_RAW_TO_DISK
 from shm.decisions import DecisionReader
@@ -391,6 +391,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", required=True, help="run.json of the plant")
     options = parser.parse_args(argv)
     die_with_parent()
+    give_way()
     plant = Plant.join(options.run, "recorder")
     # It looks at a dozen rings per turn and nobody waits for it: no spinning, no waking by every batch of the gateway.
     return run(Recorder(plant), plant, spin=0, park=lambda timeout_ns: time.sleep(PAUSE_S))
