@@ -14,6 +14,7 @@ import struct
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+ROW_DISK_FULL, ROW_TOO_LONG = -1, -2  # of a Hole that no process row is to blame for
 MASK64 = (1 << 64) - 1
 
 
@@ -75,14 +76,14 @@ class Kind(IntEnum):
 
 
 class Run(NamedTuple):
-    """The run description without its token, as JSON: first record of every segment."""
+    """The run description without token and keys, as JSON: first record of every segment."""
 
     payload: bytes
 
 
 class Hole(NamedTuple):
-    """`lost` records of process row `row` are missing here: the recorder was too slow. Row -1: the disk was full for too
-    long; -2: longer than a tap carries."""
+    """`lost` records of process row `row` are missing here: the recorder was too slow. ROW_DISK_FULL: for too long;
+    ROW_TOO_LONG: a record was longer than a tap carries."""
 
     row: int
     lost: int

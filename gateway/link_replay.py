@@ -51,6 +51,8 @@ class LinkReplay:
             return decode_private(data, grid).events
         if not context.req_ids:
             return ()
+        for req_id in context.req_ids:
+            self._request(req_id)
         if kind == Kind.TRADE_ACK:
             answer = decode_trade(data)
             return () if answer is None else acks(context.req_ids, context.op, answer)

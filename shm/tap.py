@@ -3,7 +3,8 @@
     cell 0                                                      cell 1 ..
     [EVENT header: kind TAP, u = payload bytes, xseq = journal kind]  [payload, last cell padded with zeros]
 
-`seq` numbers the records, so the recorder sees what it lost. A record too long for one message is counted, not offered.
+`seq` numbers the records, so the recorder sees what it lost. In place of a record too long for one message stands a HOLE:
+behind it nothing can be replayed. The writer never waits: a reader that is too slow loses.
 The ring of the gateway is `Plant.raw`, that of execution and of the shards `Plant.tap`.
 """
 
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from core.consumption import Kind, pack
+from core.consumption import ROW_TOO_LONG, Hole, Kind, pack
 from core.jit import kernel
 from core.records import CELL_BYTES, CELL_WORDS
 from shm.broadcast import BroadcastRing
@@ -108,7 +109,9 @@ class Tap:
             if messages:
                 self._writer.publish(self._cells, used, messages)
             self.offered += messages
-            self.not_offered += too_long
+            if too_long:
+                self.not_offered += too_long
+                self.note(Hole(ROW_TOO_LONG, too_long))
 
     def put(self, kind: int, data: bytes, ts_recv_ns: int = 0, mono_ns: int = 0, conn: int = 0) -> None:
         """Publish one record: bytes of a link (Kind.PRIVATE, TRADE_ACK, REST, SENT with its times), or a packed note."""

@@ -10,12 +10,22 @@ import time
 
 import msgspec
 
-from core.consumption import Closed, Hole, Kind, Position, Run, pack, unpack
+from core.consumption import ROW_DISK_FULL, Closed, Hole, Kind, Position, Run, pack, unpack
 from core.journal import JournalError, block_frames
 from shm.broadcast import BroadcastReader
 from shm.journal_reader import decompress, read_scan, segments
 from shm.topology import RunSpec
 from workers.journal_files import SegmentWriter
+
+
+def without_secrets(spec: RunSpec) -> RunSpec:
+    """The run description as it may lie in a journal: no token, no key of the embedded exchange."""
+    venue = spec.venue
+    if venue is not None:
+        venue = venue.copy()
+        venue.pop("api_key", None)
+        venue.pop("api_secret", None)
+    return msgspec.structs.replace(spec, token="", venue=venue)
 
 
 class TapStream:
@@ -46,7 +56,7 @@ class TapStream:
                 reader.seek(*places.get(row, (0, 0)))
             self._places[row] = (reader.position, reader.messages)
             self._seen_lost[row] = reader.lost_messages
-        self._run = [pack(Run(msgspec.json.encode(msgspec.structs.replace(spec, token=""))))]
+        self._run = [pack(Run(msgspec.json.encode(without_secrets(spec))))]
 
     def _journalled_places(self, run_id: str) -> dict[int, tuple[int, int]]:
         """(cells, messages) by row behind the last block of this run that is whole."""
@@ -88,7 +98,7 @@ class TapStream:
         dropped = self.journal.lost_frames - self._dropped
         if dropped:
             self._dropped += dropped
-            self._put(Hole(-1, dropped))
+            self._put(Hole(ROW_DISK_FULL, dropped))
         return lost
 
     def close(self) -> None:

@@ -42,7 +42,9 @@ def address(venue: Running, account: int = 0) -> VenueAddress:
 class LiveRig:
     """`changes` go to the run description."""
 
-    def __init__(self, folder: Path, venue: Running, seed: int, settings: Settings = SETTINGS, account: int = 0, **changes: Any) -> None:
+    def __init__(
+        self, folder: Path, venue: Running, seed: int, settings: Settings = SETTINGS, account: int = 0, **changes: Any
+    ) -> None:
         self.folder = folder
         self.venue = venue
         self.settings = settings
@@ -176,9 +178,11 @@ def symbol_record(number: int, instrument: Instrument) -> np.ndarray:
     step = instrument.lot_mant / 10**instrument.qty_exp
     for name, value in {
         "id": number, "name_hash": 1000 + number, "tick_mant": instrument.tick_mant, "price_exp": instrument.price_exp,
-        "lot_mant": instrument.lot_mant, "qty_exp": instrument.qty_exp, "tick_size": instrument.tick_mant / 10**instrument.price_exp,
-        "lot_size": step, "min_qty_lots": round(float(lot["minOrderQty"]) / step), "max_qty_lots": 10**9,
-        "max_market_lots": 10**9, "status": 1, "max_leverage_e2": 5000, "taker_fee_e8": 55_000, "price_limit_x_e8": 5_000_000, "maintenance_e8": 1_000_000,
+        "lot_mant": instrument.lot_mant, "qty_exp": instrument.qty_exp, "lot_size": step,
+        "tick_size": instrument.tick_mant / 10**instrument.price_exp,
+        "min_qty_lots": round(float(lot["minOrderQty"]) / step), "max_qty_lots": 10**9, "max_market_lots": 10**9,
+        "status": 1, "max_leverage_e2": 5000, "taker_fee_e8": 55_000, "price_limit_x_e8": 5_000_000,
+        "maintenance_e8": 1_000_000,
     }.items():
         record[name] = value
     record["name"] = np.frombuffer(instrument.symbol.encode().ljust(record["name"].shape[-1], b"\0"), np.uint8)
