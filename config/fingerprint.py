@@ -13,9 +13,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from config.paths import ROOT
-
-KERNEL_FOLDERS = ("core", "shm", "gateway")
+from config.paths import KERNEL_FOLDERS, ROOT
 
 
 def source_digest(folders: tuple[str, ...] = KERNEL_FOLDERS, root: Path = ROOT) -> str:

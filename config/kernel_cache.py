@@ -2,7 +2,8 @@
 
 numba's own cache looks at the file of the kernel alone and would run an edited callee as its old self. Here a kernel is
 looked up under `<module>/<digest>`, the digest being over the sources its module can reach by imports inside the
-project. An edit compiles what depends on it again and nothing else; the clock of a file does not matter.
+project, and over the fields of every tuple of arrays: a kernel is handed such a tuple without importing its class. An edit
+compiles what depends on it again and nothing else; the clock of a file does not matter.
 numba asks for such a class by its setting CACHE_LOCATOR_CLASSES (set in `core/jit.py`).
 """
 
@@ -17,7 +18,11 @@ from typing import Any
 from numba import config
 from numba.core.caching import _CacheLocator
 
+from config.paths import KERNEL_FOLDERS
+
 ROOT = Path(__file__).resolve().parent.parent
+_TUPLE = re.compile(rb"^class (\w+)\(NamedTuple\):\n((?:[ \t]+.*\n|\n)+)", re.MULTILINE)
+_FIELD = re.compile(rb"^    (\w+: *[\w.\[\], ]+?) *(?:#.*)?$", re.MULTILINE)
 _IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+([\w., \t]+))", re.MULTILINE)
 
 
@@ -45,8 +50,21 @@ def _source(path: Path) -> tuple[bytes, tuple[Path, ...]]:
 
 
 @cache
+def tuples_digest() -> bytes:
+    """Over module, name and fields of every NamedTuple that holds arrays (fields of type Any or ndarray)."""
+    digest = hashlib.sha256()
+    for folder in KERNEL_FOLDERS:
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            for name, body in _TUPLE.findall(file.read_bytes()):
+                fields = b";".join(_FIELD.findall(body))
+                if b"Any" in fields or b"ndarray" in fields:
+                    digest.update(file.relative_to(ROOT).as_posix().encode() + b":" + name + b":" + fields + b"\n")
+    return digest.digest()
+
+
+@cache
 def closure_digest(path: Path) -> str:
-    """Sixteen hex digits over the file and every project file it can reach by imports."""
+    """Sixteen hex digits over the file, every project file it can reach by imports, and the tuples of arrays."""
     reached: set[Path] = set()
     waiting = [path]
     while waiting:
@@ -54,7 +72,7 @@ def closure_digest(path: Path) -> str:
         if file not in reached:
             reached.add(file)
             waiting.extend(_source(file)[1])
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(tuples_digest())
     for file in sorted(reached):
         digest.update(file.relative_to(ROOT).as_posix().encode())
         digest.update(_source(file)[0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+KERNEL_FOLDERS = ("core", "shm", "gateway")  # packages that hold compiled kernels
 CONFIG_DIR = ROOT / "config"
 SHIPPED = tuple(CONFIG_DIR / f"{name}.toml" for name in ("trading", "safety", "skip", "thresholds", "symbols", "system"))
 LOCAL = CONFIG_DIR / "local.toml"

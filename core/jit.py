@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from numba import config, njit
+from numba.core.caching import IndexDataCacheFile
 
 config.CACHE_LOCATOR_CLASSES = (  # type: ignore[attr-defined]
     "config.kernel_cache.SourceLocator,UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator"
@@ -27,8 +28,27 @@ KERNELS: list[Any] = []
 """Every kernel of the imported modules, in order of definition: tests assert one compiled signature for each."""
 
 
+class _CacheFile(IndexDataCacheFile):  # type: ignore[misc]
+    """numba's files of one kernel. What cannot be read (cut off by a full disk, or naming a class that is gone) is compiled
+    again; numba would end the process."""
+
+    def _load_index(self) -> dict[Any, Any]:
+        try:
+            return dict(super()._load_index())
+        except Exception:
+            return {}
+
+    def _load_data(self, name: str) -> Any:
+        try:
+            return super()._load_data(name)
+        except Exception as error:
+            raise OSError(f"{name}: not readable") from error  # numba takes that for a file that is gone
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` on first call (cached on disk) and remember it in `KERNELS`."""
     compiled = njit(**_OPTIONS)(function)
+    if not config.DISABLE_JIT:  # type: ignore[attr-defined]
+        compiled._cache._cache_file.__class__ = _CacheFile
     KERNELS.append(compiled)
     return compiled

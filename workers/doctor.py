@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -74,8 +75,11 @@ def check_disk(data_dir: Path) -> Row:
     while not probe.exists():
         probe = probe.parent
     free_gb = shutil.disk_usage(probe).free / 1e9
-    if not os.access(probe, os.W_OK):
-        return Row("disk", "fail", f"{probe} is not writable", "choose another folder with --data-dir")
+    try:  # asking for permission is not enough: root may write everywhere, but not on /proc
+        with tempfile.TemporaryFile(dir=probe):
+            pass
+    except OSError as error:
+        return Row("disk", "fail", f"{probe} is not writable ({error.strerror})", "choose another folder with --data-dir")
     fix = "free some space: journals grow"
     return _verdict("disk", free_gb >= DISK_NEED_GB, f"{free_gb:.0f} GB free at {probe}", fix, bad="warn")
 

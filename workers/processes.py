@@ -70,6 +70,7 @@ class Child:
     deaths: deque[float] = field(default_factory=deque)
     last_exit: str = ""
     _usage: psutil.Process | None = None
+    _log_from: int = 0  # where the log of the running child begins
 
     @property
     def name(self) -> str:
@@ -81,11 +82,13 @@ class Child:
 
     def fork(self, arguments: Sequence[str], *, show_output: bool, in_child: Callable[[], None]) -> None:
         """Start the role by fork; its output goes to its log file, or to the terminal."""
+        self._mark_log()
         log = None if show_output else self.log_path
         self._watch(fork(POLICIES[self.role].module, arguments, self.name, log, in_child))
 
     def spawn(self, arguments: Sequence[str], *, show_output: bool) -> IO[bytes]:
         """Start the role in an interpreter of its own and return its standard output (the embedded exchange)."""
+        self._mark_log()
         with self.log_path.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", POLICIES[self.role].module, *arguments], stdin=subprocess.DEVNULL,
@@ -94,6 +97,9 @@ class Child:
         self._watch(process)
         assert process.stdout is not None
         return process.stdout
+
+    def _mark_log(self) -> None:
+        self._log_from = self.log_path.stat().st_size if self.log_path.exists() else 0
 
     def _watch(self, process: Forked | subprocess.Popen[bytes]) -> None:
         self.process = process
@@ -135,9 +141,10 @@ class Child:
         return pause
 
     def last_words(self, lines: int = 6) -> str:
-        """The end of its log, for error messages."""
+        """The end of what it has logged since it was started, for error messages."""
         try:
-            return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
+            said = self.log_path.read_bytes()[self._log_from :].decode(errors="replace")
+            return "\n".join(said.splitlines()[-lines:])
         except OSError:
             return ""
 

@@ -60,7 +60,7 @@ def find_run(place: Path, run_id: str = "") -> RunJournal:
     known = [(created, run, folder) for folder in folders for run, created in runs(folder).items()]
     wanted = [row for row in known if row[1] == run_id] if run_id else known
     if not wanted:
-        which = f"run {run_id}" if run_id else "a journal with the order of consumption"
+        which = f"run {run_id}" if run_id else "journal with the order of consumption"
         raise NoJournal(f"{place} holds no {which} (order-*{SUFFIX}). Give a data folder, or its journal folder.")
     _, run, folder = max(wanted)
     return RunJournal(folder, run)

@@ -17,8 +17,8 @@ from core.engine.market import slot_of_symbol
 from core.engine.state import C_DIRTY, C_N_SLOTS, C_ROW_CURSOR
 from core.features.moves_records import MOVE_NAMES
 from core.features.records import FEATURE_NAMES
-from core.features.walls import WATCHED
 from core.features.walls_records import WALLS
+from core.features.walls_state import WATCHED
 from core.jit import kernel
 from core.tape.kernels import TAPE_LENGTH
 

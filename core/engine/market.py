@@ -28,17 +28,8 @@ from core.features.moves import (
     moves_on_ticker,
     moves_on_trades,
 )
-from core.features.walls import (
-    SAID_CANCELLED,
-    SAID_EATEN,
-    SAID_FATE,
-    SAID_PEAK,
-    SAID_PRICE,
-    SAID_SIDE,
-    walls_book,
-    walls_broken,
-    walls_trades,
-)
+from core.features.walls import walls_book, walls_broken, walls_trades
+from core.features.walls_state import SAID_CANCELLED, SAID_EATEN, SAID_FATE, SAID_PEAK, SAID_PRICE, SAID_SIDE
 from core.jit import kernel
 from core.score.kernels import reset_score
 from core.tape.kernels import append

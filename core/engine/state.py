@@ -17,7 +17,8 @@ from core.decision import DECISION, N_FUNNEL
 from core.enums import DataState, FeedState
 from core.features.kernels import FeatureState, new_features, on_broken
 from core.features.moves import MovesState, moves_on_broken, new_moves
-from core.features.walls import WallState, new_walls, walls_broken
+from core.features.walls import walls_broken
+from core.features.walls_state import WallState, new_walls
 from core.jit import kernel
 from core.params import PARAMS
 from core.records import SYMBOL

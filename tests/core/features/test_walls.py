@@ -18,6 +18,7 @@ from core.enums import EventKind, WallFate
 from core.features import walls as K
 from core.features.depth import fresh_zone, sum_samples
 from core.features.walls_records import WALLS
+from core.features.walls_state import new_walls
 from core.jit import KERNELS
 from core.params import params_row
 from tests.core.streams import (
@@ -54,7 +55,7 @@ class Pair:
         for name, value in params.items():
             self.params[name] = value
         self.book = book_kernels.new_book(3, levels)
-        self.state = K.new_walls(3)
+        self.state = new_walls(3)
         self.naive_book = NaiveBook(levels)
         row = self.params[0]
         self.twin = NaiveWalls({n: row[n].item() for n in row.dtype.names if row[n].ndim == 0}, tick_size, lot_size)
@@ -419,7 +420,7 @@ def test_nothing_is_known_before_a_book_and_averages_need_three_seconds() -> Non
 
 
 def test_before_a_config_nothing_happens() -> None:
-    state, book = K.new_walls(1), book_kernels.new_book(1, 8)
+    state, book = new_walls(1), book_kernels.new_book(1, 8)
     params = np.zeros_like(params_row(Settings(), 1))
     K.walls_book(state, book, 0, level_array([], []), 0, 0, 0, np.int64(1), T0, params)
     K.walls_trades(state, book, 0, trade_array([]), 0, 0, T0, params)
