@@ -8,8 +8,11 @@ from flask import Flask, Response, redirect, render_template
 from werkzeug.wrappers import Response as BaseResponse
 
 from admin import metrics
+from admin.api.backtests import backtest_routes
 from admin.api.history import history_routes
 from admin.api.read import read_routes
+from admin.api.replay import replay_routes
+from admin.api.sessions import session_routes
 from admin.api.trade import trade_routes
 from admin.api.write import PinCheck, write_routes
 from admin.auth import Auth, LoginLimit
@@ -25,10 +28,13 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
     """Pages and REST over `views`. `where` is read at request time, so its ports may be filled in after binding."""
     app = Flask(__name__, static_folder="static", template_folder="templates")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    protect(app, auth, where)
-    app.register_blueprint(history_routes(views.history))
+    protect(app, auth, where, views.replay.source.run_id if views.replay.source else "")
+    app.register_blueprint(history_routes(views.history, views.backtests.history))
+    app.register_blueprint(backtest_routes(views.backtests))
     app.register_blueprint(read_routes(views))
+    app.register_blueprint(replay_routes(views, commands))
     app.register_blueprint(trade_routes(views, controls, commands, check_pin))
+    app.register_blueprint(session_routes(views, controls, commands, views.backtest_runs, views.paths))
     app.register_blueprint(write_routes(auth, controls, where, check_pin, limit or LoginLimit(), on_login))
 
     @app.get("/healthz")
@@ -37,11 +43,15 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
 
     @app.get("/login")
     def login_page() -> str:
-        return render_template("login.html", mode=controls.mode, password=auth.has_password)
+        return render_template("login.html", mode=shown_mode(), password=auth.has_password)
+
+    def shown_mode() -> str:
+        return "REPLAY" if views.replay.is_on else views.mode.name
 
     def page(template: str, **values: str) -> str:
-        return render_template(template, mode=views.mode.name, csrf=auth.csrf(current()), kill_line=views.kill_line,
-                               clear_phrase=controls.clear_phrase, run_id=views.run_id, **values)
+        return render_template(template, mode=shown_mode(), replay=views.replay.source, csrf=auth.csrf(current()),
+                               kill_line=views.kill_line, clear_phrase=controls.clear_phrase,
+                               run_id=views.replay.source.run_id if views.replay.source else views.run_id, **values)
 
     @app.get("/")
     def cockpit() -> str:
@@ -72,7 +82,7 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
 
     @app.get("/favicon.ico")
     def favicon() -> BaseResponse:
-        return redirect(f"/static/favicon-{views.mode.name.lower()}.svg")
+        return redirect(f"/static/favicon-{shown_mode().lower()}.svg")
 
     @app.get("/metrics", endpoint="metrics")
     def prometheus() -> Response:

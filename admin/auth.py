@@ -19,7 +19,8 @@ import msgspec
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from admin.files import read_json, write_atomic
+from admin.files import read_json
+from config.atomic_file import write_atomic
 
 SESSION_SECONDS = 8 * 3600
 TICKET_SECONDS = 30

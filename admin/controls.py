@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from admin.files import JsonLines, sync_folder, write_atomic
+from admin.files import JsonLines
+from config.atomic_file import sync_folder, write_atomic
 from config.latch_file import clear_latch, read_latch, write_latch
 from config.news_file import NewsItem, append_news
 from config.paths import DataPaths
@@ -63,13 +64,16 @@ class Controls:
             return f"audit line not written ({error}); free the disk or fix its permissions"
         return None
 
-    def pause(self, on: bool, actor: str, address: str) -> dict:
-        """Stop or allow new entries, also after a restart; exits keep working. A resume takes back every pause."""
+    def pause(self, on: bool, actor: str, address: str, why: str = "") -> dict:
+        """Stop or allow new entries, also after a restart; exits keep working. A resume takes back every pause. `why`
+        replaces the reason of a pause that holds already."""
         warnings = []
         try:
             if on:
                 self._words.request_pause(SOURCE, True)
-                write_latch(self._pause_file, SOURCE, f"paused by {actor}")
+                if why:
+                    clear_latch(self._pause_file)
+                write_latch(self._pause_file, SOURCE, why or f"paused by {actor}")
             elif clear_latch(self._pause_file):
                 sync_folder(self._pause_file.parent)
         except OSError as error:

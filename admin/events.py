@@ -39,7 +39,7 @@ class EventHistory:
     def __init__(self, keep: int = KEEP) -> None:
         self._rows = np.zeros(keep, LOG.dtype)
         self._lock = threading.Lock()
-        self.newest = 0
+        self.newest = self._cleared = 0
 
     @staticmethod
     def kinds() -> list[str]:
@@ -58,10 +58,15 @@ class EventHistory:
             self._rows[places] = records[-keep:]
             self.newest += n
 
+    def clear(self) -> None:
+        """Keep nothing; ids go on."""
+        with self._lock:
+            self._cleared = self.newest
+
     @property
     def oldest(self) -> int:
         """Smallest id still kept."""
-        return max(1, self.newest - len(self._rows) + 1)
+        return max(self._cleared, self.newest - len(self._rows)) + 1
 
     def since(self, seen: int, limit: int, names: Names) -> tuple[list[dict], int, int]:
         """(newest `limit` events after id `seen`, how many of them were skipped, newest id), oldest first."""

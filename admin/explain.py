@@ -70,6 +70,11 @@ class Decisions:
                     for record in records:
                         self._newest.setdefault(int(record["symbol"]), deque(maxlen=KEEP)).append(record.copy())
 
+    def clear(self) -> None:
+        """Forget the newest ones (a replay began anew)."""
+        with self._lock:
+            self._newest.clear()
+
     def of_symbol(self, info: SymbolInfo) -> list[dict[str, Any]]:
         """Its newest decisions, newest first."""
         naming = Naming(info.name, info.tick_mant, info.price_exp)
@@ -135,6 +140,10 @@ class Funnel:
         self._plant = plant
         self._rows: np.ndarray = np.zeros(MAX_SYMBOLS, FUNNEL.dtype)
         self._samples: deque[tuple[int, np.ndarray]] = deque(maxlen=WINDOW_S * 1_000_000_000 // SAMPLE_NS + 1)
+
+    def clear(self) -> None:
+        """Forget the samples (a replay began anew)."""
+        self._samples.clear()
 
     def look(self, now_ns: int) -> None:
         """Read the board; keep a sample once a minute. now_ns: CLOCK_MONOTONIC."""

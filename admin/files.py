@@ -1,4 +1,4 @@
-"""Small files written whole or not at all: session state, the address file, the durable kill file, the audit log."""
+"""The JSON files of the admin process: state read back, and the audit log."""
 
 from __future__ import annotations
 
@@ -6,29 +6,6 @@ import os
 from pathlib import Path
 
 import msgspec
-
-
-def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write `data` beside `path`, fsync, rename over it and fsync the folder: a reader sees the old or the new file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        os.write(handle, data)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    beside.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename or unlink in `folder` durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_json(path: Path) -> dict | None:

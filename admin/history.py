@@ -8,10 +8,11 @@ import csv
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from admin.parquet import parquet
 from config.paths import DataPaths
 from core.performance.figures import equity_curve, grouped, live_stats, performance
 from core.performance.trades import DAY_NS
@@ -25,8 +26,8 @@ FRESH_S = 5.0  # figures are worked out at most this often
 CURVE_POINTS = 400
 PERIODS = {"day": 1, "week": 7, "month": 30, "all": 0}
 GROUPS = ("symbol", "hour", "weekday", "move_type", "exit_reason", "side")
-HIDDEN = frozenset({"record", "strategy_config", "equity_curve", "trades_json", "report"})  # too long for a list
-CSV_ROWS = 100_000
+HIDDEN = frozenset({"record"})  # too long for a list
+MOST_ROWS = 100_000  # of a download
 LIVE_TRADES = 20_000  # the newest; all-time figures are over these
 
 
@@ -50,19 +51,21 @@ def told(row: dict[str, Any]) -> dict[str, Any]:
 
 
 class History:
-    """Reads of one mode's database. `setting`: `[database] url`. The engine is made at the first question."""
+    """Reads of one mode's database. `setting`: `[database] url`. The engine is made at the first question. `until_ns`: the
+    event time a replay shows, 0 in a running system: nothing behind it is told."""
 
-    def __init__(self, paths: DataPaths, setting: str = "") -> None:
-        self._paths, self._setting = paths, setting
+    def __init__(self, paths: DataPaths, setting: str = "", until_ns: Callable[[], int] = lambda: 0) -> None:
+        self._paths, self._setting, self._until_ns = paths, setting, until_ns
         self._engine: Engine | None = None
         self._lock = threading.Lock()
         self._figures: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A connection that can neither write nor linger. Raises HistoryUnavailable, also for what fails inside."""
         from sqlalchemy.exc import SQLAlchemyError
 
-        from shm.database.connect import DatabaseError, database_url, reader, shown
+        from shm.database.connect import READ_TIMEOUT_S, DatabaseError, database_url, reader, shown
 
         try:
             url = database_url(self._paths, self._setting)
@@ -75,26 +78,49 @@ class History:
             raise HistoryUnavailable(str(error)) from None
         except SQLAlchemyError as error:
             cause = str(getattr(error, "orig", None) or error).splitlines()[0][:160]
+            if cause == "interrupted" or "statement timeout" in cause:
+                cause = f"the question took longer than {READ_TIMEOUT_S:g} s and was ended; ask for less (from, to, symbol)"
             raise HistoryUnavailable(f"{shown(url)}: {cause}") from None
 
     def page(
         self, name: str, filters: dict[str, str], limit: int, before: int | None, from_ms: int = 0, to_ms: int = 0
     ) -> tuple[list[dict[str, Any]], int | None]:
         """(rows newest first, cursor of the next page or None). KeyError for a filter the list has not."""
-        from shm.database import queries
-
-        with self._reading() as connection:
-            rows, cursor = queries.page(connection, name, filters, limit, before, from_ms * NS_PER_MS, to_ms * NS_PER_MS)
+        rows, cursor = self._page(name, filters, limit, before, from_ms, to_ms)
         return [told(row) for row in rows], cursor
 
-    def csv(self, name: str, filters: dict[str, str], from_ms: int = 0, to_ms: int = 0) -> Iterator[str]:
-        """A list as CSV text, piece by piece, at most CSV_ROWS rows."""
-        head: list[str] | None = None
+    def _page(
+        self, name: str, filters: dict[str, str], limit: int, before: int | None, from_ms: int, to_ms: int
+    ) -> tuple[list[dict[str, Any]], int | None]:
+        from shm.database import queries
+
+        until_ns = self._until_ns()
+        to_ns = min(to_ms * NS_PER_MS or until_ns, until_ns) if until_ns else to_ms * NS_PER_MS
+        with self.reading() as connection:
+            return queries.page(connection, name, filters, limit, before, from_ms * NS_PER_MS, to_ns)
+
+    def _pages(self, name: str, filters: dict[str, str], from_ms: int, to_ms: int) -> Iterator[list[dict[str, Any]]]:
+        """A whole list as it stands in the database, page by page, at most MOST_ROWS rows: no question is long."""
         before: int | None = None
-        left = CSV_ROWS
+        left = MOST_ROWS
         while left > 0:
-            rows, before = self.page(name, filters, min(500, left), before, from_ms, to_ms)
+            rows, before = self._page(name, filters, min(500, left), before, from_ms, to_ms)
             left -= len(rows)
+            yield rows
+            if before is None:
+                return
+
+    def parquet(self, name: str, filters: dict[str, str], from_ms: int = 0, to_ms: int = 0) -> bytes:
+        """A list as a Parquet file. Raises NoParquet where pyarrow is not installed."""
+        from shm.database import queries
+
+        return parquet(queries.columns_of(name), self._pages(name, filters, from_ms, to_ms))
+
+    def csv(self, name: str, filters: dict[str, str], from_ms: int = 0, to_ms: int = 0) -> Iterator[str]:
+        """A list as CSV text, piece by piece."""
+        head: list[str] | None = None
+        for page in self._pages(name, filters, from_ms, to_ms):
+            rows = [told(row) for row in page]
             out = io.StringIO()
             writer = csv.writer(out)
             if head is None and rows:
@@ -102,8 +128,6 @@ class History:
                 writer.writerow(head)
             writer.writerows([[_cell(row[column]) for column in head or ()] for row in rows])
             yield out.getvalue()
-            if before is None:
-                return
 
     def performance(self, period: str, session_id: str = "") -> dict[str, Any]:
         """Figures, groups and curve of the last day, week, month, of everything, or of one session ('' = the newest)."""
@@ -120,15 +144,16 @@ class History:
     def _performance(self, period: str, session_id: str) -> dict[str, Any]:
         from shm.database import queries
 
-        now_ns = time.time_ns()
-        with self._reading() as connection:
+        until_ns = self._until_ns()
+        now_ns = until_ns or time.time_ns()
+        with self.reading() as connection:
             found = queries.session(connection, session_id)
             session_id = found["session_id"] if found and period == "session" else ""
             from_ns = now_ns - PERIODS[period] * DAY_NS if PERIODS.get(period) else 0
-            trades = queries.trades(connection, from_ns, session_id=session_id)
-            samples = queries.equity(connection, from_ns, 0, session_id) if session_id else []
-            unrealised = queries.unrealised_e8(connection, found["session_id"]) if found else 0
-            everything = queries.trades(connection, last=LIVE_TRADES)
+            trades = queries.trades(connection, from_ns, until_ns, session_id=session_id)
+            samples = queries.equity(connection, from_ns, until_ns, session_id) if session_id else []
+            unrealised = queries.unrealised_e8(connection, found["session_id"], until_ns) if found else 0
+            everything = queries.trades(connection, to_ns=until_ns, last=LIVE_TRADES)
         start_e8 = (found or {}).get("start_balance_e8") or 0
         curve = samples if len(samples) > 2 else equity_curve(start_e8, trades)
         step = max(1, len(curve) // CURVE_POINTS)
@@ -143,7 +168,7 @@ class History:
         """Rows of every table."""
         from shm.database import queries
 
-        with self._reading() as connection:
+        with self.reading() as connection:
             return queries.table_sizes(connection)
 
     def where(self) -> str:

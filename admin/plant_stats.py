@@ -35,7 +35,8 @@ def process_rows(plant: Plant, cpu: CpuMeter) -> list[dict]:
         seen = page.kill_seen_ns
         running = state in (ProcessState.RUN, ProcessState.BOOT)
         rows.append({
-            "row": number, "name": plant.row_name(number), "role": role, "state": state.name, "pid": page.pid,
+            "row": number, "name": "player" if plant.spec.replay and role == "shard" else plant.row_name(number),
+            "role": role, "state": state.name, "pid": page.pid,
             "alive": cpu.exists(page.pid) and (not running or beat_ms is None or beat_ms < SILENT_MS),
             "cpu_pct": cpu.percent(page.pid), "beat_ms": round(beat_ms, 1) if beat_ms is not None else None,
             "loops": page.loops, "stall_max_ms": round(page.stall_max_ns / 1e6, 2), "restarts": page.restarts,

@@ -129,6 +129,7 @@ class PushServer:
         self._channels: dict[int, hotlist.TableChannel] = {}
         self._parts: dict[str, tuple[int, bytes]] = {}  # name -> (version, JSON frame)
         self._symbols_version = -1
+        self._epoch = 0  # of a replay: pages are greeted anew when it begins anew
         self._plant_at = -1e9
         self._gates = {gate.name: reason for gate, reason in catalogue.GATE_REASONS.items()}
         self._features = catalogue.features_json()
@@ -171,8 +172,13 @@ class PushServer:
             client.refuse(WSCloseCode.POLICY_VIOLATION, "ticket missing, used or too old: reload the page")
             return
         client.ready = True
+        self.greet(client)
+
+    def greet(self, client: Client) -> None:
+        """Everything a page needs to begin: names, columns, the last events; the table follows whole."""
         names = self.views.names()
         events, _, client.seen_event = self.views.events.since(0, 150, names)
+        client.whole = True
         weighty, _ = self.views.events.page(150, names, before=events[0]["id"] if events else None, least=Severity.INFO)
         snapshot = self.views.snapshot()
         hello = {"t": "hello", "v": 1, "hz": self.hz, "columns": hotlist.columns_json(), "unknown": hotlist.UNKNOWN,
@@ -218,6 +224,10 @@ class PushServer:
         now = time.monotonic()
         due = [client for client in list(self.clients) if self._keeps_up(client, now)]
         snapshot = self.views.refresh()
+        if self.views.replay.epoch != self._epoch:
+            self._epoch, known = self.views.replay.epoch, self._epoch
+            for client in [each for each in self.clients if each.ready and known]:
+                self.greet(client)
         if not due:
             return
         planes = hotlist.to_planes(snapshot.rows, snapshot.seen_ms)
@@ -257,7 +267,8 @@ class PushServer:
             self._part("symbols", {"symbols": [info.as_json() for info in snapshot.symbols.values()]})
         self._part("head", {"ts": snapshot.wall_ns // 1_000_000, "ms": snapshot.now_ms, "control": snapshot.control,
                             "account": present.account(snapshot), "global": snapshot.global_regime,
-                            "wire": present.wire_to_intent(snapshot), "n": len(snapshot.ids)})
+                            "wire": present.wire_to_intent(snapshot), "n": len(snapshot.ids),
+                            "replay": self.views.replay.state()})
         self._part("pos", {"rows": present.positions(snapshot)})
         if now - self._plant_at >= 0.95:
             self._plant_at = now

@@ -33,11 +33,12 @@ from admin.app import create_app
 from admin.auth import Auth, password_hash
 from admin.commands import CommandClient
 from admin.controls import Controls
-from admin.files import read_json, write_atomic
+from admin.files import read_json
 from admin.plant_stats import CpuMeter, process_rows
 from admin.push import PushServer, run_ticks
 from admin.views import Views
 from admin.web import MAX_BODY, Address, is_loopback
+from config.atomic_file import write_atomic
 from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.pin import PinError, check_pin
@@ -184,6 +185,7 @@ class AdminServer:
     async def close(self) -> None:
         """Stop listening, tell the pages, end the HTTP thread."""
         self.paths.admin_file.unlink(missing_ok=True)
+        self.views.backtest_runs.close()
         await self.push.close()
         if self._http is not None:
             connections = self._http._map

@@ -10,17 +10,21 @@ import math
 import threading
 import time
 from enum import IntEnum
+from pathlib import Path
 
 import numpy as np
 
 from admin import present
 from admin.alerts import alerts
+from admin.backtests import Backtests
 from admin.checklist import Checklist
 from admin.events import EventHistory, Names, in_order
 from admin.explain import Decisions, Funnel, explain, listed
 from admin.history import History
 from admin.orders import Orders
 from admin.plant_stats import CpuMeter, StageMeter, Timeline, process_rows, ring_rows
+from admin.replay import ReplayView
+from admin.sessions import BacktestRuns
 from admin.snapshot import Snapshot, SymbolInfo, symbol_info
 from admin.storage import storage
 from config.blacklist_file import read_blacklist
@@ -62,15 +66,19 @@ class Views:
 
     def __init__(self, plant: Plant, paths: DataPaths, max_heat_pct: float, database_url: str = "") -> None:
         self._plant = plant
-        self._paths = paths
+        self.paths = paths
         self._max_heat_pct = max_heat_pct
         self._lock = threading.RLock()
         self.base_ns = time.monotonic_ns()
         self.run_id = plant.spec.run_id
         self.events = EventHistory()
-        self.history = History(paths, database_url)
+        self.replay = ReplayView(plant, paths)
+        recorded = DataPaths(Path(self.replay.source.data_dir), plant.spec.mode) if self.replay.source else paths
+        self.history = History(recorded, database_url, lambda: self.replay.cursor_ns)
+        self.backtests = Backtests(recorded, database_url)
+        self.backtest_runs = BacktestRuns(paths)
         self.timeline = Timeline()
-        self._decisions = Decisions(plant, paths.decisions_dir)
+        self._decisions = Decisions(plant, recorded.decisions_dir)
         self._funnel = Funnel(plant)
         self.orders = Orders(plant)
         self.checklist = Checklist(paths.data_dir, plant.spec.config_files)
@@ -112,21 +120,24 @@ class Views:
         """Look now."""
         with self._lock:
             now = time.monotonic_ns()
-            wall = time.time_ns()
+            anew = self.replay.look()
             self._drain_logs()
             self._decisions.drain()
+            if anew:
+                self._forget()
+            wall = self.replay.cursor_ns or time.time_ns()
             self._look_at_symbols()
             ids = np.flatnonzero(self._listed)
-            now_ms = (now - self.base_ns) // 1_000_000
+            now_ms = (wall - self.replay.from_ns if self.replay.is_on else now - self.base_ns) // 1_000_000
             self._look_at_rows(ids, now_ms)
             self._look_at_positions()
             self._plant.account().read_all(self._account)
             self._global_known = self._plant.global_regime().read_into(0, self._global) > 0 or self._global_known
             if now - self._stats_ns >= STATS_NS:
                 self._cpu.look([self._plant.cnc(*row).pid for row in self._plant.rows if self._plant.cnc(*row).pid])
-                self._kill = read_latch(self._paths.kill_file)
-                self._pause = read_latch(self._paths.pause_file)
-                self._funnel.look(now)
+                self._kill = read_latch(self.paths.kill_file)
+                self._pause = read_latch(self.paths.pause_file)
+                self._funnel.look(self._look_ns())
             processes = process_rows(self._plant, self._cpu)
             counters = {name: page.as_dict() for name, page in self._plant.pages().items()}
             control = self._control(processes, counters)
@@ -142,6 +153,17 @@ class Views:
                 present.global_regime(self._global[0] if self._global_known else None, self._global_since),
             )
             return self._latest
+
+    def _forget(self) -> None:
+        """A replay began anew: nothing that was seen has happened yet."""
+        self.events.clear()
+        self._decisions.clear()
+        self._funnel.clear()
+        self.timeline = Timeline()
+        self._global_since = (-1, 0)
+        self._seen_events[:] = 0
+        self._seen_ms[:] = -1
+        self.replay.begun_anew()
 
     def _drain_logs(self) -> None:
         batches = []
@@ -212,7 +234,7 @@ class Views:
             "feed_beat_ms": gateway["beat_ms"] if gateway else None, "stop": bool(words["stop"]),
             "published_seq": words["published_seq"], "ended": bool(words["end_seq"]), "drained": bool(words["drained"]),
             "config_version": words["config_version"], "mode": self.mode.name,
-            "alerts": alerts(words, processes, counters, self._pause if paused else None),
+            "alerts": [] if self.replay.is_on else alerts(words, processes, counters, self._pause if paused else None),
         }
 
     def _look_at_stages(self, wall: int, rings: list[dict], control: dict, counters: dict[str, dict]) -> None:
@@ -273,7 +295,11 @@ class Views:
         """/api/funnel: looks of the last hour per gate."""
         snapshot = self.snapshot()
         with self._lock:
-            return self._funnel.answer(snapshot.symbols, time.monotonic_ns())
+            return self._funnel.answer(snapshot.symbols, self._look_ns())
+
+    def _look_ns(self) -> int:
+        """What an hour is measured by: CLOCK_MONOTONIC, in a replay the event time that is shown."""
+        return self.replay.cursor_ns if self.replay.is_on else time.monotonic_ns()
 
     @property
     def mode(self) -> Mode:
@@ -283,7 +309,7 @@ class Views:
     def blacklist(self) -> list[dict]:
         """Symbols out of trading: by a person (who can take them back), and by the settings or their profile."""
         try:
-            mine = read_blacklist(self._paths.blacklist_file)
+            mine = read_blacklist(self.paths.blacklist_file)
         except (OSError, ValueError):
             mine = {}  # execution has paused for it, and says so
         rows = [{"symbol": name, "by": "person", "reason": row.reason, "since_ts": row.time_ns // 1_000_000}
@@ -303,7 +329,7 @@ class Views:
     def run_json(self) -> dict:
         """Description of the run for HELLO and /api/summary."""
         spec = self._plant.spec
-        source = "tape" if spec.tape else "venue" if spec.venue else "exchange"
+        source = "replay" if spec.replay else "tape" if spec.tape else "venue" if spec.venue else "exchange"
         return {"run_id": spec.run_id, "mode": spec.mode, "shards": spec.shards, "paced": spec.paced, "seed": spec.seed,
                 "source": source, "started_ts": spec.created_ns // 1_000_000, "kill_line": self.kill_line,
                 "max_heat_pct": self._max_heat_pct}
@@ -311,7 +337,7 @@ class Views:
     @property
     def kill_line(self) -> str:
         """The command that kills from a terminal."""
-        folder = self._paths.data_dir
+        folder = self.paths.data_dir
         return "python3 launch.py kill" + ("" if folder == ROOT / "data" else f" --data-dir {folder}")
 
     def storage(self) -> dict:
@@ -320,7 +346,7 @@ class Views:
             measured, result = self._storage
             now = time.monotonic_ns()
             if not measured or now - measured > STORAGE_NS:
-                result = storage(self._paths, self._plant.counters("recorder").as_dict(zeros=True), self.history.where())
+                result = storage(self.paths, self._plant.counters("recorder").as_dict(zeros=True), self.history.where())
                 self._storage = (now, result)
             return result
 

@@ -17,6 +17,8 @@ MAX_BODY = 16 * 1024
 PAGES = frozenset({"cockpit", "symbol_page", "explain_page", "trades_page", "orders_page", "history_page"})
 """A stranger is sent to the login, not refused as by REST."""
 PUBLIC_ENDPOINTS = frozenset({"login_page", "write.login", "static", "healthz"})
+REPLAY_WRITES = frozenset({"write.logout", "write.ws_ticket", "replay.control"})
+"""All that may be written to a replay, besides logging in."""
 CODES = {400: 10001, 401: 10003, 403: 10005, 404: 10001, 405: 10001, 409: 90004, 413: 10001, 415: 10001, 429: 10006,
          500: 10016, 503: 90006}
 HINTS = {404: "see admin/README.md for the routes", 405: "reads are GET, writes are POST",
@@ -127,8 +129,8 @@ def is_loopback(address: str | None) -> bool:
         return False
 
 
-def protect(app: Flask, auth: Auth, where: Address) -> None:
-    """Install the rules on `app`."""
+def protect(app: Flask, auth: Auth, where: Address, replayed: str = "") -> None:
+    """Install the rules on `app`. `replayed`: the run that is shown again here, where nothing may be done."""
     app.config["TRUSTED_HOSTS"] = where.trusted_hosts
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
 
@@ -149,14 +151,18 @@ def protect(app: Flask, auth: Auth, where: Address) -> None:
         if request.method not in ("GET", "HEAD", "OPTIONS") and \
                 not auth.csrf_ok(g.session, request.headers.get("X-CSRF-Token")):
             raise ApiError(403, "CSRF token missing or wrong", "send X-CSRF-Token as given by GET /api/session")
+        if replayed and request.method not in ("GET", "HEAD", "OPTIONS") and request.endpoint not in REPLAY_WRITES:
+            raise ApiError(409, f"this is a replay of run {replayed}: nothing is traded, paused or killed here",
+                           "use the page of the running system; /api/replay plays and seeks", code=90001,
+                           beside={"success": False})
         return None
 
     @app.after_request
     def headers(response: Response) -> Response:
         push = where.ws_url(where.hostname(request.environ.get("HTTP_HOST", ""))).rsplit("/", 1)[0]
-        response.headers["Content-Security-Policy"] = (
+        response.headers.setdefault("Content-Security-Policy", (
             f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' {push}; "
-            "base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
+            "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"))
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["X-Frame-Options"] = "DENY"
         response.headers["Referrer-Policy"] = "no-referrer"

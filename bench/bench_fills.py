@@ -34,6 +34,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.harness import Bench
+from bench.peers import HFTBACKTEST, environment
 from core.enums import EventKind
 from core.sim.matching_book import NO_TRIGGER, MatchingBook
 from core.sim.queue_model import QueueModel
@@ -42,9 +43,7 @@ from tests.shared_data import SHARED
 
 POWER = 3.0
 LIFETIME_NS = 10_000_000_000
-CACHE = Path(__file__).resolve().parent.parent / ".cache" / "hftbacktest"
 PEER = Path(__file__).resolve().with_name("hftbacktest_peer.py")
-PEER_PACKAGE = "hftbacktest==2.4.4"
 
 
 class Order(NamedTuple):
@@ -195,21 +194,6 @@ def bounds(tape: Tape, orders: list[Order]) -> tuple[dict[int, int], dict[int, i
     return front, through
 
 
-def peer_python() -> tuple[Path | None, str]:
-    """The Python of the peer's own environment, made where it is missing; or why there is none."""
-    python = CACHE / "bin" / "python"
-    try:
-        if not python.exists():
-            subprocess.run([sys.executable, "-m", "venv", str(CACHE)], check=True, capture_output=True, text=True)
-            subprocess.run([str(python), "-m", "pip", "install", "-q", PEER_PACKAGE], check=True, capture_output=True,
-                           text=True, timeout=600)
-        subprocess.run([str(python), "-c", "import hftbacktest"], check=True, capture_output=True, text=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        detail = getattr(error, "stderr", None) or str(error)
-        return None, detail.strip().splitlines()[-1] if detail.strip() else repr(error)
-    return python, PEER_PACKAGE
-
-
 def peer_rows(tape: Tape) -> np.ndarray:
     """The tape as the peer's input, see `hftbacktest_peer`."""
     rows = []
@@ -250,7 +234,7 @@ def record(bench: Bench, label: str, filled: dict[int, int], orders: list[Order]
 def main(argv: Sequence[str] | None = None) -> int:
     bench = Bench("bench_fills", argv, excluded="latency, our own impact; block prints; RPI prints fill nobody")
     found, source = tapes(bench.small)
-    python, peer = (None, "not asked in the small size") if bench.small else peer_python()
+    python, peer = (None, "not asked in the small size") if bench.small else environment(HFTBACKTEST)
     for tape in found:
         orders = orders_of(tape, 4_000_000_000 if bench.small else 1_000_000_000)
         front, through = bounds(tape, orders)

@@ -8,9 +8,10 @@ Execution writes it (whole, atomically) and reads it at its start; the page show
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import NamedTuple
+
+from config.atomic_file import write_atomic
 
 
 class Listed(NamedTuple):
@@ -36,15 +37,5 @@ def read_blacklist(path: Path) -> dict[str, Listed]:
 
 def write_blacklist(path: Path, listed: dict[str, Listed]) -> None:
     """Replace the file. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with beside.open("w") as handle:
-        json.dump({symbol: row._asdict() for symbol, row in sorted(listed.items())}, handle, indent=1)
-        handle.flush()
-        os.fsync(handle.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    rows = {symbol: row._asdict() for symbol, row in sorted(listed.items())}
+    write_atomic(path, json.dumps(rows, indent=1).encode())

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from config.atomic_file import sync_folder
+
 
 def write_latch(path: Path, source: str, reason: str) -> None:
     """Latch. Idempotent: the first reason is kept.
@@ -32,11 +34,7 @@ def write_latch(path: Path, source: str, reason: str) -> None:
         pass
     finally:
         temporary.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
 
 
 def read_latch(path: Path) -> dict[str, Any] | None:

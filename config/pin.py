@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import itertools
-import os
 import secrets
 from pathlib import Path
 
 import msgspec
+
+from config.atomic_file import write_atomic
 
 MIN_LENGTH = 6
 TRIES = 5  # wrong ones before it locks
@@ -44,14 +45,7 @@ def _hash(pin: str, file: PinFile) -> str:
 
 
 def _write(path: Path, file: PinFile) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        out.write(msgspec.json.encode(file))
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
+    write_atomic(path, msgspec.json.encode(file))
 
 
 def _read(path: Path) -> PinFile | None:

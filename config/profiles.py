@@ -22,6 +22,7 @@ class ProfileFile(Struct, frozen=True, kw_only=True):
 
 
 NEUTRAL = Profile()
+_DECODER = msgspec.json.Decoder(ProfileFile)  # made at import: see the end of config/schema.py
 
 
 def load_profiles(path: Path) -> dict[str, Profile]:
@@ -33,7 +34,7 @@ def load_profiles(path: Path) -> dict[str, Profile]:
     except OSError as error:
         raise ConfigError([f"{path.name}: {error.strerror}"]) from error
     try:
-        return msgspec.json.decode(text, type=ProfileFile).symbols
+        return _DECODER.decode(text).symbols
     except msgspec.MsgspecError as error:
         raise ConfigError([f"{path.name}: {error}"]) from error
 

@@ -7,11 +7,12 @@ until a person starts the evidence anew (`launch.py rollout reset`).
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+
+from config.atomic_file import write_atomic
 
 VERSION = 1
 T = TypeVar("T")
@@ -29,19 +30,7 @@ def write_rollout(path: Path, content: object) -> None:
     """Replace the file: whole or not at all, durable. Raises OSError."""
     body = msgspec.json.encode(content)
     text = msgspec.json.encode({"version": VERSION, "sha256": _checksum(body), "rollout": msgspec.Raw(body)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(text + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_atomic(path, text + b"\n")
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
+from msgspec.json import Decoder
 
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -470,3 +471,7 @@ HOT_SECTIONS: tuple[str, ...] = (
     "trading.account", "trading.orders", "trading.exits", "safety.limits", "safety.kill", "safety.degraded", "skip", "thresholds",
     "symbols.blacklist",
 )
+
+# msgspec learns the fields of a type at its first use, and 0.22 dies (segmentation fault, seen) when two threads use a
+# type with Structs inside for the first time at once. So it learns them here, at import.
+Decoder(Settings)

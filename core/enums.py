@@ -225,6 +225,7 @@ class CommandKind(IntEnum):
     PROTECT = 3  # another stop or target of a position
     MODE = 4  # SIM or DRY_RUN from now on
     BLACKLIST = 5  # take a symbol out of trading, or back
+    REPLAY = 6  # to the player of a replay, which has no execution: see core/replay_row.py
 
 
 class OrderRole(IntEnum):

@@ -77,13 +77,23 @@ class Block(NamedTuple):
 
 @dataclass
 class Scan:
-    """What a segment holds: good blocks, damaged ranges between them, and where the good part ends."""
+    """What a segment holds: good blocks, damaged ranges between them, and where the good part ends.
+
+    `torn_bytes` behind that end: `is_cut` where they are the beginning of a block, as a writer that died leaves them;
+    else they were whole once, and what is damaged may have been promised to be durable.
+    """
 
     header: FileHeader
     blocks: list[Block] = field(default_factory=list)
     gaps: list[tuple[int, int]] = field(default_factory=list)
     good_end: int = FILE_BYTES
     torn_bytes: int = 0
+    is_cut: bool = True
+
+    @property
+    def is_damaged(self) -> bool:
+        """Something that was written whole is not whole any more."""
+        return bool(self.gaps) or not self.is_cut
 
 
 def is_journal(start: bytes) -> bool:
@@ -156,7 +166,7 @@ def _block_at(data: bytes, offset: int) -> tuple[Block, bool] | None:
 
 
 def scan(data: bytes) -> Scan:
-    """Find every good block of a segment (bytes, or an mmap of it).
+    """Find every good block of a segment.
 
     Bytes that belong to no good block are a gap when a good block follows, and the torn tail when none does.
     Raises JournalError when the file header itself is not usable.
@@ -177,7 +187,16 @@ def scan(data: bytes) -> Scan:
         result.blocks.append(block)
         at = result.good_end = block.end
     result.torn_bytes = len(data) - result.good_end
+    result.is_cut = _is_cut(data, result.good_end)
     return result
+
+
+def _is_cut(data: bytes, end: int) -> bool:
+    """Are the bytes from `end` on the beginning of one block, or none?"""
+    found = _block_at(data, end)
+    if found is not None:
+        return found[0].end > len(data)
+    return len(data) - end < BLOCK_BYTES and BLOCK_MAGIC.startswith(data[end : end + 4])
 
 
 def block_frames(data: bytes, block: Block, decompress: Callable[[bytes, int], bytes]) -> Iterator[Frame]:

@@ -16,7 +16,7 @@ from core.orders.budget import Budget, Endpoint
 from core.orders.exchange_words import Ack, Event, LinkState, Stream
 from gateway.bybit.answers import acks, lost
 from gateway.bybit.private_codec import Answer
-from gateway.link_words import NO_CONTEXT, Blotter, Context, Heard, Source
+from gateway.link_words import NO_CONTEXT, Context, Heard, Source, source
 from gateway.order_entry import Flight
 from gateway.venue_clock import VenueClock
 
@@ -45,7 +45,7 @@ class LinkAnswers:
     """`events`, `notes` and `sent` are written by the link's thread (what REST wrote: by the thread that wrote it) and
     read (popleft) by the agent's; `wake` is called after every event."""
 
-    def __init__(self, clock: VenueClock, budget: Budget, wake: Callable[[], None], blotter: Blotter) -> None:
+    def __init__(self, clock: VenueClock, budget: Budget, wake: Callable[[], None]) -> None:
         self.events: deque[Heard] = deque()
         self.notes: deque[LinkNote] = deque(maxlen=1024)
         self.sent: deque[Sent] = deque(maxlen=4096)
@@ -53,7 +53,6 @@ class LinkAnswers:
         self._clock = clock
         self._budget = budget
         self._wake = wake
-        self.blotter = blotter
 
     # --- events ------------------------------------------------------------------------------------------------------
     def tell(self, *events: Event) -> None:
@@ -61,9 +60,9 @@ class LinkAnswers:
         self.events.append(Heard(events))
         self._wake()
 
-    def read(self, source: Source, events: tuple[Event, ...] = ()) -> None:
+    def read(self, found: Source, events: tuple[Event, ...] = ()) -> None:
         """Bytes, and the events in them."""
-        self.events.append(Heard(events, source))
+        self.events.append(Heard(events, found))
         if events:
             self._wake()
 
@@ -71,7 +70,7 @@ class LinkAnswers:
         self, kind: Kind, data: bytes, epoch: int, context: Context = NO_CONTEXT, events: tuple[Event, ...] = ()
     ) -> None:
         """A frame of a WebSocket as it came or left, now."""
-        self.read(self.blotter.source(kind, data, epoch, context), events)
+        self.read(source(kind, data, epoch, context), events)
 
     def note(self, word: str, text: str) -> None:
         self.notes.append(LinkNote(word, text))

@@ -1,5 +1,6 @@
 """Requests on their way out: they wait here for the rate budget, not beyond their deadline, and leave the most urgent
-first, over the trade WebSocket while it is up, else over REST.
+first, over the trade WebSocket while it is up, else over REST. The last thing before the first byte is the question
+whether the request is still wanted: a kill or a pause may have come since it was decided.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from core.orders.budget import NEVER, Budget, Endpoint, Purpose
-from core.orders.exchange_words import Cancel, Create, Query, Send
+from core.orders.exchange_words import Cancel, Create, Query, Request, Send
 from gateway.bybit.order_codec import (
     BATCH_MAX,
     BATCH_ROUTES,
@@ -40,12 +41,16 @@ class Waiting(NamedTuple):
     handed_ns: int
 
 
+MayLeave = Callable[[int, Request], bool]
+"""(monotonic ns, request) -> is it still wanted? Asked in the link's threads; False only for entries."""
+
+
 class LinkQueue:
     """On the link's thread. `entry` is the trade WebSocket where the exchange has one; `spawn` runs a REST call."""
 
     def __init__(
         self, answers: LinkAnswers, rest: LinkRest, budget: Budget, grids: Grids, entry: OrderEntry | None,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        spawn: Callable[[Coroutine[Any, Any, None]], object], may_leave: MayLeave,
     ) -> None:
         self._answers = answers
         self._rest = rest
@@ -53,6 +58,7 @@ class LinkQueue:
         self._grids = grids
         self._entry = entry
         self._spawn = spawn
+        self._may_leave = may_leave
         self._queues: dict[tuple[Endpoint, Purpose], deque[Waiting]] = {}
         self._pumping: asyncio.TimerHandle | None = None
 
@@ -88,6 +94,9 @@ class LinkQueue:
         if send.deadline_ns and now_ns >= send.deadline_ns:
             queue.popleft()
             self._answers.lost((send.request.req_id,), "deadline passed before it could leave", sent=False)
+            return 0
+        if not self._may_leave(now_ns, send.request):  # it need not wait for what it will not use
+            self._unwanted(queue.popleft())
             return 0
         route = route_of(send.request)
         over_ws = bool(route.op) and self._entry is not None and self._entry.is_up
@@ -141,11 +150,19 @@ class LinkQueue:
 
     def _write(self, flight: Flight, route: Route, payload: bytes, chosen: list[Waiting], over_ws: bool) -> None:
         """The first byte: over the WebSocket at once, over REST in a thread."""
-        if over_ws and self._entry is not None and self._entry.submit(flight, payload):
+        now_ns = time.monotonic_ns()
+        if not all(self._may_leave(now_ns, w.send.request) for w in chosen):
+            for waiting in chosen:  # an entry is never in a batch
+                self._unwanted(waiting)
+        elif over_ws and self._entry is not None and self._entry.submit(flight, payload):
             now_ns = time.monotonic_ns()
             self._answers.sent.extend(Sent(w.send.request.req_id, w.handed_ns, now_ns) for w in chosen)
         else:
-            self._spawn(self._rest.post(flight, route, payload, [(w.send, w.handed_ns) for w in chosen]))
+            self._spawn(self._rest.post(flight, route, payload, [(w.send, w.handed_ns) for w in chosen], self._may_leave))
+
+    def _unwanted(self, waiting: Waiting) -> None:
+        self._answers.note("not_wanted", f"{type(waiting.send.request).__name__}: not wanted any more, nothing left")
+        self._answers.lost((waiting.send.request.req_id,), "not wanted any more", sent=False)
 
     def _unwritable(self, req_ids: tuple[int, ...], what: str, error: WireError) -> None:
         self._answers.note("not_encodable", f"{what}: {error}")

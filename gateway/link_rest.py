@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from core.consumption import Kind
@@ -19,6 +20,7 @@ from core.orders.exchange_words import (
     Query,
     QueryKind,
     QueryRows,
+    Request,
     Send,
     Stream,
 )
@@ -27,9 +29,9 @@ from gateway.bybit.order_codec import Route
 from gateway.bybit.rest_codec import RestAnswer, envelope, server_ns
 from gateway.bybit.wire_units import Grids, WireError
 from gateway.link_answers import LinkAnswers, Sent
-from gateway.link_words import Context, rest_line
+from gateway.link_words import Context, rest_line, rest_source, source
 from gateway.order_entry import Flight
-from gateway.signed_rest import SignedRest
+from gateway.signed_rest import SignedRest, Wanted, always
 from gateway.venue_clock import VenueClock
 
 NS_PER_S = 1_000_000_000
@@ -67,21 +69,24 @@ class LinkRest:
     # --- calls -------------------------------------------------------------------------------------------------------
     async def _call(
         self, urgent: bool, method: str, path: str, payload: bytes, signed: bool = True, deadline_ns: int = 0,
-        req_ids: tuple[int, ...] = (), op: str = "",
+        wanted: Wanted = always, req_ids: tuple[int, ...] = (), op: str = "",
     ) -> RestAnswer:
         """A call in a thread, given up after the timeout whatever the socket does; later nothing is written either."""
         context = Context(req_ids, op)
 
-        def written(sent_ns: int) -> None:
-            answers = self._answers
-            answers.read(answers.blotter.source(Kind.SENT, rest_line(method, path, payload), 0, context, sent_ns))
+        def leaving(sent_ns: int) -> bool:
+            """The last question, in the thread of the call; what leaves is told."""
+            if not wanted(sent_ns):
+                return False
+            self._answers.read(source(Kind.SENT, rest_line(method, path, payload), 0, context, sent_ns))
+            return True
 
         pool = self._urgent if urgent else self._asking
         not_after_ns = time.monotonic_ns() + int(self._timeout_s * NS_PER_S)
         if deadline_ns:
             not_after_ns = min(not_after_ns, deadline_ns)
         work = asyncio.get_running_loop().run_in_executor(
-            pool, self._rest.call, method, path, payload, not_after_ns, signed, written
+            pool, self._rest.call, method, path, payload, not_after_ns, signed, leaving
         )
         try:
             answer = await asyncio.wait_for(asyncio.shield(work), self._timeout_s + REST_SLACK_S)
@@ -91,7 +96,8 @@ class LinkRest:
         if answer.status == 403:
             self._answers.tell(Banned(self._budget.banned(time.monotonic_ns())))
             self._answers.note("ip_ban", "HTTP 403: no REST for ten minutes")
-        self._state(answer.status != 403 and (answer.sent or answer.status != 0))
+        if not answer.withheld:
+            self._state(answer.status != 403 and (answer.sent or answer.status != 0))
         return answer
 
     def _state(self, up: bool) -> None:
@@ -100,11 +106,17 @@ class LinkRest:
             self._epoch += up
             self._answers.tell(LinkState(Stream.REST, up, self._epoch))
 
-    async def post(self, flight: Flight, route: Route, payload: bytes, sends: list[tuple[Send, int]]) -> None:
-        """An order request, or a batch of them: (send, when it was handed over)."""
+    async def post(
+        self, flight: Flight, route: Route, payload: bytes, sends: list[tuple[Send, int]],
+        may_leave: Callable[[int, Request], bool],
+    ) -> None:
+        """An order request, or a batch of them: (send, when it was handed over). `may_leave` is asked again behind the
+        connection, which may have taken its time to stand."""
         deadlines = [send.deadline_ns for send, _ in sends if send.deadline_ns]
         answer = await self._call(
-            True, route.method, route.path, payload, True, min(deadlines, default=0), flight.req_ids, flight.op
+            True, route.method, route.path, payload, deadline_ns=min(deadlines, default=0),
+            wanted=lambda now_ns: all(may_leave(now_ns, send.request) for send, _ in sends),
+            req_ids=flight.req_ids, op=flight.op,
         )
         if answer.sent_ns:
             self._answers.sent.extend(Sent(send.request.req_id, handed_ns, answer.sent_ns) for send, handed_ns in sends)
@@ -120,7 +132,8 @@ class LinkRest:
             return
         public = query.what is QueryKind.INSTRUMENT
         answer = await self._call(
-            send.urgent, route.method, route.path, payload, not public, send.deadline_ns, (query.req_id,)
+            send.urgent, route.method, route.path, payload, not public, send.deadline_ns,
+            req_ids=(query.req_id,),
         )
         self._read(Flight("", route.endpoint, (query.req_id,)), query, answer)
 
@@ -133,7 +146,7 @@ class LinkRest:
             self._answers.look_at_batch(flight.op, found.code, reading.events)
         for trouble in reading.troubles:
             self._answers.note("rest_row", trouble)
-        self._answers.read(self._answers.blotter.rest_answer(flight.req_ids, flight.op, answer), reading.events)
+        self._answers.read(rest_source(flight.req_ids, flight.op, answer), reading.events)
 
     # --- clock -------------------------------------------------------------------------------------------------------
     async def first_clock(self) -> float:
@@ -156,7 +169,7 @@ class LinkRest:
             if time.monotonic_ns() < self._budget.banned_until_ns:
                 return False
             answer = await self._call(True, "GET", "/v5/market/time", b"", False)
-            self._answers.read(self._answers.blotter.rest_answer((), "", answer))
+            self._answers.read(rest_source((), "", answer))
             try:
                 if answer.status != 200:
                     return False

@@ -3,14 +3,13 @@
     Heard(events)            no bytes say them: a lost answer, a connection, a clock
     Heard(events, Source)    read from these bytes; for what left us, or says nothing, without events
 
-No key is in them: requests of REST are told without their headers, `auth` frames not at all, and a key that an answer
-repeats is blotted out with as many stars.
+No key is in them: requests of REST are told without their headers, `auth` frames not at all, and what comes was redacted
+(`Credentials.redact`) before anybody saw it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -59,28 +58,17 @@ class Heard(NamedTuple):
     source: Source | None = None
 
 
-class Blotter:
-    """Makes sources of bytes without the key in them."""
+def source(kind: Kind, data: bytes, epoch: int = 0, context: Context = NO_CONTEXT, mono_ns: int = 0) -> Source:
+    """Bytes of now, or of `mono_ns` (monotonic) where that is given."""
+    now_ns = time.monotonic_ns()
+    at_ns = mono_ns or now_ns
+    return Source(kind, data, time.time_ns() - (now_ns - at_ns), at_ns, epoch, context)
 
-    def __init__(self, api_key: str, wall_ns: Callable[[], int] = time.time_ns) -> None:
-        self._key = api_key.encode()
-        self._stars = b"*" * len(self._key)
-        self._wall_ns = wall_ns
 
-    def source(
-        self, kind: Kind, data: bytes, epoch: int = 0, context: Context = NO_CONTEXT, mono_ns: int = 0
-    ) -> Source:
-        """Of now, or of `mono_ns` where that is given."""
-        now_ns = time.monotonic_ns()
-        at_ns = mono_ns or now_ns
-        if self._key in data:
-            data = data.replace(self._key, self._stars)
-        return Source(kind, data, self._wall_ns() - (now_ns - at_ns), at_ns, epoch, context)
-
-    def rest_answer(self, req_ids: tuple[int, ...], op: str, answer: RestAnswer) -> Source:
-        """The answer of a REST call, none included."""
-        context = Context(req_ids, op, answer.status, answer.limit, answer.left, answer.reset_ms, answer.sent, answer.why)
-        return self.source(Kind.REST, answer.body, 0, context, answer.received_ns)
+def rest_source(req_ids: tuple[int, ...], op: str, answer: RestAnswer) -> Source:
+    """The answer of a REST call, or that none came."""
+    context = Context(req_ids, op, answer.status, answer.limit, answer.left, answer.reset_ms, answer.sent, answer.why)
+    return source(Kind.REST, answer.body, 0, context, answer.received_ns)
 
 
 def rest_line(method: str, path: str, payload: bytes) -> bytes:

@@ -28,9 +28,9 @@ from gateway.bybit.session import ConnectBudget, Timing
 from gateway.bybit.sign import Credentials
 from gateway.bybit.wire_units import Grids
 from gateway.link_answers import LinkAnswers, LinkNote, Sent
-from gateway.link_queue import LinkQueue, Waiting
+from gateway.link_queue import LinkQueue, MayLeave, Waiting
 from gateway.link_rest import LinkRest
-from gateway.link_words import NO_CONTEXT, Blotter, Context, Heard
+from gateway.link_words import NO_CONTEXT, Context, Heard
 from gateway.order_entry import OrderEntry
 from gateway.private_stream import PrivateStream
 from gateway.signed_rest import SignedRest
@@ -58,11 +58,12 @@ class LinkOptions(NamedTuple):
 
 class OrderLink:
     """`send` from the agent's thread; `events`, `notes`, `sent` are read (popleft) by it. `wake` is called after every
-    event. `error` is set when the link's thread failed: the process must end then."""
+    event. `may_leave` is asked before the first byte of every request, in the link's threads. `error` is set when the
+    link's thread failed: the process must end then."""
 
     def __init__(
         self, address: LinkAddress, keys: Credentials, grids: Grids, options: LinkOptions, wake: Callable[[], None],
-        rng: random.Random,
+        rng: random.Random, may_leave: MayLeave,
     ) -> None:
         self.error: BaseException | None = None
         self.clock = VenueClock()
@@ -73,7 +74,8 @@ class OrderLink:
         self._options = options
         self._wake = wake
         self._rng = rng
-        self._answers = LinkAnswers(self.clock, self.budget, wake, Blotter(keys.api_key))
+        self._may_leave = may_leave
+        self._answers = LinkAnswers(self.clock, self.budget, wake)
         self._rest = LinkRest(
             SignedRest(address.rest, keys, self.clock, options.recv_window_ms, options.rest_timeout_s), self._answers,
             self.clock, self.budget, grids, options.rest_timeout_s,
@@ -135,7 +137,9 @@ class OrderLink:
         self._stopping = asyncio.Event()
         self._loop.set_exception_handler(self._on_exception)
         sockets = self._sockets()
-        self._queue = LinkQueue(self._answers, self._rest, self.budget, self._grids, self._entry, self._spawn)
+        self._queue = LinkQueue(
+            self._answers, self._rest, self.budget, self._grids, self._entry, self._spawn, self._may_leave
+        )
         self._ready.set()
         clock_due_s = await self._rest.first_clock()
         for work in (self._rest.keep_clock(clock_due_s), *(s.run() for s in sockets)):

@@ -84,6 +84,7 @@ class ReplayGateway:
         self._rows: np.ndarray = np.zeros((MAX_FRAMES, FRAME_COLUMNS), np.int64)
         self._settings: dict[int, Settings] = {}
         self._verdict: np.ndarray | None = None
+        self.regime: np.ndarray | None = None  # GLOBAL record in force
 
     # --- lives of the gateway --------------------------------------------------------------------------------------
     def start(self, note: Start) -> None:
@@ -175,6 +176,7 @@ class ReplayGateway:
             self._regime.tracker.set_feed(publisher.last_ts_ns, FeedState(note.u))
         elif kind == EventKind.GLOBAL and payload is not None:
             self._compare_verdict(publisher.seq, payload)
+            self.regime = payload
         if note.symbol < 0:
             publisher.broadcast(kind, u=note.u, xseq=note.xseq, payload=payload, mono_ns=note.mono_ns)
         else:

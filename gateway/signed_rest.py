@@ -25,6 +25,14 @@ CONNECTIONS_KEPT = 64  # more than threads: closed ones are among them
 IDLE_S = 20.0  # a connection that rested longer is made anew: the other side may have closed it
 
 
+Wanted = Callable[[int], bool]
+"""Monotonic ns -> may the request still leave? Asked in the caller's thread, right before the first byte."""
+
+
+def always(now_ns: int) -> bool:
+    return True
+
+
 class SignedRest:
     """Calls below `base` (`https://host`) with one key. `recv_window_ms`: how long a request may be on its way."""
 
@@ -43,13 +51,12 @@ class SignedRest:
         self._all: deque[http.client.HTTPConnection] = deque(maxlen=CONNECTIONS_KEPT)
 
     def call(
-        self, method: str, path: str, payload: bytes, not_after_ns: int, signed: bool = True,
-        on_write: Callable[[int], None] = lambda sent_ns: None,
+        self, method: str, path: str, payload: bytes, not_after_ns: int, signed: bool = True, wanted: Wanted = always
     ) -> RestAnswer:
         """One request; `payload` is the query string of a GET, the body of a POST. Nothing is written after
-        `not_after_ns` (monotonic); `on_write(ns)` is called right before the first byte. Never raises for the network."""
+        `not_after_ns` (monotonic), or when `wanted` says no. Never raises for the network."""
         if time.monotonic_ns() >= not_after_ns:  # it stood behind others
-            return RestAnswer(0, sent=False, why="too late before it could leave")
+            return RestAnswer(0, sent=False, withheld=True, why="too late before it could leave")
         try:
             connection = self._connection()
         except OSError as error:
@@ -59,12 +66,13 @@ class SignedRest:
         headers: Mapping[str, str] = {}
         sent_ns = time.monotonic_ns()
         if sent_ns >= not_after_ns:
-            return RestAnswer(0, sent=False, why="too late before it could leave")
+            return RestAnswer(0, sent=False, withheld=True, why="too late before it could leave")
+        if not wanted(sent_ns):
+            return RestAnswer(0, sent=False, withheld=True, why="not wanted any more")
         if signed:
             headers = self._keys.rest_headers(self._clock.now_ms(), self._recv_window_ms, payload)
         if not get:
             headers = {**headers, "Content-Type": "application/json"}
-        on_write(sent_ns)
         try:
             connection.request(method, target, None if get else payload, dict(headers))
             answer = connection.getresponse()
@@ -80,7 +88,8 @@ class SignedRest:
         limit, left, reset = (header_number(found, f"x-bapi-limit{name}") for name in ("", "-status", "-reset-timestamp"))
         if len(body) > MAX_ANSWER_BYTES:
             return RestAnswer(0, why="answer too big", sent_ns=sent_ns)
-        return RestAnswer(answer.status, body, limit, left, max(0, reset), True, "", sent_ns, received_ns)
+        said = self._keys.redact(body)
+        return RestAnswer(answer.status, said, limit, left, max(0, reset), True, "", sent_ns, received_ns)
 
     def _connection(self) -> http.client.HTTPConnection:
         """This thread's connection, open. Raises OSError."""

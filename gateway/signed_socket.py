@@ -192,6 +192,7 @@ class SignedSocket:
     # --- callbacks of the listener -----------------------------------------------------------------------------------
     def take(self, frame: bytes) -> None:
         """A text frame. An error of ours is told to the loop, whose owner ends the process; picows would swallow it."""
+        frame = self._keys.redact(frame)
         try:
             if self.is_pong(frame):
                 self._pong_due_ns = 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,11 +21,12 @@ def decompress(stored: bytes, raw_bytes: int) -> bytes:
 
 
 def read_scan(path: Path) -> tuple[bytes, Scan]:
-    """Bytes (or a read-only mapping) of a segment and what it holds. Raises JournalError, OSError."""
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-    return data, scan(data)  # type: ignore[arg-type, return-value]
+    """Bytes of a segment and what it holds. Raises JournalError, OSError.
+
+    Read, not mapped: the recorder's successor cuts torn tails, and a mapping cut under its reader ends the process.
+    """
+    data = path.read_bytes()
+    return data, scan(data)
 
 
 def read_frames(path: Path) -> Iterator[Frame]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from core.decision import DECISION, FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
 from core.records import RECORDS, Record, _record, layout_hash
+from core.replay_row import REPLAY
 from shm.counters import COUNTERS, STAGES
 
 PAGE_BYTES = 4096
@@ -175,6 +176,7 @@ CONTROL_WORDS: tuple[ControlRow, ...] = (
     ControlRow("kill_guardian", "guardian", "1 = kill"),
     ControlRow("guardian_duty", "guardian", "number of the takeover while it is on duty: no entries; 0 = stands by"),
     ControlRow("exec_back", "execution", "number of the takeover after which it has reconciled: the guardian stands down"),
+    ControlRow("replay_seen", "admin", "of a replay: the epoch for which the pages have begun anew"),
     ControlRow("kill_ns", "requester", "CLOCK_MONOTONIC of the first kill request in force, 0 = none"),
     ControlRow("kill_clear_requests", "admin or cli", "counter: times a person cleared the kill latch"),
     ControlRow("mode", "execution", "Mode in force; at the start that of the run description"),
@@ -186,7 +188,7 @@ CONTROL_WORDS: tuple[ControlRow, ...] = (
 SHM_RECORDS: tuple[Record, ...] = (
     SEGMENT, BROADCAST_CONST, BROADCAST_WRITER, BROADCAST_INTENT, BROADCAST_BELLS, BROADCAST_SLOT, SPSC_CONST,
     SPSC_WRITER, SPSC_READER, BELL, BOARD_CONST, BOARD_ROW, CNC, CNC_SUPERVISOR, ERROR_ROW, DETAIL, DECISION,
-    FUNNEL,
+    FUNNEL, REPLAY,
 )
 
 

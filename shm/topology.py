@@ -5,7 +5,7 @@ destroys; all others `Plant.join(run_file, role, index)`.
 
     segment     holds
     control     control words, bells, process pages (words, errors), counter pages, resync words
-    boards      symbols, symbol_rows, positions, account, orders, detail, global, funnel
+    boards      symbols, symbol_rows, positions, account, orders, detail, global, funnel, replay
     market-I    market ring of shard I (slot 0 the shard, 1 the recorder, 2 the admin, rest free)
     raw         raw frames and notes, gateway to recorder (slot 1)
     taps        what execution and every shard received and consumed, to the recorder (slot 1)
@@ -41,6 +41,7 @@ from core.records import (
     SYMBOL,
     SYMBOL_ROW,
 )
+from core.replay_row import REPLAY
 from shm.atomics import LINE_WORDS, get_word, set_word
 from shm.broadcast import BroadcastRing
 from shm.control import CncPage, ControlBlock, ProcessState
@@ -96,6 +97,14 @@ class VenueAddress(TypedDict):
     api_secret: NotRequired[str]
 
 
+class ReplaySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The recorded run a plant replays."""
+
+    journal: str  # folder of its journal
+    run_id: str
+    data_dir: str  # data folder it ran in: its database, its decisions
+
+
 class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Everything a process must know of a run; travels as run.json. Settings are loaded from `config_files` and
     `overrides` by whoever needs them."""
@@ -118,6 +127,7 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     overrides: dict[str, Any] = msgspec.field(default_factory=dict)
     admin: dict[str, Any] = msgspec.field(default_factory=lambda: {"host": "127.0.0.1", "port": 0})
     token: str = ""
+    replay: ReplaySource | None = None  # nothing trades here: the pages show this run again
     created_ns: int = 0
     market_cells: int = 262_144
     raw_cells: int = 1_048_576
@@ -225,6 +235,7 @@ def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
         ("detail", Board.bytes_needed(DETAIL.dtype, DETAIL_WISHES)),
         ("global", Board.bytes_needed(GLOBAL.dtype, 1)),
         ("funnel", Board.bytes_needed(FUNNEL.dtype, MAX_SYMBOLS)),
+        ("replay", Board.bytes_needed(REPLAY.dtype, 1)),
     ]
     orders: list[tuple[str, int]] = []
     for i in range(spec.shards):
@@ -343,6 +354,7 @@ class Plant:
         Board.format(self._body("boards", "detail"), DETAIL.dtype, DETAIL_WISHES)
         Board.format(self._body("boards", "global"), GLOBAL.dtype, 1)
         Board.format(self._body("boards", "funnel"), FUNNEL.dtype, MAX_SYMBOLS)
+        Board.format(self._body("boards", "replay"), REPLAY.dtype, 1)
         self.control.set("run_state", ProcessState.BOOT)
         self.control.set("mode", Mode[self.spec.mode])
 
@@ -501,6 +513,10 @@ class Plant:
     def funnel(self) -> Board:
         """FUNNEL by symbol id; each row written by the shard that owns the symbol."""
         return self._board("funnel", FUNNEL.dtype)
+
+    def replay(self) -> Board:
+        """REPLAY, one row; written by the player of a replay, empty in a running system."""
+        return self._board("replay", REPLAY.dtype)
 
     def resync_words(self) -> np.ndarray:
         """int64[1024 * 8]: word 8 * id counts the resynchronisations a shard asked of the gateway for a symbol."""

@@ -231,22 +231,35 @@ def explain(ctx: click.Context) -> None:
 @click.option("--to", "to_time", default="", help="stop at this time")
 @click.option("--shards", type=click.IntRange(0, 32), default=0, help="engines  [default: as the run had]")
 @click.option("--verify", is_flag=True, help="exit code 1 unless identical and complete")
+@click.option("--page", is_flag=True, help="show it on the pages, to be played, paused, stepped and sought through")
+@click.option("--speed", default="1", show_default=True, help="with --page: times the recorded speed, or max")
+@click.option("--paused", is_flag=True, help="with --page: wait at the beginning")
+@click.option("--admin-port", type=click.IntRange(0, 65535), default=0, help="with --page: port, 0 = any free one")
 @data_dir_option
 @json_option
 def replay(
-    place: str, run_id: str, from_time: str, to_time: str, shards: int, verify: bool, data_dir: Path | None,
-    as_json: bool,
+    place: str, run_id: str, from_time: str, to_time: str, shards: int, verify: bool, page: bool, speed: str, paused: bool,
+    admin_port: int, data_dir: Path | None, as_json: bool,
 ) -> None:
     """Run a journal again and compare every decision: a data folder, a journal folder, or `latest`."""
+    if page and (to_time or shards or verify or as_json):
+        raise Fault(EXIT_USAGE, "--page goes with --run, --from, --speed, --paused and --admin-port only.")
     compile_kernels()
     from workers.replay_console import replay_folder
+    from workers.replay_page import PageOptions, replay_page
     from workers.run_journal import NoJournal
+    from workers.starting import StartError
 
     folder = data_dir_of(data_dir) if place == "latest" else Path(place).expanduser().resolve()
     try:
-        code = replay_folder(folder, run_id, from_time, to_time, shards, verify, as_json)
+        if page:
+            code = replay_page(folder, run_id, data_dir_of(data_dir), PageOptions(admin_port, speed, paused, from_time))
+        else:
+            code = replay_folder(folder, run_id, from_time, to_time, shards, verify, as_json)
     except NoJournal as error:
         raise Fault(EXIT_USAGE, str(error)) from None
+    except StartError as error:
+        raise Fault(error.code, str(error)) from None
     raise SystemExit(code)
 
 

@@ -45,21 +45,22 @@ from core.enums import (
     ReportKind,
     Severity,
 )
-from core.journal import EXECUTION, Frame, JournalError, encode_record
+from core.journal import EXECUTION, FILE_BYTES, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
 from core.orders.latency import LEDGER_RECORD, Ledger
 from core.orders.router import ExecutionRouter, LiveUnavailable, told_reports
-from core.orders.rows import account_row, position_row
 from core.orders.wire import ENTRY_RECORD, Message, Report, pack_entry, read_messages, unpack_entry
 from core.performance.trade_watch import TradeWatch
-from core.records import ACCOUNT_ROW, GLOBAL, MESSAGE, POSITION_ROW
+from core.records import GLOBAL, MESSAGE
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
+from core.risk.tiers import Rank
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
-from shm.topology import ORDER_ROWS, Plant
+from shm.topology import Plant
+from workers.account_boards import AccountBoards
 from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
 from workers.journal_files import DurableLog
@@ -128,8 +129,7 @@ class Execution:
         self._ended: set[int] = set()
         self._silent = set(shards)  # shards whose messages do not count until they have answered our start
         self._answers: OrderedDict[tuple[int, ...], Report] = OrderedDict()
-        self._position_rows: np.ndarray = np.zeros(1, POSITION_ROW.dtype)
-        self._account: np.ndarray = np.zeros(1, ACCOUNT_ROW.dtype)
+        self._boards = AccountBoards(plant)
         self._symbol_row: np.ndarray = np.zeros(1, plant.symbol_rows().dtype)
         self._global: np.ndarray = np.zeros(1, GLOBAL.dtype)
         self._account_dirty = True
@@ -182,15 +182,17 @@ class Execution:
         if path.exists():
             try:
                 run_id, frames, found = DurableLog.load(path)
+                is_damaged = found.is_damaged
             except (JournalError, OSError) as error:
-                run_id, frames, found = "", [], None
+                run_id, frames = "", []
+                is_damaged = path.stat().st_size >= FILE_BYTES  # whose it was is unknown; shorter: nothing was ever in it
                 self._error(error)
+            if is_damaged and (run_id in (spec.run_id, "") or spec.mode == Mode.LIVE.name):
+                self.pause.hold("execution journal damaged")
+                self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
+                               text="execution journal damaged: paused"))
             if run_id == spec.run_id:
                 self._replay(frames)
-                if found is not None and found.gaps:
-                    self.pause.hold("execution journal damaged")
-                    self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, a=len(found.gaps), severity=Severity.CRITICAL,
-                                   text="execution journal damaged: paused"))
             elif path.exists():  # another run's account: kept beside, never continued
                 if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
                     self.broker.carry(self._ledger_of(frames))
@@ -483,6 +485,12 @@ class Execution:
             self.note(note)
         self._account_dirty = True
 
+    def entries_stopped(self) -> bool:
+        """Killed, paused, guarded, or the tier lost since the gate: asked right before an entry's first byte."""
+        words = self.control.bits() & (ControlBits.KILL | ControlBits.PAUSE) or self.control.guardian_duty
+        rank = Rank[self._settings.trading.capital_tier]
+        return bool(words) or self.kill.killed or (self.rollout is not None and self.rollout.allowed < rank)
+
     def set_mode(self, mode: Mode) -> None:
         self.broker.router.mode = mode
         self.control.mode = mode
@@ -623,20 +631,10 @@ class Execution:
         if not force and now - self._board_ns < BOARD_NS:
             return
         self._board_ns = now
-        for symbol in sorted(broker.dirty):
-            position = broker.account.positions.get(symbol) or broker.account.closed.get(symbol)
-            if position is not None:
-                position_row(self._position_rows, position, broker.instruments[symbol])
-                self.plant.positions().write(symbol, self._position_rows)
-        broker.dirty.clear()
-        for rows in self.ledger.rows(sorted(self.ledger.dirty)):
-            self.plant.orders().write(int(rows[0]["number"]) % ORDER_ROWS, rows)
-        self.ledger.dirty.clear()
+        self._boards.write_changes(broker, self.ledger)
         if force or self._account_dirty:
             self._account_dirty = False
-            gate = broker.risk_off(broker.account.updated_ns, self._controls)
-            account_row(self._account, broker, gate)
-            self.plant.account().write(0, self._account)
+            self._boards.write_account(broker, broker.risk_off(broker.account.updated_ns, self._controls))
             account = broker.account
             for name, value in (
                 ("intents", broker.intents), ("orders", broker.orders), ("fills", account.fills),

@@ -7,7 +7,6 @@ the receive time of its first frame, so the folder listing is the index.
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -43,18 +42,17 @@ def write_all(handle: int, data: bytes) -> None:
 
 def recover(path: Path) -> Scan | None:
     """Make a segment of a dead writer whole: cut the torn tail, copy damaged ranges to `<name>.damaged-<offset>`
-    (readers skip them). A file without a usable header is set aside as `<name>.damaged` and None returned."""
+    (readers skip them; a damaged end is cut, too). A file without a usable header is set aside as `<name>.damaged` and
+    None returned."""
     try:
         data, found = read_scan(path)
     except JournalError:
         path.replace(path.with_name(path.name + ".damaged"))
         return None
-    for start, end in found.gaps:
+    for start, end in found.gaps + ([] if found.is_cut else [(found.good_end, len(data))]):
         target = path.with_name(f"{path.name}.damaged-{start}")
         if not target.exists():
             target.write_bytes(data[start:end])
-    if isinstance(data, mmap.mmap):
-        data.close()
     if found.torn_bytes:
         with path.open("r+b") as file:
             file.truncate(found.good_end)

@@ -40,6 +40,21 @@ class LaneSink:
         """LOG records."""
 
 
+class BothSinks(LaneSink):
+    """Hands everything to two sinks."""
+
+    def __init__(self, first: LaneSink, second: LaneSink) -> None:
+        self._sinks = (first, second)
+
+    def decisions(self, records: np.ndarray) -> None:
+        for sink in self._sinks:
+            sink.decisions(records)
+
+    def logs(self, records: np.ndarray) -> None:
+        for sink in self._sinks:
+            sink.logs(records)
+
+
 class Lane:
     """An engine for up to `slots` symbols with books of `levels` per side, and the reports on their way to it."""
 

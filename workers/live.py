@@ -29,12 +29,12 @@ from core.journal import encode_record
 from core.orders.broker import Broker, Note
 from core.orders.budget import Purpose
 from core.orders.exchange_words import (
-    Ack,
-    Event,
+    Create,
     Log,
-    Lost,
     Persist,
+    Query,
     Quote,
+    Request,
     Send,
     Stream,
     Tell,
@@ -56,10 +56,9 @@ from workers.kill_watch import LinkHealth
 from workers.noted_desk import DESK_RECORD, ExecutionTap, NotedDesk, desk_config
 from workers.order_stamps import OrderStamps
 
-TIMER_NS = 5 * NS_PER_MS  # a look at every timer of the desk costs 0.15 us per order it remembers
+TIMER_NS = 5 * NS_PER_MS
 QUOTE_NS = 100 * NS_PER_MS
 STALE_NS = 5 * NS_PER_S  # a board row older than this says nothing about the price
-FAILURES_NS = 60 * NS_PER_S
 SWITCH_INTERVAL_S = 0.0002  # the link's thread must not wait 5 ms for the agent loop to let go
 NOTE_LEVELS = {"late_ack": Severity.INFO, "batch_partial": Severity.WARNING, "stranger": Severity.WARNING}
 
@@ -84,6 +83,9 @@ class Host(Protocol):
         """Book a FILL, DONE or CASH of the desk and report it to the shard."""
         ...
     def note(self, note: Note) -> None: ...
+    def entries_stopped(self) -> bool:
+        """Killed, paused, guarded, or without a permit by now. Asked in the link's threads."""
+        ...
 
 
 class Keys(NamedTuple):
@@ -132,13 +134,12 @@ class LiveOrders:
         self._grids: dict[str, WireGrid] = {}
         self.link = OrderLink(
             link_address(spec), found.keys, self._grids.get, link_options(feed), plant.bell.ring,
-            random.Random(spec.created_ns ^ os.getpid()),
+            random.Random(spec.created_ns ^ os.getpid()), self.may_leave,
         )
         self._sends: deque[tuple[int, Send]] = deque()  # with the ticket that must be durable first
         self._timer_ns = self._quote_ns = 0
         self._stamps = OrderStamps(host.ledger, self.desk.core.store)
         self._takeover = self._rounds_wanted = 0
-        self._failures: deque[int] = deque(maxlen=1000)
         self._board = plant.symbol_rows()
         self._symbol_row: np.ndarray = np.zeros(1, SYMBOL_ROW.dtype)
 
@@ -177,7 +178,6 @@ class LiveOrders:
             done += len(heard.events)
             desk.hear(now_ns, heard)
             for event in heard.events:
-                self._watch(event, now_ns)
                 self._stamps.on_event(event, now_ns)
         self._stamps.written(link.sent)
         if now_ns - self._timer_ns >= TIMER_NS:
@@ -223,10 +223,11 @@ class LiveOrders:
         self._sends = kept
         return sent
 
-    def _watch(self, event: Event, now_ns: int) -> None:
-        """Refusals and losses of the last minute, for the kill triggers."""
-        if isinstance(event, Lost) or (isinstance(event, Ack) and event.ret_code):
-            self._failures.append(now_ns)
+    def may_leave(self, now_ns: int, request: Request) -> bool:
+        """Is it still wanted, right before its first byte? Asked by the link in its threads: it only reads. Exits,
+        protection and questions always are; an entry while the desk wants it and nothing has stopped entries since."""
+        opening = isinstance(request, Create) and not request.reduce_only
+        return self.desk.may_leave(now_ns, request) and not (opening and self._host.entries_stopped())
 
     def reconciled_after(self, takeover: int) -> bool:
         """The guardian was at work: has a complete round, begun after we noticed, been believed?"""
@@ -265,11 +266,8 @@ class LiveOrders:
 
     def health(self) -> LinkHealth:
         """For the kill triggers."""
-        now_ns = time.monotonic_ns()
-        while self._failures and now_ns - self._failures[0] > FAILURES_NS:
-            self._failures.popleft()
         core = self.desk.core
-        return LinkHealth(core.up(Stream.PRIVATE), core.up(Stream.REST), len(self._failures))
+        return LinkHealth(core.up(Stream.PRIVATE), core.up(Stream.REST), self.desk.failures(core.now_ns))
 
     # --- kill --------------------------------------------------------------------------------------------------------------
     def stand_down(self, now_ns: int) -> list[Report]:
@@ -281,8 +279,10 @@ class LiveOrders:
 
     @property
     def flat(self) -> bool:
-        """Proved at the exchange, booked here, and nothing waits to be written or sent."""
-        return self.desk.flat and self._host.broker.flat and not self._sends
+        """Proved at the exchange, booked here, and no order waits to be written or sent (questions are always on their
+        way)."""
+        waiting = any(not isinstance(send.request, Query) for _, send in self._sends)
+        return self.desk.flat and self._host.broker.flat and not waiting
 
     def follow_kill(self, now_ns: int, killed: bool) -> None:
         """The desk's own latch follows the words: a person may have cleared them while we were away."""

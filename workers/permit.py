@@ -26,7 +26,7 @@ from core.performance.promotion import standing
 from core.risk.permit import Ask, KeyFacts, Refusal, refusals, warnings
 from core.risk.tiers import Rank
 from gateway.bybit.rest_codec import envelope, page_of, server_ns
-from gateway.bybit.sign import ENVIRONMENT, KeyProblem, from_environment, key_names, shown
+from gateway.bybit.sign import ENVIRONMENT, KeyProblem, from_environment, key_names
 from gateway.bybit.wire_units import WireError
 from gateway.signed_rest import SignedRest
 from gateway.venue_clock import VenueClock
@@ -121,8 +121,7 @@ def ask_exchange(rest: str, environ: Mapping[str, str], venue: str) -> tuple[Key
                 return None, answer.why
             said = envelope(answer.body)
             if said.code:
-                words = said.text.replace(keys.api_key, shown(keys.api_key))  # 10004 quotes the key
-                return None, f"{said.code} {words}"
+                return None, f"{said.code} {said.text}"
             if not signed:
                 clock.take(server_ns(said), answer.sent_ns, answer.received_ns)
     except WireError as error:

@@ -22,7 +22,7 @@ import numpy as np
 
 from config.fingerprint import source_digest
 from core.consumption import Born, CheckShard, Closed, EventNote, Kind, Run, SettingsNote, Start
-from core.enums import EventKind, Mode
+from core.enums import EventKind
 from core.explain import naming_of
 from core.journal import Frame
 from core.mixing import MASK, mix64_int
@@ -33,7 +33,7 @@ from gateway.tape import FRAME_COLUMNS, TapeReader
 from gateway.tape_source import BATCH_FRAMES, STAGE_BYTES
 from shm.layout import LAYOUT_HASH
 from shm.topology import RunSpec, process_rows
-from workers.noted_desk import desk_config
+from workers.lane import BothSinks, LaneSink
 from workers.replay_broker import ReplayBroker
 from workers.replay_compare import (
     NOTHING,
@@ -45,8 +45,8 @@ from workers.replay_compare import (
     differing_fields,
     tell,
 )
-from workers.replay_desk import ReplayDesk
-from workers.replay_lanes import ReplayLane, ShardScript, shard_script
+from workers.replay_desk import desk_of
+from workers.replay_lanes import NEVER, ReplayLane, ShardScript, shard_script
 from workers.run_journal import NoJournal, RunJournal
 
 CODE = ("config", "core", "shm", "gateway", "workers", "admin")
@@ -124,21 +124,28 @@ def read_order(journal: RunJournal) -> Order:
 
 # --- the replay --------------------------------------------------------------------------------------------------------
 class Replay:
-    """One run through `shards` engines (0: as many as it had). `to_ns`: stop at this receive time."""
+    """One run through `shards` engines (0: as many as it had). `to_ns`: stop at this receive time.
+
+    `pace` is told the time of the next read before it is stepped, and answers up to which time reads may be stepped
+    without asking again; it may wait. `beside` gets what the engines log and decide, besides the comparison.
+    """
 
     def __init__(
-        self, journal: RunJournal, shards: int = 0, to_ns: int = 0, progress: Callable[[int], None] = lambda ts_ns: None
+        self, journal: RunJournal, shards: int = 0, to_ns: int = 0, pace: Callable[[int], int] = lambda ts_ns: NEVER,
+        beside: LaneSink | None = None,
     ) -> None:
         self.journal = journal
         self.order = read_order(journal)
         spec = self.order.spec
         self.outcome = Outcome(journal.run_id, shards or spec.shards, spec.shards)
         self._to_ns = to_ns
-        self._progress = progress
+        self._pace = pace
+        self._granted_ns = 0
+        self._beside = beside
         scripts = {shard: shard_script(self.order.shards.get(shard, [])) for shard in range(spec.shards)}
         self._proven = {shard: self._last_check(shard) for shard in range(spec.shards)}
-        self.desk = ReplayDesk(desk_config(spec), self._differ) if spec.mode == Mode.LIVE.name else None
-        self.account = ReplayBroker(self.desk)
+        self.desk = desk_of(spec, self._differ)
+        self.account = ReplayBroker(desk=self.desk)
         self._talk = Conversation(self.order.execution, self._differ)
         self._decisions = DecisionLog(journal.mode_dir / "decisions", journal.run_id, self._differ)
         self._shard_of: dict[int, int] = {}
@@ -161,8 +168,9 @@ class Replay:
         self._split = any(script.interrupted for script in scripts.values())
         if self._split:
             groups = [({shard: script}, k) for shard, script in scripts.items() for k in range(shards)]
+        sink = self._decisions if self._beside is None else BothSinks(self._decisions, self._beside)
         return [
-            ReplayLane(group, self._owner(index), levels, self._decisions, self._said, self._checked)
+            ReplayLane(group, self._owner(index), levels, sink, self._said, self._checked)
             for index, (group, _) in enumerate(groups)
         ]
 
@@ -213,6 +221,14 @@ class Replay:
                 note.seq, note.ts_ns, f"digest of shard {shard}, check {number}",
                 f"{note.digest & MASK:016x} over {note.symbols} symbols", f"{replayed:016x} over {count} symbols",
             ))
+
+    @property
+    def decisions_compared(self) -> int:
+        return self._decisions.compared
+
+    def shard_digests(self) -> list[int]:
+        """Digest of each recorded shard's symbols as the engines stand now."""
+        return [sum(lane.digest_of(shard)[0] for lane in self.lanes) & MASK for shard in range(self.outcome.recorded_shards)]
 
     # --- run -------------------------------------------------------------------------------------------------------
     def run(self) -> Outcome:
@@ -286,15 +302,28 @@ class Replay:
             if self._to_ns and ts_ns > self._to_ns:
                 self._stop_here()
                 break
-            self.gateway.staged(stage, frames, count, int(frames[:count, 1].sum()))
-            self.outcome.frames += count
-            self.outcome.until_ns = ts_ns
-            self._progress(ts_ns)
+            self._step_staged(stage, frames, count)
         reader.close()
         if self.outcome.is_complete:
             for note in last:
                 self._apply(note)
         self.gateway.publish()
+
+    def _step_staged(self, stage: np.ndarray, frames: np.ndarray, count: int) -> None:
+        """Step `count` frames of a tape, up to the first one that is not granted yet, and on."""
+        at = 0
+        while at < count:
+            self._ask(int(frames[at, 2]))
+            later = np.flatnonzero(frames[at:count, 2] > self._granted_ns)
+            until = at + int(later[0]) if len(later) else count
+            self.gateway.staged(stage, frames[at:until], until - at, int(frames[at:until, 1].sum()))
+            self.outcome.frames += until - at
+            self.outcome.until_ns = int(frames[until - 1, 2])
+            at = until
+
+    def _ask(self, ts_ns: int) -> None:
+        if ts_ns > self._granted_ns:
+            self._granted_ns = self._pace(ts_ns)
 
     def _stop_here(self) -> None:
         self.outcome.notes.append("stopped at the time asked for")
@@ -302,7 +331,7 @@ class Replay:
 
     def _run_frames(self) -> None:
         """The raw stream: frames by socket read, notes in between; a read waits for the notes of its TIMERs."""
-        gateway, outcome = self.gateway, self.outcome
+        gateway = self.gateway
         batch: list[Frame] = []
         waiting: list[Frame] = []
         for frame, note in self.journal.read("raw"):
@@ -312,8 +341,6 @@ class Replay:
             if frame.kind <= Kind.FRAME_END:
                 if waiting:
                     self._flush(waiting)
-                outcome.frames += 1
-                outcome.until_ns = frame.ts_recv_ns
                 batch.append(frame)
                 if frame.kind == Kind.FRAME_END:
                     waiting, batch = batch, []
@@ -333,8 +360,10 @@ class Replay:
         gateway.publish()
 
     def _flush(self, waiting: list[Frame]) -> None:
+        self._ask(waiting[-1].ts_recv_ns)
         self.gateway.frames(waiting)
-        self._progress(waiting[-1].ts_recv_ns)
+        self.outcome.frames += len(waiting)
+        self.outcome.until_ns = waiting[-1].ts_recv_ns
         waiting.clear()
 
     def _apply(self, note: Any) -> None:

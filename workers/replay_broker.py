@@ -8,6 +8,7 @@ beside it (workers/replay_desk.py), driven by the bytes and clock readings of th
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,7 +34,7 @@ from core.consumption import (
     signed,
 )
 from core.enums import Mode
-from core.orders.broker import ANSWERED, Broker, Controls
+from core.orders.broker import ANSWERED, Broker, Controls, Note
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.router import ExecutionRouter, told_reports
 from core.orders.wire import Message, Report, read_messages, unpack_entry
@@ -57,11 +58,16 @@ class ReplayBroker:
     """Feed `apply` the notes of execution in order.
 
     given: (shard, report) handed out; entries: (message, report) of everything that belongs into the execution journal;
-    checks: the account at every check. `desk` works the orders of a LIVE run.
+    checks: the account at every check. `told`: each message with its answer and what execution logged of it. `desk`: of a
+    LIVE run, which cannot do without (`replay_desk.desk_of`).
     """
 
-    def __init__(self, desk: ReplayDesk | None = None) -> None:
+    def __init__(
+        self, told: Callable[[Message, Report | None, list[Note]], None] = lambda message, report, notes: None,
+        desk: ReplayDesk | None = None,
+    ) -> None:
         self.desk = desk
+        self._told = told
         self.broker: Broker | None = None
         self.lives = 0
         self.given: list[tuple[int, Report]] = []
@@ -135,7 +141,8 @@ class ReplayBroker:
                 self.desk.compare_told(message)
             else:
                 self.desk.seq, self.desk.ts_ns = max(self.desk.seq, message.seq), message.ts_event_ns
-        report, _ = broker.handle(message, self._controls)
+        report, notes = broker.handle(message, self._controls)
+        self._told(message, report, notes)
         if message.kind in ANSWERED:
             self.entries.append((message, report))
         if report is not None:

@@ -42,11 +42,13 @@ class Progress:
         self._told = 0.0
         self._frames = 0
 
-    def __call__(self, ts_ns: int) -> None:
+    def __call__(self, ts_ns: int) -> int:
+        """The replay's pace: every read is told and none waits."""
         now = time.monotonic()
         if not self._quiet and now - self._told >= PROGRESS_S:
             self._told = now
             click.echo(f"\rreplaying {clock_text(ts_ns)}", nl=False, err=True)
+        return ts_ns
 
     def end(self) -> None:
         if not self._quiet:

@@ -28,6 +28,7 @@ from core.consumption import (
     Said,
     Timers,
 )
+from core.enums import Mode
 from core.journal import Frame, JournalError
 from core.orders.broker import Broker
 from core.orders.desk_journal import DeskRecordError
@@ -40,7 +41,8 @@ from gateway.bybit.wire_units import WireGrid
 from gateway.link_replay import LinkReplay, NotAsked
 from gateway.link_words import NO_CONTEXT, Context
 from shm.journal_reader import read_frames
-from workers.noted_desk import DESK_RECORD, call_again, decode_event, unpacked
+from shm.topology import RunSpec
+from workers.noted_desk import DESK_RECORD, call_again, decode_event, desk_config, unpacked
 from workers.replay_compare import NOTHING, Difference, differing_fields, tell
 
 SHOWN = 600  # characters of bytes in a difference
@@ -195,6 +197,11 @@ class ReplayDesk:
         open_requests = [s for s in self._waiting.values() if s.deadline_ns < self._now_ns]
         return [f"{len(open_requests)} requests neither left nor were refused: {open_requests[0].request}"] if (
             open_requests and is_closed) else []
+
+
+def desk_of(spec: RunSpec, differ: Callable[[Difference], None] = lambda difference: None) -> ReplayDesk | None:
+    """The desk of a LIVE run, None of any other."""
+    return ReplayDesk(desk_config(spec), differ) if spec.mode == Mode.LIVE.name else None
 
 
 def desk_records(path: Path, run_id: str) -> list[Record] | None:

@@ -139,6 +139,11 @@ class ReplayLane:
         """The journal ends with event `seq`: do what is due up to there."""
         self._do_steps(seq + 1)
 
+    def digest_of(self, shard: int) -> tuple[int, int]:
+        """(digest, symbols) of a recorded shard's symbols in this engine, as they are now."""
+        digest_sum(self.lane.state.symbols, self.lane.state.trade, self.lane.n_slots, shard, self._found)
+        return int(self._found[0]) & MASK, int(self._found[1])
+
     @property
     def undone(self) -> list[Any]:
         """Notes whose place was never reached."""
@@ -159,9 +164,7 @@ class ReplayLane:
             if isinstance(note, Taken):
                 self._take(note)
             elif isinstance(note, CheckShard):
-                symbols, trade = self.lane.state.symbols, self.lane.state.trade
-                digest_sum(symbols, trade, self.lane.n_slots, shard, self._found)
-                self._checked(shard, number, note, int(self._found[0]) & MASK, int(self._found[1]))
+                self._checked(shard, number, note, *self.digest_of(shard))
             elif isinstance(note, Born):
                 if note.restarted:
                     self._life += 1

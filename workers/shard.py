@@ -27,9 +27,6 @@ from config.paths import DataPaths
 from config.profiles import load_profiles
 from config.schema import Profile, Settings
 from core.consumption import Born, Broken, CheckShard, Own, Resume, Taken
-from core.decision import FUNNEL
-from core.detail import DETAIL, DETAIL_WISHES
-from core.engine.board import fill_detail, fill_rows
 from core.engine.decision import take_decisions
 from core.engine.digest import digest_sum
 from core.engine.engine import (
@@ -67,11 +64,11 @@ from shm.tap import Tap
 from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
 from workers.execution import SYNC_HELLO, SYNC_RESTART
 from workers.run_settings import load_settings
+from workers.symbol_boards import SymbolBoards
 
 SCRATCH_CELLS = 8192
 OUT_ROWS = 1024
 REPORT_ROWS = 1024
-BOARD_ROWS = 256
 BOARD_NS = 100_000_000
 FUNNEL_NS = 1_000_000_000
 TAPE_DEPTH = 1000  # a tape may hold any depth
@@ -135,9 +132,7 @@ class Shard:
         self._laps = self.reader.laps
         self._resumes = self.restarted  # the next event read is the first behind a hole
         self._wishes: np.ndarray = self.state.resync_wish.copy()
-        self._row_ids: np.ndarray = np.zeros(BOARD_ROWS, np.int64)
-        self._rows: np.ndarray = np.zeros(BOARD_ROWS, SYMBOL_ROW.dtype)
-        self._details: np.ndarray = np.zeros(DETAIL_WISHES, DETAIL.dtype)
+        self._boards = SymbolBoards(plant)
         self._found: np.ndarray = np.zeros(2, np.int64)
         self._board_ns = self._funnel_ns = 0
         self._end_seq = 0
@@ -448,26 +443,13 @@ class Shard:
 
     # --- boards and end --------------------------------------------------------------------------------------------
     def _write_boards(self) -> None:
-        board = self.plant.symbol_rows()
-        while n := int(fill_rows(self.state, self._row_ids, self._rows)):
-            board.write_rows(self._row_ids, n, self._rows)
-            self.counters.add("rows_written", n)
-            if n < BOARD_ROWS:
-                break
-        for row, symbol in enumerate(self.control.detail_symbols):
-            if symbol >= 0 and fill_detail(self.state, symbol, self._details, row):
-                self.plant.detail().write(row, self._details, row)
+        self.counters.add("rows_written", self._boards.write(self.state))
         n = int(self.state.control[C_N_SLOTS])
         states = self.state.trade["data_state"][:n]
         self.counters.set("broken_symbols", int(np.count_nonzero(states == int(DataState.BROKEN))))
 
     def _write_funnel(self) -> None:
-        n = int(self.state.control[C_N_SLOTS])
-        rows: np.ndarray = np.zeros(n, FUNNEL.dtype)
-        rows["symbol"] = self.state.symbols["id"][:n]
-        rows["ts_ns"] = int(self._progress[P_LAST_TS])
-        rows["looks"] = self.state.funnel[:n]
-        self.plant.funnel().write_rows(rows["symbol"].copy(), n, rows)
+        self._boards.write_funnel(self.state, int(self._progress[P_LAST_TS]))
 
     def _finish(self) -> None:
         """END was stepped: final rows first, then the message that lets execution call the run drained."""

@@ -8,15 +8,18 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from admin.history import PERIODS, History, HistoryUnavailable
+from admin.parquet import NoParquet
 from admin.web import ApiError, answer
 
 MAX_LIMIT = 500
-LISTS = {"orders": "orders", "signals": "signals", "trades": "positions", "incidents": "incidents", "audit": "audit"}
+LISTS = {"orders": "orders", "signals": "signals", "trades": "positions", "incidents": "incidents", "audit": "audit",
+         "backtests": "backtests", "sessions": "sessions"}
 """Name in the address: list of shm/database/queries.py."""
 FILTERS = {"orders": ("symbol", "status", "role", "session_id", "rejection_reason"),
            "signals": ("symbol", "phase", "session_id", "refused_by"),
            "trades": ("symbol", "status", "session_id", "close_reason"),
-           "incidents": ("kind", "severity", "session_id"), "audit": ("action", "actor")}
+           "incidents": ("kind", "severity", "session_id"), "audit": ("action", "actor"),
+           "backtests": ("name", "settings_digest"), "sessions": ("session_type", "status", "mode")}
 PAGING = frozenset({"limit", "cursor", "from", "to"})
 
 
@@ -44,15 +47,18 @@ def unavailable(error: HistoryUnavailable) -> ApiError:
     return ApiError(503, f"the database cannot be read: {error}", "trading goes on without it; see launch.py db status")
 
 
-def history_routes(history: History) -> Blueprint:
-    """The blueprint of all questions about the past."""
+def history_routes(history: History, backtests: History) -> Blueprint:
+    """The blueprint of all questions about the past. `backtests`: where these are, whatever mode runs."""
     api = Blueprint("history", __name__, url_prefix="/api")
     most_ms = 1 << 43
+
+    def of(name: str) -> History:
+        return backtests if name == "backtests" else history
 
     def listed(name: str) -> Response:
         before = _number("cursor", 0, 0, 1 << 62)
         try:
-            rows, cursor = history.page(LISTS[name], _filters(name), _number("limit", 100, 1, MAX_LIMIT), before or None,
+            rows, cursor = of(name).page(LISTS[name], _filters(name), _number("limit", 100, 1, MAX_LIMIT), before or None,
                                         _number("from", 0, 0, most_ms), _number("to", 0, 0, most_ms))
         except HistoryUnavailable as error:
             raise unavailable(error) from None
@@ -60,7 +66,7 @@ def history_routes(history: History) -> Blueprint:
 
     def download(name: str) -> Response:
         filters, span = _filters(name), (_number("from", 0, 0, most_ms), _number("to", 0, 0, most_ms))
-        pieces = history.csv(LISTS[name], filters, *span)
+        pieces = of(name).csv(LISTS[name], filters, *span)
         try:
             first = next(pieces, "")  # a database that cannot be read is an answer of its own, not half a file
         except HistoryUnavailable as error:
@@ -72,6 +78,16 @@ def history_routes(history: History) -> Blueprint:
 
         return Response(text(), mimetype="text/csv", headers={"Content-Disposition": f"attachment; filename=scalper-{name}.csv"})
 
+    def as_file(name: str) -> Response:
+        try:
+            data = of(name).parquet(LISTS[name], _filters(name), _number("from", 0, 0, most_ms), _number("to", 0, 0, most_ms))
+        except HistoryUnavailable as error:
+            raise unavailable(error) from None
+        except NoParquet as error:
+            raise ApiError(503, str(error), f"GET /api/{name}/history.csv gives the same rows") from None
+        return Response(data, mimetype="application/vnd.apache.parquet",
+                        headers={"Content-Disposition": f"attachment; filename=scalper-{name}.parquet"})
+
     def add(name: str) -> None:
         def as_list() -> Response:
             return listed(name)
@@ -79,8 +95,12 @@ def history_routes(history: History) -> Blueprint:
         def as_csv() -> Response:
             return download(name)
 
+        def as_parquet() -> Response:
+            return as_file(name)
+
         api.add_url_rule(f"/{name}/history", f"{name}_list", as_list)
         api.add_url_rule(f"/{name}/history.csv", f"{name}_csv", as_csv)
+        api.add_url_rule(f"/{name}/history.parquet", f"{name}_parquet", as_parquet)
 
     for each in LISTS:
         add(each)

@@ -7,7 +7,7 @@ without an answer is void after two seconds.
 from __future__ import annotations
 
 import time
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
 from flask import Blueprint, Response, request
@@ -26,6 +26,7 @@ from core.orders.command_words import Answer, position_id
 SIDES = {"LONG": 1, "BUY": 1, "SHORT": -1, "SELL": -1}
 SIDE_WORDS = {1: "Buy", -1: "Sell", 0: "None"}
 MAX_PRICE = Decimal(10) ** 12
+EXACT = Context(prec=60)  # our own: that of a thread is whatever its libraries have made of it
 
 
 def ticks_of(info: SymbolInfo, value: Any, name: str) -> int:
@@ -36,7 +37,8 @@ def ticks_of(info: SymbolInfo, value: Any, name: str) -> int:
         price = None
     if price is None or not price.is_finite() or not 0 < price < MAX_PRICE:
         raise ApiError(400, f"'{name}' is no price", f'send {{"{name}": 101234.5}} or the same as text')
-    return max(int((price * 10**info.price_exp / info.tick_mant).to_integral_value()), 1)
+    ticks = EXACT.divide(EXACT.scaleb(price, info.price_exp), info.tick_mant)
+    return max(int(ticks.to_integral_value(ROUND_HALF_EVEN)), 1)
 
 
 def trade_routes(views: Views, controls: Controls, commands: CommandClient, check_pin: PinCheck) -> Blueprint:

@@ -259,18 +259,23 @@ class ExchangeDesk:
             return self.killing.phase is KillPhase.FLAT
         return not self.entries.working and not self.closes.jobs and not any(
             h.lots - h.ignored_lots or h.at_stake for h in self.core.holdings.values()
-        ) and not any(o.alive and not o.reduce_only for o in self.core.store)
+        ) and not any(o.alive and not o.reduce_only for o in self.core.store.open())
 
     @property
     def counters(self) -> Counter[str]:
         """By the metric names of the fault catalogue; `unknown_open` and `rate` of now included."""
-        self.core.counters["unknown_open"] = sum(o.unproved for o in self.core.store)
+        self.core.counters["unknown_open"] = sum(o.unproved for o in self.core.store.open())
         return self.core.counters
 
     @property
     def wallet(self) -> WalletRow | None:
         """As told last."""
         return self.recon.wallet
+
+    def failures(self, now_ns: int) -> int:
+        """Orders of the last minute that were refused or lost, for the kill trigger; none from before a cleared kill."""
+        since = now_ns - self.core.config.failures_ns
+        return sum(at > since for at in self.core.failures)
 
     def lots(self, symbol: int) -> int:
         """Signed position as booked."""

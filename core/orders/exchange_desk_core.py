@@ -5,7 +5,7 @@ Every request has exactly one answer: what the link says, or Lost by our own tim
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -67,6 +67,7 @@ class DeskConfig(NamedTuple):
     window_ms: int = 7 * 86_400_000  # longest span of one query
     refusals: int = 3  # in `refusal_ns`: the symbol takes no entries
     refusal_ns: int = 60 * SECOND
+    failures_ns: int = 60 * SECOND  # so long a refused or lost order counts for the kill trigger
     cooldown_ns: int = 60 * SECOND
     rearms_per_hour: int = 2
     adopt: str = "adopt"  # what to do with a position that is not ours: adopt, ignore, close
@@ -166,6 +167,7 @@ class DeskCore:
         self.pending: dict[int, Pending] = {}
         self.links: dict[Stream, tuple[bool, int]] = dict.fromkeys(Stream, (False, 0))
         self.killed = False
+        self.failures: deque[int] = deque(maxlen=1000)  # when orders were refused, or their outcome lost
         self.number = 0  # of messages told
         self.leg_number = 0
         self.checkpoint_ms = 0
@@ -310,6 +312,12 @@ class DeskCore:
         if len(holding.refusals) >= self.config.refusals:
             holding.refusals.clear()
             self.switch_off(holding, "refused", self.now_ns + self.config.refusal_ns, f"{code} {text}")
+
+    def failed(self) -> None:
+        """An order was refused, or nobody knows what became of it. What happens while killing is the price of the kill,
+        and no reason for the next one."""
+        if not self.killed:
+            self.failures.append(self.now_ns)
 
     def broken(self, holding: Holding) -> bool:
         """Both sides of the symbol do not agree, and that has been shown: the exchange's side is what can be closed."""

@@ -54,21 +54,22 @@ class KillSequence:
         self.flat_ns = 0
 
     def begin(self) -> None:
-        """Latch and start; latched already: the sequence goes on."""
+        """Latch and start; latched already: the sequence goes on, and what is proved flat stays proved."""
         core = self.core
         if not core.killed:
             core.killed = True
             core.persist(Latch("KILL", "", 1, ""))
             core.note(Severity.CRITICAL, "kills", "", "kill latched")
-        if self.phase in (KillPhase.IDLE, KillPhase.FLAT):
+        if self.phase is KillPhase.IDLE:
             self.phase = KillPhase.CANCELLING
             self._swept, self._proofs, self._next_ns = False, 0, 0
             self.on_timer()
 
     def clear(self) -> None:
-        """A person has looked: entries may come again."""
+        """A person has looked: entries may come again, and failures are counted from here on."""
         if self.core.killed:
             self.core.killed = False
+            self.core.failures.clear()
             self.core.persist(Latch("KILL", "", 0, ""))
             self.phase = KillPhase.IDLE
 
@@ -117,7 +118,7 @@ class KillSequence:
             return False
         if any(h.at_stake or (h.lots - h.ignored_lots and not core.broken(h)) for h in core.holdings.values()):
             return False
-        return not any(o.alive and not o.reduce_only for o in core.store)
+        return not any(o.alive and not o.reduce_only for o in core.store.open())
 
     def _verify(self) -> None:
         """Two complete rounds (orders and positions) that began after the last thing we did and showed nothing."""
@@ -138,7 +139,7 @@ class KillSequence:
             self.phase = KillPhase.FLAT
             self.flat_ns = core.now_ns
             core.note(Severity.WARNING, "kill_flat", "", "verified flat twice")
-            for order in core.store:
+            for order in core.store.open():
                 if order.alive:
                     self.flow.cancel(order)
             return

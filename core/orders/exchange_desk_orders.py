@@ -24,7 +24,7 @@ from core.orders.exchange_words import (
     QueryRows,
     TimeInForce,
 )
-from core.orders.lifecycle import ENDED, Input, OrderState, input_of, step
+from core.orders.lifecycle import ENDED, UNPROVED, Input, OrderState, input_of, step
 from core.orders.lookups import LookUps
 from core.orders.order_store import DeskOrder
 from core.orders.ret_classes import (
@@ -40,6 +40,8 @@ from core.orders.ret_classes import (
 
 RETRY_NS = 100 * MS
 CHANGE_RETRY_NS = 300 * MS
+WAITING = UNPROVED | {OrderState.INTENT}  # may be sent (again)
+HARMLESS = frozenset({RetClass.UNCHANGED, RetClass.DUPLICATE})  # an answer to a retry: the first try was counted
 
 
 class OrderFlow:
@@ -84,6 +86,8 @@ class OrderFlow:
             verdict = classify(answer.ret_code, answer.ret_msg)
             order.ret_code = answer.ret_code
             if verdict.kind is not RetClass.TAKEN:
+                if verdict.kind not in HARMLESS and not (order.reduce_only and answer.ret_code in ALREADY_FLAT):
+                    core.failed()
                 core.count(f"ret_{verdict.kind.value}")
                 core.log(Severity.WARNING, "refused", order.symbol, f"{order.link_id}: {answer.ret_code} {answer.ret_msg}",
                          answer.ret_code)
@@ -93,6 +97,7 @@ class OrderFlow:
                 self.feed(order, Input.NOT_SENT)
                 return
             if answer.sent:
+                core.failed()
                 order.left_by_ns = min(order.left_by_ns, core.now_ns) if answer.why != "no answer" else order.left_by_ns
             self._doubt(order)
 
@@ -112,8 +117,10 @@ class OrderFlow:
             self._refused(order, reaction, answer)
 
     def _again(self, order: DeskOrder, reaction: Reaction, answer: Ack) -> None:
-        """Certainly not processed: the same id again while its time lasts."""
+        """Certainly not processed: the same id again while its time lasts, unless an earlier try has been seen."""
         core = self.core
+        if order.state not in WAITING:
+            return
         wait = RETRY_NS
         if reaction is Reaction.RETRY_NEW_CLOCK:
             core.count("clock_refused")
@@ -172,7 +179,7 @@ class OrderFlow:
         order.doubtful = True
         order.await_ns = 0
         self.feed(order, Input.AMBIGUOUS)
-        if not order.alive:
+        if order.state not in WAITING:  # the stream has shown it: that is the truth
             return
         core.count("unknown")
         if order.reduce_only and order.ret_code != 110072 and core.now_ns + RETRY_NS < order.ttl_ns:
@@ -245,18 +252,22 @@ class OrderFlow:
         if taken.integrity:
             core.log(Severity.ERROR, "integrity", order.symbol, f"{order.link_id}: {event.name} while {before.name}")
         order.state = taken.state
+        if taken.state not in WAITING:
+            order.retry_ns = 0  # seen: nothing is to be sent again
         if taken.state in ENDED and before not in ENDED:
             order.ended_ns = core.now_ns
-            order.retry_ns = order.await_ns = order.change_retry_ns = 0
+            order.await_ns = order.change_retry_ns = 0
         if taken.state is OrderState.UNKNOWN and before in ENDED:
             self.looks.start(order)
         if order.settled and not order.ended_told and order.state in ENDED:
             order.ended_told = True
+            order.await_ns = 0
             self.looks.stop(order)
             core.persist(Ended(0, order.link_id, int(order.state), core.symbol_id(order.symbol), order.order_id,
                                order.decision_id, 0, order.reason, core.venue_ms))
         elif order.state in ENDED and not order.settled:
             order.await_ns = order.await_ns or core.now_ns + CHANGE_RETRY_NS  # executions are missing
+        core.store.changed(order)
         if event is not Input.SEND:
             core.order_changed(order)
 
@@ -305,7 +316,7 @@ class OrderFlow:
     def on_timer(self) -> None:
         """Retries, and look-ups of orders nothing was heard of."""
         core = self.core
-        for order in core.store:
+        for order in core.store.open():
             if order.retry_ns and (core.now_ns >= order.ttl_ns or (order.entry and core.killed)):
                 order.retry_ns = 0
                 self._give_up(order)
@@ -313,6 +324,8 @@ class OrderFlow:
                 self._send(order)
             if order.change_retry_ns and order.change_retry_ns <= core.now_ns and core.reachable:
                 self.cancel(order)
+            if order.closed:
+                core.store.changed(order)
             waits = order.req_id or order.retry_ns or order.await_ns or order.link_id in self.looks.looks
             if (order.await_ns and order.await_ns <= core.now_ns) or (order.unproved and not waits):
                 self._look(order)

@@ -153,6 +153,7 @@ def _ended(desk: ExchangeDesk, record: Ended) -> list[tuple[int, Message]]:
         order.state = state_of(record)
         order.ended_told = True
         order.ended_ns = core.now_ns
+        core.store.changed(order)
     return []
 
 
@@ -193,7 +194,7 @@ def _end_the_unwritten(desk: ExchangeDesk, working: list[Order]) -> None:
 
 
 def _look_for_survivors(desk: ExchangeDesk) -> None:
-    for order in desk.core.store:
+    for order in desk.core.store.open():
         if order.alive:
             desk.core.count("recover_unknown")
             desk.looks.start(order, at_once=True)

@@ -129,6 +129,11 @@ class DeskOrder:
         return self.state not in OPEN and self.cum_lots >= self.told_lots
 
     @property
+    def closed(self) -> bool:
+        """Ended, booked, written down, and nothing is due: only a late telling can touch it any more."""
+        return self.ended_told and self.settled and not (self.retry_ns or self.change_retry_ns or self.await_ns)
+
+    @property
     def leaves_lots(self) -> int:
         """What may still fill; 0 once ended."""
         return max(self.qty_lots - max(self.cum_lots, self.told_lots), 0) if self.alive else 0
@@ -148,12 +153,15 @@ class DeskOrder:
 
 
 class OrderStore:
-    """Orders by every name, and the ids of booked executions."""
+    """Orders by every name, and the ids of booked executions. What is looked at again and again (timers, the kill, limits)
+    looks at the open ones only; closed ones stay findable for late tellings until they are forgotten."""
 
     def __init__(self) -> None:
         self.by_link: dict[str, DeskOrder] = {}
         self.by_venue: dict[str, DeskOrder] = {}
         self._by_symbol: dict[str, dict[str, DeskOrder]] = {}
+        self._open: dict[str, DeskOrder] = {}
+        self._open_of: dict[str, dict[str, DeskOrder]] = {}
         self.execs: dict[str, int] = {}  # exec id -> exec time, ms
         self.forgotten_ms = 0  # executions older than this are not remembered, and not taken any more
 
@@ -163,6 +171,16 @@ class OrderStore:
             raise ValueError(f"order link id {order.link_id} is used already")
         self.by_link[order.link_id] = order
         self._by_symbol.setdefault(order.symbol, {})[order.link_id] = order
+        self.changed(order)
+
+    def changed(self, order: DeskOrder) -> None:
+        """To be called after every change of an order that may close it, or open it again."""
+        of_symbol = self._open_of.setdefault(order.symbol, {})
+        if order.closed:
+            self._open.pop(order.link_id, None)
+            of_symbol.pop(order.link_id, None)
+        else:
+            self._open[order.link_id] = of_symbol[order.link_id] = order
 
     def name(self, order: DeskOrder, venue_id: str) -> None:
         """Learn the venue's id."""
@@ -175,19 +193,28 @@ class OrderStore:
         return self.by_venue.get(venue_id) or self.by_link.get(link_id)
 
     def of(self, symbol: str) -> list[DeskOrder]:
-        """Orders of a symbol, oldest first."""
+        """Orders of a symbol, closed ones too, oldest first."""
         return list(self._by_symbol.get(symbol, {}).values())
+
+    def open(self) -> list[DeskOrder]:
+        """Orders that are not closed."""
+        return list(self._open.values())
+
+    def open_of(self, symbol: str) -> list[DeskOrder]:
+        """Those of a symbol."""
+        return list(self._open_of.get(symbol, {}).values())
 
     def __iter__(self) -> Iterator[DeskOrder]:
         return iter(list(self.by_link.values()))
 
     def prune(self, ended_before_ns: int, exec_before_ms: int) -> int:
         """Forget orders that ended long ago and executions from before; returns how many orders."""
-        gone = [o for o in self.by_link.values() if o.ended_told and 0 < o.ended_ns < ended_before_ns]
+        gone = [o for o in self.by_link.values() if o.closed and 0 < o.ended_ns < ended_before_ns]
         for order in gone:
             del self.by_link[order.link_id]
             self.by_venue.pop(order.venue_id, None)
             del self._by_symbol[order.symbol][order.link_id]
+            self.changed(order)  # however it came to be closed
         if exec_before_ms > self.forgotten_ms:
             self.forgotten_ms = exec_before_ms
             self.execs = {i: ms for i, ms in self.execs.items() if ms >= exec_before_ms}

@@ -186,7 +186,7 @@ class Reconciler:
 
     # --- orders --------------------------------------------------------------------------------------------------------
     def _ask_orders(self) -> None:
-        self._live_before = {o.link_id for o in self.core.store if o.state in SEEN}
+        self._live_before = {o.link_id for o in self.core.store.open() if o.state in SEEN}
         self._orders_began_ns = self.core.now_ns
         PagedQuery(self.core, QueryKind.ORDER_REALTIME, self._orders).start()
 
@@ -195,6 +195,7 @@ class Reconciler:
             self._failed()
             return
         seen: set[str] = set()
+        self._strangers &= {row.order_id for row in listing.rows if isinstance(row, OrderRow)}
         opening = 0
         for row in listing.rows:
             if isinstance(row, OrderRow):

@@ -31,7 +31,8 @@ NO_WALLET = WalletRow(0, 0, 0, 0, 0, 0, 0)
 
 
 class RestAnswer(NamedTuple):
-    """`status` 0 = none came; then `why` says what happened. `limit`, `left` -1 = not told."""
+    """`status` 0 = none came; then `why` says what happened. `limit`, `left` -1 = not told. `withheld`: it was us who
+    did not send it, which says nothing about the exchange."""
 
     status: int
     body: bytes = b""
@@ -42,6 +43,7 @@ class RestAnswer(NamedTuple):
     why: str = ""
     sent_ns: int = 0
     received_ns: int = 0
+    withheld: bool = False
 
 
 class Envelope(NamedTuple):

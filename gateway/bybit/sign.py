@@ -4,7 +4,7 @@
     WebSocket  "GET/realtime" + expires (ms)
 
 HMAC keys give lower-case hex, RSA keys (a secret in PEM form) RSA-SHA256 in base64. Keys come from the environment and
-are shown to nobody: neither `repr` nor an error names them.
+are shown to nobody: neither `repr` nor an error names them, and what the exchange quotes of them is taken out (`redact`).
 """
 
 from __future__ import annotations
@@ -37,6 +37,12 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials({shown(self.api_key)})"
+
+    def redact(self, said: bytes) -> bytes:
+        """Words of the exchange without our key: 10004 quotes it in its text. The first thing that is done with every
+        answer and frame of a signed connection, so that nothing behind it can log, journal or show the key."""
+        key = self.api_key.encode()
+        return said.replace(key, shown(self.api_key).encode()) if key in said else said
 
     def rest_headers(self, timestamp_ms: int, recv_window_ms: int, payload: bytes) -> dict[str, str]:
         """Headers of one REST request whose query string or body is exactly `payload`."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, and_, func, or_, select
+from sqlalchemy import Column, Connection, Select, Table, and_, func, or_, select
 
 from core.performance.figures import Point
 from core.performance.profiles import Sightings
@@ -31,17 +31,34 @@ E8 = 100_000_000
 LISTS: dict[str, Table] = {"orders": orders, "signals": signal_history, "positions": positions,
                            "incidents": metadata.tables["incidents"], "audit": metadata.tables["audit"],
                            "sessions": sessions, "backtests": metadata.tables["backtest_results"]}
-TIMES = {"orders": "created_ns", "signals": "ts_ns", "positions": "opened_ns", "incidents": "ts_ns", "audit": "ts_ns"}
+TIMES = {"orders": "created_ns", "signals": "ts_ns", "positions": "opened_ns", "incidents": "ts_ns", "audit": "ts_ns",
+         "sessions": "started_ns", "backtests": "created_ns"}
+NUMBERS = {"sessions": "started_ns"}
+"""The column that orders a list and is its cursor, where it is not `id`."""
+HEAVY = {"backtests": frozenset({"equity_curve", "trades", "report"}), "sessions": frozenset({"strategy_config"})}
+"""Columns that no list needs."""
 FILTERS = {"orders": ("symbol", "status", "role", "session_id", "rejection_reason"),
            "signals": ("symbol", "phase", "session_id", "refused_by"),
            "positions": ("symbol", "status", "session_id", "close_reason"),
-           "incidents": ("kind", "severity", "session_id"), "audit": ("action", "actor")}
+           "incidents": ("kind", "severity", "session_id"), "audit": ("action", "actor"),
+           "sessions": ("session_type", "status", "mode"), "backtests": ("name", "settings_digest")}
+
+
+def number_of(name: str) -> str:
+    """Name of the column that orders a list, newest first, and is its cursor."""
+    return NUMBERS.get(name, "id")
+
+
+def columns_of(name: str) -> list[Column[Any]]:
+    """Columns of a list."""
+    return [column for column in LISTS[name].c if column.name not in HEAVY.get(name, ())]
 
 
 def listed(name: str, filters: dict[str, str], from_ns: int = 0, to_ns: int = 0) -> Select[Any]:
     """Select of a list by equality of columns and time, newest first. KeyError for a filter it has not."""
     table = LISTS[name]
-    statement = select(table).order_by(table.c.id.desc())
+    number = table.c[number_of(name)]
+    statement = select(*columns_of(name)).where(number.is_not(None)).order_by(number.desc())
     for column, value in filters.items():
         if column not in FILTERS[name]:
             raise KeyError(column)
@@ -61,9 +78,9 @@ def page(
     """(rows, cursor of the next page or None)."""
     statement = listed(name, filters, from_ns, to_ns)
     if before is not None:
-        statement = statement.where(LISTS[name].c.id < before)
+        statement = statement.where(LISTS[name].c[number_of(name)] < before)
     rows = [dict(row) for row in connection.execute(statement.limit(limit + 1)).mappings()]
-    return rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
+    return rows[:limit], rows[limit - 1][number_of(name)] if len(rows) > limit else None
 
 
 def all_pages(
@@ -151,6 +168,13 @@ def sessions_between(connection: Connection, from_ns: int, to_ns: int) -> list[d
     return [dict(row) for row in connection.execute(statement.order_by(s.started_ns)).mappings()]
 
 
+def backtest(connection: Connection, number: int) -> dict[str, Any] | None:
+    """A kept backtest with everything that came of it."""
+    table = LISTS["backtests"]
+    row = connection.execute(select(table).where(table.c.id == number)).mappings().first()
+    return dict(row) if row else None
+
+
 def decision(connection: Connection, session_id: str, decision_id: str) -> dict[str, Any] | None:
     """The record behind a trade, as core.explain.plain made it."""
     d = decisions.c
@@ -170,10 +194,12 @@ def counts(connection: Connection, name: str, column: str, from_ns: int, to_ns: 
     return dict(sorted(rows, key=lambda item: (-item[1], item[0])))
 
 
-def unrealised_e8(connection: Connection, session_id: str) -> int:
-    """Of the newest sample of a session."""
+def unrealised_e8(connection: Connection, session_id: str, to_ns: int = 0) -> int:
+    """Of the newest sample of a session (before `to_ns`)."""
     b = balances.c
     statement = select(b.unrealised_pnl_e8).where(b.source == "SAMPLE", b.session_id == session_id)
+    if to_ns:
+        statement = statement.where(b.ts_ns < to_ns)
     return connection.execute(statement.order_by(b.ts_ns.desc()).limit(1)).scalar() or 0
 
 

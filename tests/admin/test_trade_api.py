@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import json
 import time
 from collections.abc import Iterator
@@ -9,8 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from admin.api.trade import ticks_of
 from admin.commands import CommandClient, NoAnswer
 from admin.server import AdminServer
+from admin.snapshot import SymbolInfo
 from config.latch_file import read_latch
 from core.enums import CommandKind, ControlBits, OrderRole, ReportKind
 from core.orders.command_words import read_answers
@@ -90,6 +93,15 @@ def test_stop_and_target_are_moved_within_the_rules(browser: Browser, trading: T
         assert refused.status_code == 409 and words in refused.json["error"], refused.text
     assert browser.post(path, {}).status_code == 400
     assert browser.post("/api/positions/ETHUSDT/protect", {"sl": 1}).status_code == 409
+
+
+@pytest.mark.parametrize("rounding", [decimal.ROUND_UP, decimal.ROUND_DOWN, decimal.ROUND_HALF_EVEN])
+def test_the_nearest_tick_does_not_depend_on_the_thread(rounding: str) -> None:
+    """A library may change the decimal context of the thread that answers (seen: 101234.5 became 101235)."""
+    info = SymbolInfo(1, "BTCUSDT", 0, 0, tick_mant=5, price_exp=1, lot_mant=1, qty_exp=3)
+    with decimal.localcontext(decimal.Context(prec=5, rounding=rounding)):
+        ticks = [ticks_of(info, price, "entry") for price in (101234.5, "101234.74", "101234.76", 101234.25, 101234.75)]
+    assert ticks == [202469, 202469, 202470, 202468, 202470]
 
 
 def audit(admin: AdminServer, event: str) -> list[dict]:

@@ -31,9 +31,12 @@ READS = [
     "/api/events/recent",
     "/api/storage/status",
     "/api/session",
+    "/api/replay/status",
+    "/api/sessions/current",
 ]
-HISTORY = [f"/api/{name}/history{kind}" for name in ("orders", "signals", "trades", "incidents", "audit")
-           for kind in ("", ".csv")] + ["/api/performance"]
+HISTORY = [f"/api/{name}/history{kind}" for name in ("orders", "signals", "trades", "incidents", "audit", "backtests", "sessions")
+           for kind in ("", ".csv", ".parquet")] + ["/api/performance", "/api/backtests/1", "/api/backtests/compare",
+                                                    "/api/backtests/1/report"]
 """Reads of the database: tests/admin/test_history.py."""
 PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT", "/trades", "/orders", "/history"]
 WRITES = {
@@ -48,13 +51,19 @@ WRITES = {
     "/api/mode": {"mode": "DRY_RUN"},
     "/api/blacklist-symbol": {"symbol": "BTCUSDT"},
     "/api/ws-ticket": {},
+    "/api/replay": {"action": "play"},
+    "/api/sessions/start": {"session_type": "paper"},
+    "/api/sessions/pause": {},
+    "/api/sessions/resume": {},
+    "/api/sessions/stop": {},
     "/api/logout": {},
 }
 
 
 def test_every_route_is_known_to_this_matrix(admin: AdminServer) -> None:
     """A new route must be put into one of the lists, so that it is tested for default deny."""
-    rules = {rule.rule.replace("<symbol>", "BTCUSDT").replace("<wanted>", "BTCUSDT") for rule in admin.app.url_map.iter_rules()}
+    rules = {rule.rule.replace("<symbol>", "BTCUSDT").replace("<wanted>", "BTCUSDT").replace("<int:number>", "1")
+             for rule in admin.app.url_map.iter_rules()}
     assert rules == set(READS) | set(HISTORY) | set(WRITES) | {
         *PAGES,
         "/login",

@@ -50,7 +50,9 @@ class Linked:
         self.symbols: dict[str, Instrument] = dict(venue.venue.private.venue.instruments)
         self._wake = threading.Event()
         self._number = 0
-        self.link = OrderLink(address, keys, self.grid, options, self._wake.set, random.Random(7))
+        self.wanted: Callable[[Request], bool] = lambda request: True
+        self.link = OrderLink(address, keys, self.grid, options, self._wake.set, random.Random(7),
+                              lambda now_ns, request: self.wanted(request))
 
     def grid(self, symbol: str) -> WireGrid | None:
         found = self.symbols.get(symbol)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from core.orders.exchange_words import (
     Banned,
     Cancel,
     ClockOffset,
+    Create,
     ExecutionRow,
     FeeRow,
     InstrumentRow,
@@ -27,6 +29,7 @@ from core.orders.exchange_words import (
     Query,
     QueryKind,
     QueryRows,
+    Request,
     SetLeverage,
     Stream,
     TimeInForce,
@@ -378,3 +381,63 @@ def test_orders_of_someone_else_are_heard(venue: Running):
         assert foreign.symbol == "BTCUSDT"
 
 
+# --- the last question before the first byte -----------------------------------------------------------------------------
+def opens(request: object) -> bool:
+    return isinstance(request, Create) and not request.reduce_only
+
+
+@pytest.mark.parametrize("trade", [True, False], ids=["trade WebSocket", "REST only"])
+def test_an_entry_not_wanted_any_more_does_not_leave_and_an_exit_does(venue: Running, trade: bool):
+    """Decided, written down, handed over, and then a kill: not one byte of the entry may leave."""
+    with linked(venue, trade=trade) as link:
+        link.up(Stream.PRIVATE, Stream.REST, *((Stream.TRADE,) if trade else ()))
+        asked: list[str] = []
+
+        def killed(request: Request) -> bool:
+            asked.append(type(request).__name__)
+            return not opens(request)
+
+        link.wanted = killed
+        entry = link.entry()
+        lost = link.answer(entry, Lost)
+        assert not lost.sent and "not wanted" in lost.why
+        assert link.answer(link.entry(reduce_only=True, stop_ticks=0), Ack).ret_code == 110017, "an exit left"
+        assert link.answer(Cancel(link.next_id(), entry.symbol, entry.link_id), Ack, urgent=True).ret_code == 110001
+        assert rows(link, QueryKind.ORDER_REALTIME, entry.symbol, link_id=entry.link_id).rows == (), "never born"
+        assert {sent.req_id for sent in link.link.sent}.isdisjoint({entry.req_id})
+        assert {"Create", "Cancel"} <= set(asked), "every order request was asked about"
+
+
+def test_entries_that_wait_for_the_budget_are_dropped_when_the_kill_comes(venue: Running):
+    with linked(venue) as link:
+        link.up()
+        waiting = [link.entry() for _ in range(20)]
+        for request in waiting:
+            link.send(request)
+        link.wait(Ack, lambda ack: ack.req_id == waiting[0].req_id)
+        link.wanted = lambda request: not opens(request)
+        killed_ns = time.monotonic_ns()
+        answers = [link.wait((Ack, Lost), lambda e, r=request: e.req_id == r.req_id) for request in waiting]  # type: ignore[arg-type]
+        unsent = [answer for answer in answers if isinstance(answer, Lost)]
+        assert len(unsent) >= 10 and not any(answer.sent for answer in unsent)
+        left_ns = [sent.written_ns for sent in link.link.sent if sent.req_id in {w.req_id for w in waiting}]
+        assert max(left_ns) < killed_ns + 50_000_000
+
+
+def test_over_rest_the_question_is_asked_behind_the_connection(venue: Running):
+    """The kill comes while the request stands before its connection, in the thread that would write it."""
+    with linked(venue, trade=False) as link:
+        link.up(Stream.PRIVATE, Stream.REST)
+        asked: list[str] = []
+
+        def later(request: Request) -> bool:
+            if opens(request):
+                asked.append(threading.current_thread().name)
+            return not opens(request) or not asked[-1].startswith("rest")
+
+        link.wanted = later
+        entry = link.entry()
+        assert not link.answer(entry, Lost).sent
+        assert asked[0] == "order-link" and asked[-1].startswith("rest-urgent")
+        assert LinkState(Stream.REST, False, 1) not in link.heard, "it was us who did not send"
+        assert rows(link, QueryKind.ORDER_REALTIME, entry.symbol, link_id=entry.link_id).rows == ()

@@ -1,5 +1,6 @@
-"""Kill to flat in LIVE: ten positions, one answer in ten lost, Bybit's rate limits; no entry after it, stops go last, and
-the latch outlives kill -9. Two kills by default, 100 with --full; every third one shoots execution in the middle."""
+"""Kill to flat in LIVE: ten positions, one answer in ten lost, Bybit's rate limits; no entry after it, stops go last, the
+latch outlives kill -9, and what the exchange quotes of the key stands nowhere. Two kills by default, 100 with --full; the
+second of every three shoots execution in the middle."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from shm.topology import ORDER_ROWS, Plant
 from tests.system.live_runner import Judge, live_plant, settled
 from tests.system.plant_runner import Running, eventually, launch
 
-pytestmark = [pytest.mark.system, pytest.mark.slow]  # open: after the first kill under lost answers it is not cleared in time
+pytestmark = pytest.mark.system
 PLANT = ("--shards", "2", "--symbols", "16", "--no-admin")
 POSITIONS = 10
 ENTRY_LATE_S = 0.050
@@ -54,6 +55,7 @@ class Shot:
     """One kill, measured."""
 
     def __init__(self, run: Running, plant: Plant, judge: Judge, shoot: bool) -> None:
+        self.shot = shoot
         self.began_ms = time.time_ns() // 1_000_000
         command_ns = time.monotonic_ns()
         run.paths.kill_file.touch()
@@ -74,30 +76,56 @@ class Shot:
         closed_ms = {}
         for row in fills:
             closed_ms[row["symbol"]] = max(closed_ms.get(row["symbol"], 0), int(row["execTime"]))
+        self.words = f"flat {self.flat_s:.2f} s of {self.budget_s:.1f}, verified {self.verified_s:.2f} s" + ", shot" * shoot
         self.stops_early = [row["symbol"] for row in stops
                             if int(row["updatedTime"]) < closed_ms.get(row["symbol"], 0)]
+
+
+def quantile(values: list[float], share: float) -> float:
+    """The smallest value that `share` of them do not exceed."""
+    return sorted(values)[max(0, -(-len(values) * round(share * 100) // 100) - 1)]
+
+
+def said(name: str, values: list[float]) -> str:
+    return f"{name} p50 {quantile(values, 0.5):.2f} s, p95 {quantile(values, 0.95):.2f} s, worst {max(values):.2f} s"
+
+
+def files_with(folder: Path, text: str) -> list[str]:
+    """Files that hold a text; the run description must (it hands the embedded exchange's own key out)."""
+    found = [path for path in folder.rglob("*") if path.is_file() and path.name != "run.json"]
+    return [path.name for path in found if text.encode() in path.read_bytes()]
 
 
 def test_kills(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     times = 100 if request.config.getoption("--full") else 2
     shots: list[Shot] = []
     with live_plant(tmp_path, *PLANT, positions=14) as (run, plant, judge):
-        for op in ("order.create", "order.cancel", "order.cancel-all"):
-            fault = {"kind": "trade.ack_drop", "op": op, "probability": 0.1, "seconds": 36_000}
+        key = str((plant.spec.venue or {})["api_key"])
+        quoted = {"kind": "trade.reject", "op": "order.create", "code": 10004, "text": f"origin_string[{key}]", "count": 1}
+        dropped = [{"kind": "trade.ack_drop", "op": op, "probability": 0.1, "seconds": 36_000}
+                   for op in ("order.create", "order.cancel", "order.cancel-all")]
+        for fault in dropped:
             assert requests.post(f"{judge.base}/venue/fault", json=fault, timeout=10).status_code == 200
         for number in range(times):
             open_ten(judge)
             eventually(lambda: settled(plant) and int(plant.account().read(0)[0]["open_positions"]) >= POSITIONS,
                        "ten positions are known", 60.0)
-            shots.append(Shot(run, plant, judge, shoot=number % 3 == 2))
+            shots.append(Shot(run, plant, judge, shoot=number % 3 == 1))
             assert launch("resume", "--clear-kill", "--data-dir", str(tmp_path)).returncode == 0
-            eventually(lambda: not plant.control.bits() and settled(plant), "cleared", 30.0)
-    alive = [shot for number, shot in enumerate(shots) if number % 3 != 2]
-    flat = sorted(shot.flat_s for shot in alive)
-    print(f"{times} kills: last entry on the wire after {max(s.entry_late_s for s in shots) * 1e3:.0f} ms at most; flat at the "
-          f"exchange p50 {flat[len(flat) // 2]:.2f} s, worst {flat[-1]:.2f} s (budget {alive[0].budget_s:.1f} s); verified "
-          f"worst {max(s.verified_s for s in shots):.2f} s")
+            eventually(lambda: not plant.control.bits() & ControlBits.KILL and settled(plant), "cleared and settled", 30.0)
+            print(f"kill {number + 1}: {shots[-1].words}", flush=True)
+        assert requests.post(f"{judge.base}/venue/fault", json=quoted, timeout=10).status_code == 200
+        eventually(lambda: plant.counters("execution", 0).get("troubles"), "an entry was refused with the key in the text", 60.0)
+        code, _, error = run.stop()
+        assert code == 0, error[-3000:]
+    assert files_with(tmp_path, key) == []
+    alive = [shot for shot in shots if not shot.shot]
+    late_ms = max(shot.entry_late_s for shot in shots) * 1e3
+    print(f"{times} kills, {len(shots) - len(alive)} with kill -9: last entry on the wire after {late_ms:.1f} ms at most; "
+          f"{said('flat at the exchange', [shot.flat_s for shot in alive])} (budget {alive[0].budget_s:.1f} s); "
+          f"{said('verified', [shot.verified_s for shot in alive])}; "
+          f"{said('verified after kill -9', [shot.verified_s for shot in shots if shot.shot])}")
     assert [shot.stops_early for shot in shots if shot.stops_early] == []
-    assert max(shot.entry_late_s for shot in shots) <= ENTRY_LATE_S
+    assert late_ms <= ENTRY_LATE_S * 1e3
     late = [shot.flat_s for shot in alive if shot.flat_s > shot.budget_s]
     assert len(late) <= 0.05 * len(alive), late

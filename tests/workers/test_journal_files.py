@@ -87,6 +87,20 @@ def test_damage_in_the_middle_is_set_aside(tmp_path):
     assert path.with_name(path.name + ".damaged").exists()
 
 
+def test_a_tail_cut_under_its_reader_does_not_harm_it(tmp_path):
+    """The page reads decisions while the recorder's successor recovers their segment."""
+    journal = writer(tmp_path)
+    rows = some(60_000)
+    for row in rows:
+        journal.append(*row)
+    journal.close()
+    (path,) = segments(tmp_path)
+    frames = read_frames(path)
+    got = [tuple(next(frames))]
+    os.truncate(path, 64)  # a mapping of more than a page would end this process now
+    assert got + [tuple(frame) for frame in frames] == rows
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_disk_that_refuses_costs_nothing_once_it_is_back(tmp_path, monkeypatch, code):
     errors = []

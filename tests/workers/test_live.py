@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +27,8 @@ from core.orders.exchange_words import (
     Lost,
     OrderType,
     Persist,
+    Query,
+    QueryKind,
     RecordKind,
     Send,
     Stream,
@@ -41,6 +44,7 @@ from gateway.link_words import Heard
 from shm.topology import RunSpec, VenueAddress
 from tests.workers.support import EAGER, System
 from workers import live as live_module
+from workers.kill_watch import LinkHealth
 from workers.live import LiveOrders, link_address, live_keys
 from workers.noted_desk import DESK_RECORD, ExecutionTap
 
@@ -86,6 +90,10 @@ class Host:
         self.broker: Any = None
         self.ledger = Ledger()
         self.tap: Any = tap
+        self.stopped = False
+
+    def entries_stopped(self) -> bool:
+        return self.stopped
 
     def append(self, record: bytes) -> None:
         self.records.append(record)
@@ -170,16 +178,40 @@ def test_effects_keep_their_order_and_find_their_place(orders: tuple[LiveOrders,
     assert (frame.kind - DESK_RECORD, frame.data) == (RecordKind.EXECUTION, b"x")
 
 
-def test_events_reach_the_desk_and_refusals_the_kill_triggers(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
+def test_events_reach_the_desk_and_lost_orders_the_kill_triggers(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
     live, host, link = orders
     link.events += [Heard((event,)) for event in (
         LinkState(Stream.PRIVATE, True, 1), LinkState(Stream.REST, True, 1), Lost(7, "x"), Ack(8, 110007), Ack(9, 0))]
     link.notes.append(LinkNote("err_no_reqid", "order.create: 10016"))
     assert live.turn(time.monotonic_ns()) == 5
-    health = live.health()
-    assert health.private_up and health.rest_up and health.failures_per_min == 2
+    assert live.health() == LinkHealth(True, True, 0), "answers to nothing we know of are no lost orders"
+    live.desk.core.failed()
+    assert live.health().failures_per_min == 1
     assert live.desk.counters["err_no_reqid"] == 1
     assert any(note.text.startswith("order.create") for note in host.notes)
+
+
+def test_flat_waits_for_orders_on_their_way_and_not_for_questions(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
+    live, host, _ = orders
+    host.broker = SimpleNamespace(flat=True)
+    want(live, Persist(RecordKind.LATCH, b"x"), Send(Query(5, QueryKind.POSITIONS), 0, True))
+    assert live.flat
+    want(live, Send(CLOSE, 0, True))
+    assert not live.flat
+    live.release(1, False)
+    assert live.flat
+
+
+def test_the_last_question_before_the_first_byte(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
+    live, host, _ = orders
+    wanted = True
+    live.desk.may_leave = lambda now_ns, request: wanted or request.reduce_only  # type: ignore[method-assign, attr-defined]
+    assert live.may_leave(1, ENTRY) and live.may_leave(1, CLOSE)
+    host.stopped = True
+    assert not live.may_leave(1, ENTRY), "killed, paused or guarded since it was decided"
+    assert live.may_leave(1, CLOSE) and live.may_leave(1, Cancel(3, "BTCUSDT", "x")), "what gets out always may"
+    host.stopped = wanted = False
+    assert not live.may_leave(1, ENTRY), "the desk does not want it any more"
 
 
 def test_a_failed_link_ends_the_process(orders: tuple[LiveOrders, Host, FakeLink]) -> None:

@@ -222,7 +222,7 @@ def test_a_disk_full_too_long_is_told(tmp_path: Path) -> None:
     assert not outcome.is_complete and any("hole" in note for note in outcome.notes)
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [10, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
 def test_a_recorder_killed_again_and_again_loses_nothing(tmp_path: Path, kills: int) -> None:
     """Each time with its memory, and with a part of what it wrote last."""
     rig = Rig(tmp_path, 6, 2)
@@ -242,7 +242,7 @@ def test_a_recorder_killed_again_and_again_loses_nothing(tmp_path: Path, kills: 
     assert_identical(replay(rig.data_dir))
 
 
-@pytest.mark.parametrize("flips", [60, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("flips", [60, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_no_flipped_bit_goes_unseen(recorded: Path, tmp_path: Path, flips: int) -> None:
     """What is read is what was written, up to where a hole is told."""
     folder = tmp_path / "sim" / "journal"
@@ -267,7 +267,7 @@ def test_no_flipped_bit_goes_unseen(recorded: Path, tmp_path: Path, flips: int) 
         assert state.hole or state.notes or not journal.paths("order")
 
 
-@pytest.mark.parametrize("step", [997, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [997, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 def test_a_stream_cut_anywhere_is_read_up_to_there(recorded: Path, tmp_path: Path, step: int) -> None:
     folder = tmp_path / "sim" / "journal"
     folder.mkdir(parents=True)

@@ -5,14 +5,16 @@ import { $, el, fillTable, setClass, setText } from "./dom.js";
 import { age, signed } from "./format.js";
 import { Push } from "./net.js";
 import { paintClock, paintPlantFacts, paintStrip, setMaxHeat } from "./panels.js";
+import { paintReplay, replayKeys, watchReplay } from "./replay_bar.js";
 import { Table } from "./store.js";
 
 const STALE_MS = 2000;
 let mode = document.body.dataset.mode;
+const isReplay = mode === "REPLAY"; // the colours and the word of a replay, whatever mode the run was in
 
 /** The mode in force on the badge, in the frame's colour and pattern, in the title: it may change while the page is open. */
 function paintMode(now) {
-  if (now === mode) return;
+  if (now === mode || isReplay) return;
   mode = now;
   document.body.dataset.mode = mode;
   setText($("mode").firstElementChild, mode);
@@ -65,6 +67,7 @@ export function startFrame(page) {
       paintControls(m.control);
       paintMode(m.control.mode);
       paintAlerts(m.control.alerts);
+      paintReplay(m.replay);
       paintStrip(m);
       document.title = `${m.control.killed ? "■ KILLED · " : ""}${mode} · ${page.title?.() ?? ""}${signed(m.account.day_pnl_usdt)} · ${m.account.open_positions} pos · Scalper`;
       page.head?.(m);
@@ -141,7 +144,7 @@ export function startFrame(page) {
 
   function keyboard(event) {
     const typing = event.target.matches("input, textarea, select");
-    if (event.ctrlKey && event.shiftKey && event.code === "KeyK") { event.preventDefault(); confirmKill(); return; }
+    if (!isReplay && event.ctrlKey && event.shiftKey && event.code === "KeyK") { event.preventDefault(); confirmKill(); return; }
     if (document.querySelector("dialog[open]")) return;
     if (event.key === "Escape") {
       event.preventDefault(); // a search box would empty itself and leave its filter in force unseen
@@ -156,7 +159,7 @@ export function startFrame(page) {
       if (to) { event.preventDefault(); location.assign(to); return; }
     }
     afterG = event.key === "g";
-    const keys = { "?": () => $("help").showModal(), P: event.shiftKey ? () => togglePause() : null, ...page.keys?.(event) };
+    const keys = { "?": () => $("help").showModal(), P: event.shiftKey && !isReplay ? () => togglePause() : null, ...page.keys?.(event), ...replayKeys(event) };
     const action = keys[event.key];
     if (action) { event.preventDefault(); action(); }
   }
@@ -165,6 +168,7 @@ export function startFrame(page) {
   $("show-help").addEventListener("click", () => $("help").showModal());
   for (const link of document.querySelectorAll(".nav a")) if (new URL(link.href).pathname === location.pathname) link.setAttribute("aria-current", "page");
   watchControls();
+  watchReplay();
   setInterval(watchAges, 250);
   frame.connect = () => push.connect();
   return frame;

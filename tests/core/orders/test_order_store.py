@@ -76,3 +76,33 @@ def test_memory_is_bounded():
     assert store.forgotten_ms == 7
     store.prune(104, 3)
     assert store.forgotten_ms == 7
+
+
+def test_only_open_orders_are_looked_at_again_and_again():
+    store = OrderStore()
+    orders = [order(str(n), symbol=f"S{n % 2}") for n in range(6)]
+    for made in orders:
+        store.add(made)
+    assert store.open() == orders and store.open_of("S1") == orders[1::2]
+    for made in orders[:4]:
+        made.state, made.ended_told = OrderState.FILLED, True
+        store.changed(made)
+    orders[3].told_lots = 5  # the venue tells of a fill we have not booked
+    store.changed(orders[3])
+    orders[2].await_ns = 1
+    store.changed(orders[2])
+    assert {o.link_id for o in store.open()} == {"2", "3", "4", "5"}
+    assert len(store.of("S0")) == 3 and store.find("", "0") is orders[0], "closed ones are still found"
+
+
+def test_closed_orders_are_forgotten_and_nothing_of_them_is_kept():
+    store = OrderStore()
+    for n in range(10_000):
+        made = order(str(n))
+        store.add(made)
+        store.name(made, f"v{n}")
+        made.state, made.ended_ns, made.ended_told = OrderState.FILLED, 1 + n, True
+        store.changed(made)
+    assert store.open() == [] and len(list(store)) == 10_000
+    assert store.prune(ended_before_ns=10_001, exec_before_ms=0) == 10_000
+    assert not list(store) and not store.by_venue and not store.of("AUSDT") and not store.open_of("AUSDT")
