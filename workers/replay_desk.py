@@ -45,6 +45,7 @@ from shm.topology import RunSpec
 from workers.noted_desk import DESK_RECORD, call_again, decode_event, desk_config, unpacked
 from workers.replay_compare import NOTHING, Difference, differing_fields, tell
 
+PATIENCE_NS = 5_000_000_000  # behind its deadline a request has left or was refused, unless the link was stopped
 SHOWN = 600  # characters of bytes in a difference
 Record = tuple[int, bytes]
 
@@ -194,7 +195,7 @@ class ReplayDesk:
                 self._tell(f"record {len(found)} of the execution journal", NOTHING, record_text(mine[len(found)]))
         if is_closed and self._tells:
             self._tell("message of the exchange desk to the account", NOTHING, tell(self._tells[0]))
-        open_requests = [s for s in self._waiting.values() if s.deadline_ns < self._now_ns]
+        open_requests = [s for s in self._waiting.values() if s.deadline_ns < self._now_ns - PATIENCE_NS]
         return [f"{len(open_requests)} requests neither left nor were refused: {open_requests[0].request}"] if (
             open_requests and is_closed) else []
 

@@ -59,6 +59,7 @@ def trade(rig: LiveRig, rounds: int, kills: int = 0, faults: tuple[dict[str, Any
     at_fault = {rng.randrange(rounds): fault for fault in rng.sample(faults, min(FAULTS_A_RUN, len(faults)))}
     rig.ready()
     for number in range(rounds):
+        rig.ready()
         symbol = rng.randrange(3)
         broker = rig.execution.broker
         if symbol in broker.working or symbol in broker.account.positions:
