@@ -23,7 +23,7 @@ from core.consumption import About, DeskBack, DeskCall, DeskRecords, GridNote, N
 from core.journal import decode_records, encode_record
 from core.orders import exchange_words
 from core.orders.exchange_desk import DeskConfig, ExchangeDesk
-from core.orders.exchange_words import Event, QueryRows, Row
+from core.orders.exchange_words import Event, QueryKind, QueryRows, Row
 from core.orders.order_store import base36
 from core.orders.router import Order
 from gateway.bybit.wire_units import WireGrid
@@ -191,8 +191,8 @@ def _event(told: Any) -> Any:
     if make is None:
         raise ValueError(f"no event has the name {name}")
     if make is QueryRows:
-        rows = tuple(_event(row) for row in fields[2])
-        return msgspec.convert([*fields[:2], [], *fields[3:]], QueryRows)._replace(rows=rows)
+        req_id, kind, rows, cursor, now_ms = fields
+        return QueryRows(req_id, QueryKind(kind), tuple(_event(row) for row in rows), cursor, now_ms)
     return msgspec.convert(fields, make)
 
 
