@@ -22,7 +22,6 @@ class ReplayView:
         self._plant = plant
         self._description_file = paths.run_dir / "replay.json"
         self._row: np.ndarray = np.zeros(1, REPLAY.dtype)
-        self._description: dict | None = None
         self._epoch = 0
         self.source = plant.spec.replay
         self.is_on = self.source is not None
@@ -69,6 +68,4 @@ class ReplayView:
 
     def description(self) -> dict[str, Any]:
         """What is replayed: run, mode, source, and the fills as marks [ms, entry or exit, symbol id]."""
-        if self._description is None:
-            self._description = read_json(self._description_file)
-        return self._description or {"run_id": self.source.run_id if self.source else "", "marks": []}
+        return read_json(self._description_file) or {"run_id": self.source.run_id if self.source else "", "marks": []}

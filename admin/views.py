@@ -66,14 +66,14 @@ class Views:
 
     def __init__(self, plant: Plant, paths: DataPaths, max_heat_pct: float, database_url: str = "") -> None:
         self._plant = plant
-        self.paths = paths
+        self._paths = paths
         self._max_heat_pct = max_heat_pct
         self._lock = threading.RLock()
         self.base_ns = time.monotonic_ns()
         self.run_id = plant.spec.run_id
         self.events = EventHistory()
         self.replay = ReplayView(plant, paths)
-        recorded = DataPaths(Path(self.replay.source.data_dir), plant.spec.mode) if self.replay.source else paths
+        recorded = self.recorded_paths
         self.history = History(recorded, database_url, lambda: self.replay.cursor_ns)
         self.backtests = Backtests(recorded, database_url)
         self.backtest_runs = BacktestRuns(paths)
@@ -135,8 +135,8 @@ class Views:
             self._global_known = self._plant.global_regime().read_into(0, self._global) > 0 or self._global_known
             if now - self._stats_ns >= STATS_NS:
                 self._cpu.look([self._plant.cnc(*row).pid for row in self._plant.rows if self._plant.cnc(*row).pid])
-                self._kill = read_latch(self.paths.kill_file)
-                self._pause = read_latch(self.paths.pause_file)
+                self._kill = read_latch(self._paths.kill_file)
+                self._pause = read_latch(self._paths.pause_file)
                 self._funnel.look(self._look_ns())
             processes = process_rows(self._plant, self._cpu)
             counters = {name: page.as_dict() for name, page in self._plant.pages().items()}
@@ -302,6 +302,17 @@ class Views:
         return self.replay.cursor_ns if self.replay.is_on else time.monotonic_ns()
 
     @property
+    def paths(self) -> DataPaths:
+        """Of this plant; a replay has its own."""
+        return self._paths
+
+    @property
+    def recorded_paths(self) -> DataPaths:
+        """Where the run that is shown was recorded: this plant's own, except in a replay."""
+        source = self.replay.source
+        return DataPaths(Path(source.data_dir), self._paths.mode) if source else self._paths
+
+    @property
     def mode(self) -> Mode:
         """The mode in force, which may have changed since the start."""
         return Mode(self._plant.control.mode)
@@ -309,7 +320,7 @@ class Views:
     def blacklist(self) -> list[dict]:
         """Symbols out of trading: by a person (who can take them back), and by the settings or their profile."""
         try:
-            mine = read_blacklist(self.paths.blacklist_file)
+            mine = read_blacklist(self._paths.blacklist_file)
         except (OSError, ValueError):
             mine = {}  # execution has paused for it, and says so
         rows = [{"symbol": name, "by": "person", "reason": row.reason, "since_ts": row.time_ns // 1_000_000}
@@ -337,7 +348,7 @@ class Views:
     @property
     def kill_line(self) -> str:
         """The command that kills from a terminal."""
-        folder = self.paths.data_dir
+        folder = self._paths.data_dir
         return "python3 launch.py kill" + ("" if folder == ROOT / "data" else f" --data-dir {folder}")
 
     def storage(self) -> dict:
@@ -346,7 +357,7 @@ class Views:
             measured, result = self._storage
             now = time.monotonic_ns()
             if not measured or now - measured > STORAGE_NS:
-                result = storage(self.paths, self._plant.counters("recorder").as_dict(zeros=True), self.history.where())
+                result = storage(self._paths, self._plant.counters("recorder").as_dict(zeros=True), self.history.where())
                 self._storage = (now, result)
             return result
 

@@ -93,6 +93,21 @@ class DataPaths:
         return self.data_dir / "live"
 
     @property
+    def shadow_dir(self) -> Path:
+        """Candidate settings that decided beside runs of this mode: a folder per run (workers/shadow.py)."""
+        return self.mode_dir / "shadow"
+
+    @property
+    def calibration_dir(self) -> Path:
+        """What own fills say about the paper engine: a suggestion per run (workers/calibrate.py)."""
+        return self.mode_dir / "calibration"
+
+    @property
+    def trade_checks_file(self) -> Path:
+        """What the exchange's history said of every LIVE trade, one line each (workers/live_evidence.py)."""
+        return self.mode_dir / "trade_checks.jsonl"
+
+    @property
     def churn_dir(self) -> Path:
         """Symbols the churn throttle has latched off: one file each (config/latch_file.py)."""
         return self.mode_dir / "churn"

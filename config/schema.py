@@ -147,10 +147,18 @@ class Guardian(Section, frozen=True):
     orphan_s: Positive = 300.0  # without a supervisor: tries at most this long to leave everything protected
 
 
+class Clock(Section, frozen=True):
+    """How far this machine's clock may be from the exchange's; a LIVE start beyond it is refused."""
+
+    max_offset_ms: Positive = 500.0  # between both clocks
+    max_round_trip_ms: Positive = 1000.0  # until the exchange has told its time
+
+
 class Safety(Section, frozen=True):
     limits: Limits = field(default_factory=Limits)
     guardian: Guardian = field(default_factory=Guardian)
     kill: Kill = field(default_factory=Kill)
+    clock: Clock = field(default_factory=Clock)
     degraded: Degraded = field(default_factory=Degraded)
     feed: Feed = field(default_factory=Feed)
 
@@ -406,6 +414,7 @@ class Storage(Section, frozen=True):
     """How long what is kept, and how much of it; see workers/retention.py. 0 = for good."""
 
     every_h: Positive = 2.0
+    market_files: bool = True  # keep every public trade and micro candle as lines beside the journal
     raw_h: Positive = 24.0  # raw frames, order books, trade streams, micro candles
     raw_max_gb: Positive = 20.0
     replay_sessions: Count = 3  # raw frames of the last so many sessions stay longer, up to raw_max_gb

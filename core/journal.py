@@ -165,6 +165,12 @@ def _block_at(data: bytes, offset: int) -> tuple[Block, bool] | None:
     return block, len(payload) == stored and zlib.crc32(payload) == crc
 
 
+def good_block(data: bytes, offset: int) -> Block | None:
+    """The whole, undamaged block that begins at `offset`; None where there is none (yet)."""
+    found = _block_at(data, offset) if offset < len(data) else None
+    return found[0] if found is not None and found[1] else None
+
+
 def scan(data: bytes) -> Scan:
     """Find every good block of a segment.
 

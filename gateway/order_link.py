@@ -24,11 +24,12 @@ from typing import Any, NamedTuple
 from core.consumption import Kind
 from core.orders.budget import Budget
 from core.orders.exchange_words import Send, Stream
+from core.orders.send_queue import Waiting
 from gateway.bybit.session import ConnectBudget, Timing
 from gateway.bybit.sign import Credentials
 from gateway.bybit.wire_units import Grids
 from gateway.link_answers import LinkAnswers, LinkNote, Sent
-from gateway.link_queue import LinkQueue, MayLeave, Waiting
+from gateway.link_queue import LinkQueue, MayLeave
 from gateway.link_rest import LinkRest
 from gateway.link_words import NO_CONTEXT, Context, Heard
 from gateway.order_entry import OrderEntry
@@ -137,9 +138,8 @@ class OrderLink:
         self._stopping = asyncio.Event()
         self._loop.set_exception_handler(self._on_exception)
         sockets = self._sockets()
-        self._queue = LinkQueue(
-            self._answers, self._rest, self.budget, self._grids, self._entry, self._spawn, self._may_leave
-        )
+        self._queue = LinkQueue(self._answers, self._rest, self.budget, self._grids, self._entry, self._spawn,
+                                self._may_leave)
         self._ready.set()
         clock_due_s = await self._rest.first_clock()
         for work in (self._rest.keep_clock(clock_due_s), *(s.run() for s in sockets)):

@@ -3,6 +3,9 @@
 What the gateway can compute is computed again and compared with what it recorded (global regime, parameters of a config
 version); a mismatch is a `Finding`. What came from outside (clock, control words, instruments, connections) is taken
 from the notes.
+
+With `own` settings it is the same order of events under another configuration: CONFIG carries ours wherever it stood, and
+GLOBAL, wherever it stood, our verdict. Universe, categories and fees stay the run's.
 """
 
 from __future__ import annotations
@@ -73,7 +76,7 @@ class ReplayGateway:
 
     def __init__(
         self, sinks: Sinks, place: Callable[[np.ndarray], int], found: Callable[[Finding], None],
-        on_listing: Callable[[np.ndarray], None] = lambda record: None,
+        on_listing: Callable[[np.ndarray], None] = lambda record: None, own: Settings | None = None,
     ) -> None:
         self._sinks = sinks
         self._place = place
@@ -81,6 +84,7 @@ class ReplayGateway:
         self._on_listing = on_listing
         self.counters = CounterPage(np.zeros(PAGE_WORDS, np.int64))
         self.publisher: Publisher | None = None
+        self._own = own
         self._rows: np.ndarray = np.zeros((MAX_FRAMES, FRAME_COLUMNS), np.int64)
         self._settings: dict[int, Settings] = {}
         self._verdict: np.ndarray | None = None
@@ -171,11 +175,15 @@ class ReplayGateway:
         dtype = _PAYLOADS.get(kind)
         payload = None if dtype is None else np.frombuffer(note.payload, dtype).copy()
         if kind == EventKind.CONFIG and payload is not None:
+            payload = payload if self._own is None else params_row(self._own, note.u)
             self._config(publisher, note, payload)
         elif kind == EventKind.FEED and self._regime is not None:
             self._regime.tracker.set_feed(publisher.last_ts_ns, FeedState(note.u))
         elif kind == EventKind.GLOBAL and payload is not None:
-            self._compare_verdict(publisher.seq, payload)
+            if self._own is None:
+                self._compare_verdict(publisher.seq, payload)
+            elif self._verdict is not None:
+                payload = self._verdict
             self.regime = payload
         if note.symbol < 0:
             publisher.broadcast(kind, u=note.u, xseq=note.xseq, payload=payload, mono_ns=note.mono_ns)
@@ -188,6 +196,8 @@ class ReplayGateway:
         if self._regime is None:
             self._regime = RegimeFeed(row)
         self._regime.tracker.set_params(row)
+        if self._own is not None:
+            return
         settings = self._settings.get(note.u)
         if settings is None:
             self._found(Finding(publisher.seq, f"settings of config version {note.u}", "not in the journal", ""))

@@ -91,6 +91,11 @@ class TapeSource:
         self._start_mono_ns = 0
         self.is_done = False
 
+    @property
+    def first_ns(self) -> int:
+        """Receive time of the first frame."""
+        return self.contents.first_ns
+
     def on_start(self) -> None:
         self.service.start(self.contents.first_ns, self._changes, FeedState.CONNECTED)
         self._start_mono_ns = time.monotonic_ns()

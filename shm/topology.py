@@ -159,6 +159,15 @@ class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         (core.risk.permit), or is practice."""
         return self.mode != "LIVE" or self.practice or (self.account != "" and self.tier_allowed != "PAPER")
 
+    @property
+    def public(self) -> RunSpec:
+        """The same without what is secret (the admin token, the embedded exchange's key): for journals."""
+        venue = None if self.venue is None else self.venue.copy()
+        if venue is not None:
+            venue.pop("api_key", None)
+            venue.pop("api_secret", None)
+        return msgspec.structs.replace(self, token="", venue=venue)
+
     def save(self, path: Path | str) -> None:
         """Write run.json: readable by the owner only, because it holds the admin token."""
         target = Path(path)

@@ -6,6 +6,7 @@ import numpy as np
 
 from core.enums import Gate
 from core.orders.broker import Broker
+from core.orders.exposure import ExchangeFacts
 from core.orders.latency import Ledger
 from core.orders.rows import account_row, position_row
 from core.records import ACCOUNT_ROW, POSITION_ROW
@@ -32,7 +33,7 @@ class AccountBoards:
             self._plant.orders().write(int(rows[0]["number"]) % ORDER_ROWS, rows)
         ledger.dirty.clear()
 
-    def write_account(self, broker: Broker, risk_off: Gate) -> None:
-        """The account's row."""
-        account_row(self._account, broker, risk_off)
+    def write_account(self, broker: Broker, risk_off: Gate, exchange: ExchangeFacts | None = None) -> None:
+        """The account's row; LIVE: with the money as the exchange told it."""
+        account_row(self._account, broker, risk_off, exchange)
         self._plant.account().write(0, self._account)

@@ -1,10 +1,11 @@
 """One backtest: recorded frames through gateway core, engine, gate, paper exchange and account, in virtual time.
 
-    Job (tapes, settings, window) --> Pipeline --> Tally (observer) --> Result (plain data: JSON, database row, report)
+    Job (tapes or journal, settings, window) --> Pipeline --> Tally (observer) --> Result (plain data: JSON, row, report)
 
 A Result is a function of its Job: same frames, same settings, same result, wherever and beside whatever it runs. Frames
 before `from_ns` are warm-up: they build books, features and states, and nothing may be entered. What the market's own
-recording does not hold (our impact on it, hidden orders) is not in it; funding is not charged.
+recording does not hold (our impact on it, hidden orders) is not in it. A journal gives the events of its run in their own
+order (`journal_source.py`), a tape gives frames, whose order of events is made here.
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ from core.performance.figures import Point, performance
 from core.performance.ledger import Ledger, Traded
 from core.performance.trades import Trade, move_type
 from core.position.position import Position
+from gateway.tape import TapeError
 from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
+from workers.journal_source import JournalSource
 from workers.pipeline import NO_CONTROLS, NO_FOLDER, Observer, Pipeline, local_spec
+from workers.run_journal import NoJournal, RunJournal, find_run
 
 TRADED_FIELDS = ("tick_mant", "price_exp", "lot_mant", "qty_exp", "taker_fee_e8", "max_leverage_e2")
 EQUITY_STEP_NS = 1_000_000_000
@@ -46,7 +50,9 @@ SHOW_EVERY_S = 0.1
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What to run. Times are receive times of the recording in ns, 0 = its ends. `overrides`: settings by key."""
 
-    tapes: tuple[str, ...]
+    tapes: tuple[str, ...] = ()
+    journal: str = ""  # folder of a run's journal, instead of tapes
+    run_id: str = ""  # which run of it, "" = the newest
     instruments: str = ""
     symbols: str = ""
     config_files: tuple[str, ...] = ()
@@ -62,6 +68,7 @@ class Result(msgspec.Struct, kw_only=True):
 
     job: Job
     name: str
+    kind: str = "backtest"  # or shadow, live
     input: list[dict[str, Any]]
     settings_digest: str
     decision_digest: str
@@ -107,6 +114,7 @@ class Tally(Observer):
         self.equity: list[Point] = []
         self.intents: list[tuple[int, int, int, int]] = []
         self.decisions_of: dict[str, dict[str, Any]] = {}
+        self.name = name
         self._from_ns = from_ns
         start_e8 = round(settings.trading.account.start_balance_usdt * E8)
         self._ledger = Ledger(name, start_e8, self._leverage)
@@ -151,64 +159,111 @@ class Tally(Observer):
         return known
 
     def _trade(self, row: Mapping[str, Any], traded: Traded, position: Position) -> Trade:
-        decision = self.decisions_of.get(row["decision_id"] or "", {})
-        side = 1 if row["position_side"] == "LONG" else -1
-        entered = row["entry_value_e8"]
-        slippage = round((row["slippage_pct"] or 0.0) / 100 * entered)
+        pump = self.decisions_of.get(row["decision_id"] or "", {}).get("pump")
+        best, worst = (traded.price(ticks) for ticks in (position.best_ticks, position.worst_ticks))
+        return closed_trade(row, (best, worst) if best and worst else None, move_type(pump))
+
+
+def closed_trade(row: Mapping[str, Any], seen: tuple[str, str] | None, move: str) -> Trade:
+    """A Trade from the last `positions` row of a position; `seen`: best and worst price while it was open, where known."""
+    side = 1 if row["position_side"] == "LONG" else -1
+    entered = row["entry_value_e8"]
+    mfe = mae = None
+    if seen is not None and row["entry_price"]:
         quantity = Decimal(row["max_quantity"])
-        entry, best, worst = (
-            int(Decimal(price) * quantity * E8)
-            for price in (row["entry_price"], traded.price(position.best_ticks), traded.price(position.worst_ticks)) if price
-        )
+        entry, best, worst = (int(Decimal(price) * quantity * E8) for price in (row["entry_price"], *seen))
         mfe, mae = max(0, side * (best - entry)), max(0, side * (entry - worst))
-        return Trade(
-            session_id=row["session_id"], position_no=row["position_no"], symbol=row["symbol"], side=side,
-            opened_ns=row["opened_ns"], closed_ns=row["closed_ns"], entry_value_e8=entered, gross_e8=row["gross_pnl_e8"],
-            fees_e8=row["fees_e8"], funding_e8=row["funding_accrued_e8"], net_e8=row["realised_pnl_e8"],
-            risk_e8=row["risk_e8"], mfe_e8=mfe, mae_e8=mae, slippage_e8=slippage, close_reason=row["close_reason"] or "",
-            move_type=move_type(decision.get("pump")), decision_id=row["decision_id"] or "",
-            quantity=row["max_quantity"], entry_price=row["entry_price"] or "", exit_price=row["exit_price"] or "",
+    return Trade(
+        session_id=row["session_id"], position_no=row["position_no"], symbol=row["symbol"], side=side,
+        opened_ns=row["opened_ns"], closed_ns=row["closed_ns"], entry_value_e8=entered, gross_e8=row["gross_pnl_e8"],
+        fees_e8=row["fees_e8"], funding_e8=row["funding_accrued_e8"], net_e8=row["realised_pnl_e8"], risk_e8=row["risk_e8"],
+        mfe_e8=mfe, mae_e8=mae, slippage_e8=round((row["slippage_pct"] or 0.0) / 100 * entered),
+        close_reason=row["close_reason"] or "", move_type=move, decision_id=row["decision_id"] or "",
+        quantity=row["max_quantity"], entry_price=row["entry_price"] or "", exit_price=row["exit_price"] or "",
+    )
+
+
+class Backtest:
+    """A job under way: `start`, `work` until it says False; `result` at any time after that. `journal`: of the job, where it
+    is open already; `settings`: instead of the job's files and overrides. Raises ConfigError, TapeError."""
+
+    def __init__(
+        self, job: Job, journal: RunJournal | None = None, kind: str = "backtest", settings: Settings | None = None
+    ) -> None:
+        self._started = time.monotonic()
+        self.job = job
+        self.kind = kind
+        self.settings = settings = settings_of(job) if settings is None else settings
+        if job.journal and journal is None:
+            journal = journal_of(job)
+        self.facts = input_facts(job.tapes) if journal is None else journal_facts(journal)
+        label = job.name or f"{self.facts[0]['name']} {settings_digest(settings)}"
+        spec = local_spec(
+            job.shards, tape=list(job.tapes), symbols=job.symbols, instruments=job.instruments, data_dir=NO_FOLDER,
+        )
+        self.tally = Tally(label, settings, job.from_ns)
+        self.pipeline = self.tally.pipeline = Pipeline(spec, settings, self.tally)
+        self.source: TapeSource | JournalSource
+        if journal is None:
+            self.source = TapeSource(self.pipeline.plant, settings, StopFlag(), lambda: settings, self.pipeline.sinks, job.to_ns)
+        else:
+            self.source = JournalSource(journal, self.pipeline, job.to_ns)
+
+    def start(self) -> None:
+        self.source.on_start()
+
+    def work(self) -> bool:
+        """A batch of frames; False at the end of the recording."""
+        if not self.source.is_done:
+            self.source.do_work()
+        if self.source.is_done:
+            self.source.on_close()
+        return not self.source.is_done
+
+    def result(self) -> Result:
+        """What has come of it so far."""
+        tally, pipeline, job = self.tally, self.pipeline, self.job
+        account = pipeline.broker.account
+        first = max(job.from_ns, self.source.first_ns)
+        start_e8 = account.start_balance_e8
+        points = [Point(first, start_e8), *tally.equity]
+        figures = performance(tally.trades, start_e8, points, account.unrealised_e8)
+        kept = {trade.decision_id for trade in tally.trades}
+        return Result(
+            job=job, name=tally.name, kind=self.kind, input=self.facts, settings_digest=settings_digest(self.settings),
+            decision_digest=pipeline.digest(), from_ns=first, to_ns=self.source.now_ns,
+            wall_s=time.monotonic() - self._started, counts=pipeline.counts(), figures=figures, trades=list(tally.trades),
+            equity=points, intents=list(tally.intents),
+            decisions={key: value for key, value in tally.decisions_of.items() if key in kept},
         )
 
 
-def run(job: Job, progress: Callable[[float], None] = lambda share: None) -> Result:
+def journal_of(job: Job) -> RunJournal:
+    """The journal a job names. Raises TapeError."""
+    try:
+        return find_run(Path(job.journal), job.run_id)
+    except NoJournal as error:
+        raise TapeError(str(error)) from None
+
+
+def journal_facts(journal: RunJournal) -> list[dict[str, Any]]:
+    """As `input_facts`: a run is told by its id."""
+    return [{"name": f"run {journal.run_id}", "bytes": 0, "sha256": ""}]
+
+
+def run(
+    job: Job, progress: Callable[[float], None] = lambda share: None, settings: Settings | None = None
+) -> Result:
     """Run a job to its end. `progress` gets the share of the recording that is done. Raises ConfigError, TapeError."""
-    started = time.monotonic()
-    settings = settings_of(job)
-    facts = input_facts(job.tapes)
-    label = job.name or f"{facts[0]['name']} {settings_digest(settings)}"
-    spec = local_spec(
-        job.shards, tape=list(job.tapes), symbols=job.symbols, instruments=job.instruments, data_dir=NO_FOLDER,
-    )
-    tally = Tally(label, settings, job.from_ns)
-    pipeline = tally.pipeline = Pipeline(spec, settings, tally)
-    source = TapeSource(pipeline.plant, settings, StopFlag(), lambda: settings, pipeline.sinks, job.to_ns)
-    _drive(source, progress)
-    account = pipeline.broker.account
-    first = max(job.from_ns, source.contents.first_ns)
-    start_e8 = account.start_balance_e8
-    points = [Point(first, start_e8), *tally.equity]
-    figures = performance(tally.trades, start_e8, points, account.unrealised_e8)
-    kept = {trade.decision_id for trade in tally.trades}
-    return Result(
-        job=job, name=label, input=facts, settings_digest=settings_digest(settings), decision_digest=pipeline.digest(),
-        from_ns=first, to_ns=source.now_ns, wall_s=time.monotonic() - started, counts=pipeline.counts(), figures=figures,
-        trades=tally.trades, equity=points, intents=tally.intents,
-        decisions={key: value for key, value in tally.decisions_of.items() if key in kept},
-    )
-
-
-def _drive(source: TapeSource, progress: Callable[[float], None]) -> None:
-    contents, shown = source.contents, 0.0
-    span = max(source.until_ns - contents.first_ns, 1)
-    source.on_start()
-    while not source.is_done:
-        source.do_work()
+    backtest, shown = Backtest(job, settings=settings), 0.0
+    source = backtest.source
+    backtest.start()
+    while backtest.work():
         if (now := time.monotonic()) - shown >= SHOW_EVERY_S:
             shown = now
-            progress((source.now_ns - contents.first_ns) / span)
-    source.on_close()
+            progress((source.now_ns - source.first_ns) / max(source.until_ns - source.first_ns, 1))
     progress(1.0)
+    return backtest.result()
 
 
 def look_ahead(job: Job, result: Result, cuts: int = 3) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.constants import E8
 from core.explain import sentences
-from core.performance.comparison import Comparison
+from core.performance.comparison import Comparison, Pair, Shortfall
 from core.performance.figures import KEYS, Point, grouped
 from core.performance.trades import Trade
 from workers.backtest import Result
@@ -24,7 +24,8 @@ TRADE_COLUMNS = (
     Column("#", "no", 0), Column("opened", "opened"), Column("symbol", "symbol"), Column("side", "side"),
     Column("quantity", "quantity"), Column("entry", "entry"), Column("exit", "exit"), Column("move", "move"),
     Column("closed by", "reason"), Column("hold s", "hold_s", 1),
-    Column("gross", "gross", 4, True), Column("fees", "fees", 4), Column("net", "net", 4, True), Column("R", "r", 2, True),
+    Column("gross", "gross", 4, True), Column("fees", "fees", 4), Column("funding", "funding", 4),
+    Column("net", "net", 4, True), Column("R", "r", 2, True),
     Column("MFE R", "mfe", 2), Column("MAE R", "mae", 2),
 )
 MOST_EXPLAINED = 500
@@ -46,7 +47,7 @@ def trade_row(no: int, trade: Trade) -> dict[str, Any]:
         "no": no, "opened": when(trade.opened_ns), "symbol": trade.symbol, "side": "long" if trade.side > 0 else "short",
         "quantity": trade.quantity, "entry": trade.entry_price, "exit": trade.exit_price, "move": trade.move_type,
         "reason": trade.close_reason.lower().replace("_", " "), "hold_s": trade.hold_s, "gross": trade.gross_e8 / E8,
-        "fees": trade.fees_e8 / E8, "net": trade.net_e8 / E8, "r": trade.r,
+        "fees": trade.fees_e8 / E8, "funding": trade.funding_e8 / E8, "net": trade.net_e8 / E8, "r": trade.r,
         "mfe": trade.mfe_e8 / r if r and trade.mfe_e8 is not None else None,
         "mae": trade.mae_e8 / r if r and trade.mae_e8 is not None else None,
     }
@@ -93,7 +94,7 @@ def explained(result: Result) -> str:
 def html(result: Result) -> str:
     """The whole report of one backtest."""
     f = result.figures
-    inputs = ", ".join(f"{row['name']} ({row['sha256'][:12]})" for row in result.input)
+    inputs = ", ".join(f"{row['name']} ({row['sha256'][:12]})" if row["sha256"] else row["name"] for row in result.input)
     sections = [
         headline(f),
         section("Equity", line_chart([(p.ts_ns / 1e9, p.equity_e8 / E8) for p in result.equity], label="equity in USDT")),
@@ -111,27 +112,53 @@ def html(result: Result) -> str:
                 ("decision digest", result.decision_digest), ("frames", number(result.counts["frames"], 0)),
                 ("gaps", number(result.counts["gaps"], 0)), ("open at the end", number(result.counts["open_positions"], 0)),
             )], (Column("", "name"), Column("", "value")),
-        ), note("Not in it: our own impact on the market beyond the displayed size, hidden orders, funding payments.")),
+        ), note("Not in it: our own impact on the market beyond the displayed size, hidden orders.")),
     ]
     subtitle = (f"{when(result.from_ns)} to {when(result.to_ns)} UTC · {result.counts['frames']:,} frames "
                 f"in {result.wall_s:.1f} s")
-    return page(f"Backtest {result.name}", subtitle, sections)
+    return page(f"{result.kind.capitalize()} {result.name}", subtitle, sections)
 
 
 PAIR_COLUMNS = (
     Column("opened", "opened"), Column("symbol", "symbol"), Column("side", "side"), Column("a net", "a", 4, True),
     Column("b net", "b", 4, True), Column("b − a", "difference", 4, True),
+    Column("a's entry worse, bps", "entry_bps", 2), Column("a's exit worse, bps", "exit_bps", 2),
 )
+
+
+SHORT_COLUMNS = (Column("", "name"), Column("", "value", 4))
+
+
+def pair_row(pair: Pair) -> dict[str, Any]:
+    """A trade of two runs for people; prices: how much worse a's were, in bps."""
+    shown = pair.a or pair.b
+    assert shown is not None
+    return {
+        "opened": when(shown.opened_ns), "symbol": shown.symbol, "side": "long" if shown.side > 0 else "short",
+        "a": pair.a.net_e8 / E8 if pair.a else None, "b": pair.b.net_e8 / E8 if pair.b else None,
+        "difference": pair.difference_e8 / E8, "entry_bps": pair.entry_bps, "exit_bps": pair.exit_bps,
+    }
+
+
+def shortfall_rows(short: Shortfall) -> list[dict[str, Any]]:
+    """Where the difference of two runs comes from; USDT that a has less than b."""
+    return [
+        {"name": "matched trades", "value": short.matched}, {"name": "missed (only b)", "value": short.missed},
+        {"name": "extra (only a)", "value": short.extra},
+        {"name": "entry price worse, mean bps", "value": short.entry_bps},
+        {"name": "exit price worse, mean bps", "value": short.exit_bps},
+        {"name": "opened later, mean ms", "value": short.later_ms},
+        {"name": "prices of matched trades, USDT", "value": short.prices_e8 / E8},
+        {"name": "fees and funding of matched trades, USDT", "value": short.costs_e8 / E8},
+        {"name": "missed trades, USDT", "value": short.missed_e8 / E8},
+        {"name": "extra trades, USDT", "value": short.extra_e8 / E8},
+        {"name": "together, USDT", "value": short.total_e8 / E8},
+    ]
 
 
 def comparison_html(a: Result, b: Result, found: Comparison) -> str:
     """Two runs side by side."""
-    rows = [{
-        "opened": when((pair.a or pair.b).opened_ns), "symbol": (pair.a or pair.b).symbol,  # type: ignore[union-attr]
-        "side": "long" if (pair.a or pair.b).side > 0 else "short",  # type: ignore[union-attr]
-        "a": pair.a.net_e8 / E8 if pair.a else None, "b": pair.b.net_e8 / E8 if pair.b else None,
-        "difference": pair.difference_e8 / E8,
-    } for pair in found.pairs]
+    rows = [pair_row(pair) for pair in found.pairs]
     columns = (Column("figure", "figure"), Column("a", "a", 4), Column("b", "b", 4), Column("b − a", "difference", 4, True))
     left, right = a.job.overrides, b.job.overrides
     changed = {key: (left.get(key), right.get(key)) for key in left.keys() | right.keys()}
@@ -139,6 +166,7 @@ def comparison_html(a: Result, b: Result, found: Comparison) -> str:
     same = "" if found.same_until is None else f" The first {found.same_until} decisions are the same."
     return page(f"{a.name} against {b.name}", "a is the first, b the second.", [
         section("Figures", table(found.figures, columns)),
+        section("What a has less than b", table(shortfall_rows(found.shortfall), SHORT_COLUMNS)),
         section("Settings that differ", table(settings, (Column("", "name"), Column("a", "a"), Column("b", "b")))),
         section("Equity of a", line_chart([(p.ts_ns / 1e9, p.equity_e8 / E8) for p in a.equity])),
         section("Equity of b", line_chart([(p.ts_ns / 1e9, p.equity_e8 / E8) for p in b.equity])),

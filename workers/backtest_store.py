@@ -21,6 +21,7 @@ from shm.database.migrate import upgrade
 from shm.database.tables import backtest_results
 from workers.backtest import Result
 from workers.backtest_report import html
+from workers.run_journal import MODES
 
 RESULT, REPORT = "result.json", "report.html"
 CURVE_POINTS = 2000
@@ -38,20 +39,34 @@ def save(result: Result, paths: DataPaths, report_file: Path | None = None) -> P
     """Write result and report into a new folder; returns it. Raises StoreError."""
     name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{result.settings_digest}-{os.getpid():x}"
     folder = folder_of(paths) / name
+    save_in(result, folder, report_file)
+    return folder
+
+
+def save_in(result: Result, folder: Path, report_file: Path | None = None) -> None:
+    """Write result and report into `folder`, over what is there. Raises StoreError."""
     try:
-        folder.mkdir(parents=True)
-        (folder / RESULT).write_bytes(msgspec.json.encode(result))
+        folder.mkdir(parents=True, exist_ok=True)
+        beside = folder / f".{RESULT}.tmp"
+        beside.write_bytes(msgspec.json.encode(result))
+        beside.replace(folder / RESULT)
         for target in (folder / REPORT, report_file):
             if target is not None:
                 target.write_text(html(result), encoding="utf-8")
     except OSError as error:
         raise StoreError(f"the result cannot be written ({error}). Choose another place with --data-dir or --html.") from None
-    return folder
 
 
 def load_result(name: str, paths: DataPaths) -> Result:
-    """A kept result by folder name, its path, or `latest`. Raises StoreError."""
+    """A kept result by folder name, its path, `latest`, or `shadow` (of the newest run that had one; `shadow:RUN`). Raises
+    StoreError."""
     base = folder_of(paths)
+    word, _, run_id = name.partition(":")
+    if word == "shadow":
+        kept = [path for mode in MODES for path in DataPaths(paths.data_dir, mode).shadow_dir.glob(f"{run_id or '*'}/{RESULT}")]
+        if not kept:
+            raise StoreError(f"no shadow {run_id} in {paths.data_dir}. Run with `--shadow FILE` first.".replace("  ", " "))
+        return _read(max(kept, key=lambda path: path.stat().st_mtime))
     if name == "latest":
         found = sorted(base.glob(f"*/{RESULT}"), key=lambda path: path.stat().st_mtime)
         if not found:
@@ -62,6 +77,10 @@ def load_result(name: str, paths: DataPaths) -> Result:
         path = next((p for p in candidates if p.is_file()), Path())
         if not path.is_file():
             raise StoreError(f"no backtest {name!r} in {base}. `ls {base}` shows what there is; `latest` is the newest.")
+    return _read(path)
+
+
+def _read(path: Path) -> Result:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Result)
     except (OSError, msgspec.MsgspecError) as error:

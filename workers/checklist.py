@@ -25,7 +25,7 @@ from config.paths import DataPaths
 from config.schema import Settings
 from core.risk.tiers import MAX_DAILY_LOSS_PCT, TIERS
 from workers.control import status_of
-from workers.doctor import Row, check_clock, check_disk, free_memory_gb
+from workers.doctor import Row, check_clock, check_disk, check_exchange_clock, free_memory_gb
 from workers.rollout_cli import status as rollout_status
 
 CPU_MAX_PCT = 70.0
@@ -193,7 +193,7 @@ def account_rows(data_dir: Path) -> list[Row]:
     ]
 
 
-def checklist(data_dir: Path, config_files: tuple[Path, ...] = ()) -> list[Row]:
+def checklist(data_dir: Path, config_files: tuple[Path, ...] = (), venue: str = "") -> list[Row]:
     """Every row. Takes about half a second."""
     now_ns = time.time_ns()
     state = status_of(data_dir)
@@ -205,7 +205,8 @@ def checklist(data_dir: Path, config_files: tuple[Path, ...] = ()) -> list[Row]:
         configured = [Row("config", "fail", "; ".join(error.errors[:3]), "fix the named lines")]
     trouble = page_trouble(DataPaths(data_dir, mode)) if state else None
     return [
-        *host(data_dir), *plant(state, trouble), paper_is_paper(state), logs(data_dir, mode, now_ns), *configured,
+        *host(data_dir), *check_exchange_clock(data_dir, config_files, venue),
+        *plant(state, trouble), paper_is_paper(state), logs(data_dir, mode, now_ns), *configured,
         _row("dry run", hours >= DRY_RUN_HOURS, f"{hours:.1f} h of events in the last {DRY_RUN_DAYS:.0f} days",
              f"run SIM or DRY_RUN on the real feed for {DRY_RUN_HOURS:g} h"),
         *account_rows(data_dir),

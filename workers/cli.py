@@ -110,6 +110,8 @@ def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
               help="second confirmation of LIVE, for services: the account's number (else it is asked for)")
 @click.option("--symbols", default=None, help="COUNT or comma separated LIST [embedded: 40, else all]")
 @click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="stop after this many seconds")
+@click.option("--shadow", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="TOML of a second configuration that decides beside this one, on paper (repeatable: layered)")
 @data_dir_option
 @click.option("--admin-port", type=click.IntRange(0, 65535), help="page port, 0 = any free one")
 @click.option("--no-admin", is_flag=True, help="no admin process")
@@ -128,6 +130,7 @@ def run(
     account: str,
     symbols: str | None,
     duration: float | None,
+    shadow: tuple[Path, ...],
     data_dir: Path | None,
     admin_port: int | None,
     no_admin: bool,
@@ -149,6 +152,10 @@ def run(
     from workers.starting import Options
     from workers.supervisor import Supervisor
 
+    if shadow:
+        if tape:
+            raise Fault(EXIT_USAGE, "--shadow follows a run's journal; on a tape use `backtest` with the other settings.")
+        load_config((*config_files, *shadow), overrides | {"trading.mode": "SIM"})  # its faults are told before anything starts
     loaded = load_config(config_files, overrides)
     options = Options(
         shards=shards,
@@ -165,6 +172,7 @@ def run(
         overrides=overrides,
         live=live,
         account=account,
+        shadow=tuple(str(path.resolve()) for path in shadow),
         json=as_json,
         verbose=verbose,
     )
@@ -459,17 +467,18 @@ def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **argum
 @data_dir_option
 @config_option
 @click.option("--live", is_flag=True, help="the pre-live checklist: may this installation trade real money?")
+@click.option("--venue", default="", help="compare the clock with this exchange's  [that of the running system]")
 @json_option
-def doctor(data_dir: Path | None, config_files: tuple[Path, ...], live: bool, as_json: bool) -> None:
+def doctor(data_dir: Path | None, config_files: tuple[Path, ...], live: bool, venue: str, as_json: bool) -> None:
     """Check this machine, the installation and the configuration. Exit code 5: not ready."""
     from workers.doctor import check, print_report
 
     if live:
         from workers.checklist import checklist
 
-        rows = checklist(data_dir_of(data_dir), config_files)
+        rows = checklist(data_dir_of(data_dir), config_files, venue)
     else:
-        rows = check(data_dir_of(data_dir), config_files)
+        rows = check(data_dir_of(data_dir), config_files, venue)
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows]))
     else:
@@ -572,7 +581,7 @@ def show_config(config_files: tuple[Path, ...], sources: bool) -> None:
         click.echo(f"{key} = {value!r}{'  (hot)' if is_hot(key) else ''}{origin}")
 
 
-for research in (research_cli.backtest, research_cli.compare, research_cli.sweep):
+for research in (research_cli.backtest, research_cli.compare, research_cli.sweep, research_cli.calibrate):
     cli.add_command(research)
 
 

@@ -19,6 +19,10 @@ import psutil
 from config.latch_file import read_latch
 from config.load import ConfigError, load
 from config.paths import ROOT, DataPaths
+from shm.topology import RunSpec
+from workers.control import attach
+from workers.exchange_clock import clock_trouble
+from workers.starting import venue_address
 
 SHM_NEED_MB = 512
 DISK_NEED_GB = 10.0
@@ -108,6 +112,24 @@ def check_clock() -> Row:
     return _verdict("clock", drift_ms < 5, f"moved {drift_ms:.2f} ms in 50 ms", fix)
 
 
+def check_exchange_clock(data_dir: Path, config_files: tuple[Path, ...], venue: str = "") -> list[Row]:
+    """Against the exchange of that name or address, else the one the running system listens to; no row without either."""
+    name, rest = "exchange clock", ""
+    try:
+        if venue:
+            rest = (venue_address(venue) or {"rest": ""})["rest"]
+        elif attach(data_dir) is not None:
+            rest = (RunSpec.load(DataPaths(data_dir, "SIM").run_file).venue or {"rest": ""})["rest"]
+        limits = load(config_files, os.environ).settings.safety.clock
+    except (ConfigError, ValueError, OSError) as error:
+        return [Row(name, "fail", str(error), "name the exchange as for --venue of `launch.py run`")]
+    if not rest:
+        return []
+    found, trouble = clock_trouble(rest, limits)
+    fix = "let NTP run (chrony, systemd-timesyncd), look at the network; the limits stand in safety.clock"
+    return [_verdict(name, not trouble, trouble or f"{found} ({rest})", fix)]
+
+
 def check_loopback() -> Row:
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -143,14 +165,14 @@ def check_keys() -> Row:
     return Row("keys", "ok", ", ".join(names) if names else "none in the environment: simulation only")
 
 
-def check(data_dir: Path, config_files: tuple[Path, ...]) -> list[Row]:
+def check(data_dir: Path, config_files: tuple[Path, ...], venue: str = "") -> list[Row]:
     """Every check; none of them changes anything."""
     checks: list[Callable[[], Row]] = [
         check_python, check_packages, check_shared_memory, lambda: check_disk(data_dir), check_cpu, check_memory,
         check_clock, check_loopback, lambda: check_config(config_files), check_kernel_cache,
         lambda: check_kill(data_dir), check_keys,
     ]
-    return [one() for one in checks]
+    return [one() for one in checks] + check_exchange_clock(data_dir, config_files, venue)
 
 
 def print_report(rows: list[Row]) -> None:

@@ -47,12 +47,12 @@ from core.enums import (
 )
 from core.journal import EXECUTION, FILE_BYTES, Frame, JournalError, encode_record
 from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Controls, Note
+from core.orders.desk_journal import DeskRecordError
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
 from core.orders.latency import LEDGER_RECORD, Ledger
 from core.orders.router import ExecutionRouter, LiveUnavailable, told_reports
 from core.orders.wire import ENTRY_RECORD, Message, Report, pack_entry, read_messages, unpack_entry
-from core.performance.trade_watch import TradeWatch
 from core.records import GLOBAL, MESSAGE
 from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy, instrument, policy
@@ -63,10 +63,12 @@ from shm.topology import Plant
 from workers.account_boards import AccountBoards
 from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
+from workers.journal_compaction import compact_journal
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
 from workers.live import LiveOrders
+from workers.live_evidence import LiveEvidence
 from workers.noted_broker import NotedBroker
 from workers.noted_desk import DESK_RECORD, ExecutionTap
 from workers.outbox import Committer, Outbox
@@ -85,7 +87,7 @@ WALLET_AFTER_NS = 2_000_000_000  # a wallet read this long after the last fill h
 # handshakes: `reason` of messages and reports of kind NONE
 SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
 SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
-PAPER = frozenset({MessageKind.FILL, MessageKind.DONE})  # what only a paper desk says
+PAPER = frozenset({MessageKind.FILL, MessageKind.DONE, MessageKind.CASH})  # what only a paper desk says
 LEAVE_NS = 2_000_000_000  # at an orderly end, for cancelling entries at the exchange
 LEAVE_STEP_S = 0.005
 ROLL_RECORD = 2  # kind of a record of the execution journal: baselines of the daily loss (core.risk.ledger)
@@ -143,9 +145,11 @@ class Execution:
         closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
         self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
         self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
-        self.trades = TradeWatch()
         self.rollout = RolloutKeeper(self.paths, plant.spec.venue["rest"], plant.spec.account, self._error) if (
             live and plant.spec.venue and not plant.spec.practice) else None
+        self.evidence = LiveEvidence(
+            self.live.desk, self.rollout, self.paths.trade_checks_file, self.note, self._error
+        ) if self.live is not None else None
         health: Callable[[], LinkHealth] = LinkHealth
         if self.live is not None:
             health = self.live.health
@@ -193,16 +197,34 @@ class Execution:
                                text="execution journal damaged: paused"))
             if run_id == spec.run_id:
                 self._replay(frames)
+                if self.live is not None and not is_damaged:
+                    try:
+                        self._desk_records = compact_journal(path, run_id, frames, DESK_RECORD, self._desk_booked)
+                    except OSError as error:  # the long one stands
+                        self._error(error)
             elif path.exists():  # another run's account: kept beside, never continued
                 if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
                     self.broker.carry(self._ledger_of(frames))
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
+        if self.live is not None and not self._desk_records:
+            self._inherit(self.live, path)
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
         self._committer = Committer(log, not self.paced, self.plant.bell.ring if self._threaded else None)
         self._journal_roll(Message(ts_event_ns=time.time_ns()))
         if self.live is not None:
             working = [working.order for working in self.broker.working.values()]
             self.live.start(self._clock(), self._desk_records, self._desk_booked, working)
+
+    def _inherit(self, live: LiveOrders, path: Path) -> None:
+        """A first start: what the run before this one held at the exchange is ours, and not a stranger's."""
+        before = max(path.parent.glob(f"{path.stem}-*{path.suffix}"), default=None)
+        if before is None:
+            return
+        try:
+            _, frames, _ = DurableLog.load(before)
+            live.desk.inherit((f.kind - DESK_RECORD, f.data) for f in frames if f.kind >= DESK_RECORD)
+        except (JournalError, DeskRecordError, OSError) as error:
+            self._error(error)
 
     def _ledger_of(self, frames: list[Frame]) -> RiskLedger:
         """What a journal knows of losses and trades."""
@@ -634,7 +656,8 @@ class Execution:
         self._boards.write_changes(broker, self.ledger)
         if force or self._account_dirty:
             self._account_dirty = False
-            self._boards.write_account(broker, broker.risk_off(broker.account.updated_ns, self._controls))
+            gate = broker.risk_off(broker.account.updated_ns, self._controls)
+            self._boards.write_account(broker, gate, self._controls.exchange if self.live is not None else None)
             account = broker.account
             for name, value in (
                 ("intents", broker.intents), ("orders", broker.orders), ("fills", account.fills),
@@ -656,6 +679,8 @@ class Execution:
         self._close_lost_shards(now)
         self._watch_limits(now)
         self._close_riskiest(now)
+        if self.evidence is not None:
+            self.evidence.check.turn(now)
         self._keep_rollout()
         self._see_wallet()
         for name in self.churn.turn(self.broker.instruments):
@@ -695,19 +720,19 @@ class Execution:
                            text="cash moved beside our trades"))
 
     def _evidence(self, message: Message) -> None:
-        """A fill of a LIVE account on a real exchange, booked: what it says about the next tier."""
+        """A fill of a LIVE account, booked: what it says about the next tier."""
         position = self.broker.account.positions.get(message.symbol) or self.broker.account.closed.get(message.symbol)
         found = self.instrument_of(message.symbol)
-        if self.rollout is None or self.live is None or position is None or found is None:
+        if self.evidence is None or self.live is None or position is None or found is None:
             return
         rows, row = self.plant.symbol_rows(), self._symbol_row
         pump = int(row[0]["pump"]) if rows.read_into(message.symbol, row) > 0 else 0
-        trade = self.trades.fill(
+        trade = self.evidence.watch.fill(
             message, position, found.name, self._settings.trading.capital_tier, pump, self.broker.policy.fee_of(found), 0,
             self.live.desk.counters,
         )
         if trade is not None:
-            self.rollout.closed(trade)
+            self.evidence.closed(trade, self._clock())
 
     def _close_riskiest(self, now: int) -> None:
         """At a risk limit, where the setting says so: the position with the most at risk goes, one after the other."""

@@ -43,7 +43,6 @@ THROTTLED = frozenset({10006, 10018, 20003})
 GONE = frozenset({110017, 110034})  # nothing to close any more
 TURN_S = 0.05
 FINAL_S = 2.0  # the last look of an orderly stop
-QUIET_S = 2.0  # between looks once everything is protected
 Tell = Callable[[Severity, str, str], None]  # severity, symbol or "", text
 
 
@@ -216,7 +215,7 @@ class Guardian:
             self._next_ns = self._clock() + self._poll_ns
             return False
         self._unreachable = ""
-        self._next_ns = self._clock() + (self._poll_ns if self.guard.protected < 2 else round(QUIET_S * NS_PER_S))
+        self._next_ns = self._clock() + self._poll_ns  # protected or not: a stop may be taken away at any moment
         return True
 
     def orphan_done(self) -> bool:

@@ -18,12 +18,16 @@ h1{font-size:1.4rem;margin-bottom:0}h2{font-size:1.05rem;margin:2rem 0 .5rem;bor
 .note{color:var(--soft)}
 .tiles{display:flex;flex-wrap:wrap;gap:.75rem;margin:1rem 0}
 .tile{border:1px solid var(--line);border-radius:6px;padding:.5rem .75rem;min-width:8rem}.tile b{display:block;font-size:1.15rem}
-.tile span{color:var(--soft);font-size:.8rem}
+.tile span,.tile i{color:var(--soft);font-size:.8rem;font-style:normal}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 .wide{overflow-x:auto}th{text-align:left;color:var(--soft);font-weight:500}
 td,th{padding:.2rem .5rem;border-bottom:1px solid var(--line)}
 td.n,th.n{text-align:right;white-space:nowrap}.up{color:var(--up)}.down{color:var(--down)}
 svg{width:100%;height:auto}
+.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(30rem,100%),1fr));gap:0 2rem}
+ol>li{margin-bottom:.8rem}ol ul{margin:.2rem 0;color:var(--soft)}
+code{border:1px solid var(--line);border-radius:4px;padding:0 .25rem}
+@media print{li,tr{break-inside:avoid}h2{break-after:avoid}}
 svg text{fill:var(--soft);font-size:11px}details{margin:.25rem 0}summary{cursor:pointer}pre{white-space:pre-wrap;font-size:12px}
 """
 
@@ -67,11 +71,17 @@ def note(text: str) -> str:
     return f"<p class=note>{escape(text)}</p>"
 
 
-def tiles(values: Sequence[tuple[str, str, float | None]]) -> str:
-    """(title, text, number whose sign colours it or None) each."""
-    cells = (
-        f"<div class=tile><span>{escape(title)}</span><b{_sign(value)}>{escape(text)}</b></div>" for title, text, value in values
-    )
+def pair(*sections: str) -> str:
+    """Sections beside each other where there is room; those that are empty are left out."""
+    return f"<div class=pair>{''.join(f'<div>{part}</div>' for part in sections if part)}</div>"
+
+
+def tiles(values: Sequence[tuple[Any, ...]]) -> str:
+    """(title, text, number whose sign colours it or None[, remark]) each."""
+    cells = []
+    for title, text, value, *remark in values:
+        said = f"<i>{escape(remark[0])}</i>" if remark else ""
+        cells.append(f"<div class=tile><span>{escape(title)}</span><b{_sign(value)}>{escape(text)}</b>{said}</div>")
     return f"<div class=tiles>{''.join(cells)}</div>"
 
 
@@ -99,10 +109,13 @@ def _cell(value: Any, column: Column) -> str:
     return f'<td class="n{colour}">{escape(number(value, column.digits))}</td>'
 
 
-def line_chart(points: Sequence[tuple[float, float]], *, digits: int = 2, zero: bool = False, label: str = "") -> str:
-    """(time in s, value) as a line with its area; `zero`: the axis includes 0."""
+def line_chart(
+    points: Sequence[tuple[float, float]], *, digits: int = 2, zero: bool = False, label: str = "",
+    nothing: str = "not enough points for a chart",
+) -> str:
+    """(time in s, value) as a line with its area; `zero`: the axis includes 0, and the area lies between it and the line."""
     if len(points) < 2:
-        return note("not enough points for a chart")
+        return note(nothing)
     times, values = [p[0] for p in points], [p[1] for p in points]
     low, high = min(values), max(values)
     if zero:
@@ -110,10 +123,11 @@ def line_chart(points: Sequence[tuple[float, float]], *, digits: int = 2, zero: 
     span, height = max(times[-1] - times[0], 1e-9), max(high - low, abs(high) * 1e-9, 1e-12)
     xy = [
         (LEFT + (WIDTH - LEFT) * (t - times[0]) / span, (HEIGHT - BOTTOM) * (1 - (v - low) / height))
-        for t, v in _thinned(points)
+        for t, v in thinned(points)
     ]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in xy)
     base = HEIGHT - BOTTOM
+    foot = base * (1 + low / height) if zero else base  # of the area
     ticks = "".join(
         f'<text x="{LEFT - 6}" y="{base * (1 - k / 4) + 4:.0f}" text-anchor="end">{number(low + height * k / 4, digits)}</text>'
         f'<line x1="{LEFT}" x2="{WIDTH}" y1="{base * (1 - k / 4):.0f}" y2="{base * (1 - k / 4):.0f}" stroke="var(--line)"/>'
@@ -123,13 +137,13 @@ def line_chart(points: Sequence[tuple[float, float]], *, digits: int = 2, zero: 
             f'<text x="{WIDTH}" y="{HEIGHT - 6}" text-anchor="end">{when(int(times[-1] * 1e9))} UTC</text>')
     return (
         f'<svg viewBox="0 -8 {WIDTH} {HEIGHT + 8}" role="img" aria-label="{escape(label)}">{ticks}'
-        f'<polygon points="{LEFT},{base} {path} {xy[-1][0]:.1f},{base}" fill="var(--fill)"/>'
+        f'<polygon points="{LEFT},{foot:.1f} {path} {xy[-1][0]:.1f},{foot:.1f}" fill="var(--fill)"/>'
         f'<polyline points="{path}" fill="none" stroke="var(--mark)" stroke-width="1.5"/>{ends}</svg>'
     )
 
 
-def _thinned(points: Sequence[tuple[float, float]], most: int = 1500) -> list[tuple[float, float]]:
-    """At most about `most` points that keep the extremes of every stretch."""
+def thinned(points: Sequence[tuple[float, float]], most: int = 1500) -> list[tuple[float, float]]:
+    """At most about `most` points, with both ends and the lowest and highest of every stretch: no fall is hidden."""
     if len(points) <= most:
         return list(points)
     step = -(-2 * len(points) // most)
@@ -137,7 +151,7 @@ def _thinned(points: Sequence[tuple[float, float]], most: int = 1500) -> list[tu
     for at in range(0, len(points), step):
         part = points[at : at + step]
         kept += sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})
-    return kept
+    return [points[0], *kept, points[-1]]
 
 
 def bars(rows: Sequence[tuple[str, float]], digits: int = 2) -> str:

@@ -42,11 +42,11 @@ from core.orders.exchange_words import (
 from core.orders.exposure import ExchangeFacts, exchange_facts
 from core.orders.latency import Ledger
 from core.orders.router import Order
+from core.orders.send_queue import purpose_of
 from core.orders.wire import Message, Report
 from core.records import SYMBOL_ROW
 from core.risk.policy import Instrument
 from core.risk.tiers import Rank
-from gateway.bybit.order_codec import purpose_of
 from gateway.bybit.session import Timing
 from gateway.bybit.sign import Credentials, credentials, from_environment
 from gateway.bybit.wire_units import WireGrid
@@ -139,7 +139,6 @@ class LiveOrders:
         self._sends: deque[tuple[int, Send]] = deque()  # with the ticket that must be durable first
         self._timer_ns = self._quote_ns = 0
         self._stamps = OrderStamps(host.ledger, self.desk.core.store)
-        self._takeover = self._rounds_wanted = 0
         self._board = plant.symbol_rows()
         self._symbol_row: np.ndarray = np.zeros(1, SYMBOL_ROW.dtype)
 
@@ -230,12 +229,8 @@ class LiveOrders:
         return self.desk.may_leave(now_ns, request) and not (opening and self._host.entries_stopped())
 
     def reconciled_after(self, takeover: int) -> bool:
-        """The guardian was at work: has a complete round, begun after we noticed, been believed?"""
-        recon = self.desk.recon
-        if takeover != self._takeover:
-            self._takeover, self._rounds_wanted = takeover, recon.rounds + 2  # one may be under way
-            self.desk.look_now(self._host.broker.router.now_ns)
-        return recon.synced and recon.rounds >= self._rounds_wanted
+        """See `Reconciler.reconciled_after`."""
+        return self.desk.reconciled_after(takeover)
 
     # --- prices ----------------------------------------------------------------------------------------------------------
     def _quotes(self, now_ns: int) -> None:

@@ -10,6 +10,7 @@ into the journal as NOW, once per turn in which something happens.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import Any
@@ -22,6 +23,7 @@ from core.constants import NS_PER_S
 from core.consumption import About, DeskBack, DeskCall, DeskRecords, GridNote, Now, Said, Timers
 from core.journal import decode_records, encode_record
 from core.orders import exchange_words
+from core.orders.desk_journal import DeskRecordError
 from core.orders.exchange_desk import DeskConfig, ExchangeDesk
 from core.orders.exchange_words import Event, QueryKind, QueryRows, Row
 from core.orders.order_store import base36
@@ -50,7 +52,8 @@ class Call(IntEnum):
     CLEAR_KILL = 1
     CLEAR_TROUBLE = 2
     CLEAR_SYMBOL = 3
-    LOOK_NOW = 4
+    TAKEOVER = 4
+    INHERIT = 5
 
 
 class ExecutionTap(Tap):
@@ -90,6 +93,7 @@ class NotedDesk(ExchangeDesk):
     def __init__(self, config: DeskConfig, tap: ExecutionTap) -> None:
         super().__init__(config)
         self._tap = tap
+        self._takeover = 0
 
     def hear(self, now_ns: int, heard: Heard) -> None:
         """Bytes, and the events in them; or events that no bytes say."""
@@ -147,14 +151,23 @@ class NotedDesk(ExchangeDesk):
         self._call(now_ns, Call.CLEAR_SYMBOL, symbol)
         super().clear_symbol(now_ns, symbol)
 
-    def look_now(self, now_ns: int) -> None:
-        """Compare both sides at once, not when it is due."""
-        self._call(now_ns, Call.LOOK_NOW)
-        self.recon.ask_now()
+    def reconciled_after(self, takeover: int) -> bool:
+        """See `Reconciler.reconciled_after`."""
+        if takeover != self._takeover:  # the same again changes nothing
+            self._takeover = takeover
+            self._tap.note(DeskCall(int(Call.TAKEOVER), takeover, b""))
+        return self.recon.reconciled_after(takeover)
+
+    def inherit(self, records: Iterable[tuple[int, bytes]]) -> None:
+        records = list(records)
+        for chunk in packed(records):
+            self._tap.note(chunk)
+        self._tap.note(DeskCall(int(Call.INHERIT), -1, b""))
+        super().inherit(records)
 
 
-def call_again(desk: ExchangeDesk, now_ns: int, note: DeskCall) -> None:
-    """The call of a note, at a replayed desk."""
+def call_again(desk: ExchangeDesk, now_ns: int, note: DeskCall, records: list[tuple[int, bytes]]) -> None:
+    """The call of a note, at a replayed desk; `records` came before it."""
     if note.what == Call.KILL:
         desk.kill(now_ns)
     elif note.what == Call.CLEAR_KILL:
@@ -163,8 +176,11 @@ def call_again(desk: ExchangeDesk, now_ns: int, note: DeskCall) -> None:
         desk.clear_trouble(now_ns, note.symbol, note.payload.decode())
     elif note.what == Call.CLEAR_SYMBOL:
         desk.clear_symbol(now_ns, note.symbol)
-    elif note.what == Call.LOOK_NOW:
-        desk.recon.ask_now()
+    elif note.what == Call.TAKEOVER:
+        desk.recon.reconciled_after(note.symbol)
+    elif note.what == Call.INHERIT:
+        with contextlib.suppress(DeskRecordError):  # an unreadable journal is told and left alone, then and now
+            desk.inherit(records)
 
 
 # --- events and records as bytes ---------------------------------------------------------------------------------------

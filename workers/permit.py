@@ -20,6 +20,7 @@ from config.incidents import utc
 from config.paths import DataPaths
 from config.pin import PinError, check_pin, is_set
 from config.rollout_file import Damaged
+from config.schema import Clock
 from core.constants import NS_PER_S
 from core.orders.exchange_words import KeyRow, Query, QueryKind
 from core.performance.promotion import standing
@@ -30,6 +31,7 @@ from gateway.bybit.sign import ENVIRONMENT, KeyProblem, from_environment, key_na
 from gateway.bybit.wire_units import WireError
 from gateway.signed_rest import SignedRest
 from gateway.venue_clock import VenueClock
+from workers.exchange_clock import clock_trouble
 from workers.rollout import load_rollout
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -147,7 +149,7 @@ def judge(paths: DataPaths, endpoint: str, account: str, now_ms: int) -> Judged:
 
 
 def live_permit(
-    request: Request, rest: str, tier: str, paths: DataPaths, environ: Mapping[str, str], person: Person,
+    request: Request, rest: str, tier: str, paths: DataPaths, environ: Mapping[str, str], person: Person, clock: Clock,
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
 ) -> Permit:
     """Permission to trade real money, or `Refused` with every reason. `rest`: address of the exchange, `embedded` where
@@ -165,6 +167,7 @@ def live_permit(
     ask = Ask(
         now_ms=now, endpoint=rest, practice=practice, tape=bool(request.tape), flag=request.live, account=request.account,
         pin_set=is_set(paths.pin_file), pin_trouble="it was not given", key_names=names, other_keys=others,
+        clock_trouble="" if embedded or not present else clock_trouble(rest, clock)[1],
         key_present=present, key_trouble=trouble, key=key, tier=tier, tier_allowed=judged.allowed,
         evidence_trouble=judged.trouble, locked_until=judged.locked_until,
     )

@@ -40,6 +40,7 @@ from workers.decision_files import DecisionFiles
 from workers.event_files import EventFiles
 from workers.event_lines import NO_INSTRUMENT, Instrument, day, line
 from workers.journal_files import SegmentWriter, recover
+from workers.market_files import MarketFiles
 from workers.retention import Retention
 from workers.ring_marks import Marks, decisions_behind, lines_behind
 from workers.run_files import RunFile
@@ -141,6 +142,8 @@ class Recorder:
         self.stores = Stores(paths, self._error)
         self.retention = Retention(paths, settings.system.storage, plant.spec.run_id,
                                    waiting=self.database.unread if self.database is not None else frozenset)
+        wanted = settings.system.storage.market_files and not plant.spec.paced  # a tape holds its own trades
+        self.market_files = MarketFiles(paths, plant.spec.run_id, self._error) if wanted else None
         self._sample_ns = int(settings.system.database.sample_s * NS_PER_S)
         self._sampled = clock()
 
@@ -164,6 +167,8 @@ class Recorder:
         self.run_file.begin()
         if self.database is not None:
             self.database.start()
+        if self.market_files is not None:
+            self.market_files.start()
         if not self.plant.spec.paced:
             self.retention.start()
 
@@ -226,6 +231,8 @@ class Recorder:
         self._flush()
         for stream in self.streams:
             stream.close()
+        if self.market_files is not None:
+            self.market_files.stop()
         self.decisions.close()
         self.events.close()
         self.stores.close()

@@ -21,10 +21,9 @@ import msgspec
 import numpy as np
 
 from config.fingerprint import source_digest
-from core.consumption import Born, CheckShard, Closed, EventNote, Kind, Run, SettingsNote, Start
+from core.consumption import Born, CheckShard, Closed, EventNote, Kind, Run, SettingsNote
 from core.enums import EventKind
 from core.explain import naming_of
-from core.journal import Frame
 from core.mixing import MASK, mix64_int
 from core.orders.wire import Message
 from gateway.replay import Finding, ReplayGateway
@@ -34,6 +33,7 @@ from gateway.tape_source import BATCH_FRAMES, STAGE_BYTES
 from shm.layout import LAYOUT_HASH
 from shm.topology import RunSpec, process_rows
 from workers.lane import BothSinks, LaneSink
+from workers.raw_feed import RawFeed, apply_note
 from workers.replay_broker import ReplayBroker
 from workers.replay_compare import (
     NOTHING,
@@ -293,7 +293,7 @@ class Replay:
             elif getattr(note, "timer_seq", 0):
                 self.gateway.stash(note)
             elif note not in last:
-                self._apply(note)
+                apply_note(self.gateway, note)
         reader = TapeReader(paths)
         stage: np.ndarray = np.zeros(STAGE_BYTES, np.uint8)
         frames: np.ndarray = np.zeros((BATCH_FRAMES, FRAME_COLUMNS), np.int64)
@@ -306,7 +306,7 @@ class Replay:
         reader.close()
         if self.outcome.is_complete:
             for note in last:
-                self._apply(note)
+                apply_note(self.gateway, note)
         self.gateway.publish()
 
     def _step_staged(self, stage: np.ndarray, frames: np.ndarray, count: int) -> None:
@@ -330,49 +330,20 @@ class Replay:
         self.outcome.is_complete = False
 
     def _run_frames(self) -> None:
-        """The raw stream: frames by socket read, notes in between; a read waits for the notes of its TIMERs."""
-        gateway = self.gateway
-        batch: list[Frame] = []
-        waiting: list[Frame] = []
-        for frame, note in self.journal.read("raw"):
+        """The raw stream up to its end, or to the time asked for."""
+        feed = RawFeed(self.gateway, self._ask, self._read)
+        for record in self.journal.read("raw"):
+            frame = record.frame
             if self._to_ns and frame.ts_recv_ns > self._to_ns and frame.kind <= Kind.FRAME_END:
                 self._stop_here()
                 break
-            if frame.kind <= Kind.FRAME_END:
-                if waiting:
-                    self._flush(waiting)
-                batch.append(frame)
-                if frame.kind == Kind.FRAME_END:
-                    waiting, batch = batch, []
-                continue
-            if isinstance(note, Run | Closed):
-                continue
-            if isinstance(note, SettingsNote):
-                gateway.settings(note)
-            elif getattr(note, "timer_seq", 0):
-                gateway.stash(note)
-            else:
-                if waiting:
-                    self._flush(waiting)
-                self._apply(note)
-        if waiting:
-            self._flush(waiting)
-        gateway.publish()
+            feed.take(record)
+        feed.finish()
 
-    def _flush(self, waiting: list[Frame]) -> None:
-        self._ask(waiting[-1].ts_recv_ns)
-        self.gateway.frames(waiting)
-        self.outcome.frames += len(waiting)
-        self.outcome.until_ns = waiting[-1].ts_recv_ns
-        waiting.clear()
-
-    def _apply(self, note: Any) -> None:
-        gateway = self.gateway
-        if isinstance(note, Start):
-            gateway.publish()
-            gateway.start(note)
-        else:
-            gateway.apply(note)
+    def _read(self, count: int, ts_ns: int) -> None:
+        """A read of `count` frames was handed over."""
+        self.outcome.frames += count
+        self.outcome.until_ns = ts_ns
 
     # --- verdict ---------------------------------------------------------------------------------------------------
     def _conclude(self, end: int) -> None:

@@ -42,9 +42,9 @@ class ReplayClock:
         self.cursor_ns = max(self.cursor_ns, granted_ns)
 
     def end(self, last_ns: int) -> None:
-        """There is nothing behind `last_ns`."""
+        """There is nothing behind `last_ns`; whoever goes back from here stands there."""
         self.cursor_ns = max(self.cursor_ns, last_ns)
-        self.state, self.target_ns = ReplayState.ENDED, 0
+        self.state, self.target_ns, self._plays_on = ReplayState.ENDED, 0, False
 
     def _limit(self, next_ns: int, now_ns: int) -> int:
         if self.state == ReplayState.SEEKING:

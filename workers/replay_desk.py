@@ -35,6 +35,7 @@ from core.orders.desk_journal import DeskRecordError
 from core.orders.desk_journal import decode as decode_record
 from core.orders.exchange_desk import DeskConfig, ExchangeDesk
 from core.orders.exchange_words import Lost, Persist, RecordKind, Send, Tell
+from core.orders.journal_compact import compact
 from core.orders.router import ExecutionRouter
 from core.orders.wire import Message
 from gateway.bybit.wire_units import WireGrid
@@ -45,6 +46,7 @@ from shm.topology import RunSpec
 from workers.noted_desk import DESK_RECORD, call_again, decode_event, desk_config, unpacked
 from workers.replay_compare import NOTHING, Difference, differing_fields, tell
 
+TAIL = 64  # records that may have been on their way to the disk when execution died
 PATIENCE_NS = 5_000_000_000  # behind its deadline a request has left or was refused, unless the link was stopped
 SHOWN = 600  # characters of bytes in a difference
 Record = tuple[int, bytes]
@@ -96,7 +98,8 @@ class ReplayDesk:
             for now_ns in np.frombuffer(item.payload, np.int64).tolist():
                 desk.on_timer(now_ns)
         elif isinstance(item, DeskCall):
-            call_again(desk, self._now_ns, item)
+            call_again(desk, self._now_ns, item, self._recovering)
+            self._recovering = []
         elif isinstance(item, GridNote):
             known = broker.instruments[item.symbol]
             self._link.grids[known.name] = WireGrid(*item[1:])
@@ -128,11 +131,20 @@ class ReplayDesk:
     def _recover(self, note: DeskBack, broker: Broker, router: ExecutionRouter) -> None:
         """The records a new life was given must be what the old one has written, as far as it came to the disk."""
         records, self._recovering = self._recovering, []
-        self.compare_records(records, self._wanted, "record {} a restarted execution was given")
+        if not self._was_compacted(records, note.booked):
+            self.compare_records(records, self._wanted, "record {} a restarted execution was given")
         self._wanted = list(records)
         router.now_ns = note.now_ns
         working = [working.order for working in broker.working.values()]
         self.desk.recover(note.now_ns, records, note.booked, working)
+
+    def _was_compacted(self, records: list[Record], booked: int) -> bool:
+        """Is it what was wanted, without the dead (workers/journal_compaction.py), less what had not come to the disk yet?"""
+        if not records or records[0][0] != RecordKind.BASE or records[:1] == self._wanted[:1]:
+            return False
+        keep_ms = 2 * self._config.overlap_ms
+        whole = len(self._wanted)
+        return any(compact(self._wanted[:end], booked, keep_ms) == records for end in range(whole, max(whole - TAIL, 0), -1))
 
     # --- what it wants ---------------------------------------------------------------------------------------------------
     def pump(self) -> None:

@@ -79,6 +79,8 @@ class Player:
         self.from_ns = self.to_ns = 0
         self.verdict = 0
         self._notes: list[tuple[int, Any]] = []
+        self._marks: list[list[Any]] = []
+        self._told_differences = 0
         self._booked = 0
         self._granted_ns = 0
         self._begun = False
@@ -114,16 +116,18 @@ class Player:
         replay = self.replay = Replay(self.journal, 0, pace=self._pace, beside=self.sink)
         self.account = PageAccount(self.sink, replay.order.spec)
         self._notes = timed_notes(replay.order.execution)
+        self._marks = self._marks or marks(replay.order.execution)
+        self._told_differences = 0
         self._booked = self._granted_ns = 0
         self.to_ns = max(self.to_ns, last_check_ns(replay.order.shards))
-        if self.epoch == 1:
-            self._describe(replay)
+        self._describe(replay)
         self.beat.running()
         outcome = replay.run()
         self.verdict = 1 if outcome.identical else 2 if not outcome.checks else -1
         self._book(1 << 62)
         self.to_ns = max(self.to_ns, outcome.until_ns)
         self.clock.end(self.to_ns)
+        self._describe(replay)  # with what the end has to say
         self._show(time.monotonic_ns())
 
     def _rest(self) -> None:
@@ -243,6 +247,9 @@ class Player:
         if now - self._funnel_ns >= FUNNEL_NS:
             self._funnel_ns = now
             self.boards.show_funnel(states, self.clock.cursor_ns)
+        if len(replay.outcome.differences) != self._told_differences:
+            self._told_differences = len(replay.outcome.differences)
+            self._describe(replay)
         counters = self.plant.counters()
         counters.set("events", seq)
         counters.set("decisions", sum(lane.lane.counts["decisions"] for lane in replay.lanes))
@@ -271,13 +278,14 @@ class Player:
         )
 
     def _describe(self, replay: Replay) -> None:
-        """What does not change while it plays, for the pages: run/replay.json."""
+        """What is too long for the row, for the pages: run/replay.json. Anew whenever there is another difference."""
         spec = replay.order.spec
         run_dir = DataPaths(Path(self.plant.spec.data_dir), self.plant.spec.mode).run_dir
         write_atomic(run_dir / DESCRIPTION, msgspec.json.encode({
             "run_id": self.journal.run_id, "journal": str(self.journal.folder), "mode": spec.mode, "shards": spec.shards,
             "source": ", ".join(Path(name).name for name in spec.tape) or spec.venue_name,
-            "started_ts": spec.created_ns // NS_PER_MS, "marks": marks(replay.order.execution),
+            "started_ts": spec.created_ns // NS_PER_MS, "marks": self._marks,
+            "differences": [difference.text() for difference in replay.outcome.differences], "notes": replay.outcome.notes,
         }))
 
 

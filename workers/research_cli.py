@@ -98,23 +98,39 @@ def job_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@contextmanager
-def job_of(options: dict[str, Any]) -> Iterator[Any]:
-    """The Job the common options describe; frames of a journal lie in a temporary tape as long as it is used."""
+def job_of(options: dict[str, Any]) -> Any:
+    """The Job the common options describe. A tape run's journal leads to its tapes."""
     from workers.backtest import Job
-    from workers.journal_tape import journal_tape
 
-    tapes, journal = options["tapes"], options["journal"]
+    tapes, journal = tuple(options["tapes"]), options["journal"]
     if bool(tapes) == bool(journal):
         raise Fault(EXIT_USAGE, "name what to run on: either --tape FILE (repeat) or --journal DIR.")
     from_ns, to_ns = parse_time(options["from_text"]), parse_time(options["to_text"])
     if to_ns and from_ns >= to_ns:
         raise Fault(EXIT_USAGE, "--from must be before --to.")
-    with journal_tape(journal, to_ns) as extra:
-        yield Job(
-            tapes=tuple(tapes) or extra, instruments=options["instruments"] or "", symbols=options["symbols"],
-            config_files=options["config_files"], overrides=parse_set(options["sets"]), from_ns=from_ns, to_ns=to_ns,
-        )
+    place, run_id = "", ""
+    if journal:
+        if options["symbols"] or options["instruments"]:
+            raise Fault(EXIT_USAGE, "a journal brings the symbols and instruments of its run: --symbols and --instruments are "
+                                    "for tapes.")
+        place, run_id, tapes = journal_place(journal)
+    return Job(
+        tapes=tapes, journal=place, run_id=run_id, instruments=options["instruments"] or "", symbols=options["symbols"],
+        config_files=options["config_files"], overrides=parse_set(options["sets"]), from_ns=from_ns, to_ns=to_ns,
+    )
+
+
+def journal_place(journal: Path, run_id: str = "") -> tuple[str, str, tuple[str, ...]]:
+    """(journal folder, run id, no tapes) of a run, the newest for "", or ("", "", its tapes) of a tape run. TapeError."""
+    from gateway.tape import TapeError
+    from workers.run_journal import NoJournal, find_run
+
+    try:
+        found = find_run(default_data_dir() if str(journal) == "latest" else journal.expanduser(), run_id)
+        tapes = tuple(str(path) for path in found.spec().tape)
+    except NoJournal as error:
+        raise TapeError(str(error)) from None
+    return ("", "", tapes) if tapes else (str(found.folder), found.run_id, ())
 
 
 def paths_of(data_dir: Path | None) -> DataPaths:
@@ -144,8 +160,8 @@ def backtest(html_file: Path | None, check: bool, name: str, **options: Any) -> 
 
     compile_kernels()
     quiet = options["as_json"]
-    with told_errors(), job_of(options) as job:
-        job = msgspec.structs.replace(job, name=name)
+    with told_errors():
+        job = msgspec.structs.replace(job_of(options), name=name)
         with shown_progress("backtest", quiet) as progress:
             result = run(job, progress)
         faults: list[str] = []
@@ -173,6 +189,27 @@ def backtest(html_file: Path | None, check: bool, name: str, **options: Any) -> 
         raise Fault(EXIT_UNEXPECTED, "decisions depend on what came later: see above.")
 
 
+def side_of(name: str, other: str, paths: DataPaths) -> Any:
+    """The Result a side of `compare` names."""
+    from workers.backtest import Job, run
+    from workers.backtest_store import load_result
+    from workers.run_result import result_of_run, settings_of_run
+
+    word, _, run_id = name.partition(":")
+    if word == "live":
+        return result_of_run(paths.data_dir, run_id)
+    if word == "journal":
+        if not run_id and other.partition(":")[0] in ("live", "shadow"):
+            run_id = other.partition(":")[2]
+        live = result_of_run(paths.data_dir, run_id)
+        run_id = live.job.run_id
+        place, run_id, tapes = journal_place(Path(live.job.journal), run_id)
+        job = Job(journal=place, run_id=run_id, tapes=tapes, name=f"journal of {live.name}")
+        with shown_progress("backtest of the journal", False) as progress:
+            return run(job, progress, settings_of_run(paths.data_dir, live.job.run_id))
+    return load_result(name, paths)
+
+
 @click.command()
 @click.argument("a")
 @click.argument("b")
@@ -180,22 +217,32 @@ def backtest(html_file: Path | None, check: bool, name: str, **options: Any) -> 
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="also write the comparison here")
 def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Path | None) -> None:
-    """Two backtests side by side (folder names, paths, or `latest`)."""
-    from core.performance.comparison import compare as compared
-    from workers.backtest_report import comparison_html
-    from workers.backtest_store import load_result
+    """Two runs side by side: trades, prices, costs.
 
+    Each of A and B is a backtest (folder name, path, `latest`), `live` (what the newest run did, in any mode; `live:RUN`),
+    `shadow` (what `run --shadow` decided beside it; `shadow:RUN`), or `journal` (the backtest of the run's own journal with
+    the run's own settings, made now; `journal:RUN`).
+    """
+    from core.performance.comparison import compare as compared
+    from workers.backtest_report import comparison_html, shortfall_rows
+    from workers.cli import compile_kernels
+
+    if "journal" in (a.partition(":")[0], b.partition(":")[0]):
+        compile_kernels()
     with told_errors():
-        left, right = (load_result(name, paths_of(data_dir)) for name in (a, b))
+        paths = paths_of(data_dir)
+        left, right = side_of(a, b, paths), side_of(b, a, paths)
     same_data = left.input == right.input
     kept = (left.intents, right.intents) if same_data else (None, None)
     found = compared(left.figures, left.trades, right.figures, right.trades, *kept)
     if html_file is not None:
         html_file.write_text(comparison_html(left, right, found), encoding="utf-8")
     if as_json:
+        short = found.shortfall
         click.echo(json.dumps({
             "a": left.name, "b": right.name, "same_data": same_data, "same_decisions": found.same_until, "figures": found.figures,
             "both": len(found.both), "only_a": len(found.only_a), "only_b": len(found.only_b),
+            "shortfall": {**short._asdict(), "total_e8": short.total_e8},
         }))
         return
     click.echo(f"a {left.name}\nb {right.name}" + ("" if same_data else "\n(different recordings)"))
@@ -204,6 +251,32 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
         click.echo(f"  {row['figure']:18}{cells[0]:>14}{cells[1]:>14}{cells[2]:>14}")
     click.echo(f"{len(found.both)} trades in both, {len(found.only_a)} only in a, {len(found.only_b)} only in b"
                + (f"; the first {found.same_until} decisions are the same" if found.same_until is not None else ""))
+    click.echo("what a has less than b:")
+    for row in shortfall_rows(found.shortfall)[3:]:
+        click.echo(f"  {row['name']:44}" + ("–" if row["value"] is None else f"{row['value']:+.4f}"))
+
+
+@click.command()
+@click.argument("run_id", metavar="[RUN]", default="")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="where the run lies [data/]")
+@click.option("--json", "as_json", is_flag=True)
+def calibrate(run_id: str, data_dir: Path | None, as_json: bool) -> None:
+    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing."""
+    from workers.calibrate import calibrate as look
+    from workers.calibrate import said, save
+    from workers.cli import compile_kernels
+
+    compile_kernels()
+    with told_errors():
+        paths = paths_of(data_dir)
+        with shown_progress("paper on the same period", as_json) as progress:
+            found = look(paths.data_dir, run_id, progress)
+        file = save(found, DataPaths(paths.data_dir, found.mode))
+    if as_json:
+        click.echo(file.with_suffix(".json").read_text())
+        return
+    click.echo("\n".join(said(found)))
+    click.echo(f"suggestion: {file}" + ("" if found.suggests else " (too few orders: no setting in it)"))
 
 
 @click.command()
@@ -228,7 +301,8 @@ def sweep(
         raise Fault(EXIT_USAGE, f"no objective {objective!r}: {', '.join(OBJECTIVES)}.")
     compile_kernels()
     quiet = options["as_json"]
-    with told_errors(), job_of(options) as job:
+    with told_errors():
+        job = job_of(options)
         space, settings = read_space(space_file), settings_of(job)
 
         def current(key: str) -> Any:

@@ -18,6 +18,7 @@ from core.performance.promotion import (
     Incident,
     LiveTrade,
     Rollout,
+    compared,
     demoted,
     standing,
     with_incidents,
@@ -80,6 +81,11 @@ class RolloutKeeper:
     def closed(self, trade: LiveTrade) -> None:
         """A position is flat again."""
         self.state = with_trade(self.state, trade)
+        self._dirty = True
+
+    def compared(self, trade: LiveTrade, matched: bool, difference: str) -> None:
+        """The exchange's history of a trade has been read."""
+        self.state = compared(self.state, trade, matched, difference)
         self._dirty = True
 
     def daily_loss(self) -> bool:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
 from config.paths import DataPaths
 from core.consumption import ROW_DISK_FULL, ROW_TOO_LONG, Closed, Hole, Kind, NoteError, Position, Run, unpack
 from core.journal import Frame, JournalError, block_frames, decode_file_header
 from shm.journal_reader import SUFFIX, decompress, read_scan
-from shm.topology import process_rows
+from shm.topology import RunSpec, process_rows
 
 MODES = ("SIM", "DRY_RUN", "LIVE")
 STREAMS = ("raw", "order")
@@ -103,6 +105,24 @@ class RunJournal:
             if header.run_id == self.run_id:
                 found.append(path)
         return found
+
+    def spec(self) -> RunSpec:
+        """Description of the run: the first record of every segment. Raises NoJournal."""
+        for _, note in self.read("order"):
+            if isinstance(note, Run):
+                return msgspec.json.decode(note.payload, type=RunSpec)
+        raise NoJournal(f"{self.folder}: the journal of run {self.run_id} says nothing of the run")
+
+    def last_ns(self, prefix: str) -> int:
+        """Receive time of the last record on disk, 0 = there is none."""
+        for path in reversed(self.paths(prefix)):
+            try:
+                _, found = read_scan(path)
+            except (JournalError, OSError):
+                continue
+            if found.blocks:
+                return found.blocks[-1].last_ts_ns
+        return 0
 
     def _note(self, prefix: str, text: str) -> None:
         if text not in self.state[prefix].notes:

@@ -14,14 +14,14 @@ from workers.stores import Stores
 
 
 def account_sample(plant: Plant, ts_ns: int) -> dict[str, Any] | None:
-    """Balance, equity and what is unrealised, in 1e-8 USDT; None before execution has written anything."""
+    """Balance, equity and what is unrealised, in 1e-8 USDT; None before they are known."""
     row = plant.account().read(0)[0]
-    if not int(row["updated_ns"]) and not int(row["balance_e8"]):
+    if not int(row["equity_e8"]) and not int(row["balance_e8"]):
         return None
     value = {name: int(row[f"{name}_e8"]) for name in ("balance", "equity", "margin_used", "unrealised", "realised", "heat")}
     return {
         "ts_ns": ts_ns, "sid": plant.spec.run_id, "balance_e8": value["balance"], "equity_e8": value["equity"],
-        "available_e8": value["balance"] - value["margin_used"], "margin_used_e8": value["margin_used"],
+        "available_e8": value["equity"] - value["margin_used"], "margin_used_e8": value["margin_used"],
         "unrealised_pnl_e8": value["unrealised"], "realised_pnl_e8": value["realised"], "heat_e8": value["heat"],
         "positions": int(row["open_positions"]), "trades": int(row["trades_closed"]),
     }

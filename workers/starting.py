@@ -64,6 +64,7 @@ class Options:
     overrides: Mapping[str, Any] = field(default_factory=dict)  # settings given on the command line
     live: bool = False  # first confirmation of LIVE
     account: str = ""  # second one: the number of the account, where it is given and not typed
+    shadow: tuple[str, ...] = ()  # settings of a second configuration that decides beside the run
     json: bool = False
     verbose: int = 0
 
@@ -129,7 +130,8 @@ def permit_live(options: Options, settings: Settings, paths: DataPaths) -> Permi
     address = venue_address(options.venue)
     rest = "embedded" if address is None else address["rest"]
     try:
-        return live_permit(options, rest, settings.trading.capital_tier, paths, os.environ, Person(os.environ))
+        return live_permit(options, rest, settings.trading.capital_tier, paths, os.environ, Person(os.environ),
+                           settings.safety.clock)
     except Refused as refused:
         raise StartError(refused.code, str(refused)) from None
 

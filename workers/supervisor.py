@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
+
 from config.latch_file import read_latch
 from config.load import Loaded
 from config.paths import DataPaths
@@ -28,6 +30,7 @@ from workers.console import LiveTable, print_summary
 from workers.forking import PRELOAD, preload
 from workers.incident_watch import IncidentWatch
 from workers.processes import POLICIES, Child, CrashLoop
+from workers.shadow_child import ShadowChild
 from workers.starting import (
     EXIT_CRASH_LOOP,
     EXIT_OK,
@@ -66,6 +69,7 @@ class Supervisor:
         self._error = ""
         self._started = time.monotonic()
         self._venue_port = 0
+        self._shadow: ShadowChild | None = None
         self._venue_output: IO[bytes] | None = None
         self._config_stamp = self._config_mtimes()
         self._incidents = IncidentWatch(self.paths, lambda error: self._say(f"incident not recorded: {error}"))
@@ -163,8 +167,24 @@ class Supervisor:
             self._wait_running()
         if self.options.admin:
             self._announce_admin()
+        if self.options.shadow:
+            self._start_shadow()
         mode = f"{self.mode} (PRACTICE: no real money)" if self.spec.practice else self.mode
         self._say(f"{mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
+
+    def _start_shadow(self) -> None:
+        """Candidate settings decide beside this run (requirement G6)."""
+        from workers.backtest import Job, settings_of  # it brings all of research with it
+
+        options = self.options
+        if not self.settings.system.recorder.enabled:
+            raise StartError(EXIT_PREFLIGHT, "--shadow follows the journal: [recorder] enabled must be true.")
+        job = Job(journal=str(self.paths.journal_dir), run_id=self.spec.run_id, name=f"shadow {self.spec.run_id}",
+                  config_files=(*options.config_files, *options.shadow), overrides=dict(options.overrides))
+        settings_of(job)
+        self._shadow = ShadowChild(self.paths, self.spec.run_id, msgspec.json.encode(job).decode(), self._say)
+        self._shadow.start()
+        self._say(f"shadow: {', '.join(options.shadow)} decides beside it; compare with `launch.py compare live shadow`")
 
     def _source_text(self) -> str:
         if self.paced:
@@ -285,6 +305,8 @@ class Supervisor:
                 self._check_heartbeats()
                 self._check_config_files()
                 self._check_incidents()
+                if self._shadow is not None:
+                    self._shadow.look()
                 if self.paced and self._tape_done():
                     return
                 if deadline and time.monotonic() >= deadline:
@@ -383,6 +405,8 @@ class Supervisor:
                     self._say(f"{child.name} did not stop within {STOP_S:.0f} s: killed")
                     child.process.kill()
                     child.process.wait()
+        if self._shadow is not None:
+            self._shadow.stop()
         if self._plant is not None:
             if any(child.role == "gateway" for child in self.children):
                 summary = summarise(self.plant, self.children, time.monotonic() - self._started)

@@ -18,16 +18,6 @@ from shm.topology import RunSpec
 from workers.journal_files import SegmentWriter
 
 
-def without_secrets(spec: RunSpec) -> RunSpec:
-    """The run description as it may lie in a journal: no token, no key of the embedded exchange."""
-    venue = spec.venue
-    if venue is not None:
-        venue = venue.copy()
-        venue.pop("api_key", None)
-        venue.pop("api_secret", None)
-    return msgspec.structs.replace(spec, token="", venue=venue)
-
-
 class TapStream:
     """`taps`: reader by process row. Records of other processes than `plain_row` carry their row in the upper bits of
     `conn`."""
@@ -56,7 +46,7 @@ class TapStream:
                 reader.seek(*places.get(row, (0, 0)))
             self._places[row] = (reader.position, reader.messages)
             self._seen_lost[row] = reader.lost_messages
-        self._run = [pack(Run(msgspec.json.encode(without_secrets(spec))))]
+        self._run = [pack(Run(msgspec.json.encode(spec.public)))]
 
     def _journalled_places(self, run_id: str) -> dict[int, tuple[int, int]]:
         """(cells, messages) by row behind the last block of this run that is whole."""

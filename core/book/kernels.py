@@ -16,6 +16,7 @@ import numpy as np
 
 from core.jit import kernel
 from core.mixing import mix64
+from core.move import move_words
 
 BIDS = np.int64(0)  # numpy scalars: a literal passed to a kernel would compile a second signature of it
 ASKS = np.int64(1)
@@ -100,14 +101,9 @@ def _find(prices, sign, lo, hi, key):  # type: ignore[no-untyped-def]
 @kernel
 def _move(prices, qtys, start, stop, shift):  # type: ignore[no-untyped-def]
     """Move the levels [start, stop) by `shift` places within the arrays."""
-    if shift < 0:
-        for i in range(start, stop):
-            prices[i + shift] = prices[i]
-            qtys[i + shift] = qtys[i]
-    elif shift > 0:
-        for i in range(stop - 1, start - 1, -1):
-            prices[i + shift] = prices[i]
-            qtys[i + shift] = qtys[i]
+    if shift != 0:
+        move_words(prices, start, stop, shift)
+        move_words(qtys, start, stop, shift)
 
 
 @kernel

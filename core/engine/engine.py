@@ -56,7 +56,7 @@ from core.engine.state import (
     EngineState,
     mark_dirty,
 )
-from core.engine.system import desk_flags, room, sweep, take_listing, take_params, take_profile
+from core.engine.system import desk_flags, pay_funding, room, sweep, take_listing, take_params, take_profile
 from core.enums import DataReason, EventKind
 from core.jit import kernel
 from core.records import LEVEL, LEVELS_PER_CELL, TRADE, TRADES_PER_CELL
@@ -106,6 +106,10 @@ def step(state, kind, slot, cells, levels, trades, at, out, n_out, logs, n_logs)
     n_bids, n_asks = cells[at, 7] & 0xFFFF, (cells[at, 7] >> 16) & 0xFFFF
     flags = ZERO
     first_trade, n_trades = ZERO, ZERO
+    first_message = n_out
+
+    # what the exchange settled before this event
+    n_out = pay_funding(state, slot, max(ts_ns, cells[at, 1]), ts_ns, seq, mono_ns, out, n_out)
 
     # market data -> microstructure -> features
     if kind == _DELTA or kind == _SNAPSHOT:
@@ -118,7 +122,7 @@ def step(state, kind, slot, cells, levels, trades, at, out, n_out, logs, n_logs)
         first_trade, n_trades = (at + 1) * TRADES_PER_CELL, n_bids
         n_logs = take_trades(state, slot, trades, first_trade, n_trades, ts_ns, seq, logs, n_logs)
     elif kind == _TICKER:
-        take_ticker(state, slot, cells, at + 1, ts_ns)
+        take_ticker(state, slot, cells, at + 1, ts_ns, cells[at, 1])
     elif kind == _LIQUIDATION:
         take_liquidations(state, slot, trades, (at + 1) * TRADES_PER_CELL, n_bids, ts_ns)
     elif kind == _SYMBOL_DATA:
@@ -134,7 +138,6 @@ def step(state, kind, slot, cells, levels, trades, at, out, n_out, logs, n_logs)
     # BBO and KLINE change nothing: the book and our own candles know it
 
     # regime -> score -> state machine -> local risk
-    first_message = n_out
     n_out, n_logs = decide(state, slot, kind == _TIMER, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
 
     # execution: the paper desk sees the event after the decisions; then every message is accounted for

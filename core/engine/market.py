@@ -14,6 +14,7 @@ from core.features.kernels import (
     T_INDEX,
     T_LAST,
     T_MARK,
+    T_NEXT_FUNDING,
     on_book,
     on_broken,
     on_liquidations,
@@ -32,6 +33,7 @@ from core.features.walls import walls_book, walls_broken, walls_trades
 from core.features.walls_state import SAID_CANCELLED, SAID_EATEN, SAID_FATE, SAID_PEAK, SAID_PRICE, SAID_SIDE
 from core.jit import kernel
 from core.score.kernels import reset_score
+from core.sim.desk_funding import funding_told
 from core.tape.kernels import append
 
 # numpy scalars: a plain int handed to a kernel is a literal type and would compile it again
@@ -167,8 +169,8 @@ def take_liquidations(state, slot, trades, first, n, ts_ns):  # type: ignore[no-
 
 
 @kernel
-def take_ticker(state, slot, cells, first, ts_ns):  # type: ignore[no-untyped-def]
-    """Changed fields of the slot's ticker."""
+def take_ticker(state, slot, cells, first, ts_ns, exch_ns):  # type: ignore[no-untyped-def]
+    """Changed fields of the slot's ticker, sent at `exch_ns`."""
     on_ticker(state.features, state.candles, slot, ts_ns, cells, first)
     moves_on_ticker(state.moves, state.features, slot, ts_ns, state.symbols, state.params)
     row = state.trade[slot]
@@ -176,6 +178,7 @@ def take_ticker(state, slot, cells, first, ts_ns):  # type: ignore[no-untyped-de
     row.mark_e10 = ticker[slot, T_MARK]
     row.index_e10 = ticker[slot, T_INDEX]
     row.funding_rate_e10 = ticker[slot, T_FUNDING_RATE]
+    funding_told(state.desk, slot, ticker[slot, T_NEXT_FUNDING], max(ts_ns, exch_ns))
     if row.last_ticks == 0:
         row.last_ticks = ticker[slot, T_LAST]
 

@@ -28,6 +28,7 @@ from core.params import PARAMS_CELLS
 from core.records import CELL_WORDS, SYMBOL
 from core.score.kernels import reset_score
 from core.sim.desk import MATCH_BOOK_OK, MATCH_NO_TAKER, desk_clear, desk_match
+from core.sim.desk_funding import settle_funding
 from core.tape import kernels as tape_kernels
 
 ZERO = np.int64(0)
@@ -50,6 +51,16 @@ def desk_flags(trade, slot):  # type: ignore[no-untyped-def]
     if row.cancel_ns != 0 or row.state == _ORDER_PLACED and row.zone_out_ns != 0:
         flags |= _NO_TAKER
     return flags
+
+
+@kernel
+def pay_funding(state, slot, now_ns, ts_ns, seq, mono_ns, out, n_out):  # type: ignore[no-untyped-def]
+    """The funding settlement that is due for the slot at `now_ns`, if one is. Returns n_out."""
+    row = state.trade[slot]
+    return settle_funding(
+        state.desk, slot, now_ns, row.mark_e10, row.funding_rate_e10, state.symbols, slot, out, n_out,
+        (np.int64(state.symbols[slot].id), seq, ts_ns, mono_ns),
+    )
 
 
 @kernel
@@ -173,6 +184,7 @@ def sweep(state, is_timer, trades, ts_ns, seq, mono_ns, out, n_out, logs, n_logs
         row = state.trade[slot]
         if row.active != 0:
             first_message = n_out
+            n_out = pay_funding(state, slot, ts_ns, ts_ns, seq, mono_ns, out, n_out)
             if is_timer:
                 on_timer(state.features, state.candles, slot, ts_ns)
                 moves_on_timer(state.moves, state.features, slot, ts_ns, state.symbols, state.params)

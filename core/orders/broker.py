@@ -2,7 +2,8 @@
 
 `decide` answers a message without changing anything; `book` applies a message together with its answer. Live handling
 is decide + book; recovery is book alone over the journal, so a restarted execution has exactly the account it had.
-Every ENTER, ADD, CANCEL, EXIT, PROTECT, FILL and DONE gets one report; MARK and END get none.
+Every ENTER, ADD, CANCEL, EXIT, PROTECT, FILL, DONE and CASH gets one report; MARK and END get none, nor does CASH of the
+exchange desk, which no shard sent.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from core.sim.desk_records import FLAG_ADD, FLAG_POST_ONLY, FLAG_REFUSED, FLAG_T
 
 ENTRIES = frozenset({MessageKind.ENTER, MessageKind.ADD})
 INTENTS = ENTRIES | {MessageKind.CANCEL, MessageKind.EXIT}
-ANSWERED = INTENTS | {MessageKind.PROTECT, MessageKind.FILL, MessageKind.DONE}
+ANSWERED = INTENTS | {MessageKind.PROTECT, MessageKind.FILL, MessageKind.DONE, MessageKind.CASH}
 
 
 class Note(NamedTuple):
@@ -91,7 +92,7 @@ class Broker:
             return Decision(report, verdict)
         if kind == MessageKind.ADD:
             return self._decide_add(message, controls)
-        if kind in ANSWERED:
+        if kind in ANSWERED and (kind != MessageKind.CASH or self.router.mode != Mode.LIVE):
             return Decision(self._state_after(message))
         return Decision(None)
 
@@ -202,9 +203,9 @@ class Broker:
         )
 
     def _state_after(self, message: Message) -> Report:
-        """Answer to FILL and DONE: reported as it is after booking, so `handle` fills it in."""
+        """Answer to FILL, CASH and DONE: reported as it is after booking, so `handle` fills it in."""
         return Report(seq=message.seq, effect_ns=self._effect(message), symbol=message.symbol,
-                      kind=int(ReportKind.POSITION if message.kind == MessageKind.FILL else ReportKind.DONE))
+                      kind=int(ReportKind.DONE if message.kind == MessageKind.DONE else ReportKind.POSITION))
 
     def _state(self, message: Message) -> Report:
         """The truth about a symbol as a report: its position, or DONE when there is none."""
@@ -263,6 +264,8 @@ class Broker:
                 notes += self._enter_notes(message, decision)
             elif not report.flags & FLAG_REFUSED:
                 self.router.protect(message.symbol, *self.protection(message.symbol))
+        elif message.kind == MessageKind.CASH:
+            report = self._position_report(message, self.account.positions.get(message.symbol))
         elif message.kind == MessageKind.DONE:
             report = self._state(message)
         elif message.kind in ENTRIES:

@@ -54,6 +54,7 @@ class Endpoint(IntEnum):
     FEE = 14
     API_KEY = 15
     MARKET = 16
+    CLOSED_PNL = 17
 
 
 BATCHES = frozenset({Endpoint.CREATE_BATCH, Endpoint.CANCEL_BATCH})
@@ -62,6 +63,7 @@ LIMITS = {
     Endpoint.CANCEL_BATCH: 10, Endpoint.TRADING_STOP: 10, Endpoint.SET_LEVERAGE: 10, Endpoint.ORDER_REALTIME: 50,
     Endpoint.ORDER_HISTORY: 50, Endpoint.EXECUTIONS: 50, Endpoint.POSITIONS: 50, Endpoint.WALLET: 50,
     Endpoint.ACCOUNT: 50, Endpoint.FEE: 5, Endpoint.API_KEY: 10, Endpoint.MARKET: 50,
+    Endpoint.CLOSED_PNL: 50,
 }
 """Per second and UID, without VIP level (BYBIT.md 9); `heard` learns a higher one."""
 NEVER = 1 << 62

@@ -6,6 +6,7 @@
     LATCH       a switch: kill, entries off, a symbol off
     CHECKPOINT  every execution up to this venue time is booked
     PROTECT     the stop and targets wanted for a position
+    BASE        the first record of a journal that was compacted (core.orders.journal_compact)
 
 Text with a separator that occurs in none of the values: readable in a dump, no length is ever cut. The framing
 (lengths, checksums, order) belongs to the journal it is written into.
@@ -128,10 +129,21 @@ class Protect(NamedTuple):
     targets: str
 
 
-Record = Intent | Executed | Ended | Latch | Checkpoint | Protect
+class Base(NamedTuple):
+    """What was compacted away: executions up to `venue_ms` are booked, those before `forgotten_ms` are not taken again;
+    `leg_number` and `number` are the last ones given."""
+
+    venue_ms: int
+    leg_number: int
+    number: int
+    forgotten_ms: int
+
+
+Record = Intent | Executed | Ended | Latch | Checkpoint | Protect | Base
 _KINDS: dict[RecordKind, type[Record]] = {
     RecordKind.INTENT: Intent, RecordKind.EXECUTION: Executed, RecordKind.ENDED: Ended, RecordKind.LATCH: Latch,
     RecordKind.CHECKPOINT: Checkpoint, RecordKind.PROTECT: Protect,
+    RecordKind.BASE: Base,
 }
 _KIND_OF = {record: kind for kind, record in _KINDS.items()}
 _TEXT_FIELDS = {

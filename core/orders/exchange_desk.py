@@ -23,7 +23,7 @@ from core.orders.exchange_desk_fills import Fills
 from core.orders.exchange_desk_kill import KillPhase, KillSequence
 from core.orders.exchange_desk_ladder import Ladder
 from core.orders.exchange_desk_orders import OrderFlow
-from core.orders.exchange_desk_recovery import recover
+from core.orders.exchange_desk_recovery import positions_left, recover
 from core.orders.exchange_words import (
     Ack,
     Banned,
@@ -236,6 +236,10 @@ class ExchangeDesk:
         self.core.now_ns = now_ns
         return recover(self, records, booked, list(working))
 
+    def inherit(self, records: Iterable[tuple[int, bytes]]) -> None:
+        """The desk records of the run before this one: what it held is ours. Raises DeskRecordError."""
+        self.core.earlier = positions_left(records)
+
     # --- what stands -------------------------------------------------------------------------------------------------
     @property
     def ready(self) -> bool:
@@ -259,12 +263,12 @@ class ExchangeDesk:
             return self.killing.phase is KillPhase.FLAT
         return not self.entries.working and not self.closes.jobs and not any(
             h.lots - h.ignored_lots or h.at_stake for h in self.core.holdings.values()
-        ) and not any(o.alive and not o.reduce_only for o in self.core.store.open())
+        ) and not any(o.alive and not o.reduce_only for o in self.core.store.unclosed())
 
     @property
     def counters(self) -> Counter[str]:
         """By the metric names of the fault catalogue; `unknown_open` and `rate` of now included."""
-        self.core.counters["unknown_open"] = sum(o.unproved for o in self.core.store.open())
+        self.core.counters["unknown_open"] = sum(o.unproved for o in self.core.store.unclosed())
         return self.core.counters
 
     @property

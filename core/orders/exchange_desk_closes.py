@@ -71,7 +71,7 @@ class Closes:
         elif role is OrderRole.KILL:
             job.role, job.reason = role, reason
         self.entries.cancel(holding.symbol, reason)
-        for order in self.core.store.open_of(holding.symbol):
+        for order in self.core.store.unclosed_of(holding.symbol):
             if order.leg is Leg.TARGET and order.alive and not order.cancel_asked:
                 self.flow.cancel(order)
         self.evaluate(job)

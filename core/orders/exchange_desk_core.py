@@ -166,6 +166,7 @@ class DeskCore:
         self.troubles: dict[tuple[int, str], Trouble] = {}
         self.pending: dict[int, Pending] = {}
         self.links: dict[Stream, tuple[bool, int]] = dict.fromkeys(Stream, (False, 0))
+        self.earlier: dict[str, int] = {}  # signed lots by symbol that an earlier run held, as its journal says
         self.killed = False
         self.failures: deque[int] = deque(maxlen=1000)  # when orders were refused, or their outcome lost
         self.number = 0  # of messages told

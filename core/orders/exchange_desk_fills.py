@@ -14,7 +14,7 @@ from core.orders.exchange_desk_core import DeskCore, Holding
 from core.orders.exchange_desk_orders import OrderFlow
 from core.orders.exchange_words import ExecutionRow, StopOrderType
 from core.orders.lifecycle import Input, OrderState
-from core.orders.order_store import DeskOrder
+from core.orders.order_store import DeskOrder, run_of
 from core.orders.wire import Message
 
 ADOPTED = "Adopted"  # of our own making: the venue's side of a position taken over
@@ -157,9 +157,16 @@ class Fills:
 
     def _ignores(self, holding: Holding, row: ExecutionRow, role: OrderRole) -> bool:
         """By policy a stranger's position is left alone, from its opening to its end."""
-        if self.core.config.adopt != "ignore":
+        if self.core.config.adopt != "ignore" or self.of_ours(holding, row):
             return False
         return holding.ignored_lots * row.side < 0 or (role is OrderRole.ENTRY and not holding.order_id)
+
+    def of_ours(self, holding: Holding, row: ExecutionRow) -> bool:
+        """Of an order of ours that is not in our books (an earlier run, or long forgotten), or the taking over of what an
+        earlier run left."""
+        if row.exec_type == ADOPTED:
+            return row.side * self.core.earlier.get(holding.symbol, 0) > 0
+        return run_of(row.link_id) is not None
 
     def _role(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> OrderRole:
         if order is not None:

@@ -118,7 +118,7 @@ class KillSequence:
             return False
         if any(h.at_stake or (h.lots - h.ignored_lots and not core.broken(h)) for h in core.holdings.values()):
             return False
-        return not any(o.alive and not o.reduce_only for o in core.store.open())
+        return not any(o.alive and not o.reduce_only for o in core.store.unclosed())
 
     def _verify(self) -> None:
         """Two complete rounds (orders and positions) that began after the last thing we did and showed nothing."""
@@ -139,7 +139,7 @@ class KillSequence:
             self.phase = KillPhase.FLAT
             self.flat_ns = core.now_ns
             core.note(Severity.WARNING, "kill_flat", "", "verified flat twice")
-            for order in core.store.open():
+            for order in core.store.unclosed():
                 if order.alive:
                     self.flow.cancel(order)
             return

@@ -67,7 +67,7 @@ class Ladder:
         lots = holding.at_stake
         if holding.targets is None or holding.symbol in self.closes.jobs or core.killed or not core.reachable:
             return
-        rungs = [o for o in core.store.open_of(holding.symbol) if o.leg is Leg.TARGET and not o.settled]
+        rungs = [o for o in core.store.unclosed_of(holding.symbol) if o.leg is Leg.TARGET and not o.settled]
         if any(not o.alive or o.unproved or o.change_id or o.cancel_asked for o in rungs):
             return
         side = -1 if lots > 0 else 1

@@ -316,7 +316,7 @@ class OrderFlow:
     def on_timer(self) -> None:
         """Retries, and look-ups of orders nothing was heard of."""
         core = self.core
-        for order in core.store.open():
+        for order in core.store.unclosed():
             if order.retry_ns and (core.now_ns >= order.ttl_ns or (order.entry and core.killed)):
                 order.retry_ns = 0
                 self._give_up(order)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.enums import Cause, Severity
 from core.orders.desk_journal import (
+    Base,
     Checkpoint,
     Ended,
     Executed,
@@ -57,6 +58,16 @@ def recover(desk: ExchangeDesk, records: Iterable[tuple[int, bytes]], booked: in
     return told
 
 
+def positions_left(records: Iterable[tuple[int, bytes]]) -> dict[str, int]:
+    """What a run held at its end: signed lots by symbol, from its journal (kind, payload). Raises DeskRecordError."""
+    held: dict[str, int] = {}
+    for kind, payload in records:
+        record = decode(kind, payload)
+        if isinstance(record, Executed) and record.exec_type in MOVES_QUANTITY:
+            held[record.symbol] = held.get(record.symbol, 0) + record.side * record.qty_lots
+    return {symbol: lots for symbol, lots in held.items() if lots}
+
+
 def _take(desk: ExchangeDesk, record: Record) -> list[tuple[int, Message]]:
     """One record; returns the numbered message it told."""
     core = desk.core
@@ -72,6 +83,10 @@ def _take(desk: ExchangeDesk, record: Record) -> list[tuple[int, Message]]:
         core.store.forgotten_ms = core.store.forgotten_ms or record.venue_ms
         core.checkpoint_ms = core.venue_ms = max(core.checkpoint_ms, record.venue_ms)
         core.leg_number = max(core.leg_number, record.leg_number)
+    elif isinstance(record, Base):
+        core.store.forgotten_ms = record.forgotten_ms
+        core.checkpoint_ms = core.venue_ms = record.venue_ms
+        core.leg_number, core.number = record.leg_number, record.number
     elif isinstance(record, Protect):
         holding = desk.core.holding(record.symbol)
         if holding is not None:
@@ -194,7 +209,7 @@ def _end_the_unwritten(desk: ExchangeDesk, working: list[Order]) -> None:
 
 
 def _look_for_survivors(desk: ExchangeDesk) -> None:
-    for order in desk.core.store.open():
+    for order in desk.core.store.unclosed():
         if order.alive:
             desk.core.count("recover_unknown")
             desk.looks.start(order, at_once=True)

@@ -50,6 +50,7 @@ class QueryKind(IntEnum):
     INSTRUMENT = 7  # one InstrumentRow
     FEE = 8  # one FeeRow
     SERVER_TIME = 9  # answered with ClockOffset, then QueryRows without rows
+    CLOSED_PNL = 10  # ClosedPnlRow of closing orders that ended between `since_ms` and `until_ms`, newest first
 
 
 class Create(NamedTuple):
@@ -235,6 +236,18 @@ class ExecutionRow(NamedTuple):
     position_idx: int = 0
 
 
+class ClosedPnlRow(NamedTuple):
+    """What one closing order realised (position/closed-pnl): fees of both ways in it, no funding. Its entry and exit values
+    are cost based and not taken."""
+
+    symbol: str
+    order_id: str
+    side: int
+    lots: int
+    closed_pnl_e8: int
+    updated_ms: int
+
+
 class PositionRow(NamedTuple):
     """A position (topic `position`, position/list). `lots` >= 0, `side` its sign, 0 flat. `status` Normal, Liq, Adl."""
 
@@ -316,7 +329,9 @@ class FeeRow(NamedTuple):
     taker_fee_e8: int
 
 
-Row = OrderRow | ExecutionRow | PositionRow | WalletRow | KeyRow | AccountRow | InstrumentRow | FeeRow
+Row = (
+    OrderRow | ExecutionRow | ClosedPnlRow | PositionRow | WalletRow | KeyRow | AccountRow | InstrumentRow | FeeRow
+)
 
 
 class QueryRows(NamedTuple):
@@ -381,6 +396,7 @@ class RecordKind(IntEnum):
     LATCH = 4  # kill latch, trouble, symbol off
     CHECKPOINT = 5  # reconciled up to a venue time
     PROTECT = 6  # stop and targets wanted for a position
+    BASE = 7  # what a compacted journal begins with
 
 
 class Persist(NamedTuple):

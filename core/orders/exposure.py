@@ -142,6 +142,7 @@ def gather(
     account, policy, ledger = books.account, books.policy, books.ledger
     exchange = controls.exchange if live else SIMULATED
     equity = equity_e8(account, controls, live)
+    based = bool(ledger.hours) or not live  # before the first baseline (LIVE: wallet not seen by a message) nothing is lost
     margin_used = account.margin_used_e8 + margin_working_e8(books)
     busy = account.positions.keys() | books.working.keys()
     symbol, leverage, category = -1, policy.leverage_e2, 0
@@ -165,7 +166,8 @@ def gather(
         trades_day=ledger.trades_day + len(books.working.keys() - account.positions.keys()),
         orders_minute=ledger.entries_minute(ts_ns), balance_e8=exchange.balance_e8 if live else account.balance_e8,
         equity_e8=equity, available_e8=exchange.available_e8 if live else equity - margin_used,
-        day_start_equity_e8=ledger.day_start_equity_e8, rolling_start_equity_e8=ledger.rolling_start_equity_e8,
+        day_start_equity_e8=ledger.day_start_equity_e8 if based else equity,
+        rolling_start_equity_e8=ledger.rolling_start_equity_e8 if based else equity,
         unrealised_e8=account.unrealised_e8, margin_used_e8=margin_used, margin_new_e8=-(-value * 100 // leverage),
         heat_e8=account.heat_e8(policy.taker_fee_e8) + risk_working_e8(books), risk_new_e8=risk,
         correlated_e8=correlated, correlated_new_e8=correlated_new, qty_lots=lots,

@@ -4,7 +4,9 @@
     proof: two rounds in a row that found nothing, each begun after   left_by + recv_window + guard,   each with the
     position as expected at its end. Before that "not found" means nothing.
 
-A query that fails makes its round worth nothing. Rounds go on for ever: an order is never given up silently.
+A query that fails is asked again, later each time: many look-ups at once must not use up the very limit that lets them
+be answered (a round that began anew after every failure never ended: seed 101287). Rounds go on for ever: an order is
+never given up silently.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from core.orders.order_store import DeskOrder
 _STAGES = (QueryKind.ORDER_REALTIME, QueryKind.ORDER_HISTORY, QueryKind.EXECUTIONS, QueryKind.POSITIONS)
 NEGATIVES = 2
 RETRY_NS = 500 * MS
+FAILS = 8  # doublings of the wait after a query that failed
 AT_ONCE_NS = 20 * MS
 STRANGE_ROUNDS = 6  # nothing found, but the position is not as expected: a person must look
 
@@ -34,6 +37,8 @@ class Look:
     next_ns: int
     rounds: int = 0
     stage: int = -1  # of the round on its way, -1 = none
+    asked: bool = False  # the query of the stage is on its way
+    fails: int = 0  # of it, in a row
     round_ns: int = 0
     found: bool = False
     negatives: int = 0
@@ -80,23 +85,28 @@ class LookUps:
         """Begin the rounds that are due."""
         core = self.core
         for look in list(self.looks.values()):
-            if look.stage < 0 and look.next_ns <= core.now_ns and core.can_ask:
+            if look.asked or look.next_ns > core.now_ns or not core.can_ask:
+                continue
+            if look.stage < 0:
                 look.stage, look.round_ns, look.found = 0, core.now_ns, False
                 look.rounds += 1
-                self._ask(look)
+            self._ask(look)
 
     def _ask(self, look: Look) -> None:
         kind = _STAGES[look.stage]
         link = None if kind is QueryKind.POSITIONS else look.order.link_id
+        look.asked = True
         self.core.ask(kind, lambda answer: self._answered(look, answer), look.order.symbol, link)
 
     def _answered(self, look: Look, answer: Answer) -> None:
         if look.stopped:
             return
+        look.asked = False
         if not isinstance(answer, QueryRows):
-            look.negatives = 0
-            self._next(look, RETRY_NS)
+            look.next_ns = self.core.now_ns + min(RETRY_NS << look.fails, self.core.config.look_every_ns)
+            look.fails = min(look.fails + 1, FAILS)
             return
+        look.fails = 0
         for row in answer.rows:
             if isinstance(row, OrderRow) and look.order.link_id == row.link_id:
                 look.found = True
@@ -124,13 +134,13 @@ class LookUps:
             order.state in (OrderState.LIVE, OrderState.PARTIALLY_FILLED) and order.cum_lots >= order.told_lots
         )
 
-    def _next(self, look: Look, delay_ns: int = 0) -> None:
+    def _next(self, look: Look) -> None:
         config = self.core.config
         look.stage = -1
         steps = config.look_ns
         planned = look.started_ns + steps[look.rounds] if look.rounds < len(steps) else 0
-        look.next_ns = max(planned, self.core.now_ns + (delay_ns or (
-            RETRY_NS if look.negatives or look.rounds < len(steps) else config.look_every_ns)))
+        soon = look.negatives or look.rounds < len(steps)
+        look.next_ns = max(planned, self.core.now_ns + (RETRY_NS if soon else config.look_every_ns))
         proof = self.proof_ns(look.order)
         if self.core.now_ns < proof < look.next_ns:
             look.next_ns = proof

@@ -19,6 +19,7 @@ LINK_ID_MAX = 30  # Bybit takes 36; one day it enforced less than it documents (
 LINK_ID = re.compile(r"[A-Za-z0-9_-]{1,30}")
 TAG_MAX = 10
 PREFIX = "sc"
+MADE_BY_US = re.compile(rf"{PREFIX}([A-Za-z0-9_]{{1,{TAG_MAX}}})-[0-9a-z]+[ETPXZ]")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -57,9 +58,10 @@ def link_id_of(tag: str, leg: Leg, number: int) -> str:
     return text
 
 
-def is_ours(tag: str, link_id: str) -> bool:
-    """Made by this run (perhaps before a restart), whatever became of our memory of it."""
-    return link_id.startswith(f"{PREFIX}{tag}-")
+def run_of(link_id: str) -> str | None:
+    """The tag of the run that made an order, whatever became of our memory of it; None: somebody else's."""
+    found = MADE_BY_US.fullmatch(link_id)
+    return found.group(1) if found is not None else None
 
 
 def leg_of(link_id: str) -> Leg | None:
@@ -196,11 +198,11 @@ class OrderStore:
         """Orders of a symbol, closed ones too, oldest first."""
         return list(self._by_symbol.get(symbol, {}).values())
 
-    def open(self) -> list[DeskOrder]:
+    def unclosed(self) -> list[DeskOrder]:
         """Orders that are not closed."""
         return list(self._open.values())
 
-    def open_of(self, symbol: str) -> list[DeskOrder]:
+    def unclosed_of(self, symbol: str) -> list[DeskOrder]:
         """Those of a symbol."""
         return list(self._open_of.get(symbol, {}).values())
 

@@ -34,7 +34,7 @@ from core.orders.exchange_words import (
 )
 from core.orders.lifecycle import OrderState
 from core.orders.lookups import LookUps
-from core.orders.order_store import is_ours
+from core.orders.order_store import run_of
 from core.orders.protection import average_ticks
 from core.orders.reconcile_cash import CashCheck
 from core.orders.reconcile_pages import Listing, PagedQuery
@@ -86,6 +86,7 @@ class Reconciler:
         self._live_before: set[str] = set()
         self._orders_began_ns = 0
         self._cash = CashCheck(core)
+        self._takeover = self._rounds_wanted = 0
 
     # --- when --------------------------------------------------------------------------------------------------------
     def link(self, state: LinkState) -> None:
@@ -103,6 +104,14 @@ class Reconciler:
     def ask_now(self, delay_ns: int = 0) -> None:
         """The next pass begins soon."""
         self._next_ns = min(self._next_ns, self.core.now_ns + delay_ns)
+
+    def reconciled_after(self, takeover: int) -> bool:
+        """The guardian was at work (its takeover of that number): has a complete round, begun after we noticed, been
+        believed?"""
+        if takeover != self._takeover:
+            self._takeover, self._rounds_wanted = takeover, self.rounds + 2  # one may be under way
+            self.ask_now()
+        return self.synced and self.rounds >= self._rounds_wanted
 
     def on_timer(self) -> None:
         """Begin a pass when it is due; look after suspicions."""
@@ -160,8 +169,9 @@ class Reconciler:
                         self._failed()
                     return
                 self._book(listing)
-                if until:
-                    window(until)
+                end = since_ms + core.config.window_ms
+                if core.venue_ms > end:  # asked without an end the venue answers a window, too: of days, not of all
+                    window(end)
                     return
                 self._asking_executions = False
                 core.checkpoint(max(core.venue_ms, core.checkpoint_ms))
@@ -186,7 +196,7 @@ class Reconciler:
 
     # --- orders --------------------------------------------------------------------------------------------------------
     def _ask_orders(self) -> None:
-        self._live_before = {o.link_id for o in self.core.store.open() if o.state in SEEN}
+        self._live_before = {o.link_id for o in self.core.store.unclosed() if o.state in SEEN}
         self._orders_began_ns = self.core.now_ns
         PagedQuery(self.core, QueryKind.ORDER_REALTIME, self._orders).start()
 
@@ -213,7 +223,8 @@ class Reconciler:
         PagedQuery(self.core, QueryKind.POSITIONS, self._positions).start()
 
     def stranger(self, row: OrderRow) -> None:
-        """An open order that is not in our books: a child of ours, one of an earlier life, or somebody else's."""
+        """An open order that is not in our books: a child of ours, one of an earlier life or run, or somebody else's.
+        What an earlier run left working is cancelled, like an entry whose time has passed; its stops are the position's."""
         core = self.core
         if row.order_id in self._strangers:
             return
@@ -223,8 +234,12 @@ class Reconciler:
         if row.leaves_lots == 0:
             return
         self._strangers.add(row.order_id)
-        if is_ours(core.config.run_tag, row.link_id):
-            core.note(Severity.ERROR, "orphan_order", row.symbol, f"{row.link_id} is ours and not in the journal: cancelled")
+        made_by = run_of(row.link_id)
+        if made_by is not None:
+            if made_by == core.config.run_tag:
+                core.note(Severity.ERROR, "orphan_order", row.symbol, f"{row.link_id} is ours and not in the journal: cancelled")
+            else:
+                core.note(Severity.WARNING, "earlier_order", row.symbol, f"{row.link_id} is of an earlier run of ours: cancelled")
             core.request(lambda req_id: Cancel(req_id, row.symbol, row.link_id, row.order_id),
                          lambda answer: self._strangers.discard(row.order_id), core.config.close_ttl_ns, urgent=True)
             return
@@ -347,10 +362,16 @@ class Reconciler:
 
     # --- strangers -----------------------------------------------------------------------------------------------------
     def _external(self, holding: Holding) -> None:
-        """A position no execution of our time explains."""
-        self.core.note(Severity.CRITICAL, "ext_position", holding.symbol, "a position that is not ours",
-                       holding.lots, holding.venue_lots or 0)
+        """A position no execution of our time explains: of an earlier run, as its journal says, or somebody else's."""
+        if not self._of_earlier_run(holding):
+            self.core.note(Severity.CRITICAL, "ext_position", holding.symbol, "a position that is not ours",
+                           holding.lots, holding.venue_lots or 0)
         self.adopt(holding)
+
+    def _of_earlier_run(self, holding: Holding) -> bool:
+        """Is what the exchange shows what an earlier run left (or the rest of it)?"""
+        left, there = self.core.earlier.get(holding.symbol, 0), holding.venue_lots or 0
+        return not holding.lots and left * there > 0 and abs(there) <= abs(left)
 
     def adopt(self, holding: Holding) -> None:
         """Take the exchange's side of a symbol over: book the difference at the average price told."""
@@ -369,8 +390,13 @@ class Reconciler:
         ))
 
     def foreign_fill(self, holding: Holding, row: ExecutionRow) -> None:
-        """An execution of somebody else opened or enlarged a position: policy."""
+        """An execution that no order in our books explains opened or enlarged a position. Of an earlier run of ours: it
+        is ours, taken over and protected. Of somebody else: policy."""
         core = self.core
+        if self.fills.of_ours(holding, row):
+            core.note(Severity.WARNING, "earlier_run", row.symbol,
+                      f"execution {row.exec_id} of an earlier run of ours: taken over", row.side * row.qty_lots)
+            return
         policy = core.config.adopt
         core.switch_off(holding, "ext_position", FOREVER - 1, "external position")
         core.note(Severity.CRITICAL, "ext_position", row.symbol, f"execution {row.exec_id} is not ours: {policy}",

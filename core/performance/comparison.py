@@ -1,18 +1,29 @@
-"""Two runs side by side: their figures, and which trades only one of them made. For two backtests, a backtest against live,
-and a candidate's settings against those in force (shadow, requirement G6)."""
+"""Two runs side by side: their figures, and which trades only one of them made. For two backtests, a run against the
+backtest of its own journal, and a candidate's settings against those in force (shadow, requirement G6).
+
+    matched    the same decision led to both (same id: two runs of one journal), or both opened within a second
+    missed     trades only b made: a did not get them         extra    trades only a made
+    shortfall  what a earned less than b: prices of the matched trades, their costs, missed and extra trades
+
+With a = the real run and b = the backtest of its period, the shortfall of prices and of missed trades is what latency and
+the real queue cost (implementation shortfall).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from core.performance.figures import mean
 from core.performance.trades import Trade
 
 FIGURES = (
-    "trades", "win_rate", "net_usdt", "gross_usdt", "fees_usdt", "slippage_usdt", "profit_factor", "expectancy_r", "sharpe",
-    "sortino", "calmar", "max_drawdown_pct", "mean_mfe_r", "mean_mae_r", "average_hold_s",
+    "trades", "win_rate", "net_usdt", "gross_usdt", "fees_usdt", "funding_usdt", "slippage_usdt", "profit_factor",
+    "expectancy_r", "sharpe", "sortino", "calmar", "max_drawdown_pct", "mean_mfe_r", "mean_mae_r", "average_hold_s",
 )
 SAME_ENTRY_NS = 1_000_000_000
+SAME_DECISION_NS = 60_000_000_000  # numbers of events begin anew with every run: an id alone says nothing
+BPS = 10_000
 
 
 class Pair(NamedTuple):
@@ -26,9 +37,71 @@ class Pair(NamedTuple):
         """What b earned more."""
         return (self.b.net_e8 if self.b else 0) - (self.a.net_e8 if self.a else 0)
 
+    @property
+    def entry_bps(self) -> float | None:
+        """How much worse a's entry price was, 1e-4 of b's; None unless both are known."""
+        return self._worse_bps("entry_price", 1)
+
+    @property
+    def exit_bps(self) -> float | None:
+        """How much worse a's exit price was."""
+        return self._worse_bps("exit_price", -1)
+
+    def _worse_bps(self, name: str, sign: int) -> float | None:
+        left, right = (getattr(trade, name) if trade else "" for trade in (self.a, self.b))
+        if self.a is None or not left or not right or not float(right):
+            return None
+        return sign * self.a.side * (float(left) / float(right) - 1) * BPS
+
+
+class Shortfall(NamedTuple):
+    """What a earned less than b, in 1e-8 USDT: `prices_e8 + costs_e8 + missed_e8 + extra_e8 = total_e8` (net of b less net
+    of a). `costs_e8`: fees and funding of matched trades. Means over the matched trades, None without one."""
+
+    matched: int
+    missed: int
+    extra: int
+    prices_e8: int
+    costs_e8: int
+    missed_e8: int
+    extra_e8: int
+    entry_bps: float | None
+    exit_bps: float | None
+    later_ms: float | None
+
+    @property
+    def total_e8(self) -> int:
+        return self.prices_e8 + self.costs_e8 + self.missed_e8 + self.extra_e8
+
+
+def shortfall(found: Sequence[Pair]) -> Shortfall:
+    """From the pairs of two runs."""
+    both = [(pair.a, pair.b) for pair in found if pair.a and pair.b]
+    only_a = [pair.a for pair in found if pair.a and not pair.b]
+    only_b = [pair.b for pair in found if pair.b and not pair.a]
+    entries, exits = ([x for pair in found if (x := getattr(pair, name)) is not None] for name in ("entry_bps", "exit_bps"))
+    return Shortfall(
+        len(both), len(only_b), len(only_a), sum(b.gross_e8 - a.gross_e8 for a, b in both),
+        sum(a.fees_e8 + a.funding_e8 - b.fees_e8 - b.funding_e8 for a, b in both),
+        sum(trade.net_e8 for trade in only_b), -sum(trade.net_e8 for trade in only_a), mean(entries), mean(exits),
+        mean([(a.opened_ns - b.opened_ns) / 1e6 for a, b in both]),
+    )
+
 
 def pairs(a: Sequence[Trade], b: Sequence[Trade]) -> list[Pair]:
     """Every trade of both, in order of opening."""
+    decided = {(t.decision_id, t.symbol, t.side): t for t in b if t.decision_id}
+    alike = []
+    for trade in a:
+        other = decided.get((trade.decision_id, trade.symbol, trade.side))
+        if other is not None and abs(other.opened_ns - trade.opened_ns) <= SAME_DECISION_NS:
+            alike.append(Pair(trade, decided.pop((trade.decision_id, trade.symbol, trade.side))))
+    known = {id(trade) for pair in alike for trade in pair}
+    rest = _by_time([t for t in a if id(t) not in known], [t for t in b if id(t) not in known])
+    return sorted(alike + rest, key=lambda pair: (pair.a or pair.b).opened_ns)  # type: ignore[union-attr]
+
+
+def _by_time(a: Sequence[Trade], b: Sequence[Trade]) -> list[Pair]:
     waiting: dict[tuple[str, int], list[Trade]] = {}
     for trade in sorted(b, key=lambda t: t.opened_ns):
         waiting.setdefault((trade.symbol, trade.side), []).append(trade)
@@ -40,8 +113,7 @@ def pairs(a: Sequence[Trade], b: Sequence[Trade]) -> list[Pair]:
         if other is not None:
             others.remove(other)
         found.append(Pair(trade, other))
-    found += [Pair(None, trade) for rest in waiting.values() for trade in rest]
-    return sorted(found, key=lambda pair: (pair.a or pair.b).opened_ns)  # type: ignore[union-attr]
+    return found + [Pair(None, trade) for rest in waiting.values() for trade in rest]
 
 
 def figure_rows(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -68,6 +140,10 @@ class Comparison(NamedTuple):
     @property
     def only_b(self) -> list[Trade]:
         return [pair.b for pair in self.pairs if pair.b and not pair.a]
+
+    @property
+    def shortfall(self) -> Shortfall:
+        return shortfall(self.pairs)
 
     @property
     def both(self) -> list[Pair]:

@@ -160,6 +160,10 @@ class Ledger:
         self._positions: dict[int, _Position] = {}
 
     @property
+    def open_positions(self) -> int:
+        return len(self._positions)
+
+    @property
     def margin_used_e8(self) -> int:
         return sum(initial_margin_e8(p.entry_value_e8, p.leverage_e2) for p in self._positions.values())
 

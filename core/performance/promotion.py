@@ -27,8 +27,9 @@ PATTERN_WIN_PCT = 40.0
 class LiveTrade(NamedTuple):
     """A position from its first fill to flat. Money in 1e-8 USDT, fees included. `move`: how the market moved (PUMP, DUMP,
     GRIND). What may not happen is counted: a second entry for one intent, a target on the wrong side or under the fees, an
-    entry added without a plan, a state no table knows, a position nobody opened. `matched`: the exchange's own result of
-    it agrees; -1 not compared yet, 0 no, 1 yes."""
+    entry added without a plan, a state no table knows, a position nobody opened. `matched`: the exchange's own history of
+    it agrees (`core.performance.trade_match`); -1 not compared yet, 0 no, 1 yes. Sizes and values are 0 where the trade
+    began in another run; values >= 0."""
 
     symbol: str
     opened_ms: int
@@ -44,6 +45,11 @@ class LiveTrade(NamedTuple):
     undefined_states: int = 0
     ghost_positions: int = 0
     matched: int = -1
+    entry_lots: int = 0
+    entry_value_e8: int = 0
+    exit_value_e8: int = 0
+    funding_e8: int = 0
+    difference: str = ""
 
 
 FLAWS = ("duplicate_entries", "illogical_targets", "unplanned_entries", "undefined_states", "ghost_positions")
@@ -157,11 +163,13 @@ def standing(state: Rollout, now_ms: int) -> Standing:
     trades = tuple(trade for trade in state.trades if trade.closed_ms >= state.base_ms)
     incidents = tuple(incident for incident in state.incidents if incident.time_ms > state.base_ms)
     rank, needed, proofs = Rank(state.base_rank), 0, []
+    confirmed = sum(trade.matched == 1 for trade in trades)
     for step, (more, rules) in STEPS.items():
         if step <= rank:
             continue
         needed += more
-        rows = [Proof(step, "live trades since the last change", len(trades), needed, len(trades) >= needed)]
+        rows = [Proof(step, "live trades since the last change that the exchange's history confirms", confirmed, needed,
+                      confirmed >= needed)]
         for rule in rules:
             found = rule.found(trades, incidents)
             passed = found >= rule.needed if rule.at_least else found <= rule.needed
@@ -178,6 +186,12 @@ def standing(state: Rollout, now_ms: int) -> Standing:
 def with_trade(state: Rollout, trade: LiveTrade) -> Rollout:
     """A position was closed."""
     return state._replace(trades=(*state.trades, trade)[-KEPT_TRADES:])
+
+
+def compared(state: Rollout, trade: LiveTrade, matched: bool, difference: str = "") -> Rollout:
+    """The exchange's history of a trade has been read; a trade that is not (any more) among the evidence changes nothing."""
+    result = trade._replace(matched=int(matched), difference=difference)
+    return state._replace(trades=tuple(result if known == trade else known for known in state.trades))
 
 
 def demoted(state: Rollout, now_ms: int) -> Rollout:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from core.constants import E8, NS_PER_MS
 from core.enums import OrderRole, Pump
@@ -45,7 +46,11 @@ class _Open:
     move: str
     illogical: bool
     counts: dict[str, int]
+    whole: bool  # from its first fill on
     orders: set[int] = field(default_factory=set)
+    entry_lots: int = 0
+    entry_value_e8: int = 0
+    exit_value_e8: int = 0
 
 
 class TradeWatch:
@@ -64,19 +69,34 @@ class TradeWatch:
             if position.lots == 0:
                 return None  # opened before this run saw it, and gone with the first fill
             trade = self._open[message.symbol] = _Open(
-                position.side, message.ts_event_ns, move_of(pump),
+                position.side, position.opened_ns or message.ts_event_ns, move_of(pump),
                 illogical_target(position.side, message.price_ticks, position.target_ticks, fee_rate_e8), dict(counters),
+                abs(position.lots) == message.qty_lots,
             )
+        value_e8 = abs(position.grid.signed_value_e8(message.price_ticks, message.side * message.qty_lots))
+        if message.side == trade.side:
+            trade.entry_lots += message.qty_lots
+            trade.entry_value_e8 += value_e8
+        else:
+            trade.exit_value_e8 += value_e8
         if message.role == OrderRole.ENTRY:
             trade.orders.add(message.order_id)
         if position.lots:
             return None
         del self._open[message.symbol]
-        grown = {
+        grown: dict[str, Any] = {
             flaw: sum(counters.get(word, 0) - trade.counts.get(word, 0) for word in words) for flaw, words in COUNTED.items()
         }
+        sizes: dict[str, Any] = {}
+        if trade.whole:
+            gross_e8 = trade.side * (trade.exit_value_e8 - trade.entry_value_e8)
+            sizes = {
+                "entry_lots": trade.entry_lots, "entry_value_e8": trade.entry_value_e8, "exit_value_e8": trade.exit_value_e8,
+                "funding_e8": gross_e8 - position.fees_e8 - position.realised_e8,
+            }
         return LiveTrade(
             symbol=name, opened_ms=trade.opened_ns // NS_PER_MS, closed_ms=message.ts_event_ns // NS_PER_MS, side=trade.side,
             result_e8=position.realised_e8, fees_e8=position.fees_e8, tier=tier, move=trade.move,
             illogical_targets=int(trade.illogical), unplanned_entries=max(0, len(trade.orders) - 1 - additions), **grown,
+            **sizes,
         )

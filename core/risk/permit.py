@@ -45,6 +45,7 @@ class Ask(NamedTuple):
     pin_trouble: str  # why the PIN was not accepted; "" = right
     key_names: tuple[str, ...]  # variables the key is expected in
     other_keys: tuple[str, ...]  # keys of other endpoints that are set
+    clock_trouble: str  # this machine's clock is too far from the exchange's, or it did not tell its time; "" = neither
     key_present: bool
     key_trouble: str  # why the exchange did not take the key; "" = it did
     key: KeyFacts | None
@@ -110,6 +111,8 @@ NEEDS: tuple[Need, ...] = (
     Need("expiry", CREDENTIALS, True,
          lambda a: not _asked(a) or _key_knows(a).expires_ms == 0 or _key_knows(a).expires_ms > a.now_ms,
          lambda a: "the key has expired", lambda a: "make a new key; one bound to an IP address does not expire"),
+    Need("clock", PREFLIGHT, True, lambda a: not a.clock_trouble, lambda a: a.clock_trouble,
+         lambda a: "let NTP run, and look at the network; `launch.py doctor --venue NAME` measures, safety.clock has the limits"),
     Need("account", USAGE, False, lambda a: not _asked(a) or (a.account != "" and a.account == _key_knows(a).account),
          lambda a: ("the second confirmation is missing: the number of the account" if not a.account else
                     "the number given is not the account of this key"),

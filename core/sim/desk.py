@@ -98,15 +98,17 @@ __all__ = [
 
 
 class Desk(NamedTuple):
-    """`row`: DESK record array [cap]; `active`: int64[cap], nonzero = `desk_match` has something to do for the slot."""
+    """`row`: DESK record array [cap]; `active`: int64[cap], nonzero = `desk_match` has something to do for the slot;
+    `funding_ns`: int64[cap], the next funding settlement, 0 = not known (`desk_funding`)."""
 
     row: np.ndarray
     active: np.ndarray
+    funding_ns: np.ndarray
 
 
 def new_desk(cap: int) -> Desk:
     """An empty desk for `cap` slots."""
-    desk = Desk(np.zeros(cap, DESK.dtype), np.zeros(cap, np.int64))
+    desk = Desk(np.zeros(cap, DESK.dtype), np.zeros(cap, np.int64), np.zeros(cap, np.int64))
     desk.row["target_queue_lots"] = TARGET_NONE
     return desk
 
@@ -120,6 +122,7 @@ def desk_clear(desk, slot):
     desk.row[slot].used_ask_lots = 0
     desk.row[slot].refused_order_id = 0
     desk.active[slot] = 0
+    desk.funding_ns[slot] = 0
 
 
 @kernel

@@ -61,13 +61,14 @@ TEXTS = {
 
 
 class Flight(NamedTuple):
-    """A request under way. `signed_ms` is the timestamp it carries."""
+    """A request under way. `signed_ms` is the timestamp it carries; `batch`: it counts on the limit of batches."""
 
     request: Request
     stream: Stream
     epoch: int
     client: int
     signed_ms: int
+    batch: bool = False
 
 
 class DeskLink:
@@ -161,8 +162,9 @@ class DeskLink:
         self.deliver(event)
 
     # --- requests ---------------------------------------------------------------------------------------------------
-    def send(self, request: Request, deadline_ns: int = 0) -> None:
-        """Put a request on its connection, unless its deadline has passed or there is none."""
+    def send(self, request: Request, deadline_ns: int = 0, batch: bool = False) -> None:
+        """Put a request on its connection, unless its deadline has passed or there is none. `batch`: one item of one
+        (the items of a batch meet their fates one by one, as its answer tells them)."""
         now = self.scheduler.now_ns
         stream = Stream.TRADE if isinstance(request, ON_TRADE) and self.up[Stream.TRADE] else Stream.REST
         if deadline_ns and now > deadline_ns:
@@ -177,8 +179,8 @@ class DeskLink:
         self.sent(request)
         faults = self.faults
         signed_ms = self.venue_ns // MS + faults.clock_error_ms
-        self._in_flight[request.req_id] = Flight(request, stream, self._epochs[stream], self._client, signed_ms)
-        flight = self._in_flight[request.req_id]
+        flight = Flight(request, stream, self._epochs[stream], self._client, signed_ms, batch)
+        self._in_flight[request.req_id] = flight
         timeout = WS_TIMEOUT_NS if stream is Stream.TRADE else REST_TIMEOUT_NS
         self.scheduler.after(timeout, self._time_out, flight)
         if self.dice.hits(faults.vanish_ppm):
@@ -289,13 +291,18 @@ class DeskLink:
                 return 10001
             if self.dice.hits(self.faults.reject_ppm):
                 return self.faults.reject_codes[self.dice.below(len(self.faults.reject_codes))]
-        used = self._used.setdefault("query" if is_query else type(request).__name__, deque())
+        used = self._used_of(flight)
         while used and used[0] <= self.venue_ns - SECOND_NS:
             used.popleft()
         if len(used) >= (self.faults.queries_per_second if is_query else self.faults.per_second):
             return LIMITED
         used.append(self.venue_ns)
         return 0
+
+    def _used_of(self, flight: Flight) -> deque[int]:
+        """When requests of its kind were let in during the last second."""
+        kind = "query" if isinstance(flight.request, Query) else type(flight.request).__name__ + " batch" * flight.batch
+        return self._used.setdefault(kind, deque())
 
     def _carry_out(self, flight: Flight) -> Ack | QueryRows | ClockOffset:
         """Do it; what it causes is published before the answer is on its way."""

@@ -21,11 +21,20 @@ from core.orders.exchange_words import (
 from core.sim.exchange import Exchange
 from core.sim.exchange_types import OPEN_STATUSES, SimOrder
 from core.sim.link_faults import Dice, LinkFaults
-from core.sim.link_rows import NS_PER_MS, execution_row, instrument_row, order_row, position_row, wallet_row
+from core.sim.link_rows import (
+    NS_PER_MS,
+    closed_pnl_row,
+    execution_row,
+    instrument_row,
+    order_row,
+    position_row,
+    wallet_row,
+)
 
 DAY_NS = 86_400_000_000_000
 WEEK_NS = 7 * DAY_NS
-PAGE_MAX = {QueryKind.ORDER_REALTIME: 50, QueryKind.ORDER_HISTORY: 50, QueryKind.EXECUTIONS: 100, QueryKind.POSITIONS: 200}
+PAGE_MAX = {QueryKind.ORDER_REALTIME: 50, QueryKind.ORDER_HISTORY: 50, QueryKind.EXECUTIONS: 100, QueryKind.POSITIONS: 200,
+            QueryKind.CLOSED_PNL: 100}
 
 Keyed = list[tuple[str, Row]]  # newest first; the key names a row in a cursor and falls along the list
 
@@ -67,6 +76,11 @@ class Queries:
             fills = exchange.executions(uid, query.symbol, start, end, query.order_id or "", query.link_id or "")
             young = venue_ns - faults.lag_ns
             return [(f"{e.ts_ns:020d}{e.seq:012d}", execution_row(e)) for e in fills if not faults.lag_ns or e.ts_ns <= young]
+        if kind is QueryKind.CLOSED_PNL:
+            closed = exchange.closed_pnl(uid, query.symbol, *window(venue_ns, query))
+            young = venue_ns - faults.lag_ns
+            return [(f"{c.updated_ns:020d}{c.order_id}", closed_pnl_row(c)) for c in closed
+                    if not faults.lag_ns or c.updated_ns <= young]
         if kind is QueryKind.POSITIONS:
             held = exchange.positions(uid, query.symbol)
             rows = [p for p in held if p.lots or query.symbol is not None]

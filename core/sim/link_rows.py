@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from core.orders.exchange_words import ExecutionRow, InstrumentRow, OrderRow, PositionRow, Quote, Row, WalletRow
+from core.orders.exchange_words import (
+    ClosedPnlRow,
+    ExecutionRow,
+    InstrumentRow,
+    OrderRow,
+    PositionRow,
+    Quote,
+    Row,
+    WalletRow,
+)
 from core.sim.exchange import Exchange
 from core.sim.exchange_types import (
+    ClosedPnl,
     Event,
     Execution,
     InstrumentSpec,
@@ -31,6 +41,13 @@ def order_row(order: SimOrder) -> OrderRow:
         reject_reason=order.reject_reason.text, parent_link_id=order.parent_order_link_id,
         status_text=order.status.text, created_ms=order.created_ns // NS_PER_MS,
         updated_ms=order.updated_ns // NS_PER_MS, seq=order.seq,
+    )
+
+
+def closed_pnl_row(closed: ClosedPnl) -> ClosedPnlRow:
+    """position/closed-pnl."""
+    return ClosedPnlRow(
+        closed.symbol, closed.order_id, closed.side, closed.closed_lots, closed.closed_pnl_e8, closed.updated_ns // NS_PER_MS
     )
 
 

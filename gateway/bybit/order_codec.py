@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from core.orders.budget import Endpoint, Purpose
+from core.orders.budget import Endpoint
 from core.orders.exchange_words import (
     Amend,
     Cancel,
@@ -35,7 +35,6 @@ from gateway.bybit.wire_units import Grids, WireError, WireGrid, fixed_text
 
 CATEGORY = "linear"
 SETTLE = "USDT"
-BATCH_MAX = 10  # orders of one batch request (one page of the documentation says 20, another 10)
 Body = dict[str, Any]
 
 
@@ -71,22 +70,17 @@ QUERIES: Mapping[QueryKind, Route] = {
     QueryKind.INSTRUMENT: Route(Endpoint.MARKET, "GET", "/v5/market/instruments-info"),
     QueryKind.FEE: Route(Endpoint.FEE, "GET", "/v5/account/fee-rate"),
     QueryKind.SERVER_TIME: Route(Endpoint.MARKET, "GET", "/v5/market/time"),
+    QueryKind.CLOSED_PNL: Route(Endpoint.CLOSED_PNL, "GET", "/v5/position/closed-pnl"),
 }
 PAGE_ROWS = {
     QueryKind.ORDER_REALTIME: 50, QueryKind.ORDER_HISTORY: 50, QueryKind.EXECUTIONS: 100, QueryKind.POSITIONS: 200,
+    QueryKind.CLOSED_PNL: 100,
 }
 """The largest page of each; the defaults are smaller, and a page that is too short looks like a full answer."""
 
 
 def route_of(request: Request) -> Route:
     return QUERIES[request.what] if isinstance(request, Query) else ROUTES[type(request)]
-
-
-def purpose_of(request: Request, urgent: bool) -> Purpose:
-    """Opening orders are entries; the rest gets out, protects, or only asks."""
-    if isinstance(request, Create) and not request.reduce_only and not request.close_on_trigger:
-        return Purpose.ENTRY
-    return Purpose.KILL if urgent else Purpose.EXIT
 
 
 # --- bodies --------------------------------------------------------------------------------------------------------
@@ -187,7 +181,7 @@ def rest_body(request: Request, grids: Grids) -> bytes:
 
 
 def batch_body(requests: Sequence[Create | Cancel], grids: Grids) -> Body:
-    """One body for up to BATCH_MAX requests of one kind, each read back. Raises WireError."""
+    """One body for requests of one kind (at most `core.orders.send_queue.BATCH_MAX`), each read back. Raises WireError."""
     items = []
     for request in requests:
         item = body_of(request, grids)

@@ -17,6 +17,7 @@ from core.orders.exchange_words import Query, QueryKind, Row, WalletRow
 from gateway.bybit.private_codec import batch_items, grid_of
 from gateway.bybit.row_codec import (
     account_row,
+    closed_pnl_row,
     execution_row,
     fee_row,
     instrument_row,
@@ -116,6 +117,8 @@ def _row(what: QueryKind, raw: Any, time_ms: int, grids: Grids) -> Row:
         return order_row(raw, grid_of(raw, grids))
     if what is QueryKind.EXECUTIONS:
         return execution_row(raw, grid_of(raw, grids))
+    if what is QueryKind.CLOSED_PNL:
+        return closed_pnl_row(raw, grid_of(raw, grids))
     if what is QueryKind.POSITIONS:
         return position_row(raw, grid_of(raw, grids))
     if what is QueryKind.WALLET:

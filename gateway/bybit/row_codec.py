@@ -13,6 +13,7 @@ from typing import Any
 
 from core.orders.exchange_words import (
     AccountRow,
+    ClosedPnlRow,
     ExecutionRow,
     FeeRow,
     InstrumentRow,
@@ -112,6 +113,14 @@ def execution_row(row: Raw, grid: WireGrid) -> ExecutionRow:
         seq=integer(row.get("seq")), leaves_lots=grid.lots(text(row, "leavesQty")),
         value_e8=money(text(row, "execValue")), stop_order_type=stop_type(row), create_type=text(row, "createType"),
         position_idx=integer(row.get("positionIdx")),
+    )
+
+
+def closed_pnl_row(row: Raw, grid: WireGrid) -> ClosedPnlRow:
+    """position/closed-pnl. Raises WireError."""
+    return ClosedPnlRow(
+        symbol=text(row, "symbol"), order_id=text(row, "orderId"), side=side(row), lots=grid.lots(text(row, "closedSize")),
+        closed_pnl_e8=money(text(row, "closedPnl")), updated_ms=integer(row.get("updatedTime")),
     )
 
 

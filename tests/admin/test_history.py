@@ -176,3 +176,16 @@ def test_storage_of_an_empty_folder(tmp_path):
     assert last_retention(path) is None
     path.write_text(json.dumps({"ts_ns": 5}) + "\n[]\n")
     assert last_retention(path) == {"ts_ns": 5}
+
+
+def test_a_replay_tells_nothing_behind_its_cursor(run, monkeypatch):
+    everything = History(run.paths).page("orders", {}, 500, None)[0]
+    middle = everything[len(everything) // 2]["created_ts"]
+    shown = History(run.paths, "", lambda: middle * 1_000_000)
+    rows = shown.page("orders", {}, 500, None)[0]
+    assert rows == [row for row in everything if row["created_ts"] < middle] and 0 < len(rows) < len(everything)
+    assert shown.page("orders", {}, 500, None, to_ms=everything[0]["created_ts"] + 1)[0] == rows
+    assert "".join(shown.csv("orders", {})).count("\n") == len(rows) + 1
+    whole, part = History(run.paths).performance("session"), shown.performance("session")
+    assert part["trades"] < whole["trades"] and part["made_ts"] == middle
+    assert all(ts <= middle for ts, _ in part["equity"])

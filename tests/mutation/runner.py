@@ -28,6 +28,8 @@ LIMIT_S = 120
 PROFILE = "mutation"
 settings.register_profile(PROFILE, phases=(Phase.explicit, Phase.generate), max_examples=60, deadline=None, database=None)
 FORGET = ("core.risk", "core.orders", "core.performance", "tests.core", "tests.reference.risk")
+DESK = tuple(f"tests/core/orders/test_{name}.py" for name in (
+    "exchange_desk_kill", "exchange_desk_recovery", "order_faults", "protection", "reconcile", "exchange_desk_ladder"))
 TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "core/risk/gate.py": (("tests/core/risk/test_gate.py",), ("tests/core/orders/test_exposure.py",)),
     "core/risk/sizing.py": (("tests/core/risk/test_sizing.py",),),
@@ -35,8 +37,15 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "core/risk/ledger.py": (("tests/core/risk/test_ledger.py",), ("tests/core/orders/test_exposure.py",)),
     "core/risk/tiers.py": (("tests/core/risk/test_gate.py", "tests/core/risk/test_policy.py"),),
     "core/risk/permit.py": (("tests/core/risk/test_permit.py",),),
-    "core/orders/exposure.py": (("tests/core/orders/test_exposure.py",),),
+    "core/orders/exposure.py": (("tests/core/orders/test_exposure.py",), ("tests/core/orders/test_broker.py",)),
     "core/performance/promotion.py": (("tests/core/performance/test_promotion.py",),),
+    "core/orders/kill_triggers.py": (("tests/core/orders/test_kill_triggers.py",),),
+    "core/orders/guard_duty.py": (("tests/core/orders/test_guard_duty.py",),),
+    "core/orders/exchange_desk_kill.py": (("tests/core/orders/test_exchange_desk_kill.py",), DESK),
+    "core/orders/reconcile.py": (("tests/core/orders/test_reconcile.py",), DESK),
+    "core/orders/reconcile_cash.py": (("tests/core/orders/test_reconcile_cash.py",),),
+    "core/orders/reconcile_pages.py": (("tests/core/orders/test_reconcile.py",), DESK),
+    "core/orders/protection.py": (("tests/core/orders/test_protection.py",), DESK),
 }
 """Tests of a module, quick ones first: a later stage sees only what survived the earlier ones."""
 

@@ -20,6 +20,7 @@ from shm.topology import (
     SLOT_RECORDER,
     Plant,
     RunSpec,
+    VenueAddress,
     live_runs,
     process_rows,
     regions,
@@ -58,6 +59,13 @@ def test_a_run_description_survives_the_file(tmp_path: Path) -> None:
     path.write_text('{"run_id": "x", "unknown": 1}')
     with pytest.raises(msgspec.ValidationError, match="unknown"):
         RunSpec.load(path)
+
+
+def test_what_is_secret_stays_out_of_journals() -> None:
+    venue = VenueAddress(rest="http://r", ws_public="ws://p", api_key="k" * 18, api_secret="s" * 36)
+    run = RunSpec(run_id="x", token="t" * 20, venue=venue)
+    assert run.public == RunSpec(run_id="x", venue=VenueAddress(rest="http://r", ws_public="ws://p"))
+    assert run.venue == venue and RunSpec(run_id="x").public == RunSpec(run_id="x")
 
 
 @pytest.mark.parametrize("changes", [{"shards": 0}, {"shards": 33}, {"run_id": ""}, {"run_id": "../x"}])

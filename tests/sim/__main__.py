@@ -2,7 +2,7 @@
 
     python -m tests.sim --seed 17 --trace            one session, every event and effect
     python -m tests.sim --seeds 2000                 seeds 0..1999 on every core
-    python -m tests.sim --seeds 20000 --first 5000   seeds 5000..24999
+    python -m tests.sim --seeds 20000 --first 5000   seeds 5000..24999; progress says how to go on after a break
     python -m tests.sim --coverage --seeds 500       which faults were met, and whether their handlers ran
     python -m tests.sim --mutants --seeds 200        which historic bugs the seeds catch
 
@@ -53,7 +53,8 @@ def main() -> int:
             print(f"{name:28} {mutant.source:45}", f"{caught.command}: {caught.violations[0]}" if caught else "SURVIVES",
                   flush=True)
         return 1 if survivors else 0
-    totals = runner.run_many(seeds, options.workers, options.plan, options.mutant)
+    totals = runner.run_many(
+        seeds, options.workers, options.plan, options.mutant, lambda text: print(text, file=sys.stderr, flush=True))
     print(totals.text())
     if options.coverage:
         from tests.sim import coverage

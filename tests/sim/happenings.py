@@ -268,6 +268,16 @@ def crash(session: Session, rng: random.Random) -> None:
     session.arm_crash(rng.randint(0, 3))
 
 
+@happening("gone")
+def gone(session: Session, rng: random.Random) -> None:
+    """Execution does not come back for a while: the guardian takes over. Sometimes just after a stop was taken away."""
+    if session.host is None:
+        return
+    if rng.random() < 0.4:
+        cancel_some(session, rng, OrderFilter.STOP_ORDER)
+    session.crash("gone", rng.randint(2_500, 9_000) * MS)
+
+
 @happening("outage")
 def outage(session: Session, rng: random.Random) -> None:
     """Execution is down for hours or days: cancelled orders are forgotten, windows of queries end."""

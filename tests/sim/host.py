@@ -70,6 +70,7 @@ class Host:
         self.trace = trace
         self.facts = facts  # what the exchange has said, for the gate
         self.killed = False
+        self.paused = False  # the guardian is on duty
         self.counters: Counter[str] = Counter()
         self.crash_at: dict[str, int] = {}
         self.was_ready = False
@@ -111,7 +112,8 @@ class Host:
             self.flush()
             return
         age = max(self.clock() - message.mono_sent_ns, 0)
-        self._handle(message, Controls(killed=self.killed, age_ns=age, exchange=self.facts(message.symbol)))
+        self._handle(message, Controls(
+            killed=self.killed, paused=self.paused, age_ns=age, exchange=self.facts(message.symbol)))
         self._effects()
 
     def _handle(self, message: Message, controls: Controls) -> None:
@@ -182,8 +184,5 @@ class Host:
                 self.report(item)
                 continue
             self.point("durable_not_sent")
-            if not self.desk.may_leave(self.clock(), item.request):
-                self.desk.on_event(self.clock(), Lost(item.request.req_id, "no longer wanted", sent=False))
-                continue
             self.send(item)
             self.point("sent")

@@ -3,24 +3,24 @@
     nobody twice     an order id exists once; the legs of an intent fill no more than the intent
     nothing late     no entry is born after its time to live (deadline of its last try + receive window)
     never naked      a position without a stop at the exchange lasts at most 1 s while we could mend it
-    books equal      positions, cash: exact, wherever the session comes to rest. While a position is open whose executions
-                     were found late, and so booked in another order than the exchange's, cash less entry value is exact
-                     (the split between realised and open result depends on the order); flat, everything is
+    books equal      positions, and cash to 1e-8 USDT term by term, wherever the session comes to rest (`cash.py`)
+    guarded          execution gone, the guardian on duty: no entry works on, every position has its stop as fast
     kill             no entry leaves later than 50 ms after the command, no stop goes while there is a position
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from core.orders.broker import Broker
-from core.orders.desk_journal import Intent
+from core.orders.desk_journal import Executed, Intent
 from core.orders.exchange_words import Create, Request, TradingStop
 from core.sim.desk_link import RECV_WINDOW_MS
 from core.sim.exchange import Exchange
 from core.sim.exchange_types import OPEN_STATUSES, CancelType, OrderStatus, SimOrder, StopOrderType
-from core.sim.margin_types import Cause
+from tests.sim.cash import compare
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -29,7 +29,7 @@ AFTER_LINK_NS = 1 * SECOND  # on top: 2 s after connectivity returns
 AFTER_START_NS = 4 * SECOND  # on top: 5 s after a restart of ours
 NAKED_IN_STORM_NS = 15 * SECOND  # while frames and requests are being lost
 KILL_NS = 50 * MS
-SPLIT_E8 = 4  # rounding where a fill is split into closing and opening differently
+GUARD_NS = 2000 * MS  # an entry that works on while the guardian is on duty: seen at one look, cancelled at the next
 ENTRY_TTL_NS = 2 * SECOND  # from the journal to the last byte
 
 
@@ -59,7 +59,11 @@ class Judge:
     able_ns: int = 0  # since when we could mend (connected, alive), 0 = we cannot
     slack_ns: int = 0  # what a (re)start or reconnect gives on top
     storm_until_ns: int = 0
-    reordered: int = 0
+    guarded_ns: int = 0  # the guardian is on duty and reaches the exchange since then, 0 = it is not
+    compared: int = 0  # books found equal
+    open_compared: int = 0  # of them with a position open
+    reordered: int = 0  # of them with the split between realised and open result of our own order
+    adopted: int = 0  # of them after a position was taken over
     told: set[str] = field(default_factory=set)
     unable: set[str] = field(default_factory=set)  # symbols whose market takes nothing
     longest_naked_ns: int = 0
@@ -75,6 +79,8 @@ class Judge:
             self.deadlines[request.link_id] = max(deadline_ns, self.deadlines.get(request.link_id, 0))
             if deadline_ns and now_ns > deadline_ns:
                 self.say(now_ns, f"entry {request.link_id} leaves after its deadline")
+            if self.guarded_ns:
+                self.say(now_ns, f"entry {request.link_id} leaves while the guardian is on duty")
             if self.killed_ns and now_ns > self.killed_ns + KILL_NS:
                 self.say(now_ns, f"entry {request.link_id} leaves {(now_ns - self.killed_ns) / MS:.1f} ms after the kill")
         if isinstance(request, TradingStop) and request.stop_ticks == 0 and self.lots(request.symbol):
@@ -104,6 +110,16 @@ class Judge:
             state.told = True
             self.say(now_ns, f"{name} has had no stop for {(now_ns - state.since_ns) / MS:.0f} ms")
 
+    def guarded(self, now_ns: int, venue_ns: int, name: str) -> None:
+        """While the guardian is on duty no entry works on (one may be born late: it goes at the next look)."""
+        if not self.guarded_ns or now_ns - max(self.guarded_ns, self.storm_until_ns) < GUARD_NS:
+            return
+        for order in self.exchange.working_of(self.uid, name):
+            if not order.reduce_only and order.status in OPEN_STATUSES and venue_ns - order.created_ns > GUARD_NS and (
+                    order.stop_order_type is StopOrderType.NONE and order.order_id not in self.told):
+                self.told.add(order.order_id)
+                self.say(now_ns, f"{order.order_link_id or order.order_id} works on while the guardian is on duty")
+
     def bare(self, name: str) -> bool:
         """A position without a stop at the exchange."""
         margin = self.exchange.account(self.uid)
@@ -125,27 +141,23 @@ class Judge:
         """Symbols with a position and no stop."""
         return [name for name in self.names if self.bare(name)]
 
-    def differences(self, broker: Broker) -> list[str]:
-        """What our books say against the ledger; [] = equal."""
+    def differences(self, broker: Broker, booked: Iterable[Executed]) -> list[str]:
+        """What our books say against the ledger; [] = equal. `booked`: the executions in our journal."""
         found = []
         for symbol, instrument in broker.instruments.items():
             position = broker.account.positions.get(symbol)
             ours, theirs = position.lots if position else 0, self.lots(instrument.name)
             if ours != theirs:
                 found.append(f"{instrument.name}: we hold {ours}, the exchange says {theirs}")
-        ledger = self.exchange.account(self.uid).ledger
-        moved = ledger.totals_e8[Cause.DEPOSIT] + ledger.totals_e8[Cause.WITHDRAWAL] - self.deposit_e8
-        cash = ledger.balance_e8 - moved  # money moved in or out is no result of ours
-        ours = broker.account.balance_e8
-        if ours != cash:
-            margin = self.exchange.account(self.uid)
-            open_theirs = sum(p.entry_value_e8 for name in self.names for p in margin.positions(name))
-            open_ours = sum(p.entry_value_e8 for p in broker.account.positions.values())
-            if not open_theirs or abs((ours - open_ours) - (cash - open_theirs)) > SPLIT_E8:
-                found.append(f"cash: {ours} here, {cash} there ({ours - cash:+d} e8)")
-            else:
-                self.reordered += 1
-        return found
+        if found:
+            return found
+        cash = compare(booked, self.exchange, self.uid, broker, self.deposit_e8)
+        if not cash.found:
+            self.compared += 1
+            self.reordered += bool(cash.reordered)
+            self.adopted += bool(cash.adopted)
+            self.open_compared += any(self.lots(name) for name in self.names)
+        return cash.found
 
     def orders(self) -> list[SimOrder]:
         exchange = self.exchange

@@ -48,14 +48,15 @@ class NaiveDesk:
         self.lots: dict[str, int] = {}
         self.up: dict[Stream, bool] = {}
         self.trouble: list[Any] = []
+        self.recon = self
         self.counters: Counter[str] = Counter()
 
     def _next(self) -> int:
         self.number += 1
         return self.number
 
-    def submit(self, now_ns: int, order: Order, instrument: object, work_ns: int) -> Gate:
-        link = link_id_of("n", Leg.MAKER, order.order_id)
+    def submit(self, now_ns: int, order: Order, instrument: object, work_ns: int, leverage_e2: int) -> Gate:
+        link = self.label(order)
         made = DeskOrder(
             link_id=link, leg=Leg.MAKER, symbol=order.name, side=order.side, order_type=OrderType.LIMIT,
             tif=TimeInForce.GTC, qty_lots=order.qty_lots, price_ticks=order.price_ticks, reduce_only=False,
@@ -96,6 +97,17 @@ class NaiveDesk:
 
     def on_timer(self, now_ns: int) -> None:
         """Nothing: every answer will come."""
+
+    def label(self, order: Order) -> str:
+        return link_id_of("n", Leg.MAKER, order.order_id)
+
+    def may_leave(self, now_ns: int, request: object) -> bool:
+        """Whatever was wanted once is wanted."""
+        return True
+
+    def reconciled_after(self, takeover: int) -> bool:
+        """There is nothing to reconcile."""
+        return True
 
     def recover(self, now_ns: int, records: object, booked: int, working: object) -> None:
         """Nothing: the stream will tell."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from tests.sim.coverage import plan_of
 from tests.sim.mutants import MUTANTS, applied
@@ -14,6 +14,7 @@ from tests.sim.session import Outcome, Session
 from tests.sim.totals import Totals
 
 CHUNK = 20
+PROGRESS = 200
 
 
 def run_seed(seed: int, plan: str = "", mutant: str = "", trace: bool = False, digest: bool = False) -> Outcome:
@@ -48,11 +49,17 @@ def outcomes(seeds: Iterable[int], workers: int = 0, plan: str = "", mutant: str
         yield from pool.imap(_one, ((seed, plan, mutant) for seed in seeds), CHUNK)
 
 
-def run_many(seeds: Iterable[int], workers: int = 0, plan: str = "", mutant: str = "") -> Totals:
-    """Run them all."""
+def run_many(
+    seeds: Sequence[int], workers: int = 0, plan: str = "", mutant: str = "", progress: Callable[[str], object] | None = None
+) -> Totals:
+    """Run them all. `progress` is told every `PROGRESS` sessions how far it is, with what goes on from there."""
     totals = Totals()
     start = time.perf_counter()
     for outcome in outcomes(seeds, workers, plan, mutant):
         totals.add(outcome)
-    totals.wall_s = time.perf_counter() - start
+        totals.wall_s = time.perf_counter() - start
+        if progress is not None and (outcome.violations or totals.sessions % PROGRESS == 0):
+            left = len(seeds) - totals.sessions
+            progress(f"{totals.sessions} of {len(seeds)}, {len(totals.failed)} failed, "
+                     f"{totals.sessions / totals.wall_s:.1f} sessions/s; on from here: --first {outcome.seed + 1} --seeds {left}")
     return totals

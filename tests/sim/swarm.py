@@ -52,7 +52,7 @@ HAPPENINGS: dict[str, int] = {
     "ext leverage": 1, "ext mode": 1, "liquidate": 1, "adl": 1, "funding": 3, "deposit": 1, "withdraw": 1,
     "reduce only": 1, "delist": 1, "vacuum": 2, "clock": 2, "key": 1, "stop refused": 2, "no market": 1, "rate": 2,
     "ip ban": 1, "wipe": 1, "slow disk": 2, "crash": 6, "filters": 1, "narrow limits": 1, "fill slots": 1,
-    "self match": 1, "batch of fills": 2, "stop out": 3,
+    "self match": 1, "batch of fills": 2, "stop out": 3, "gone": 2,
 }
 
 

@@ -21,6 +21,10 @@ class Totals:
     wall_s: float = 0.0
     hits: Counter[str] = field(default_factory=Counter)
     counters: Counter[str] = field(default_factory=Counter)
+    compared: int = 0
+    open_compared: int = 0
+    reordered: int = 0
+    adopted: int = 0
     failed: list[Outcome] = field(default_factory=list)
     settle_ms: list[int] = field(default_factory=list)
     kill_ms: list[int] = field(default_factory=list)
@@ -33,6 +37,10 @@ class Totals:
         self.fills += outcome.fills
         self.crashes += len(outcome.crashes)
         self.virtual_s += outcome.virtual_s
+        self.compared += outcome.compared
+        self.open_compared += outcome.open_compared
+        self.reordered += outcome.reordered
+        self.adopted += outcome.adopted
         self.hits += outcome.hits
         self.counters += outcome.counters
         self.settle_ms.append(outcome.settle_ms)
@@ -53,7 +61,11 @@ class Totals:
             f"settled after ms: {spread(self.settle_ms)};  kill to flat ms: {spread(self.kill_ms)};  "
             f"without stop ms: {spread(self.naked_ms)}"
         )
-        lines = [what, times, f"failed: {len(self.failed)}"]
+        books = (
+            f"books equal to 1e-8 USDT: {self.compared} times, {self.open_compared} with positions open "
+            f"({self.reordered} of them booked in another order, {self.adopted} after a position was taken over)"
+        )
+        lines = [what, times, books, f"failed: {len(self.failed)}"]
         for outcome in self.failed[:20]:
             lines.append(f"  {outcome.command}")
             lines += [f"      {text}" for text in outcome.violations[:4]]

@@ -36,7 +36,8 @@ def kill_by_cli(run: Running) -> None:
     assert launch("kill", "--data-dir", str(run.data_dir), "--reason", "drill").returncode == 0
 
 
-@pytest.mark.parametrize("kill", [pytest.param(kill_by_cli, marks=pytest.mark.slow), kill_by_file])
+@pytest.mark.slow  # two minutes; the test at the end has the dead page and recorder, too
+@pytest.mark.parametrize("kill", [kill_by_cli, kill_by_file])
 def test_kill_with_page_and_recorder_dead(tmp_path: Path, kill) -> None:
     """Both are killed with -9 again and again while the kill is on its way: flat, latched, no entry after it."""
     with running(tmp_path, *LIVE) as run, plant_of(run) as plant:
@@ -75,15 +76,19 @@ def test_pause_survives_a_restart_of_the_whole_system(tmp_path: Path) -> None:
     assert "PAUSE is latched (cli: command line)" in said
 
 
-def test_latch_survives_kill_9_of_execution(tmp_path: Path) -> None:
-    """Execution dies in the middle of closing: its successor finds the words, goes on closing and stays killed."""
-    with running(tmp_path, *LIVE, "--no-admin") as run, plant_of(run) as plant:
+def test_latch_survives_kill_9_of_execution_page_and_recorder(tmp_path: Path) -> None:
+    """Page and recorder are dead, execution dies in the middle of closing: its successor goes on closing and stays killed."""
+    with running(tmp_path, *LIVE) as run, plant_of(run) as plant:
         wait_for_a_position(plant)
         first = plant.cnc("execution").pid
+        for pid in freeze(plant, "admin", "recorder"):
+            os.kill(pid, signal.SIGKILL)
         kill_by_file(run)
         eventually(lambda: plant.control.bits() & ControlBits.KILL, "the file was seen", 5.0)
         os.kill(first, signal.SIGKILL)
         eventually(lambda: plant.cnc("execution").pid != first and plant.cnc("execution").ready, "a successor")
         eventually(lambda: plant.control.flat, "flat and verified", 30.0)
         eventually(lambda: int(plant.account().read(0)[0]["open_positions"]) == 0, "the board says so", 2.0)
+        assert plant.control.bits() & ControlBits.KILL and run.paths.kill_file.exists()
+        eventually(lambda: plant.cnc("admin").restarts and plant.cnc("admin").ready, "the page is back")
         clean_end(run, plant.spec.run_id, [])

@@ -3,15 +3,18 @@ books, a kill leaves it flat, and an execution process that is shot with orders 
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from config.paths import DataPaths
 from shm.topology import Plant
 from tests.system.live_runner import Judge, account, live_plant, settled
 from tests.system.plant_runner import Running, eventually, launch
@@ -77,6 +80,18 @@ def kill_switch(run: Running, plant: Plant, judge: Judge) -> None:
     eventually(lambda: account(plant)["balance_e8"] == judge.balance_e8(), "the same cash to 1e-8", 10.0)
 
 
+def confirmed_by_the_exchange(run: Running, plant: Plant) -> None:
+    """Every closed trade was looked up in the exchange's history over REST and is there as we booked it (B5)."""
+    file = DataPaths(run.data_dir, "LIVE").trade_checks_file
+
+    def checks() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+    eventually(lambda: len(checks()) >= plant.counters("execution").get("trades_closed") >= 1, "trades compared", 60.0)
+    assert [row for row in checks() if row["matched"] != 1] == []
+    assert all(row["entry_lots"] > 0 and row["fees_e8"] > 0 for row in checks())
+
+
 def test_trades_protected_and_killed(tmp_path: Path) -> None:
     with live_plant(tmp_path, *PLANT) as (run, plant, judge):
         eventually(lambda: plant.counters("execution").get("fills") >= 2, "fills", 120.0)
@@ -86,6 +101,7 @@ def test_trades_protected_and_killed(tmp_path: Path) -> None:
         assert plant.counters("execution").get("errors") == 0
         no_order_twice(judge)
         kill_switch(run, plant, judge)
+        confirmed_by_the_exchange(run, plant)
         entries = [row for row in judge.closed_orders() if not row["reduceOnly"] and row["orderLinkId"].startswith("sc")]
         assert entries and all(float(row["stopLoss"] or 0) > 0 for row in entries), "the stop travels inside the entry"
         code, summary, error = run.stop()

@@ -50,13 +50,11 @@ def test_tape_is_accounted_for_and_shards_do_not_matter(tmp_path: Path, name: st
     assert first["decisions"] > 0
     for shards in (2, 4):
         assert decisions_of(results[shards]) == first, f"{shards} shards decide differently"
-    again = run_tape(tmp_path / "again", "--tape", tape, shards=2)
-    assert decisions_of(again) == first
+    assert first["books"] == final_book_digests(recording(name)), "books of a naive reference"
 
 
-@pytest.mark.parametrize("name", [REAL, DERIVED])
-def test_books_equal_a_naive_reference(tmp_path: Path, name: str) -> None:
-    path = recording(name)
+def test_books_equal_a_naive_reference(tmp_path: Path) -> None:
+    path = recording(DERIVED)
     result = run_tape(tmp_path, "--tape", str(path))
     assert result["books"] == final_book_digests(path)
 

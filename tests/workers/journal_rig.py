@@ -56,13 +56,13 @@ def market(seed: int, seconds: float, symbols: int = 5) -> list[list[tuple[int, 
 
 
 class Rig:
-    """`changes` go to the run description (market_cells, shards)."""
+    """`changes` go to the run description (market_cells, shards); `reads` replaces the market of the seed."""
 
     def __init__(self, folder: Path, seed: int, shards: int = 2, settings: Settings = EAGER, **changes: Any) -> None:
         self.folder = folder
         self.rng = random.Random(seed)
         self.settings = settings
-        self.reads = market(seed, changes.pop("seconds", 25.0))
+        self.reads = changes.pop("reads", None) or market(seed, changes.pop("seconds", 25.0))
         self.now_ns = 10**9
         values: dict[str, Any] = {"shards": shards, "market_cells": 1 << 17, "intent_slots": 1024, "report_slots": 1024,
                                   "raw_cells": 1 << 18, **changes}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
+from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from config.paths import DataPaths
+from core.constants import E8
 from core.performance.comparison import compare
 from core.performance.figures import performance
 from gateway.tape import TapeError
@@ -94,6 +97,51 @@ def test_frames_before_the_window_only_warm_up(job: Job, result: Result) -> None
     early = run(msgspec.structs.replace(job, to_ns=middle))
     assert early.to_ns <= middle
     assert early.intents == result.intents[: len(early.intents)]
+
+
+def funded(source: Path, target: Path, at_ms: int, rate: str) -> dict[str, Decimal]:
+    """The recording with another settlement; returns the mark price of every symbol as it stood then."""
+    marks: dict[str, Decimal] = {}
+    with gzip.open(source, "rt") as lines, target.open("w") as out:
+        for line in lines:
+            recv, _, text = line.partition(" ")
+            if '"topic":"tickers.' in text:
+                body = json.loads(text)
+                data = body["data"]
+                if body["ts"] < at_ms and int(recv) < at_ms * 10**6 and "markPrice" in data:
+                    marks[data["symbol"]] = Decimal(data["markPrice"])
+                data["nextFundingTime"], data["fundingRate"] = str(at_ms), rate
+                line = f"{recv} {json.dumps(body, separators=(',', ':'))}\n"
+            out.write(line)
+    return marks
+
+
+@pytest.mark.parametrize("rate", ["0.0025", "-0.0031"])
+def test_who_is_open_at_the_settlement_pays_or_receives(job: Job, result: Result, tmp_path: Path, rate: str) -> None:
+    """A tape across a funding moment: exact to 1e-8 in trades, figures, costs and account; nobody else pays."""
+    longest = max(result.trades, key=lambda t: t.closed_ns - t.opened_ns)
+    at_ms = (longest.opened_ns + longest.closed_ns) // 2 // 10**6
+    tape = tmp_path / "funded.frames"
+    marks = funded(Path(job.tapes[0]), tape, at_ms, rate)
+    paid = run(msgspec.structs.replace(job, tapes=(str(tape),)))
+    assert run(msgspec.structs.replace(job, tapes=(str(tape),), shards=2)).trades == paid.trades
+    expected = 0
+    for trade in paid.trades:
+        is_open = trade.opened_ns < at_ms * 10**6 <= trade.closed_ns
+        amount = trade.side * Decimal(trade.quantity) * marks[trade.symbol] * Decimal(rate) * E8
+        exact = int(amount.to_integral_value(ROUND_CEILING)) if is_open else 0
+        if trade.funding_e8 != exact:  # a part had been sold before the moment: less than all of it pays
+            assert is_open and 0 < abs(trade.funding_e8) < abs(exact)
+        assert trade.net_e8 == trade.gross_e8 - trade.fees_e8 - trade.funding_e8
+        expected += trade.funding_e8
+    open_then = [t for t in paid.trades if t.funding_e8]
+    assert open_then and all((t.funding_e8 > 0) == (t.side * Decimal(rate) > 0) for t in open_then)
+    assert paid.figures["funding_usdt"] == expected / E8
+    step = next(row for row in paid.figures["costs"] if row["name"] == "funding")
+    assert step["usdt"] == -expected / E8
+    pipeline = run_tape(settings_of(job), [tape])
+    account = pipeline.broker.account
+    assert sum(t.net_e8 for t in paid.trades) == account.realised_e8 - sum(p.realised_e8 for p in account.positions.values())
 
 
 def test_the_report_stands_alone(result: Result) -> None:

@@ -16,7 +16,9 @@ import pytest
 
 from core.constants import FLAG_EXTERNAL
 from core.enums import LogKind, MessageKind, OrderRole, ReportKind, Severity
+from core.journal import EXECUTION, decode_records, encode_record
 from core.orders.broker import Note
+from core.orders.desk_journal import Executed, persist
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exchange_words import (
     Ack,
@@ -33,6 +35,7 @@ from core.orders.exchange_words import (
     Send,
     Stream,
     Tell,
+    WalletRow,
 )
 from core.orders.latency import Ledger
 from core.orders.wire import Message, Report, read_reports
@@ -44,6 +47,7 @@ from gateway.link_words import Heard
 from shm.topology import RunSpec, VenueAddress
 from tests.workers.support import EAGER, System
 from workers import live as live_module
+from workers.journal_files import DurableLog
 from workers.kill_watch import LinkHealth
 from workers.live import LiveOrders, link_address, live_keys
 from workers.noted_desk import DESK_RECORD, ExecutionTap
@@ -172,8 +176,6 @@ def test_effects_keep_their_order_and_find_their_place(orders: tuple[LiveOrders,
     assert host.told == [message]
     (note,) = host.notes
     assert (note.kind, note.severity, note.text, note.a, note.b) == (LogKind.ERROR, Severity.ERROR, "word: text", 4, 5)
-    from core.journal import decode_records
-
     (frame,) = decode_records(host.records[0])
     assert (frame.kind - DESK_RECORD, frame.data) == (RecordKind.EXECUTION, b"x")
 
@@ -295,6 +297,36 @@ def test_the_shard_hears_of_fills_and_ends_as_unsolicited_and_external(execution
     whole, over = reports(execution)
     assert (whole.kind, whole.qty_lots) == (ReportKind.POSITION, 5)
     assert (over.kind, over.order_id, over.decision_id, over.seq) == (ReportKind.DONE, 9, 5, 0), "nobody else tells the end"
+
+
+def test_a_new_run_knows_what_the_run_before_it_held(execution: System) -> None:
+    """Another run's journal is set aside; its positions are ours, also when this run restarts before it has seen them."""
+    execution.execution.on_close()
+    path = execution.execution.paths.execution_journal
+    path.unlink()
+    held = Executed(1, "e1", "Trade", "v1", "sct1-1E", "BTCUSDT", 0, -1, 650_000, 7, 100, 0, 5, 5, 0, 0, 1, 5, 0, 660_000, 0, 0)
+    noted = persist(held)
+    before = DurableLog(path, EXECUTION, "run-before", 1)
+    before.write([encode_record(1, 0, 0, DESK_RECORD + noted.kind, noted.payload)], 1)
+    before.close()
+    for _ in range(2):
+        again = execution.new_execution()
+        assert again.live is not None and again.live.desk.core.earlier == {"BTCUSDT": -7}
+        again.on_close()
+    assert len(list(path.parent.glob("execution-*.journal"))) == 1
+
+
+def test_the_account_of_the_page_is_the_exchanges_wallet(execution: System) -> None:
+    made, board = execution.execution, execution.plant.account()
+    assert made.live is not None
+    made._write_boards(0, force=True)
+    assert int(board.read(0)[0]["equity_e8"]) == 0, "not told yet: nothing is shown in its place"
+    made.live.desk.on_event(1, WalletRow(520 * 10**8, 500 * 10**8, 400 * 10**8, -20 * 10**8, 0, 0, 1))
+    made.do_work()
+    made._write_boards(0, force=True)
+    row = board.read(0)[0]
+    assert [int(row[name]) // 10**8 for name in ("balance_e8", "equity_e8", "margin_used_e8")] == [520, 500, 100]
+    made.on_close()
 
 
 def test_an_entry_that_ends_partly_filled_is_told_as_position_and_end(execution: System) -> None:

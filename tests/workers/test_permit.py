@@ -12,6 +12,7 @@ import pytest
 from config.paths import DataPaths
 from config.pin import set_pin
 from config.rollout_file import write_rollout
+from config.schema import Clock
 from core.performance.promotion import Rollout
 from core.risk.tiers import Rank
 from gateway.venue.synthetic_feed import SyntheticFeed
@@ -23,6 +24,7 @@ from workers.starting import Options, StartError, permit_live
 
 NOW = 1_800_000_000_000
 PIN = "a good pin"
+CLOCK = Clock()
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ class World:
         if pin:
             env["SCALPER_LIVE_PIN"] = pin
         options = Options(venue=rest, live=live, account=account or str(key["uid"]))
-        return live_permit(options, rest, tier, self.paths, env, Person(env, terminal=False), lambda: NOW)
+        return live_permit(options, rest, tier, self.paths, env, Person(env, terminal=False), CLOCK, lambda: NOW)
 
     def names(self, **how: Any) -> list[str]:
         with pytest.raises(Refused) as caught:
@@ -141,13 +143,13 @@ def test_practice_asks_for_a_key_and_a_tier(venue: Running, tmp_path: Path) -> N
     env = {"SCALPER_API_KEY": key["api_key"], "SCALPER_API_SECRET": key["api_secret"]}
     paths = DataPaths(tmp_path, "LIVE")
     options = Options(venue=rest)
-    permit = live_permit(options, rest, "NORMAL", paths, env, Person(env, terminal=False), lambda: NOW)
+    permit = live_permit(options, rest, "NORMAL", paths, env, Person(env, terminal=False), CLOCK, lambda: NOW)
     assert (permit.practice, permit.tier_allowed) == (True, Rank.NORMAL)
     assert "PRACTICE" in permit.said[0]
-    embedded = live_permit(Options(), "embedded", "MICRO", paths, {}, Person({}, terminal=False), lambda: NOW)
+    embedded = live_permit(Options(), "embedded", "MICRO", paths, {}, Person({}, terminal=False), CLOCK, lambda: NOW)
     assert embedded.practice
     with pytest.raises(Refused, match="CAPITAL_TIER"):
-        live_permit(Options(), "embedded", "NONE", paths, {}, Person({}, terminal=False), lambda: NOW)
+        live_permit(Options(), "embedded", "NONE", paths, {}, Person({}, terminal=False), CLOCK, lambda: NOW)
 
 
 def test_what_practice_is() -> None:
@@ -169,13 +171,23 @@ def test_a_person_types(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(seen) == 2
 
 
+@pytest.mark.parametrize("ms", [-900, 900])
+def test_a_clock_that_is_off_refuses(world: World, ms: int) -> None:
+    world.venue.fault("clock.step", ms=ms)
+    try:
+        assert world.names() == ["clock", "PIN"], "nobody is asked for a PIN that would not help"
+    finally:
+        world.venue.fault("clock.step", ms=-ms)
+    assert not world.ask().practice
+
+
 def test_an_exchange_that_is_not_there_is_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(permits, "LOOPBACK", ())
     monkeypatch.setattr(permits, "PROBE_S", 1.0)
     env = {"SCALPER_API_KEY": "k" * 18, "SCALPER_API_SECRET": "s" * 36}
     with pytest.raises(Refused, match="no connection"):
         live_permit(Options(venue="http://127.0.0.1:9", live=True), "http://127.0.0.1:9", "MICRO", DataPaths(tmp_path, "LIVE"),
-                    env, Person(env, terminal=False), lambda: NOW)
+                    env, Person(env, terminal=False), CLOCK, lambda: NOW)
 
 
 def test_the_start_reports_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

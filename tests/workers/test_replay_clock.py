@@ -69,3 +69,4 @@ def test_pause_ends_a_seek_and_the_end_ends_everything() -> None:
     clock.seek(FIRST + 9 * S, True)
     clock.end(FIRST + 3 * S)
     assert (clock.state, clock.target_ns, clock.cursor_ns) == (ReplayState.ENDED, 0, FIRST + 3 * S)
+    assert clock.plays_on is False  # who goes back from the end looks at a time, and does not race to the end again

@@ -16,9 +16,10 @@ from core.orders.broker import Note
 from core.performance.figures import Point, drawdown
 from tests.workers.made_runs import SETTINGS, MadeRun
 from workers.cli import cli
+from workers.html_page import thinned
 from workers.records_cli import RecordsError, database_verb, make_report, reading
 from workers.report import gather, period_of
-from workers.report_html import chart, html, thinned
+from workers.report_html import curve, html
 from workers.report_text import markdown, money, percent, price, seconds
 
 T0 = 1_763_640_000_000_000_000  # Thursday 2025-11-20T12:00:00Z
@@ -138,11 +139,12 @@ def test_periods():
 def test_a_thinned_curve_hides_no_fall():
     points = [Point(k, 10**9 - (5 * 10**8 if k == 7777 else k % 13)) for k in range(20_000)]
     kept = thinned(points)
-    assert len(kept) < 700
-    assert min(p.equity_e8 for p in kept) == 5 * 10**8
-    assert kept[-1] == points[-1]
-    assert chart(points).count("<polyline") == 1
-    assert "No trades" in chart(points[:1])
+    assert len(kept) < 1600
+    assert min(equity for _, equity in kept) == 5 * 10**8
+    assert (kept[0], kept[-1]) == (points[0], points[-1])
+    drawn = "".join(curve(points))
+    assert drawn.count("<polyline") == 2 and "largest fall 50.00 %" in drawn
+    assert "No trades" in "".join(curve(points[:1]))
 
 
 def test_numbers_for_people():

@@ -30,7 +30,8 @@ class Rig:
 
     def trades(self, n: int) -> None:
         for k in range(n):
-            self.keeper.closed(LiveTrade("XUSDT", self.now + k * 7 * 3_600_000, self.now + k, 1, 5, 1, "MICRO", "GRIND"))
+            self.keeper.closed(LiveTrade("XUSDT", self.now + k * 7 * 3_600_000, self.now + k, 1, 5, 1, "MICRO", "GRIND",
+                                         matched=1))
 
 
 def test_evidence_lifts_and_a_daily_loss_lowers(tmp_path):

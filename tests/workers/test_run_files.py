@@ -88,7 +88,7 @@ def test_the_recorder_samples_the_account_and_the_books(plant, tmp_path):
     paths = DataPaths(tmp_path / "data", "SIM")
     (account_file,) = paths.metrics_dir.glob("*/account.jsonl")
     sample = lines(account_file)[-1]
-    assert (sample["equity_e8"], sample["available_e8"], sample["sid"]) == (107, 70, plant.spec.run_id)
+    assert (sample["equity_e8"], sample["available_e8"], sample["sid"]) == (107, 77, plant.spec.run_id)
     (top,) = paths.store_dir("orderbook").glob("*/top.jsonl")
     book = lines(top)[-1]
     assert (book["symbols"], book["bid"], book["ask"], book["bid_qty"], book["state"]) == (

@@ -1,13 +1,12 @@
 // Backtests: one with its figures and trades, or two side by side; which two is chosen in the list.
 import { $, el, setText } from "./dom.js";
-import { card, paintCurve, paintFigures, table } from "./figures.js";
-import { DASH, fixed, lower, signed, tone } from "./format.js";
-import { date, percent, usdt } from "./history_lists.js";
+import { card, figureTable, paintCurve, paintFigures, table } from "./figures.js";
+import { DASH, lower, signed, tone } from "./format.js";
+import { date, usdt } from "./history_lists.js";
 import { get } from "./net.js";
 
 const SHOWN = 200;
 const picked = []; // ids in order of choosing, at most two
-const NAMES = { trades: "Trades", win_rate: "Win rate", net_usdt: "Net USDT", gross_usdt: "Gross USDT", fees_usdt: "Fees USDT", slippage_usdt: "Slippage USDT", profit_factor: "Profit factor", expectancy_r: "Expectancy R", sharpe: "Sharpe", sortino: "Sortino", calmar: "Calmar", max_drawdown_pct: "Drawdown %", mean_mfe_r: "MFE R", mean_mae_r: "MAE R", average_hold_s: "Hold s" };
 
 /** A check box in a row of the list; the third choice replaces the first. */
 export function pickBox(node, id) {
@@ -78,10 +77,8 @@ function paintPair(c) {
   $("backtest-cards").replaceChildren(
     card("Made by both", String(c.both), "opened within a second on one symbol and side"), card("Only a", String(c.only_a), "trades"), card("Only b", String(c.only_b), "trades"));
   $("backtest-curves").replaceChildren(curveBox("Equity of a", "curve-a"), curveBox("Equity of b", "curve-b"));
-  const shown = (name, v) => (v === null || v === undefined ? DASH : name === "win_rate" ? percent(v) : Number.isInteger(v) ? String(v) : fixed(v, 4));
-  const better = (row) => (row.difference && !["trades", "fees_usdt", "slippage_usdt", "max_drawdown_pct", "mean_mae_r", "average_hold_s"].includes(row.figure) ? tone(row.difference) : "");
   $("backtest-groups").replaceChildren(
-    table("Figures", ["", "a", "b", "b − a"], c.figures.map((row) => [[NAMES[row.figure] ?? row.figure, ""], [shown(row.figure, row.a), ""], [shown(row.figure, row.b), ""], [row.difference === null ? DASH : signed(row.difference, 4), better(row)]])),
+    figureTable("Figures", c.figures, "a", "b"),
     table("Settings that differ", ["", "a", "b"], c.settings.length ? c.settings.map((s) => [[s.name, ""], [String(s.a ?? DASH), ""], [String(s.b ?? DASH), ""]]) : [[["none", ""], ["", ""], ["", ""]]]));
   const net = (t) => (t ? usdt(t.net_usdt) : DASH);
   const rows = c.pairs.slice(0, SHOWN).map((pair) => {

@@ -107,3 +107,14 @@ export function paintCurve(points, canvas) {
   c.fillText(date(points.at(-1)[0]), w - 6, h - 2);
   canvas.setAttribute("aria-label", `equity from ${values[0].toFixed(2)} to ${values.at(-1).toFixed(2)} USDT, largest fall ${(100 * deepest).toFixed(2)} %`);
 }
+
+const NAMES = { trades: "Trades", win_rate: "Win rate", net_usdt: "Net USDT", gross_usdt: "Gross USDT", fees_usdt: "Fees USDT", slippage_usdt: "Slippage USDT", profit_factor: "Profit factor", expectancy_r: "Expectancy R", sharpe: "Sharpe", sortino: "Sortino", calmar: "Calmar", max_drawdown_pct: "Drawdown %", mean_mfe_r: "MFE R", mean_mae_r: "MAE R", average_hold_s: "Hold s" };
+const NEUTRAL = new Set(["trades", "fees_usdt", "slippage_usdt", "max_drawdown_pct", "mean_mae_r", "average_hold_s"]);
+
+/** Figures of two runs, a and b, as rows {figure, a, b, difference}. */
+export function figureTable(title, rows, a, b) {
+  const shown = (name, v) => (v === null || v === undefined ? DASH : name === "win_rate" ? percent(v) : Number.isInteger(v) ? String(v) : fixed(v, 4));
+  return table(title, ["", a, b, `${b} − ${a}`], rows.map((row) => [
+    [NAMES[row.figure] ?? row.figure, ""], [shown(row.figure, row.a), ""], [shown(row.figure, row.b), ""],
+    [row.difference === null || row.difference === undefined ? DASH : signed(row.difference, 4), row.difference && !NEUTRAL.has(row.figure) ? tone(row.difference) : ""]]));
+}

@@ -167,6 +167,7 @@ $("periods").addEventListener("click", (event) => {
   }
 });
 addEventListener("hashchange", show);
+document.addEventListener("replay-moved", show);
 addEventListener("keydown", (event) => {
   const place = Number(event.key);
   if (place >= 1 && place <= VIEWS.length && !event.ctrlKey && !event.altKey && !event.metaKey && !/INPUT|SELECT/.test(event.target.tagName)) location.hash = VIEWS[place - 1];

@@ -1,13 +1,14 @@
 // The order ledger: stages with percentiles, slowest orders, history with reasons: /orders.
 import { $, cells, el, fillTable, setClass, setText } from "./dom.js";
-import { age, DASH, latency, micros, money } from "./format.js";
+import { age, DASH, latency, micros } from "./format.js";
 import { startFrame } from "./frame.js";
 import { get } from "./net.js";
-import { fillOrders, paintSide, paintSlip, paintState, plain, timeOf, whyNot } from "./orders.js";
+import { fillOrders, paintState, timeOf } from "./orders.js";
 
 const LOOK_MS = 2000;
 const STATES = ["INTENT", "SENT", "ACKED", "LIVE", "PARTIALLY_FILLED", "UNKNOWN", "FILLED", "CANCELLED", "REJECTED", "VOID"];
 const PARTS = ["recv_to_decided", "decided_to_sent", "sent_to_taken", "taken_to_gated", "gated_to_durable", "durable_to_wire", "wire_to_ack", "ack_to_live"];
+const COLUMNS = ["time", "symbol", "side", "state", "qty", "filled", "price", "average", "slip", "fee", "durable", "wire", "ack", "fill", "why", "id"];
 let askedAt = 0;
 let pages = 1; // how many pages of the history are shown
 
@@ -81,25 +82,7 @@ function paintSlowest({ slowest, slowest_by: by }) {
 function paintHistory(rows) {
   setText($("history-count"), String(rows.length));
   $("history-none").hidden = rows.length > 0;
-  fillOrders($("history-body"), rows, 16, (cell, row) => {
-    const [time, symbol, side, state, qty, filled, price, average, slip, fee, durable, wire, ack, fill, why, id] = cell;
-    setText(time, timeOf(row));
-    setText(symbol, row.symbol);
-    paintSide(side, row.side);
-    paintState(state, row);
-    setText(qty, plain(row.qty));
-    setText(filled, plain(row.filled_qty));
-    setText(price, plain(row.price));
-    setText(average, plain(row.average));
-    paintSlip(slip, row);
-    setText(fee, row.fee_usdt ? money(row.fee_usdt) : DASH);
-    const us = row.stages_us;
-    [[durable, us.taken_to_durable], [wire, us.durable_to_wire], [ack, us.wire_to_ack], [fill, us.recv_to_fill]].forEach(([c, v]) => setText(c, micros(v)));
-    setClass(why, "why");
-    setText(why, whyNot(row));
-    why.title = whyNot(row);
-    setText(id, row.link_id || row.order_id);
-  });
+  fillOrders($("history-body"), rows, COLUMNS);
 }
 
 for (const state of STATES) {

@@ -38,7 +38,7 @@ export function paintStrip(head) {
   bar.style.transform = `scaleX(${Math.min(1, a.heat_pct / maxHeat).toFixed(3)})`;
   setClass(bar, a.heat_pct > 0.8 * maxHeat ? "bad" : a.heat_pct > 0.5 * maxHeat ? "warn" : "");
   setText(heat.querySelector("b"), `${fixed(a.heat_pct, 2)}%`);
-  heat.title = `open risk to the stops: ${money(a.heat_usdt)} USDT of at most ${maxHeat}% of equity; margin ${money(a.margin_used_usdt)}`;
+  heat.title = `open risk to the stops: ${money(a.heat_usdt)} USDT of at most ${maxHeat}% of equity; margin ${money(a.margin_used_usdt)}, available ${money(a.available_usdt)} USDT`;
   fact("fact-equity", money(a.equity_usdt), "", `balance ${money(a.balance_usdt)}, unrealised ${signed(a.unrealised_usdt)}, fees ${money(a.fees_usdt)} USDT`);
   fact("fact-day", `${signed(a.day_pnl_usdt)} (${signed(a.day_pnl_pct)}%)`, tone(a.day_pnl_usdt),
     `realised today ${signed(a.realised_day_usdt)}, drawdown ${signed(a.drawdown_pct)}%, closed ${a.trades_closed}, won ${a.wins}`);

@@ -44,7 +44,9 @@ export function paintReplay(replay) {
 }
 
 function paint(replay) {
+  const arrived = now !== null && now.state === "SEEKING" && replay.state !== "SEEKING";
   now = replay;
+  if (arrived) document.dispatchEvent(new Event("replay-moved")); // what was asked for by REST is of another time
   const span = Math.max(replay.to_ts - replay.from_ts, 1);
   const plays = PLAYS.has(replay.state);
   setText($("replay-toggle"), plays ? "❚❚" : "▶");
@@ -61,8 +63,7 @@ function paint(replay) {
   if (document.activeElement !== $("replay-speed")) $("replay-speed").value = String(replay.speed);
   const verdict = replay.differences ? `${replay.differences} difference${replay.differences > 1 ? "s" : ""} from the run` : replay.verdict === "identical" ? "identical with the run, to the end" : `no difference in ${count(replay.checks)} digests and ${count(replay.decisions)} decisions`;
   setText($("replay-proof"), verdict);
-  setClass($("replay-proof"), replay.differences ? "bad" : "dim");
-  $("replay-proof").title = `digest of engines and account here: ${replay.digest}`;
+  setClass($("replay-proof"), replay.differences ? "link bad" : "link dim");
 }
 
 function length(ms) {
@@ -80,6 +81,15 @@ export function replayKeys(event) {
     "[": () => skip(-SKIP_MS), "]": () => skip(SKIP_MS), "{": () => skip(-FAR_MS),
     "}": () => skip(FAR_MS), "-": () => faster(-1), "+": () => faster(1), "=": () => faster(1),
   };
+}
+
+/** What differs, in a dialog: the first differences with both sides, and what the journal lacks. */
+async function tellProof() {
+  const found = await get("/api/replay/status").catch(() => null);
+  if (!found) return;
+  const lines = [...(found.differences ?? []), ...(found.notes ?? []).map((note) => `note: ${note}`)];
+  setText($("proof-text"), `${$("replay-proof").textContent}\ndigest of engines and account here: ${found.replay.digest}\n\n${lines.join("\n\n") || "Nothing differs so far."}`);
+  $("proof").showModal();
 }
 
 async function paintMarks() {
@@ -124,6 +134,7 @@ export function watchReplay() {
   $("replay-read").addEventListener("click", () => act("step"));
   $("replay-back").addEventListener("click", () => skip(-SKIP_MS));
   $("replay-on").addEventListener("click", () => skip(SKIP_MS));
+  $("replay-proof").addEventListener("click", tellProof);
   $("replay-start").addEventListener("click", () => now && seek(now.from_ts));
   $("replay-at").addEventListener("input", () => { dragging = true; });
   $("replay-at").addEventListener("change", (event) => {

@@ -1,13 +1,15 @@
 // Positions with one-click close, orders at work, a trade by hand, mode, blacklist: /trades.
 import { ask, toast } from "./controls.js";
 import { $, cells, el, fillTable, setClass, setText } from "./dom.js";
-import { age, DASH, fixed, money, signed, tone } from "./format.js";
+import { age, DASH, fixed, signed, tone } from "./format.js";
 import { startFrame } from "./frame.js";
 import { get, post } from "./net.js";
-import { fillOrders, paintSide, paintSlip, paintState, plain, timeOf, whyNot } from "./orders.js";
+import { fillOrders } from "./orders.js";
 
 const ARMED_MS = 3000;
 const ORDERS_MS = 1500;
+const WORKING = ["time", "symbol", "side", "state", "qty", "filled", "price", "stop", "id", "by"];
+const RECENT = ["time", "symbol", "side", "state", "qty", "price", "average", "slip", "fee", "why"];
 const armed = new Map(); // symbol -> until when a second click closes
 let mode = document.body.dataset.mode;
 let positions = [];
@@ -124,33 +126,9 @@ async function lookAtOrders() {
     askedAt = performance.now();
     $("working-none").hidden = working.count > 0;
     setText($("working-count"), working.count ? String(working.count) : "");
-    fillOrders($("working-body"), working.list, 10, ([time, symbol, side, state, qty, filled, price, stop, id, by], row) => {
-      setText(time, timeOf(row));
-      setText(symbol, row.symbol);
-      paintSide(side, row.side);
-      paintState(state, row);
-      setText(qty, plain(row.qty));
-      setText(filled, plain(row.filled_qty));
-      setText(price, plain(row.price));
-      setText(stop, plain(row.stop));
-      setText(id, row.link_id || row.order_id);
-      setText(by, row.by);
-    });
+    fillOrders($("working-body"), working.list, WORKING);
     $("recent-none").hidden = recent.count > 0;
-    fillOrders($("recent-body"), recent.list, 10, ([time, symbol, side, state, qty, price, average, slip, fee, why], row) => {
-      setText(time, timeOf(row));
-      setText(symbol, row.symbol);
-      paintSide(side, row.side);
-      paintState(state, row);
-      setText(qty, plain(row.qty));
-      setText(price, plain(row.price));
-      setText(average, plain(row.average));
-      paintSlip(slip, row);
-      setText(fee, row.fee_usdt ? money(row.fee_usdt) : DASH);
-      setClass(why, "why");
-      setText(why, whyNot(row));
-      why.title = whyNot(row);
-    });
+    fillOrders($("recent-body"), recent.list, RECENT);
   } catch (error) {
     toast(`orders: ${error.cause}`, "down");
   }

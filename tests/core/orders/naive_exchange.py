@@ -50,6 +50,7 @@ MS = 1_000_000
 S = 1000 * MS
 START_MS = 1_700_000_000_000
 TAG = "t1"
+WEEK_MS = 7 * 86_400_000
 GRID = Grid(1, 1, 4)  # tick 0.01, lot 0.01
 SYMBOLS = ("AUSDT", "BUSDT", "CUSDT")
 OPEN = (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED, OrderStatus.UNTRIGGERED)
@@ -279,7 +280,9 @@ class NaiveExchange:
         elif q.what is QueryKind.ORDER_HISTORY:
             rows = [o for o in orders if o.status not in OPEN and q.link_id in (None, o.link_id)]
         elif q.what is QueryKind.EXECUTIONS:
-            rows = [e for e in reversed(self.executions) if q.link_id in (None, e.link_id) and e.exec_time_ms >= q.since_ms
+            end = q.until_ms or (q.since_ms + WEEK_MS if q.since_ms else self.now_ms)  # as Bybit: a week from the start
+            rows = [e for e in reversed(self.executions) if q.link_id in (None, e.link_id)
+                    and (q.since_ms <= e.exec_time_ms <= end or q.link_id)
                     and q.symbol in (None, e.symbol) and e.order_id not in self.hidden]
         elif q.what is QueryKind.POSITIONS:
             rows = [p for p in self.positions.values() if p.lots] if q.symbol is None else [self.position(q.symbol)]

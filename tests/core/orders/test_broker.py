@@ -305,7 +305,8 @@ def test_funding_is_cash():
     b.handle(fill(report.order_id, report.qty_lots))
     balance, lots = b.account.balance_e8, b.account.positions[0].lots
     answer, notes = b.handle(Message(seq=1 << 60, ts_event_ns=5 * S, symbol=0, kind=MessageKind.CASH, fee_e8=77))
-    assert (answer, notes) == (None, [])
+    assert (answer.kind, answer.qty_lots, answer.realised_e8) == (ReportKind.POSITION, lots, -7 - 77)
+    assert notes == []
     assert b.account.balance_e8 == balance - 77
     assert b.account.positions[0].lots == lots
     assert b.account.positions[0].realised_e8 == -7 - 77
@@ -313,6 +314,13 @@ def test_funding_is_cash():
     b.handle(Message(seq=2 << 60, ts_event_ns=6 * S, symbol=4, kind=MessageKind.CASH, fee_e8=-10))
     assert b.account.balance_e8 == balance - 67
     assert 4 not in b.account.positions
+
+
+def test_cash_of_the_exchange_desk_is_booked_and_nobody_is_answered():
+    b = live(DeskSpy())
+    before = b.account.balance_e8
+    assert b.handle(Message(seq=1 << 60, ts_event_ns=5 * S, symbol=0, kind=MessageKind.CASH, fee_e8=77)) == (None, [])
+    assert b.account.balance_e8 == before - 77
 
 
 def test_a_position_of_the_exchange_desk_brings_its_stop():

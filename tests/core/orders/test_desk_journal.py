@@ -8,6 +8,7 @@ import pytest
 
 from core.enums import OrderRole
 from core.orders.desk_journal import (
+    Base,
     Checkpoint,
     DeskRecordError,
     Ended,
@@ -33,6 +34,7 @@ RECORDS = [
     Latch("KILL", "", 1, "a person, at night; 30 % of it"),
     Checkpoint(1_700_000_000_000, 12),
     Protect("BTCUSDT", 990, "1000:5,1100:6"),
+    Base(1_700_000_000_000, 12, 13, 1_699_999_000_000),
 ]
 
 

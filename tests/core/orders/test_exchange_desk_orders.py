@@ -39,7 +39,7 @@ def test_closed_orders_leave_the_open_ones_and_later_the_memory():
         trade(r, number)
     r.run(500)
     store = r.desk.core.store
-    assert len(list(store)) >= 20 and store.open() == []
+    assert len(list(store)) >= 20 and store.unclosed() == []
     executions, told = list(r.venue.executions), len(r.told)
     r.run(200_000)
     assert list(store) == [] and not r.desk.entries.by_order
@@ -61,7 +61,7 @@ def test_a_late_fill_of_a_closed_order_is_booked():
     r.until(lambda: bool(r.dones()))
     r.run(1_000)
     store = r.desk.core.store
-    assert store.open() == []
+    assert store.unclosed() == []
     link = r.link("E")
     r.venue.execute("AUSDT", 1, 40, 9_990, store.by_link[link].venue_id, link)
     r.run(50)

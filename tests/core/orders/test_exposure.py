@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from config.schema import Account, Limits, Safety, Settings, Symbols, Trading
@@ -10,8 +11,10 @@ from core.orders.broker import Broker, Controls
 from core.orders.exchange_words import PositionRow, WalletRow
 from core.orders.exposure import ExchangeFacts, exchange_facts, liquidation_distance_bps
 from core.orders.router import ExecutionRouter
+from core.orders.rows import account_row
 from core.orders.wire import Message
 from core.position.position import Grid
+from core.records import ACCOUNT_ROW
 from core.risk.gate import FAR, UNKNOWN
 from core.risk.policy import Instrument, policy
 
@@ -190,3 +193,36 @@ def test_facts_of_the_exchange():
     assert exchange_facts([], None, False, 0, 0) == (False, 0, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, FAR, 0)
     for order in ([position(mark=0), position()], [position(), position(mark=0)]):
         assert exchange_facts(order, wallet, True, 2, 77).open_liquidation_bps == UNKNOWN
+
+
+def test_a_live_wallet_that_is_not_the_paper_balance_is_no_loss_of_the_day():
+    """Until a message has made the first baseline, the day begins with what the exchange told."""
+    b = broker(Mode.LIVE, "NORMAL")
+    small = Controls(exchange=TOLD._replace(equity_e8=500 * E8, balance_e8=500 * E8))
+    assert b.account.equity_e8 == 1_000 * E8
+    facts = b.facts(S, small)
+    assert facts.day_start_equity_e8 == facts.rolling_start_equity_e8 == facts.equity_e8 == 500 * E8
+    assert b.risk_off(S, small) == Gate.NONE
+    b.handle(enter(), small)
+    lost = Controls(exchange=TOLD._replace(equity_e8=470 * E8, balance_e8=470 * E8))
+    assert b.risk_off(2 * S, lost) == Gate.DAILY_LOSS, "6 % of what there was, not of what the paper account has"
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_accounts_row_in_live_is_the_exchanges_wallet(told):
+    b = broker(Mode.LIVE, "NORMAL")
+    exchange = TOLD._replace(balance_e8=520 * E8, equity_e8=500 * E8, available_e8=400 * E8) if told else ExchangeFacts()
+    rows = np.zeros(1, ACCOUNT_ROW.dtype)
+    account_row(rows, b, Gate.NONE, exchange)
+    shown = [int(rows[0][f"{name}_e8"]) // E8 for name in ("balance", "equity", "margin_used", "unrealised", "day_start_equity",
+                                                        "max_equity")]
+    assert shown == ([520, 500, 100, -20, 500, 500] if told else [0] * 6)
+    account_row(rows, b, Gate.NONE, TOLD._replace(equity_e8=450 * E8))
+    assert int(rows[0]["max_equity_e8"]) == (500 if told else 450) * E8
+
+
+def test_the_accounts_row_of_the_paper_account():
+    b = broker()
+    rows = np.zeros(1, ACCOUNT_ROW.dtype)
+    account_row(rows, b, Gate.NONE)
+    assert {int(rows[0][f"{name}_e8"]) for name in ("balance", "equity", "day_start_equity")} == {1_000 * E8}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from core.orders.guard_duty import Duty, Seen, stop_price, ticks_of
 
 S = 10**9
@@ -30,6 +32,13 @@ def test_silence_calls_it_and_only_a_reconciled_execution_sends_it_away() -> Non
     assert d.look(118 * S, seen(115, back=1)) and d.takeover == 2  # the old answer is not taken for a new one
     assert d.look(119 * S, seen(119, back=1))
     assert not d.look(119 * S, seen(119, back=2))
+
+
+def test_a_last_word_of_a_process_that_fell_silent_again_does_not_send_it_away() -> None:
+    d = duty()
+    assert d.look(113 * S, seen(110))
+    assert d.look(118 * S, seen(115.9, back=1))  # it had reconciled, and has been silent for longer than allowed since
+    assert not d.look(118 * S, seen(116, back=1))  # exactly the limit
 
 
 def test_a_successor_that_boots_in_time_keeps_it_away() -> None:
@@ -71,6 +80,18 @@ def test_stop_distance_is_as_configured_and_rounded_away() -> None:
     assert stop_price(-1, 100_000, 100, 0) == 101_000
     assert stop_price(1, 33, 100, 0) == 32
     assert stop_price(1, 100_000, 100, 99_500) == 99_750  # halfway to liquidation
+
+
+@pytest.mark.parametrize(("mark", "liq", "distance_e4", "stop"), [
+    (100_000_000, 0, 100, 99_000_000),  # one percent to the tick
+    (1000, 0, 6000, 400),  # no liquidation price: nothing cuts the distance
+    (10, 1, 9000, 6),  # halfway to a liquidation price of one tick
+    (1000, 1010, 100, 990), (1000, 1000, 100, 990),  # at or beyond the mark it is nonsense: not looked at
+    (1000, 999, 100, 999), (1000, 998, 100, 999),  # next to it: one tick from the mark, never beyond
+    (1, 0, 100, 1), (2, 0, 100, 1),  # never below one tick
+])
+def test_a_stop_to_the_tick(mark: int, liq: int, distance_e4: int, stop: int) -> None:
+    assert stop_price(1, mark, distance_e4, liq) == stop
 
 
 def test_prices_to_ticks() -> None:

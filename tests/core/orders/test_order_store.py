@@ -7,7 +7,7 @@ import pytest
 from core.enums import OrderRole
 from core.orders.exchange_words import OrderType, TimeInForce
 from core.orders.lifecycle import OrderState
-from core.orders.order_store import LINK_ID, DeskOrder, Leg, OrderStore, base36, is_ours, leg_of, link_id_of
+from core.orders.order_store import LINK_ID, DeskOrder, Leg, OrderStore, base36, leg_of, link_id_of
 
 
 def order(link_id: str, symbol: str = "AUSDT") -> DeskOrder:
@@ -22,14 +22,6 @@ def test_ids_are_short_plain_and_all_different():
     made.add(link_id_of("0123456789", Leg.TAKER, 10**15))
     assert all(LINK_ID.fullmatch(text) and len(text) <= 30 for text in made)
     assert all(leg_of(link_id_of("t", leg, 7)) is leg for leg in Leg)
-
-
-def test_ours_means_this_run():
-    link = link_id_of("t1", Leg.CLOSE, 3)
-    assert is_ours("t1", link)
-    assert not is_ours("t2", link)
-    assert not is_ours("t", link)
-    assert not is_ours("t1", "")
 
 
 @pytest.mark.parametrize("tag", ["x" * 11, "a b", "ä", "a/b"])
@@ -83,7 +75,7 @@ def test_only_open_orders_are_looked_at_again_and_again():
     orders = [order(str(n), symbol=f"S{n % 2}") for n in range(6)]
     for made in orders:
         store.add(made)
-    assert store.open() == orders and store.open_of("S1") == orders[1::2]
+    assert store.unclosed() == orders and store.unclosed_of("S1") == orders[1::2]
     for made in orders[:4]:
         made.state, made.ended_told = OrderState.FILLED, True
         store.changed(made)
@@ -91,7 +83,7 @@ def test_only_open_orders_are_looked_at_again_and_again():
     store.changed(orders[3])
     orders[2].await_ns = 1
     store.changed(orders[2])
-    assert {o.link_id for o in store.open()} == {"2", "3", "4", "5"}
+    assert {o.link_id for o in store.unclosed()} == {"2", "3", "4", "5"}
     assert len(store.of("S0")) == 3 and store.find("", "0") is orders[0], "closed ones are still found"
 
 
@@ -103,6 +95,6 @@ def test_closed_orders_are_forgotten_and_nothing_of_them_is_kept():
         store.name(made, f"v{n}")
         made.state, made.ended_ns, made.ended_told = OrderState.FILLED, 1 + n, True
         store.changed(made)
-    assert store.open() == [] and len(list(store)) == 10_000
+    assert store.unclosed() == [] and len(list(store)) == 10_000
     assert store.prune(ended_before_ns=10_001, exec_before_ms=0) == 10_000
-    assert not list(store) and not store.by_venue and not store.of("AUSDT") and not store.open_of("AUSDT")
+    assert not list(store) and not store.by_venue and not store.of("AUSDT") and not store.unclosed_of("AUSDT")

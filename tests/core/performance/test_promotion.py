@@ -13,6 +13,7 @@ from core.performance.promotion import (
     LiveTrade,
     Rollout,
     after_incident,
+    compared,
     demoted,
     patterns,
     standing,
@@ -30,7 +31,8 @@ def trades(wins: int, losses: int, start: int = 0, **fields) -> tuple[LiveTrade,
     rows = []
     for k in range(wins + losses):
         result = 100 if k % 10 * (wins + losses) < wins * 10 and sum(r.result_e8 > 0 for r in rows) < wins else -100
-        rows.append(LiveTrade("XUSDT", start + k * 7 * HOUR, start + k * 7 * HOUR + 1, 1, result, 5, "MICRO", "GRIND"))
+        rows.append(LiveTrade("XUSDT", start + k * 7 * HOUR, start + k * 7 * HOUR + 1, 1, result, 5, "MICRO", "GRIND",
+                              matched=1))
     won = sum(r.result_e8 > 0 for r in rows)
     for k in range(len(rows)):
         if won < wins and rows[k].result_e8 < 0:
@@ -55,6 +57,17 @@ def test_the_steps():
     assert rank(trades(20, 10), base_rank=int(Rank.SMALL)) == Rank.NORMAL
 
 
+def test_only_trades_the_exchange_confirms_count():
+    waiting = trades(30, 0, matched=-1)
+    assert rank(trades(19, 0), waiting) == Rank.MICRO
+    state = Rollout(trades=trades(19, 0) + waiting[:1])
+    assert standing(compared(state, waiting[0], True), 10**12).rank == Rank.SMALL
+    unlike = compared(state, waiting[0], False, "fees_e8 1 here, 2 there")
+    assert (unlike.trades[-1].matched, unlike.trades[-1].difference) == (0, "fees_e8 1 here, 2 there")
+    assert standing(unlike, 10**12).rank == Rank.MICRO
+    assert compared(state, waiting[5], True) == state  # not among the evidence
+
+
 def test_no_step_is_skipped():
     """What is wrong with the first step keeps the second one shut, too."""
     bad = trades(60, 0)
@@ -72,7 +85,7 @@ def test_a_trade_the_exchange_knows_otherwise():
     good = trades(20, 0, matched=1)
     assert rank(good) == Rank.SMALL
     assert rank((good[0]._replace(matched=0), *good[1:])) == Rank.MICRO
-    assert rank((good[0]._replace(matched=-1), *good[1:])) == Rank.SMALL
+    assert rank((good[0]._replace(matched=-1), *good[1:])) == Rank.MICRO  # not confirmed yet
 
 
 def test_an_incident_no_safety_reacted_to():

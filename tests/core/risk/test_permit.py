@@ -24,7 +24,8 @@ NOW = 1_700_000_000_000
 KEY = KeyFacts("4711", False, ("ContractTrade:Order", "ContractTrade:Position"), ("1.2.3.4",), 0)
 GOOD = Ask(
     now_ms=NOW, endpoint="https://api.bybit.com", practice=False, tape=False, flag=True, account="4711", pin_set=True,
-    pin_trouble="", key_names=("BYBIT_API_KEY", "BYBIT_API_SECRET"), other_keys=(), key_present=True, key_trouble="",
+    pin_trouble="", key_names=("BYBIT_API_KEY", "BYBIT_API_SECRET"), other_keys=(), clock_trouble="", key_present=True,
+    key_trouble="",
     key=KEY, tier="MICRO", tier_allowed=Rank.MICRO, evidence_trouble="", locked_until="",
 )
 MISSING = {  # what can be missing or wrong: (change, name of the row, exit code, words of cause or fix)
@@ -33,6 +34,7 @@ MISSING = {  # what can be missing or wrong: (change, name of the row, exit code
     "account": ({"account": ""}, "account", USAGE, "--i-understand"),
     "pin": ({"pin_trouble": "wrong PIN, 4 tries left"}, "PIN", CREDENTIALS, "4 tries left"),
     "endpoint": ({"key_trouble": "10003 API key is invalid"}, "endpoint", CREDENTIALS, "10003"),
+    "clock": ({"clock_trouble": "this machine's clock is 900 ms off"}, "clock", PREFLIGHT, "900 ms"),
     "tier": ({"tier": "NONE"}, "tier", CONFIG, "CAPITAL_TIER=MICRO"),
     "evidence": ({"evidence_trouble": "damaged"}, "evidence", PREFLIGHT, "rollout reset"),
     "incident": ({"locked_until": "2026-11-24"}, "incident", PREFLIGHT, "2026-11-24"),

@@ -26,6 +26,7 @@ from core.orders.exchange_words import (
     TradingStop,
     TriggerBy,
 )
+from core.orders.send_queue import purpose_of
 from core.sim.exchange_types import SlippageType
 from core.units import parse_units
 from gateway.bybit.order_codec import (
@@ -33,7 +34,6 @@ from gateway.bybit.order_codec import (
     ROUTES,
     batch_body,
     body_of,
-    purpose_of,
     query_string,
     read_back,
     rest_body,

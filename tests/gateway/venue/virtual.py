@@ -75,9 +75,9 @@ class Plant:
     """The venue. `step` lets market time pass."""
 
     def __init__(self, symbols: int = 4, seed: int = 5, accounts: int = 2, rate: float = 1.0, feed: TapeFeed | None = None,
-                 **options: Any) -> None:
-        self.market = new_exchange(symbols, seed, rate)  # unused where a tape is given as `feed`
-        self.now_ms = START_MS
+                 start_ms: int = START_MS, **options: Any) -> None:
+        self.market = new_exchange(symbols, seed, rate, start_ms)  # unused where a tape is given as `feed`
+        self.now_ms = start_ms
         self.clock = VenueClock(lambda: self.now_ms * 1_000_000)
         self.venue = Venue(feed or SyntheticFeed(self.market), VenueOptions(seed=seed, accounts=accounts, **options), self.clock)
         assert self.venue.private is not None

@@ -1,0 +1,156 @@
+"""Calibration of a run: the queue from public frames and orders of the simulated exchange, the suggestion, nothing applied."""
+
+from __future__ import annotations
+
+import json
+import random
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from config.load import load
+from config.paths import DataPaths
+from config.schema import Settings
+from core.consumption import Kind
+from core.journal import Frame
+from core.performance.calibration import MINIMUM, Divergence, queue_share
+from core.records import ORDER_ROW
+from core.sim.exchange_types import Execution
+from core.sim.latency import ConstantDelay, DelayLine
+from tests.core.sim.exchange_rig import ASKS, SYMBOL, A, Rig
+from workers.calibrate import calibration_of, resting_orders, said, save, watch_queues
+from workers.run_journal import Record
+
+TICK, LOT = 0.1, 0.001
+BEST = 9990
+
+
+class Market:
+    """The simulated exchange (its queue: nobody ahead of us ever cancels), and the public frames beside it. Our requests and
+    its answers travel `way_ms` each."""
+
+    def __init__(self, seed: int, way_ms: float) -> None:
+        self.random = random.Random(seed)
+        self.rig = Rig()
+        self.way = DelayLine[str](ConstantDelay(round(way_ms * 1e6)))
+        self.records: list[Record] = []
+        self.rows: list[np.void] = []
+
+    def tell(self, topic: str, **body: Any) -> None:
+        text = json.dumps({"topic": topic, "ts": 0, **body}).encode()
+        self.records.append(Record(Frame(self.rig.now, self.rig.now, 1, Kind.FRAME_END, text), None))
+
+    def book(self, ahead: int) -> None:
+        bids = [(BEST, ahead), (BEST - 10, 300)]
+        self.rig.book(bids, ASKS, snapshot=True)
+        levels = {name: [[f"{p * TICK:.1f}", f"{q * LOT:.3f}"] for p, q in side] for name, side in (("b", bids), ("a", ASKS))}
+        self.tell(f"orderbook.50.{SYMBOL}", type="snapshot", data={"s": SYMBOL, "u": 1, **levels})
+
+    def sell(self, lots: int) -> None:
+        self.rig.trades((BEST, lots, -1))
+        rows = [{"T": 0, "S": "Sell", "v": f"{lots * LOT:.3f}", "p": f"{BEST * TICK:.1f}", "i": "x", "BT": False}]
+        self.tell(f"publicTrade.{SYMBOL}", type="snapshot", data=rows)
+
+    def order(self) -> None:
+        """One entry at the best bid: rests, is filled by trades, or is given up."""
+        ahead = self.random.randint(40, 200)
+        self.book(ahead)
+        decided = self.rig.now
+        wire = decided + 300_000
+        self.rig.now = self.way.send(wire, "create")
+        self.way.pop()
+        answer = self.rig.post_only(1, BEST, 6)
+        assert not answer.ret_code
+        live = self.rig.now
+        ack = self.way.send(live, "ack")
+        self.way.pop()
+        self.rig.ex.drain()
+        filled, patience = 0, self.random.randint(10, 300)
+        while not filled and patience > 0:
+            self.rig.now = max(self.rig.now, ack) + 5_000_000
+            lots = self.random.randint(1, 12)
+            patience -= lots
+            self.sell(lots)
+            if any(isinstance(e, Execution) and e.uid == A for e in self.rig.ex.drain()):
+                filled = self.rig.now
+        if not filled:
+            self.rig.cancel(answer.order_id)
+        self.rig.tick()
+        row = np.zeros(1, ORDER_ROW.dtype)
+        row["name"][0, : len(SYMBOL)] = np.frombuffer(SYMBOL.encode(), np.uint8)
+        for name, value in (("side", 1), ("price_ticks", BEST), ("tick_size", TICK), ("lot_size", LOT), ("decided_ns", decided),
+                            ("wire_ns", wire), ("ack_ns", ack), ("live_ns", live + 1), ("fill_ns", filled),
+                            ("done_ns", self.rig.now), ("flags", 1 if filled else 0)):
+            row[name] = value
+        self.rows.append(row[0])
+        self.flatten()
+
+    def flatten(self) -> None:
+        while self.rig.lots():
+            self.rig.book([(BEST, 5000)], ASKS, snapshot=True)
+            self.rig.market(-1, abs(self.rig.lots()), reduce_only=True)
+        self.rig.ex.drain()
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    made = Market(5, 12.0)
+    for _ in range(90):
+        made.order()
+    return made
+
+
+def test_the_exchange_that_fills_last_in_the_queue_is_told_from_its_fills(market: Market) -> None:
+    """Parameters known: a queue nobody leaves (share 1), 12 ms each way, 0.3 ms of ours. Found: within 0.05 and 0.1 ms
+    (and half of the millisecond the exchange takes to answer)."""
+    found = calibration_of(
+        "r", "LIVE", market.rows, watch_queues(market.records, resting_orders(market.rows)), Divergence(1.0, 1.0, 5, 9, 4),
+        Settings(), [],
+    )
+    assert found.queue.n > MINIMUM and found.queue.value == pytest.approx(1.0, abs=0.05)
+    assert found.latency.n == 90 and found.latency.value == pytest.approx(12.8, abs=0.1)
+    assert found.suggests
+
+
+def test_a_queue_that_half_leaves_is_told_too(market: Market) -> None:
+    """The same frames, but our orders had filled when 60 % of what was ahead had traded. Found within 0.1."""
+    rows = [row.copy() for row in market.rows]
+    orders = resting_orders(rows)
+    for order, row in zip(orders, sorted(rows, key=lambda r: int(r["live_ns"])), strict=True):
+        traded, at = 0.0, 0
+        shown = 0.0
+        for record in market.records:
+            body = json.loads(record.frame.data)
+            if body["topic"].startswith("orderbook") and record.frame.mono_ns <= order.live_ns:
+                shown = float(body["data"]["b"][0][1])
+            elif body["topic"].startswith("publicTrade") and order.live_ns < record.frame.mono_ns <= int(row["done_ns"]):
+                traded += float(body["data"][0]["v"])
+                if traded >= 0.6 * shown:
+                    at = record.frame.mono_ns
+                    break
+        row["fill_ns"], row["flags"] = at, 1 if at else 0
+    found = queue_share(list(watch_queues(market.records, resting_orders(rows))))
+    assert found.is_enough and found.value == pytest.approx(0.6, abs=0.1)
+
+
+def test_the_suggestion_is_a_layer_and_is_not_applied(market: Market, tmp_path: Path) -> None:
+    paths = DataPaths(tmp_path, "LIVE")
+    found = calibration_of("r1", "LIVE", market.rows, [], Divergence(None, None, 0, 0, 0), Settings(), ["x: torn"])
+    file = save(found, paths)
+    layer = tomllib.loads(file.read_text())
+    assert layer == {"trading": {"orders": {"latency_ms": round(found.latency.value, 2)}}}
+    assert load((file,), {}, {}).settings.trading.orders.latency_ms == round(found.latency.value, 2)
+    assert load((), {}, {}).settings.trading.orders.latency_ms == Settings().trading.orders.latency_ms
+    plain = json.loads(file.with_suffix(".json").read_text())
+    assert plain["latency_ms"]["n"] == 90 and plain["said"] == said(found)
+    assert any("damaged: x: torn" in line for line in plain["said"])
+
+
+def test_too_few_orders_suggest_nothing(market: Market, tmp_path: Path) -> None:
+    few = calibration_of("r2", "LIVE", market.rows[:5], [], Divergence(None, None, 0, 0, 0), Settings(), [])
+    file = save(few, DataPaths(tmp_path, "LIVE"))
+    assert tomllib.loads(file.read_text()) == {}
+    assert "fewer than" in file.read_text()

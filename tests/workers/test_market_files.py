@@ -1,0 +1,163 @@
+"""Public trades and micro candles as lines: against a naive reading of the frames, over restarts, with retention."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.paths import DataPaths
+from config.schema import Storage
+from core.consumption import Kind
+from core.journal import Frame
+from tests.workers.journal_rig import Rig
+from workers.market_files import CANDLES, TRADES, Mark, MarketFiles, MarketLines
+from workers.retention import Retention
+from workers.run_journal import Record, find_run
+from workers.stores import Stores
+
+S = 1_000_000_000
+T0 = 1_763_640_000 * S
+
+
+def frame(ts_ns: int, *rows: dict[str, Any], symbol: str = "BTCUSDT") -> Record:
+    body = {"topic": f"publicTrade.{symbol}", "type": "snapshot", "ts": 1, "data": list(rows)}
+    return Record(Frame(ts_ns, 0, 1, Kind.FRAME_END, json.dumps(body).encode()), None)
+
+
+def row(price: str, quantity: str, side: str = "Buy", **more: Any) -> dict[str, Any]:
+    return {"T": T0 // 10**6, "s": "BTCUSDT", "S": side, "v": quantity, "p": price, "i": "x", "BT": False, "RPI": False} | more
+
+
+def lines(paths: DataPaths, kind: str, symbol: str = "BTCUSDT") -> list[dict[str, Any]]:
+    found = []
+    for path in sorted(paths.store_dir(kind).glob(f"*/{symbol}.jsonl")):
+        found += [json.loads(text) for text in path.read_text().splitlines()]
+    return found
+
+
+def test_trades_and_candles(tmp_path: Path) -> None:
+    paths = DataPaths(tmp_path, "SIM")
+    stores = Stores(paths)
+    made = MarketLines(stores)
+    made.take(frame(T0, row("100.5", "2"), row("99", "1", "Sell"), row("500", "9", BT=True)))
+    made.take(frame(T0 + S // 2, row("101", "0.5")))
+    made.take(frame(T0 + 5 * S, row("98.0", "1", "Sell")))
+    made.finish()
+    stores.close()
+    trades = lines(paths, TRADES)
+    assert [len(line["trades"]) for line in trades] == [3, 1, 1] and [line["n"] for line in trades] == [1, 2, 3]
+    assert trades[0]["trades"][1] == [T0 // 10**6, "99", "1", "Sell", "x"]
+    first = {"ts_ns": T0, "s": 1, "o": "100.5", "h": "101", "l": "99", "c": "101", "volume": "3.5", "delta": "1.5", "trades": 3}
+    candles = lines(paths, CANDLES)
+    assert first in candles and first | {"s": 3} in candles and first | {"s": 5} in candles
+    whole = first | {"s": 15, "l": "98.0", "c": "98.0", "volume": "4.5", "delta": "0.5", "trades": 4}
+    assert whole in candles
+    assert len(candles) == 2 + 2 + 2 + 1  # the second trade opens candles of 1, 3 and 5 s
+
+
+def test_other_frames_and_odd_ones_are_passed_over(tmp_path: Path) -> None:
+    stores = Stores(DataPaths(tmp_path, "SIM"))
+    made = MarketLines(stores)
+    for data in (b"", b"{", b'{"topic":"publicTrade.X","data":[{"T":"x"}]}', b'{"topic":"publicTrade.../x","data":[]}',
+                 b'{"topic":"orderbook.50.X","data":{"s":"publicTrade."}}'):
+        made.take(Record(Frame(T0, 0, 1, Kind.FRAME_END, data), None))
+    made.take(Record(Frame(T0, 0, 1, Kind.TICK, b""), object()))
+    made.finish()
+    stores.close()
+    assert made.records == 6 and list(tmp_path.rglob("*.jsonl")) == []
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fdatasync", lambda handle: None)
+        rig = Rig(tmp_path_factory.mktemp("run"), 3, 1, seconds=15.0)
+        try:
+            rig.play({})
+            rig.close()
+        finally:
+            rig.destroy()
+    return rig.data_dir
+
+
+def naive(folder: Path) -> tuple[dict[str, int], dict[tuple[str, int, int], tuple[Decimal, Decimal, int]]]:
+    """Trades by symbol, and (high, volume, trades) of every candle, straight from the frames."""
+    count: dict[str, int] = defaultdict(int)
+    candles: dict[tuple[str, int, int], list[tuple[Decimal, Decimal]]] = defaultdict(list)
+    for record in find_run(folder).read("raw"):
+        if record.frame.kind > Kind.FRAME_END:
+            continue
+        body = json.loads(record.frame.data)
+        if not str(body.get("topic", "")).startswith("publicTrade."):
+            continue
+        for trade in body["data"]:
+            count[trade["s"]] += 1
+            for seconds in (1, 3, 5, 15):
+                key = (trade["s"], seconds, record.frame.ts_recv_ns // (seconds * S) * seconds * S)
+                candles[key].append((Decimal(trade["p"]), Decimal(trade["v"])))
+    return count, {key: (max(p for p, _ in rows), sum((q for _, q in rows), Decimal(0)), len(rows))
+                   for key, rows in candles.items()}
+
+
+def test_a_run_leaves_its_trades_and_candles(recorded: Path) -> None:
+    """Written by the recorder of the run itself, beside its journal."""
+    paths, (count, candles) = DataPaths(recorded, "SIM"), naive(recorded)
+    assert sum(count.values()) > 100
+    for symbol, expected in count.items():
+        assert sum(len(line["trades"]) for line in lines(paths, TRADES, symbol)) == expected
+    found = {
+        (symbol, line["s"], line["ts_ns"]): (Decimal(line["h"]), Decimal(line["volume"]), line["trades"])
+        for symbol in count for line in lines(paths, CANDLES, symbol)
+    }
+    assert found == candles
+
+
+def test_a_restart_goes_on_and_writes_nothing_twice(recorded: Path, tmp_path: Path) -> None:
+    run = find_run(recorded)
+    paths = DataPaths(tmp_path, "SIM")
+    paths.mode_dir.mkdir(parents=True)
+    paths.journal_dir.symlink_to(run.folder)
+    records = list(run.read("raw"))
+    half = next(k for k, record in enumerate(records) if k > len(records) // 2 and record.frame.kind <= Kind.FRAME_END)
+    stores = Stores(paths)
+    first = MarketLines(stores)
+    for record in records[:half]:
+        first.take(record)
+    stores.close()  # killed: open candles are lost with it
+    files = MarketFiles(paths, run.run_id)
+    files.mark_file.parent.mkdir(parents=True)
+    files.mark_file.write_bytes(json.dumps({"run_id": run.run_id, "records": half}).encode())
+    files._stopping.set()
+    files._give_up_s = float("inf")
+    files.work()
+    count, candles = naive(recorded)
+    for symbol, expected in count.items():
+        assert sum(len(line["trades"]) for line in lines(paths, TRADES, symbol)) == expected
+        keys = [(symbol, line["s"], line["ts_ns"]) for line in lines(paths, CANDLES, symbol)]
+        assert len(keys) == len(set(keys))
+        for line in lines(paths, CANDLES, symbol):
+            assert line["trades"] == candles[symbol, line["s"], line["ts_ns"]][2]  # whole ones only
+    assert json.loads(files.mark_file.read_bytes())["records"] == len(records)
+    assert Mark(**json.loads(files.mark_file.read_bytes())).run_id == run.run_id
+
+
+def test_retention_takes_old_days(recorded: Path, tmp_path: Path) -> None:
+    paths = DataPaths(tmp_path, "SIM")
+    stores = Stores(paths)
+    for kind in (TRADES, CANDLES):
+        for day in (0, 1, 2):
+            stores.append(kind, "BTCUSDT", {"ts_ns": T0 + day * 86_400 * S})
+            stores.flush()
+            path = next(paths.store_dir(kind).glob(f"*-{20 + day}/BTCUSDT.jsonl"))
+            os.utime(path, ns=(T0 + day * 86_400 * S,) * 2)
+    stores.close()
+    outcome = Retention(paths, Storage(), "run", clock=lambda: T0 + 2 * 86_400 * S + 7200 * S).run()
+    assert outcome.removed["books"][0] == 4
+    left = sorted(path.parent.name for path in paths.mode_dir.glob("*/*/BTCUSDT.jsonl"))
+    assert left == ["2025-11-22", "2025-11-22"]
