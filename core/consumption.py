@@ -14,6 +14,7 @@ import struct
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+ROW_DISK_FULL, ROW_TOO_LONG = -1, -2  # of a Hole that no process row is to blame for
 MASK64 = (1 << 64) - 1
 
 
@@ -61,16 +62,28 @@ class Kind(IntEnum):
     CHECK_ACCOUNT = 73
     ROLL = 74
     LATCHED = 75
+    NOW = 76
+    TIMERS = 77
+    ABOUT = 78
+    SAID = 79
+    DESK_CALL = 80
+    GRID = 81
+    DESK_RECORDS = 82
+    DESK_BACK = 83
+    CANCEL_WORKING = 84
+    CARRIED = 85
+    WALLET = 86
 
 
 class Run(NamedTuple):
-    """The run description without its token, as JSON: first record of every segment."""
+    """The run description without token and keys, as JSON: first record of every segment."""
 
     payload: bytes
 
 
 class Hole(NamedTuple):
-    """`lost` records of process row `row` are missing here: the recorder was too slow, or the disk full for too long."""
+    """`lost` records of process row `row` are missing here: the recorder was too slow. ROW_DISK_FULL: for too long;
+    ROW_TOO_LONG: a record was longer than a tap carries."""
 
     row: int
     lost: int
@@ -277,6 +290,86 @@ class Latched(NamedTuple):
     payload: bytes
 
 
+class Now(NamedTuple):
+    """The clock (monotonic) as execution read it for what follows, in LIVE."""
+
+    now_ns: int
+
+
+class Timers(NamedTuple):
+    """The exchange desk looked at its timers. payload: int64 clock readings."""
+
+    payload: bytes
+
+
+class About(NamedTuple):
+    """Which requests the bytes in the next record belong to, and what stood around them (JSON of
+    gateway.link_words.Context)."""
+
+    payload: bytes
+
+
+class Said(NamedTuple):
+    """An event that came to the desk and stands in no bytes: a lost answer, a connection, a price (JSON: name, fields)."""
+
+    payload: bytes
+
+
+class DeskCall(NamedTuple):
+    """The desk was told something beside orders: `what` of workers.noted_desk.Call. payload: text."""
+
+    what: int
+    symbol: int
+    payload: bytes
+
+
+class GridNote(NamedTuple):
+    """Steps in which the exchange writes prices and quantities of the symbol (gateway.bybit.wire_units.WireGrid)."""
+
+    symbol: int
+    tick_mant: int
+    price_exp: int
+    lot_mant: int
+    qty_exp: int
+
+
+class DeskRecords(NamedTuple):
+    """Records of its journal that a recovering desk is given. payload: zstd of core.journal records, `size` bytes plain."""
+
+    size: int
+    payload: bytes
+
+
+class DeskBack(NamedTuple):
+    """The desk recovers from the `records` records before: the Broker has booked its messages up to `booked`."""
+
+    now_ns: int
+    booked: int
+    records: int
+
+
+class CancelWorking(NamedTuple):
+    """Working entries cancelled at the exchange. payload: symbol ids (JSON)."""
+
+    cause: int
+    payload: bytes
+
+
+class Carried(NamedTuple):
+    """Baselines of the daily loss of an earlier run taken over. payload: (hour, equity) of each hour (JSON)."""
+
+    day: int
+    day_start_equity_e8: int
+    trades_day: int
+    payload: bytes
+
+
+class Wallet(NamedTuple):
+    """The exchange's cash, seen while nothing was open: deposits and withdrawals are told from results."""
+
+    balance_e8: int
+
+
 class CheckAccount(NamedTuple):
     """After `handled` messages of this life; digest of the account (signed 64 bits)."""
 
@@ -296,6 +389,9 @@ NOTES: dict[Kind, type[Any]] = {
     Kind.BROKER_START: BrokerStart, Kind.POLICY: PolicyNote, Kind.MODE: ModeNote, Kind.CONTROLS: ControlsNote,
     Kind.MESSAGE: MessageNote, Kind.BOOKED: Booked, Kind.STAND_DOWN: StandDown, Kind.HELLO: Hello,
     Kind.INSTRUMENT: InstrumentNote, Kind.CHECK_ACCOUNT: CheckAccount, Kind.ROLL: Roll, Kind.LATCHED: Latched,
+    Kind.NOW: Now, Kind.TIMERS: Timers, Kind.ABOUT: About, Kind.SAID: Said, Kind.DESK_CALL: DeskCall,
+    Kind.GRID: GridNote, Kind.DESK_RECORDS: DeskRecords, Kind.DESK_BACK: DeskBack,
+    Kind.CANCEL_WORKING: CancelWorking, Kind.CARRIED: Carried, Kind.WALLET: Wallet,
 }
 
 

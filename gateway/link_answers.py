@@ -11,9 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from core.consumption import Kind
 from core.orders.budget import Budget, Endpoint
-from core.orders.exchange_words import Ack, Event, LinkState, Lost, Stream
+from core.orders.exchange_words import Ack, Event, LinkState, Stream
+from gateway.bybit.answers import acks, lost
 from gateway.bybit.private_codec import Answer
+from gateway.link_words import NO_CONTEXT, Context, Heard, Source, source
 from gateway.order_entry import Flight
 from gateway.venue_clock import VenueClock
 
@@ -39,11 +42,11 @@ class Sent(NamedTuple):
 
 
 class LinkAnswers:
-    """`events`, `notes` and `sent` are written by the link's thread and read (popleft) by the agent's; `wake` is called
-    after every event."""
+    """`events`, `notes` and `sent` are written by the link's thread (what REST wrote: by the thread that wrote it) and
+    read (popleft) by the agent's; `wake` is called after every event."""
 
     def __init__(self, clock: VenueClock, budget: Budget, wake: Callable[[], None]) -> None:
-        self.events: deque[Event] = deque()
+        self.events: deque[Heard] = deque()
         self.notes: deque[LinkNote] = deque(maxlen=1024)
         self.sent: deque[Sent] = deque(maxlen=4096)
         self.clock_suspect = False  # a request was refused for its timestamp: measure again
@@ -53,8 +56,21 @@ class LinkAnswers:
 
     # --- events ------------------------------------------------------------------------------------------------------
     def tell(self, *events: Event) -> None:
-        self.events.extend(events)
+        """Events that stand in no bytes."""
+        self.events.append(Heard(events))
         self._wake()
+
+    def read(self, found: Source, events: tuple[Event, ...] = ()) -> None:
+        """Bytes, and the events in them."""
+        self.events.append(Heard(events, found))
+        if events:
+            self._wake()
+
+    def frame(
+        self, kind: Kind, data: bytes, epoch: int, context: Context = NO_CONTEXT, events: tuple[Event, ...] = ()
+    ) -> None:
+        """A frame of a WebSocket as it came or left, now."""
+        self.read(source(kind, data, epoch, context), events)
 
     def note(self, word: str, text: str) -> None:
         self.notes.append(LinkNote(word, text))
@@ -67,39 +83,28 @@ class LinkAnswers:
         self.tell(LinkState(stream, up, epoch))
 
     def lost(self, req_ids: tuple[int, ...], why: str, sent: bool = True) -> None:
-        for req_id in req_ids:
-            self.tell(Lost(req_id, why, sent))
+        self.tell(*lost(req_ids, why, sent))
 
     # --- answers -----------------------------------------------------------------------------------------------------
-    def on_answer(self, flight: Flight, answer: Answer) -> None:
+    def on_answer(self, flight: Flight, answer: Answer, frame: bytes, epoch: int) -> None:
         """Of the trade stream."""
         self.heard(flight.endpoint, answer.code, answer.limit, answer.left, answer.reset_ms)
-        self.ack(flight, answer.code, answer.text, answer.left, answer.reset_ms, answer.order_id, answer.items)
+        events = acks(flight.req_ids, flight.op, answer)
+        self.look_at_batch(flight.op, answer.code, events)
+        self.frame(Kind.TRADE_ACK, frame, epoch, Context(flight.req_ids, flight.op), events)
 
-    def on_late(self, flight: Flight, answer: Answer) -> None:
+    def on_late(self, flight: Flight, answer: Answer, frame: bytes, epoch: int) -> None:
         self.note("late_ack", f"{flight.op}: {answer.code} {answer.text[:40]} after the timeout")
-        self.on_answer(flight, answer)
+        self.on_answer(flight, answer, frame, epoch)
 
     def on_lost(self, flight: Flight, why: str) -> None:
         self.lost(flight.req_ids, why)
 
-    def ack(
-        self, flight: Flight, code: int, text: str, left: int, reset_ms: int, order_id: str,
-        items: tuple[tuple[int, str, str], ...] | None,
-    ) -> None:
-        """One Ack per request of a flight. A taken batch whose items cannot be read is ambiguous as a whole."""
-        if len(flight.req_ids) == 1 and not flight.op.endswith("-batch"):
-            self.tell(Ack(flight.req_ids[0], code, text, left, reset_ms, order_id))
-        elif code:
-            for req_id in flight.req_ids:
-                self.tell(Ack(req_id, code, text, left, reset_ms))
-        elif items is None or len(items) != len(flight.req_ids):
-            self.lost(flight.req_ids, "batch answer without outcomes")
-        else:
-            if any(item[0] for item in items):
-                self.note("batch_partial", f"{flight.op}: {sum(1 for i in items if i[0])} of {len(items)} refused")
-            for req_id, (item_code, item_text, item_id) in zip(flight.req_ids, items, strict=True):
-                self.tell(Ack(req_id, item_code, item_text, left, reset_ms, item_id))
+    def look_at_batch(self, op: str, code: int, events: tuple[Event, ...]) -> None:
+        """A batch that was taken, but not all of it."""
+        refused = sum(isinstance(event, Ack) and event.ret_code != 0 for event in events)
+        if refused and code == 0 and op.endswith("-batch"):
+            self.note("batch_partial", f"{op}: {refused} of {len(events)} refused")
 
     def heard(self, endpoint: Endpoint, code: int, limit: int, left: int, reset_ms: int) -> None:
         """What an answer says about rate limits and clocks."""

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from core.orders.budget import Budget, Endpoint
+from core.consumption import Kind
+from core.orders.budget import Budget
 from core.orders.exchange_words import (
-    Ack,
     Banned,
     ClockOffset,
     LinkState,
@@ -24,12 +24,14 @@ from core.orders.exchange_words import (
     Send,
     Stream,
 )
+from gateway.bybit.answers import rest_events
 from gateway.bybit.order_codec import Route
-from gateway.bybit.rest_codec import Envelope, envelope, page_of, server_ns
+from gateway.bybit.rest_codec import RestAnswer, envelope, server_ns
 from gateway.bybit.wire_units import Grids, WireError
 from gateway.link_answers import LinkAnswers, Sent
+from gateway.link_words import Context, rest_line, rest_source, source
 from gateway.order_entry import Flight
-from gateway.signed_rest import RestAnswer, SignedRest, Wanted, always
+from gateway.signed_rest import SignedRest, Wanted, always
 from gateway.venue_clock import VenueClock
 
 NS_PER_S = 1_000_000_000
@@ -67,15 +69,24 @@ class LinkRest:
     # --- calls -------------------------------------------------------------------------------------------------------
     async def _call(
         self, urgent: bool, method: str, path: str, payload: bytes, signed: bool = True, deadline_ns: int = 0,
-        wanted: Wanted = always,
+        wanted: Wanted = always, req_ids: tuple[int, ...] = (), op: str = "",
     ) -> RestAnswer:
         """A call in a thread, given up after the timeout whatever the socket does; later nothing is written either."""
+        context = Context(req_ids, op)
+
+        def leaving(sent_ns: int) -> bool:
+            """The last question, in the thread of the call; what leaves is told."""
+            if not wanted(sent_ns):
+                return False
+            self._answers.read(source(Kind.SENT, rest_line(method, path, payload), 0, context, sent_ns))
+            return True
+
         pool = self._urgent if urgent else self._asking
         not_after_ns = time.monotonic_ns() + int(self._timeout_s * NS_PER_S)
         if deadline_ns:
             not_after_ns = min(not_after_ns, deadline_ns)
         work = asyncio.get_running_loop().run_in_executor(
-            pool, self._rest.call, method, path, payload, not_after_ns, signed, wanted
+            pool, self._rest.call, method, path, payload, not_after_ns, signed, leaving
         )
         try:
             answer = await asyncio.wait_for(asyncio.shield(work), self._timeout_s + REST_SLACK_S)
@@ -105,14 +116,11 @@ class LinkRest:
         answer = await self._call(
             True, route.method, route.path, payload, deadline_ns=min(deadlines, default=0),
             wanted=lambda now_ns: all(may_leave(now_ns, send.request) for send, _ in sends),
+            req_ids=flight.req_ids, op=flight.op,
         )
         if answer.sent_ns:
             self._answers.sent.extend(Sent(send.request.req_id, handed_ns, answer.sent_ns) for send, handed_ns in sends)
-        found = self._understood(flight.req_ids, flight.endpoint, answer)
-        if found is not None:
-            order_id = found.result.get("orderId")
-            self._answers.ack(flight, found.code, found.text, answer.left, answer.reset_ms,
-                              order_id if isinstance(order_id, str) else "", found.items)
+        self._read(flight, None, answer)
 
     async def ask(self, query: Query, route: Route, payload: bytes, send: Send) -> None:
         """A question, answered by rows."""
@@ -123,39 +131,22 @@ class LinkRest:
                  else Lost(query.req_id, "the exchange's clock did not answer"))
             return
         public = query.what is QueryKind.INSTRUMENT
-        answer = await self._call(send.urgent, route.method, route.path, payload, not public, send.deadline_ns)
-        found = self._understood((query.req_id,), route.endpoint, answer)
-        if found is None:
-            return
-        if found.code:
-            tell(Ack(query.req_id, found.code, found.text, answer.left, answer.reset_ms))
-            return
-        try:
-            page = page_of(query, found, self._grids)
-        except WireError as error:
-            self._answers.lost((query.req_id,), f"answer cannot be understood: {error}")
-            return
-        for trouble in page.troubles:
-            self._answers.note("rest_row", trouble)
-        tell(QueryRows(query.req_id, query.what, page.rows, page.next_cursor, found.time_ms))
+        answer = await self._call(
+            send.urgent, route.method, route.path, payload, not public, send.deadline_ns,
+            req_ids=(query.req_id,),
+        )
+        self._read(Flight("", route.endpoint, (query.req_id,)), query, answer)
 
-    def _understood(self, req_ids: tuple[int, ...], endpoint: Endpoint, answer: RestAnswer) -> Envelope | None:
-        """The envelope of an answer; None when there is none, which has then been told."""
-        if answer.status in (401, 403):
-            for req_id in req_ids:
-                self._answers.tell(Ack(req_id, answer.status, f"HTTP {answer.status}"))
-            return None
-        try:
-            if answer.status == 0:
-                raise WireError(answer.why)
-            if answer.status == 429 or answer.status >= 500:
-                raise WireError(f"HTTP {answer.status}")
-            found = envelope(answer.body)
-        except WireError as error:
-            self._answers.lost(req_ids, str(error), answer.sent)
-            return None
-        self._answers.heard(endpoint, found.code, answer.limit, answer.left, answer.reset_ms)
-        return found
+    def _read(self, flight: Flight, query: Query | None, answer: RestAnswer) -> None:
+        """Tell what the answer says, and learn from it about limits and the clock."""
+        reading = rest_events(flight.req_ids, flight.op, query, answer, self._grids)
+        found = reading.found
+        if found is not None:
+            self._answers.heard(flight.endpoint, found.code, answer.limit, answer.left, answer.reset_ms)
+            self._answers.look_at_batch(flight.op, found.code, reading.events)
+        for trouble in reading.troubles:
+            self._answers.note("rest_row", trouble)
+        self._answers.read(rest_source(flight.req_ids, flight.op, answer), reading.events)
 
     # --- clock -------------------------------------------------------------------------------------------------------
     async def first_clock(self) -> float:
@@ -178,6 +169,7 @@ class LinkRest:
             if time.monotonic_ns() < self._budget.banned_until_ns:
                 return False
             answer = await self._call(True, "GET", "/v5/market/time", b"", False)
+            self._answers.read(rest_source((), "", answer))
             try:
                 if answer.status != 200:
                     return False

@@ -16,11 +16,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
+from core.consumption import Kind
 from core.orders.budget import Endpoint
 from gateway.bybit.order_codec import trade_frame
 from gateway.bybit.private_codec import Answer, decode_trade
 from gateway.bybit.session import ConnectBudget, Timing
 from gateway.bybit.sign import Credentials
+from gateway.link_words import NO_CONTEXT, Context
 from gateway.signed_socket import SignedSocket
 from gateway.venue_clock import VenueClock
 
@@ -38,16 +40,21 @@ class Flight(NamedTuple):
     req_ids: tuple[int, ...]
 
 
+OnAnswer = Callable[[Flight, Answer, bytes, int], None]
+"""Takes the flight, its answer, the frame it was read from and the epoch of the connection."""
+
+
 class OrderEntry(SignedSocket):
     """`submit` writes at once or says that nothing left."""
 
     name = "trade"
+    kind = Kind.TRADE_ACK
     id_name = "reqId"
 
     def __init__(
         self, url: str, keys: Credentials, clock: VenueClock, timing: Timing, budget: ConnectBudget, rng: random.Random,
-        on_change: Callable[[bool, str], None], on_answer: Callable[[Flight, Answer], None],
-        on_late: Callable[[Flight, Answer], None], on_lost: Callable[[Flight, str], None],
+        on_change: Callable[[bool, str], None], on_answer: OnAnswer,
+        on_late: OnAnswer, on_lost: Callable[[Flight, str], None],
         on_note: Callable[[str, str], None], recv_window_ms: int,
     ) -> None:
         super().__init__(url, keys, clock, timing, budget, rng, on_change)
@@ -68,7 +75,8 @@ class OrderEntry(SignedSocket):
         if not self.is_up:
             return False
         req_id = self.next_id()
-        if not self.send(trade_frame(req_id, flight.op, args, self._clock.now_ms(), self._recv_window_ms)):
+        frame = trade_frame(req_id, flight.op, args, self._clock.now_ms(), self._recv_window_ms)
+        if not self.write(frame, Context(flight.req_ids, flight.op)):
             return False
         timer = asyncio.get_running_loop().call_later(ACK_TIMEOUT_S, self._overdue_now, req_id)
         self._flying[req_id] = flight, timer
@@ -76,6 +84,9 @@ class OrderEntry(SignedSocket):
 
     def on_text(self, frame: bytes) -> None:
         answer = decode_trade(frame)
+        known = answer is not None and (answer.req_id in self._flying or answer.req_id in self._overdue)
+        if not known:  # what it leads to is told as events of their own
+            self.record(self.kind, frame, self.epoch, NO_CONTEXT)
         if answer is None:
             self._on_note("trade_frame", "trade stream: a frame that cannot be understood")
             self._lose("", "undecodable answer")
@@ -83,9 +94,9 @@ class OrderEntry(SignedSocket):
         if answer.req_id in self._flying:
             flight, timer = self._flying.pop(answer.req_id)
             timer.cancel()
-            self._on_answer(flight, answer)
+            self._on_answer(flight, answer, frame, self.epoch)
         elif answer.req_id in self._overdue:
-            self._on_late(self._overdue.pop(answer.req_id), answer)
+            self._on_late(self._overdue.pop(answer.req_id), answer, frame, self.epoch)
         elif answer.code and not answer.req_id:
             self._on_note("err_no_reqid", f"{answer.op}: {answer.code} {answer.text[:80]} without reqId")
             self._lose(answer.op, f"error {answer.code} without reqId")

@@ -7,7 +7,8 @@
 
 Orders go over the trade WebSocket while it is up, else over REST; what the WebSocket does not have, and everything on an
 exchange without one (demo), goes over REST. A request waits in the queue while the rate limit is used up, and not beyond
-its deadline. The deques are the only things both threads touch; each has one writer and one reader.
+its deadline. The deques are the only things both threads touch. `events` holds every byte that came and left beside the
+events (`link_words.py`): they go into the journal.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple
 
+from core.consumption import Kind
 from core.orders.budget import Budget
-from core.orders.exchange_words import Event, Send, Stream
+from core.orders.exchange_words import Send, Stream
 from core.orders.send_queue import Waiting
 from gateway.bybit.session import ConnectBudget, Timing
 from gateway.bybit.sign import Credentials
@@ -29,6 +31,7 @@ from gateway.bybit.wire_units import Grids
 from gateway.link_answers import LinkAnswers, LinkNote, Sent
 from gateway.link_queue import LinkQueue, MayLeave
 from gateway.link_rest import LinkRest
+from gateway.link_words import NO_CONTEXT, Context, Heard
 from gateway.order_entry import OrderEntry
 from gateway.private_stream import PrivateStream
 from gateway.signed_rest import SignedRest
@@ -90,7 +93,7 @@ class OrderLink:
 
     # --- the agent's side --------------------------------------------------------------------------------------------
     @property
-    def events(self) -> deque[Event]:
+    def events(self) -> deque[Heard]:
         return self._answers.events
 
     @property
@@ -164,8 +167,12 @@ class OrderLink:
         private = self._private = PrivateStream(
             address.ws_private, keys, self.clock, timing, budget, self._rng,
             lambda up, reason: answers.changed(Stream.PRIVATE, up, private.epoch, reason), self._grids,
-            lambda events: answers.tell(*events), answers.note,
+            lambda frame, told: answers.frame(
+                Kind.PRIVATE, frame, private.epoch, Context(strangers=told.strangers) if told.strangers else NO_CONTEXT,
+                told.events,
+            ), answers.note,
         )
+        private.record = answers.frame
         if not address.ws_trade:
             return [private]
         entry = self._entry = OrderEntry(
@@ -173,6 +180,7 @@ class OrderLink:
             lambda up, reason: answers.changed(Stream.TRADE, up, entry.epoch, reason),
             answers.on_answer, answers.on_late, answers.on_lost, answers.note, self._options.recv_window_ms,
         )
+        entry.record = answers.frame
         return [private, entry]
 
     def _drain(self) -> None:

@@ -11,8 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from core.orders.exchange_words import Event
-from gateway.bybit.private_codec import TOPICS, decode_private
+from gateway.bybit.private_codec import TOPICS, Told, decode_private
 from gateway.bybit.session import ConnectBudget, Timing
 from gateway.bybit.sign import Credentials
 from gateway.bybit.wire_units import Grids
@@ -21,33 +20,32 @@ from gateway.venue_clock import VenueClock
 
 
 class PrivateStream(SignedSocket):
-    """`on_events` takes what a frame says; `on_note` a sentence about what could not be used."""
+    """`on_told` takes each frame and what it says; `on_note` a sentence about what could not be used."""
 
     name = "private"
     id_name = "req_id"
 
     def __init__(
         self, url: str, keys: Credentials, clock: VenueClock, timing: Timing, budget: ConnectBudget, rng: random.Random,
-        on_change: Callable[[bool, str], None], grids: Grids, on_events: Callable[[tuple[Event, ...]], None],
+        on_change: Callable[[bool, str], None], grids: Grids, on_told: Callable[[bytes, Told], None],
         on_note: Callable[[str, str], None],
     ) -> None:
         super().__init__(url, keys, clock, timing, budget, rng, on_change)
         self.frames = self.other = 0
         self._grids = grids
-        self._on_events = on_events
+        self._on_told = on_told
         self._on_note = on_note
         self._subscription = ""
         self._strangers: set[str] = set()
 
     def greet(self) -> None:
         self._subscription = self.next_id()
-        self.send(msgspec.json.encode({"req_id": self._subscription, "op": "subscribe", "args": TOPICS}))
+        self.write(msgspec.json.encode({"req_id": self._subscription, "op": "subscribe", "args": TOPICS}))
 
     def on_text(self, frame: bytes) -> None:
         self.frames += 1
         told = decode_private(frame, self._grids)
-        if told.events:
-            self._on_events(told.events)
+        self._on_told(frame, told)
         self.other += told.other
         control = told.control
         if control is not None and control.op == "subscribe":

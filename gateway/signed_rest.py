@@ -13,10 +13,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from gateway.bybit.private_codec import header_number
+from gateway.bybit.rest_codec import RestAnswer
 from gateway.bybit.sign import Credentials
 from gateway.venue_clock import VenueClock
 
@@ -31,22 +31,6 @@ Wanted = Callable[[int], bool]
 
 def always(now_ns: int) -> bool:
     return True
-
-
-class RestAnswer(NamedTuple):
-    """`status` 0 = none came; then `why` says what happened. `limit`, `left` -1 = not told. `withheld`: it was us who
-    did not send it, which says nothing about the exchange."""
-
-    status: int
-    body: bytes = b""
-    limit: int = -1
-    left: int = -1
-    reset_ms: int = 0
-    sent: bool = True
-    why: str = ""
-    sent_ns: int = 0
-    received_ns: int = 0
-    withheld: bool = False
 
 
 class SignedRest:

@@ -18,9 +18,11 @@ from collections.abc import Callable
 import msgspec
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from core.consumption import Kind
 from gateway.bybit.messages import Control
 from gateway.bybit.session import Backoff, ConnectBudget, Timing
 from gateway.bybit.sign import Credentials
+from gateway.link_words import NO_CONTEXT, Context
 from gateway.venue_clock import VenueClock
 
 AUTH_VALID_MS = 8_000
@@ -29,6 +31,7 @@ HANDSHAKE_TIMEOUT_S = 5.0
 MAX_FRAME_BYTES = 4 << 20
 TCP_USER_TIMEOUT_MS = 10_000
 REPEAT_AUTH = 20001
+Record = Callable[[Kind, bytes, int, Context], None]
 _CONTROL = msgspec.json.Decoder(Control)
 _QUIET = logging.getLogger("gateway.picows")
 _QUIET.setLevel(logging.CRITICAL)  # what happens to a socket is told through `on_change`
@@ -38,10 +41,13 @@ class SignedSocket:
     """Subclasses say what to send after auth (`greet`) and what to do with frames (`on_text`), and call `set_up`.
 
     on_change(up, reason): the connection became usable, or is gone. `epoch` counts connections that became usable.
+    `record(kind, bytes, epoch, context)` is told of every frame that `write` sent and of those that nobody else tells of;
+    never of `auth` and its answer.
     """
 
     name = "socket"
     id_name = "req_id"
+    kind = Kind.PRIVATE  # of frames that come
 
     def __init__(
         self, url: str, keys: Credentials, clock: VenueClock, timing: Timing, budget: ConnectBudget, rng: random.Random,
@@ -64,6 +70,7 @@ class SignedSocket:
         self._deadline_ns = 0  # of auth and subscription
         self._ping_ns = self._pong_due_ns = 0
         self._stopping = False
+        self.record: Record = lambda kind, data, epoch, context: None
 
     # --- for subclasses ----------------------------------------------------------------------------------------------
     def greet(self) -> None:
@@ -84,8 +91,14 @@ class SignedSocket:
         """Short frames are looked at before the owner sees them."""
         return len(frame) < 400 and b'"op":"pong"' in frame.replace(b" ", b"")
 
-    def send(self, text: bytes) -> bool:
-        """Write one text frame now. False when there is no connection: nothing left."""
+    def write(self, text: bytes, context: Context = NO_CONTEXT) -> bool:
+        """Write one text frame now, and record it. False when there is no connection: nothing left."""
+        if not self._send(text):
+            return False
+        self.record(Kind.SENT, text, self.epoch, context)
+        return True
+
+    def _send(self, text: bytes) -> bool:
         transport = self._transport
         if transport is None or transport.is_disconnected:
             return False
@@ -135,7 +148,7 @@ class SignedSocket:
         elif now_ns >= self._ping_ns:
             self._ping_ns = now_ns + self._timing.ping_ns
             self._pong_due_ns = self._pong_due_ns or now_ns + self._timing.pong_deadline_ns
-            self.send(msgspec.json.encode({self.id_name: self.next_id(), "op": "ping"}))
+            self.write(msgspec.json.encode({self.id_name: self.next_id(), "op": "ping"}))
 
     async def _pause(self, seconds: float) -> None:
         self._lost.clear()
@@ -172,7 +185,7 @@ class SignedSocket:
         self._ping_ns, self._pong_due_ns = now_ns + self._timing.ping_ns, 0
         if self._stopping:
             self.drop("stopping")
-        self.send(self._keys.ws_auth(self._clock.now_ms() + AUTH_VALID_MS, self.id_name, self.next_id()))
+        self._send(self._keys.ws_auth(self._clock.now_ms() + AUTH_VALID_MS, self.id_name, self.next_id()))
         await self._lost.wait()
         return self.epoch > epoch
 
@@ -183,6 +196,7 @@ class SignedSocket:
         try:
             if self.is_pong(frame):
                 self._pong_due_ns = 0
+                self.record(self.kind, frame, self.epoch, NO_CONTEXT)
             elif self._authenticated:
                 self.on_text(frame)
             else:

@@ -41,7 +41,6 @@ from core.enums import (
     LogKind,
     MessageKind,
     Mode,
-    OrderRole,
     Regime,
     ReportKind,
     Severity,
@@ -52,7 +51,7 @@ from core.orders.desk_journal import DeskRecordError
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exposure import ExchangeFacts
 from core.orders.latency import LEDGER_RECORD, Ledger
-from core.orders.router import ExecutionRouter, LiveUnavailable
+from core.orders.router import ExecutionRouter, LiveUnavailable, told_reports
 from core.orders.wire import ENTRY_RECORD, Message, Report, pack_entry, read_messages, unpack_entry
 from core.records import GLOBAL, MESSAGE
 from core.risk.ledger import RiskLedger
@@ -60,7 +59,6 @@ from core.risk.policy import Instrument, Policy, instrument, policy
 from core.risk.tiers import Rank
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
-from shm.tap import Tap
 from shm.topology import Plant
 from workers.account_boards import AccountBoards
 from workers.churn_latch import ChurnLatch
@@ -69,9 +67,10 @@ from workers.journal_compaction import compact_journal
 from workers.journal_files import DurableLog
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
-from workers.live import DESK_RECORD, LiveOrders
+from workers.live import LiveOrders
 from workers.live_evidence import LiveEvidence
 from workers.noted_broker import NotedBroker
+from workers.noted_desk import DESK_RECORD, ExecutionTap
 from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
 from workers.rollout import RolloutKeeper
@@ -108,7 +107,7 @@ class Execution:
         self._clock = clock
         self._settings = load_settings(plant) if settings is None else settings
         self._person_blacklist: frozenset[str] = frozenset()
-        self._tap = Tap(plant.tap())
+        self.tap = ExecutionTap(plant.tap())
         self.control = plant.control
         live = Mode[plant.spec.mode] == Mode.LIVE
         if not plant.spec.permitted:
@@ -116,7 +115,9 @@ class Execution:
         self.ledger = Ledger()
         self.live = LiveOrders(plant, self, self._settings.safety.feed) if live else None
         desk = self.live.desk if self.live is not None else None
-        self.broker = NotedBroker(self._policy(), ExecutionRouter(Mode(self.control.mode), desk), self._tap.note)
+        self.broker = NotedBroker(
+            self._policy(), ExecutionRouter(Mode(self.control.mode), desk), self.tap.note, self.tap.now
+        )
         self.cnc = plant.cnc()
         self.counters = plant.counters()
         self.log = plant.log_writer()
@@ -203,7 +204,7 @@ class Execution:
                         self._error(error)
             elif path.exists():  # another run's account: kept beside, never continued
                 if spec.mode == Mode.LIVE.name:  # but its losses of today are today's: it is the same money
-                    self.broker.ledger.carry(self._ledger_of(frames))
+                    self.broker.carry(self._ledger_of(frames))
                 path.replace(path.with_name(f"execution-{time.time_ns()}.journal"))
         if self.live is not None and not self._desk_records:
             self._inherit(self.live, path)
@@ -314,8 +315,8 @@ class Execution:
     def _leave_exchange(self, live: LiveOrders) -> None:
         """An orderly end leaves no entry behind; positions keep their stops at the exchange."""
         deadline = self._clock() + LEAVE_NS
-        for symbol in list(self.broker.working):
-            live.desk.cancel(self._clock(), symbol, int(Cause.CONTROL))
+        self.broker.router.now_ns = self._clock()
+        self.broker.cancel_working(set(self.broker.working), int(Cause.CONTROL))
         while live.desk.entries.working and self._clock() < deadline and live.link.error is None:
             live.turn(self._clock())
             self._commit()
@@ -490,11 +491,7 @@ class Execution:
         return self._committer.booked if self._committer is not None else 0
 
     def tell(self, message: Message) -> None:
-        """A FILL, DONE or CASH of the exchange desk: booked, journalled, reported to the shard as unsolicited.
-
-        The shard's own desk is silent in LIVE, so the end of an entry is told with a DONE of its own where the answer is
-        the position: with the last fill of an entry, and when an entry ends that has filled in part.
-        """
+        """A FILL, DONE or CASH of the exchange desk: booked, journalled, reported to the shard as unsolicited."""
         self._know(message.symbol)
         report, notes = self.broker.handle(message, self._controls._replace(exchange=self.exchange(message.symbol)))
         if message.kind == MessageKind.FILL:
@@ -505,16 +502,7 @@ class Execution:
         now = self._clock()
         self._note_order(message, report, notes, now, now)
         if report is not None:
-            reports = [report._replace(seq=0)]
-            entry_over = message.kind == MessageKind.DONE or (
-                message.kind == MessageKind.FILL and message.role == OrderRole.ENTRY and not message.leaves_lots
-            )
-            if entry_over and report.kind != ReportKind.DONE:
-                reports.append(Report(
-                    order_id=message.order_id, decision_id=message.decision_id, symbol=message.symbol,
-                    kind=int(ReportKind.DONE), reason=message.reason,
-                ))
-            self._hand(shard, reports)
+            self._hand(shard, told_reports(message, report))
         for note in notes:
             self.note(note)
         self._account_dirty = True
@@ -550,7 +538,7 @@ class Execution:
         else:  # they work at the exchange: cancelled there, and their end is told like any other
             self.broker.cancel_working(symbols, int(Cause.CONTROL))
         self._lost.discard(shard)
-        self._tap.note(Hello(shard, message.decision_id))
+        self.tap.note(Hello(shard, message.decision_id))
         answers.append((shard, Report(kind=int(ReportKind.NONE), reason=SYNC_HELLO, decision_id=message.decision_id)))
         handed = self.broker.position_reports(symbols)
         answers += [(shard, report) for report in handed]
@@ -657,7 +645,7 @@ class Execution:
     def _check(self) -> None:
         """The account for the journal: where a replay first differs shows within a quarter of a second."""
         account, handled = self.broker.account, self.broker.handled
-        self._tap.note(CheckAccount(handled, signed(account.digest), account.balance_e8, len(account.positions)))
+        self.tap.note(CheckAccount(handled, signed(account.digest), account.balance_e8, len(account.positions)))
 
     # --- boards, log, settings ---------------------------------------------------------------------------------------
     def _write_boards(self, now: int, force: bool) -> None:
@@ -725,7 +713,7 @@ class Execution:
         last_fill_ns = max((position.updated_ns for position in account.closed.values()), default=0)
         if wallet.updated_ms * NS_PER_MS < last_fill_ns + WALLET_AFTER_NS:
             return
-        moved = self.broker.ledger.see_wallet(wallet.balance_e8, account.realised_e8)
+        moved = self.broker.see_wallet(wallet.balance_e8)
         if moved:
             self._journal_roll(Message(ts_event_ns=account.updated_ns))
             self.note(Note(LogKind.RISK, -1, time.time_ns(), 0, x=moved / 1e8, severity=Severity.WARNING,

@@ -23,11 +23,11 @@ import numpy as np
 
 from config.schema import Feed
 from core.constants import NS_PER_MS, NS_PER_S
+from core.consumption import Kind
 from core.enums import Cause, LogKind, Severity
 from core.journal import encode_record
 from core.orders.broker import Broker, Note
 from core.orders.budget import Purpose
-from core.orders.exchange_desk import DeskConfig, ExchangeDesk
 from core.orders.exchange_words import (
     Create,
     Log,
@@ -41,7 +41,6 @@ from core.orders.exchange_words import (
 )
 from core.orders.exposure import ExchangeFacts, exchange_facts
 from core.orders.latency import Ledger
-from core.orders.order_store import base36
 from core.orders.router import Order
 from core.orders.send_queue import purpose_of
 from core.orders.wire import Message, Report
@@ -54,9 +53,9 @@ from gateway.bybit.wire_units import WireGrid
 from gateway.order_link import LinkAddress, LinkOptions, OrderLink
 from shm.topology import Plant, RunSpec
 from workers.kill_watch import LinkHealth
+from workers.noted_desk import DESK_RECORD, ExecutionTap, NotedDesk, desk_config
 from workers.order_stamps import OrderStamps
 
-DESK_RECORD = 16  # kind of a desk record in the execution journal: this + core.orders.exchange_words.RecordKind
 TIMER_NS = 5 * NS_PER_MS
 QUOTE_NS = 100 * NS_PER_MS
 STALE_NS = 5 * NS_PER_S  # a board row older than this says nothing about the price
@@ -71,6 +70,8 @@ class Host(Protocol):
     def broker(self) -> Broker: ...
     @property
     def ledger(self) -> Ledger: ...
+    @property
+    def tap(self) -> ExecutionTap: ...
     def append(self, record: bytes) -> None:
         """Take a record into the journal."""
         ...
@@ -129,7 +130,7 @@ class LiveOrders:
         self._host = host
         found = live_keys(spec, environ)
         self._tier_allowed = found.tier_allowed
-        self.desk = ExchangeDesk(DeskConfig(run_tag=base36(spec.created_ns // NS_PER_S % 36**8)))
+        self.desk = NotedDesk(desk_config(spec), host.tap)
         self._grids: dict[str, WireGrid] = {}
         self.link = OrderLink(
             link_address(spec), found.keys, self._grids.get, link_options(feed), plant.bell.ring,
@@ -144,14 +145,15 @@ class LiveOrders:
     # --- start and end -----------------------------------------------------------------------------------------------
     def know(self, instrument: Instrument, row: Any) -> None:
         """An instrument, new or changed, with its SYMBOL record."""
-        self._grids[instrument.name] = WireGrid(
-            int(row["tick_mant"]), int(row["price_exp"]), int(row["lot_mant"]), int(row["qty_exp"])
-        )
+        grid = WireGrid(int(row["tick_mant"]), int(row["price_exp"]), int(row["lot_mant"]), int(row["qty_exp"]))
+        self.desk.grid(instrument.id, grid)
+        self._grids[instrument.name] = grid
         self.desk.know(instrument)
 
     def start(self, now_ns: int, records: Iterable[tuple[int, bytes]], booked: int, working: Iterable[Order]) -> None:
         """Recover the desk from its journal (kind, payload) and open the connections."""
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self._host.broker.router.now_ns = now_ns
         self.desk.recover(now_ns, records, booked, working)
         self.carry_out()
         self.link.start()
@@ -159,6 +161,9 @@ class LiveOrders:
     def stop(self) -> None:
         """Close the connections; whatever is in flight is found again at the next start."""
         self.link.stop()
+        for heard in self.link.events:  # what left is told, what came is not taken any more
+            if heard.source is not None and heard.source.kind == Kind.SENT:
+                self.desk.hear(0, heard)
 
     # --- the loop ------------------------------------------------------------------------------------------------------
     def turn(self, now_ns: int) -> int:
@@ -168,10 +173,11 @@ class LiveOrders:
             raise RuntimeError("the order link failed") from link.error
         done = 0
         while link.events:
-            event = link.events.popleft()
-            done += 1
-            desk.on_event(now_ns, event)
-            self._stamps.on_event(event, now_ns)
+            heard = link.events.popleft()
+            done += len(heard.events)
+            desk.hear(now_ns, heard)
+            for event in heard.events:
+                self._stamps.on_event(event, now_ns)
         self._stamps.written(link.sent)
         if now_ns - self._timer_ns >= TIMER_NS:
             self._timer_ns = now_ns
@@ -224,7 +230,7 @@ class LiveOrders:
 
     def reconciled_after(self, takeover: int) -> bool:
         """See `Reconciler.reconciled_after`."""
-        return self.desk.recon.reconciled_after(takeover)
+        return self.desk.reconciled_after(takeover)
 
     # --- prices ----------------------------------------------------------------------------------------------------------
     def _quotes(self, now_ns: int) -> None:

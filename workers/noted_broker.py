@@ -14,6 +14,8 @@ import msgspec
 from core.consumption import (
     Booked,
     BrokerStart,
+    CancelWorking,
+    Carried,
     ControlsNote,
     InstrumentNote,
     Latched,
@@ -22,11 +24,13 @@ from core.consumption import (
     PolicyNote,
     Roll,
     StandDown,
+    Wallet,
 )
 from core.enums import Mode
 from core.orders.broker import Broker, Controls, Note
 from core.orders.router import ExecutionRouter
 from core.orders.wire import Message, Report, pack_entry
+from core.risk.ledger import RiskLedger
 from core.risk.policy import Instrument, Policy
 
 Tell = Callable[[Any], None]
@@ -56,13 +60,17 @@ class _Instruments(dict[int, Instrument]):
 
 
 class NotedBroker(Broker):
-    """`note(note)` takes the notes of core/consumption.py. `handled`: messages answered and booked."""
+    """`note(note)` takes the notes of core/consumption.py, `now(now_ns)` the clock of what follows where an exchange desk
+    works the orders. `handled`: messages answered and booked."""
 
     _note: Tell
     _inside: bool
 
-    def __init__(self, policy: Policy, router: ExecutionRouter, note: Tell) -> None:
+    def __init__(
+        self, policy: Policy, router: ExecutionRouter, note: Tell, now: Callable[[int], None] = lambda now_ns: None
+    ) -> None:
         object.__setattr__(self, "_note", note)
+        self._now = now
         self._inside = True
         super().__init__(policy, router)
         self._inside = False
@@ -71,6 +79,7 @@ class NotedBroker(Broker):
         self._mode: Mode = router.mode
         self._controls: Controls | None = None
         self._latched: dict[int, int] = {}
+        self._wallet: tuple[int, int] | None = None
         note(BrokerStart(int(router.mode), encode(policy)))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -87,6 +96,7 @@ class NotedBroker(Broker):
             self._note(ModeNote(int(self._mode)))
         if self.ledger.latched != self._latched:
             self._note(Latched(encode(self.ledger.latched)))
+        self._at_now()
         known = self.instruments.get(message.symbol)
         self._note(MessageNote(known.shard if known is not None else -1, pack_entry(message, None)))
         self.handled += 1
@@ -96,6 +106,24 @@ class NotedBroker(Broker):
         finally:
             self._inside = False
             self._latched = dict(self.ledger.latched)
+
+    def _at_now(self) -> None:
+        if self.router.desk is not None:
+            self._now(self.router.now_ns)
+
+    def carry(self, earlier: RiskLedger) -> None:
+        """Baselines and trades of the day of an earlier run: LIVE, where it is the same money."""
+        hours = encode(list(earlier.hours))
+        self._note(Carried(earlier.day, earlier.day_start_equity_e8, earlier.trades_day, hours))
+        self.ledger.carry(earlier)
+
+    def see_wallet(self, balance_e8: int) -> int:
+        """The exchange's cash while nothing is open (LIVE); what came or went beside our trades, 0: nothing."""
+        seen = (balance_e8, self.account.realised_e8)
+        if seen != self._wallet:  # the same again changes nothing
+            self._wallet = seen
+            self._note(Wallet(balance_e8))
+        return self.ledger.see_wallet(*seen)
 
     def restore_roll(self, record: bytes) -> None:
         self._note(Roll(record))
@@ -107,5 +135,11 @@ class NotedBroker(Broker):
         return super().book(message, report)
 
     def stand_down(self, reason: int, symbols: set[int] | None = None) -> list[Report]:
+        self._at_now()
         self._note(StandDown(reason, encode(None if symbols is None else sorted(symbols))))
         return super().stand_down(reason, symbols)
+
+    def cancel_working(self, symbols: set[int], reason: int) -> None:
+        self._at_now()
+        self._note(CancelWorking(reason, encode(sorted(symbols))))
+        super().cancel_working(symbols, reason)

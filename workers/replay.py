@@ -45,6 +45,7 @@ from workers.replay_compare import (
     differing_fields,
     tell,
 )
+from workers.replay_desk import desk_of
 from workers.replay_lanes import NEVER, ReplayLane, ShardScript, shard_script
 from workers.run_journal import NoJournal, RunJournal
 
@@ -72,6 +73,9 @@ class Outcome:
     messages: int = 0
     reports: int = 0
     account_checks: int = 0
+    link_frames: int = 0  # bytes of private links, in and out
+    sent: int = 0
+    told: int = 0  # by the exchange desk to the account
     until_ns: int = 0
     wall_s: float = 0.0
 
@@ -88,7 +92,7 @@ class Outcome:
 # --- the order stream --------------------------------------------------------------------------------------------------
 @dataclass
 class Order:
-    """The order stream of a run, by process."""
+    """The order stream of a run, by process; of execution also the bytes of its links."""
 
     spec: RunSpec
     shards: dict[int, list[Any]]
@@ -105,6 +109,8 @@ def read_order(journal: RunJournal) -> Order:
         if isinstance(note, Run):
             spec = msgspec.json.decode(note.payload, type=RunSpec)
             names = process_rows(spec.shards)
+        elif frame.kind < Kind.RUN:
+            execution.append(frame)  # bytes of a private link
         elif frame.kind >= Kind.BORN:
             role, index = names[frame.conn >> 16]
             if role == "shard":
@@ -138,7 +144,8 @@ class Replay:
         self._beside = beside
         scripts = {shard: shard_script(self.order.shards.get(shard, [])) for shard in range(spec.shards)}
         self._proven = {shard: self._last_check(shard) for shard in range(spec.shards)}
-        self.account = ReplayBroker()
+        self.desk = desk_of(spec, self._differ)
+        self.account = ReplayBroker(desk=self.desk)
         self._talk = Conversation(self.order.execution, self._differ)
         self._decisions = DecisionLog(journal.mode_dir / "decisions", journal.run_id, self._differ)
         self._shard_of: dict[int, int] = {}
@@ -258,6 +265,12 @@ class Replay:
             journal.mode_dir / "execution.journal", journal.run_id, self.account.entries, journal.state["order"].is_closed
         ):
             self._differ(difference)
+        desk = self.desk
+        if desk is not None:
+            self.outcome.notes += desk.finish(
+                journal.mode_dir / "execution.journal", journal.run_id, journal.state["order"].is_closed
+            )
+            self.outcome.link_frames, self.outcome.sent, self.outcome.told = desk.frames, desk.sent, desk.told
 
     def _run_events(self) -> None:
         if self.order.spec.tape:

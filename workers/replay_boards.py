@@ -21,10 +21,11 @@ from core.replay_row import REPLAY
 from shm.decisions import DecisionWriter
 from shm.logs import LogWriter
 from shm.seqlock import Board
-from shm.topology import MAX_SYMBOLS, ORDER_ROWS, SLOT_ADMIN, Plant
+from shm.topology import MAX_SYMBOLS, ORDER_ROWS, SLOT_ADMIN, Plant, RunSpec
 from workers.account_boards import AccountBoards
 from workers.lane import LaneSink
 from workers.replay_broker import ReplayBroker
+from workers.replay_desk import desk_of
 from workers.symbol_boards import SymbolBoards
 
 ADMIN_WAIT_S = 2.0  # a page process that does not read for so long loses events; the replay goes on
@@ -70,8 +71,8 @@ class PageSink(LaneSink):
 class PageAccount:
     """Execution's account at the cursor: a `ReplayBroker` fed note by note, its order ledger and what it logged."""
 
-    def __init__(self, sink: PageSink) -> None:
-        self.replayed = ReplayBroker(self._told)
+    def __init__(self, sink: PageSink, spec: RunSpec | None = None) -> None:
+        self.replayed = ReplayBroker(self._told, None if spec is None else desk_of(spec))
         self.ledger = Ledger()
         self._sink = sink
 

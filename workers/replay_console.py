@@ -83,6 +83,9 @@ def verdict_lines(outcome: Outcome) -> list[str]:
         (f"compared: {outcome.checks} digests of shards, {outcome.account_checks} of the account, "
          f"{outcome.decisions} decisions, {outcome.messages} messages, {outcome.reports} reports"),
     ]
+    if outcome.link_frames:
+        lines.append(f"orders: {outcome.link_frames} frames and calls of the private side read again, {outcome.sent} requests "
+                     f"compared byte for byte, {outcome.told} messages of the exchange desk")
     lines += [f"note: {note}" for note in outcome.notes]
     if outcome.identical:
         return [*lines, f"identical: yes   digest {outcome.digest}"]

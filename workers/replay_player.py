@@ -112,9 +112,9 @@ class Player:
 
     def play_through(self) -> None:
         """One pass from the first event to the last. Raises Rewind, Stopped."""
-        self.account = PageAccount(self.sink)
         self._begun = False
         replay = self.replay = Replay(self.journal, 0, pace=self._pace, beside=self.sink)
+        self.account = PageAccount(self.sink, replay.order.spec)
         self._notes = timed_notes(replay.order.execution)
         self._marks = self._marks or marks(replay.order.execution)
         self._told_differences = 0

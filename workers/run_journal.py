@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from config.paths import DataPaths
-from core.consumption import Closed, Hole, Kind, NoteError, Position, Run, unpack
+from core.consumption import ROW_DISK_FULL, ROW_TOO_LONG, Closed, Hole, Kind, NoteError, Position, Run, unpack
 from core.journal import Frame, JournalError, block_frames, decode_file_header
 from shm.journal_reader import SUFFIX, decompress, read_scan
 from shm.topology import RunSpec, process_rows
 
 MODES = ("SIM", "DRY_RUN", "LIVE")
 STREAMS = ("raw", "order")
+HOLES = {ROW_DISK_FULL: "the disk was full", ROW_TOO_LONG: "longer than a tap carries"}
 GATEWAY_ROW = process_rows(0).index(("gateway", 0))
 
 
@@ -136,7 +137,7 @@ class RunJournal:
             for record in records:
                 if isinstance(record.note, Hole):
                     row, lost = record.note
-                    why = "the disk was full" if row < 0 else f"the recorder was too slow for process row {row}"
+                    why = HOLES.get(row) or f"the recorder was too slow for process row {row}"
                     state.hole = f"{lost} records of {prefix} missing: {why}"
                     return
                 state.records += 1

@@ -10,7 +10,7 @@ import time
 
 import msgspec
 
-from core.consumption import Closed, Hole, Kind, Position, Run, pack, unpack
+from core.consumption import ROW_DISK_FULL, Closed, Hole, Kind, Position, Run, pack, unpack
 from core.journal import JournalError, block_frames
 from shm.broadcast import BroadcastReader
 from shm.journal_reader import decompress, read_scan, segments
@@ -88,7 +88,7 @@ class TapStream:
         dropped = self.journal.lost_frames - self._dropped
         if dropped:
             self._dropped += dropped
-            self._put(Hole(-1, dropped))
+            self._put(Hole(ROW_DISK_FULL, dropped))
         return lost
 
     def close(self) -> None:

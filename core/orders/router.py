@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from core.constants import FLAG_EXTERNAL
-from core.enums import Gate, Mode, OrderRole, ReportKind
-from core.orders.wire import Report, target_fields
+from core.enums import Gate, MessageKind, Mode, OrderRole, ReportKind
+from core.orders.wire import Message, Report, target_fields
 from core.position.ladder import NO_TARGETS, Targets
 from core.risk.policy import Instrument
 
@@ -62,6 +62,24 @@ class LiveDesk(Protocol):
 def link_id(order: Order) -> str:
     """Deterministic client order id of a paper order: the same decision always has the same id."""
     return f"s{order.seq:x}-{order.name}-{'b' if order.side > 0 else 's'}"[:LINK_ID_MAX]
+
+
+def told_reports(message: Message, report: Report) -> list[Report]:
+    """What a shard hears, without having asked, of a FILL, DONE or CASH of the exchange desk that was answered by `report`.
+
+    The shard's own desk is silent in LIVE, so the end of an entry is told with a DONE of its own where the answer is
+    the position: with the last fill of an entry, and when an entry ends that has filled in part.
+    """
+    reports = [report._replace(seq=0)]
+    entry_over = message.kind == MessageKind.DONE or (
+        message.kind == MessageKind.FILL and message.role == OrderRole.ENTRY and not message.leaves_lots
+    )
+    if entry_over and report.kind != ReportKind.DONE:
+        reports.append(Report(
+            order_id=message.order_id, decision_id=message.decision_id, symbol=message.symbol,
+            kind=int(ReportKind.DONE), reason=message.reason,
+        ))
+    return reports
 
 
 class ExecutionRouter:

@@ -31,6 +31,22 @@ from gateway.bybit.wire_units import Grids, WireError, integer
 NO_WALLET = WalletRow(0, 0, 0, 0, 0, 0, 0)
 
 
+class RestAnswer(NamedTuple):
+    """`status` 0 = none came; then `why` says what happened. `limit`, `left` -1 = not told. `withheld`: it was us who
+    did not send it, which says nothing about the exchange."""
+
+    status: int
+    body: bytes = b""
+    limit: int = -1
+    left: int = -1
+    reset_ms: int = 0
+    sent: bool = True
+    why: str = ""
+    sent_ns: int = 0
+    received_ns: int = 0
+    withheld: bool = False
+
+
 class Envelope(NamedTuple):
     """An answer of REST. `time_ms` is the venue's clock."""
 

@@ -14,6 +14,7 @@ from core.orders.exchange_words import Create, Event, LinkState, OrderType, Requ
 from gateway.bybit.session import Timing
 from gateway.bybit.sign import Credentials, credentials
 from gateway.bybit.wire_units import WireGrid
+from gateway.link_words import Heard
 from gateway.order_link import LinkAddress, LinkOptions, OrderLink
 from gateway.venue.instruments import Instrument
 from tests.gateway.venue.running import Running
@@ -45,6 +46,7 @@ class Linked:
         assert venue.venue.private is not None
         self.venue = venue
         self.heard: list[Event] = []
+        self.told: list[Heard] = []
         self.symbols: dict[str, Instrument] = dict(venue.venue.private.venue.instruments)
         self._wake = threading.Event()
         self._number = 0
@@ -68,7 +70,9 @@ class Linked:
         deadline = time.monotonic() + WAIT_S
         while True:
             while self.link.events:
-                self.heard.append(self.link.events.popleft())
+                heard = self.link.events.popleft()
+                self.told.append(heard)
+                self.heard += heard.events
             for event in self.heard[after:]:
                 if isinstance(event, kind) and which(event):
                     return event

@@ -56,10 +56,10 @@ def leftovers(run_id: str) -> list[str]:
 class Running:
     """A plant that runs while the test looks at it."""
 
-    def __init__(self, process: subprocess.Popen[str], data_dir: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], data_dir: Path, mode: str = "SIM") -> None:
         self.process = process
         self.data_dir = data_dir
-        self.paths = DataPaths(data_dir, "SIM")
+        self.paths = DataPaths(data_dir, mode)
         self.started_ns = time.time_ns()
 
     def status(self) -> dict[str, Any]:
@@ -75,13 +75,13 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(data_dir: Path, *arguments: str) -> Iterator[Running]:
-    """Start launch.py and wait until every process runs; never leaves a process behind."""
+def running(data_dir: Path, *arguments: str, mode: str = "SIM") -> Iterator[Running]:
+    """Start launch.py (`mode` as the arguments say) and wait until every process runs; never leaves a process behind."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "launch.py"), "run", "--data-dir", str(data_dir), "--json", *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
     )
-    plant = Running(process, data_dir)
+    plant = Running(process, data_dir, mode)
     try:
         yield plant
     finally:

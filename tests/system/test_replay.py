@@ -19,6 +19,8 @@ from tests.system.test_live import pids, plant_of
 pytestmark = pytest.mark.system
 
 EAGER = """
+[trading]
+capital_tier = "{tier}"
 [thresholds.score]
 watch = [20.0, 20.0, 20.0]
 arm = [{arm}, 30.0, 30.0]
@@ -31,6 +33,10 @@ daily_loss_pct = 5.0
 max_heat_pct = 50.0
 max_unrealised_loss_pct = 50.0
 """
+
+
+def eager(mode: str, arm: float) -> str:
+    return EAGER.format(arm=arm, tier="NORMAL" if mode == "LIVE" else "NONE")
 
 
 class Scene:
@@ -62,7 +68,7 @@ class Scene:
         self.kill("gateway")
 
     def reload(self) -> None:
-        self.config.write_text(EAGER.format(arm=self.rng.choice((25.0, 28.0, 35.0))))
+        self.config.write_text(eager(self.plant.spec.mode, self.rng.choice((25.0, 28.0, 35.0))))
         version = self.plant.control.get("config_version")
         assert launch("reload", "--data-dir", str(self.run.data_dir)).returncode == 0
         eventually(lambda: self.plant.control.get("config_version") > version, "reloaded")
@@ -93,18 +99,23 @@ FAULTS: tuple[Callable[[Scene], None], ...] = (
 )
 
 
-def record(folder: Path, seed: int, shards: int, faults: tuple[Callable[[Scene], None], ...], crash: bool = False) -> None:
-    """One run; `crash`: the supervisor is killed and takes everybody along."""
+def record(
+    folder: Path, seed: int, shards: int, faults: tuple[Callable[[Scene], None], ...], crash: bool = False,
+    mode: str = "SIM", fills: int = 0,
+) -> None:
+    """One run, at least until there are `fills`; `crash`: the supervisor is killed and takes everybody along."""
     config = folder / "eager.toml"
     folder.mkdir(parents=True, exist_ok=True)
-    config.write_text(EAGER.format(arm=30.0) + ("\n[system.rings]\nmarket_cells = 8192\n" if Scene.stall_shard in faults else ""))
-    arguments = ("--shards", str(shards), "--symbols", "10", "--seed", str(seed), "--no-admin", "-c", str(config))
-    with running(folder / "data", *arguments) as run, plant_of(run) as plant:
+    config.write_text(eager(mode, 30.0) + ("\n[system.rings]\nmarket_cells = 8192\n" if Scene.stall_shard in faults else ""))
+    arguments = ("--mode", mode, "--shards", str(shards), "--symbols", "10", "--seed", str(seed), "--no-admin",
+                 "-c", str(config))
+    with running(folder / "data", *arguments, mode=mode) as run, plant_of(run) as plant:
         scene = Scene(run, plant, config, random.Random(seed))
         scene.wait_events(3000)
         for fault in faults:
             fault(scene)
             scene.wait_events(2500)
+        eventually(lambda: plant.counters("execution").get("fills") >= fills, "fills", 180.0)
         if crash:
             os.kill(pids(plant)["recorder"], signal.SIGKILL)
             run.process.kill()
@@ -139,13 +150,33 @@ def test_a_crashed_run(tmp_path: Path) -> None:
     assert any("cut off" in note for note in result["notes"])
 
 
+def test_a_live_run_with_a_killed_execution(tmp_path: Path) -> None:
+    """Orders at an exchange: the same bytes are sent again, over a kill -9 in the middle and a restarted shard."""
+    record(tmp_path, 9, 2, (Scene.kill_execution, Scene.kill_shard, Scene.reload), mode="LIVE", fills=2)
+    result = check_identical(tmp_path, 2, 1)
+    assert result["sent"] > 20 and result["told"] >= 2 and result["link_frames"] > result["sent"]
+
+
+def test_a_crashed_live_run(tmp_path: Path) -> None:
+    record(tmp_path, 10, 1, (Scene.kill_execution,), crash=True, mode="LIVE", fills=1)
+    result = check_identical(tmp_path, 2)
+    assert result["sent"] > 10 and any("cut off" in note for note in result["notes"])
+
+
+def test_a_dry_run(tmp_path: Path) -> None:
+    record(tmp_path, 11, 2, (Scene.kill_execution,), mode="DRY_RUN")
+    result = check_identical(tmp_path, 1)
+    assert result["messages"] > 0 and result["sent"] == 0 and result["link_frames"] == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_twenty_runs(tmp_path: Path, seed: int) -> None:
     rng = random.Random(1000 + seed)
     shards = 1 + seed % 8
     faults = tuple(rng.sample(FAULTS, rng.randint(1, 4)))
-    record(tmp_path, seed, shards, faults, crash=seed % 5 == 4)
+    mode = ("SIM", "LIVE", "SIM", "DRY_RUN", "LIVE")[seed % 5]
+    record(tmp_path, seed, shards, faults, crash=seed % 5 == 4, mode=mode)
     check_identical(tmp_path, shards, rng.randint(1, 8))
     shutil.rmtree(tmp_path)
 

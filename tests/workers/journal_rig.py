@@ -171,7 +171,7 @@ class Rig:
     def kill(self) -> None:
         if self.plant.control.kill_sources():
             self.plant.control.clear_kill()
-            DataPaths(self.data_dir, "SIM").kill_file.unlink(missing_ok=True)
+            DataPaths(self.data_dir, self.plant.spec.mode).kill_file.unlink(missing_ok=True)
         else:
             self.plant.control.request_kill("cli")
 

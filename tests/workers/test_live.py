@@ -43,12 +43,14 @@ from core.records import REPORT, SYMBOL
 from core.risk.tiers import Rank
 from gateway.bybit.sign import KeyProblem
 from gateway.link_answers import LinkNote
+from gateway.link_words import Heard
 from shm.topology import RunSpec, VenueAddress
 from tests.workers.support import EAGER, System
 from workers import live as live_module
 from workers.journal_files import DurableLog
 from workers.kill_watch import LinkHealth
-from workers.live import DESK_RECORD, LiveOrders, link_address, live_keys
+from workers.live import LiveOrders, link_address, live_keys
+from workers.noted_desk import DESK_RECORD, ExecutionTap
 
 VENUE: VenueAddress = {
     "rest": "http://127.0.0.1:9", "ws_public": "ws://127.0.0.1:9/p", "ws_private": "ws://127.0.0.1:9/v",
@@ -85,12 +87,13 @@ class FakeLink:
 class Host:
     """What execution lends, kept in lists."""
 
-    def __init__(self) -> None:
+    def __init__(self, tap: ExecutionTap) -> None:
         self.records: list[bytes] = []
         self.told: list[Message] = []
         self.notes: list[Note] = []
         self.broker: Any = None
         self.ledger = Ledger()
+        self.tap: Any = tap
         self.stopped = False
 
     def entries_stopped(self) -> bool:
@@ -136,7 +139,7 @@ def plant_of(tmp_path: Path) -> Any:
 def orders(plant_of: Any, fake_link: type[FakeLink]) -> tuple[LiveOrders, Host, FakeLink]:
     """LiveOrders over a fake link; the plant is a SIM one, whose execution has no link of its own."""
     system = plant_of(venue=VENUE)
-    host = Host()
+    host = Host(system.execution.tap)
     made = LiveOrders(system.plant, host, EAGER.safety.feed, {})
     return made, host, fake_link.made[-1]
 
@@ -179,7 +182,8 @@ def test_effects_keep_their_order_and_find_their_place(orders: tuple[LiveOrders,
 
 def test_events_reach_the_desk_and_lost_orders_the_kill_triggers(orders: tuple[LiveOrders, Host, FakeLink]) -> None:
     live, host, link = orders
-    link.events += [LinkState(Stream.PRIVATE, True, 1), LinkState(Stream.REST, True, 1), Lost(7, "x"), Ack(8, 110007), Ack(9, 0)]
+    link.events += [Heard((event,)) for event in (
+        LinkState(Stream.PRIVATE, True, 1), LinkState(Stream.REST, True, 1), Lost(7, "x"), Ack(8, 110007), Ack(9, 0))]
     link.notes.append(LinkNote("err_no_reqid", "order.create: 10016"))
     assert live.turn(time.monotonic_ns()) == 5
     assert live.health() == LinkHealth(True, True, 0), "answers to nothing we know of are no lost orders"

@@ -60,11 +60,14 @@ def assert_identical(outcome: Outcome) -> None:
     assert outcome.is_complete and outcome.checks > 0 and outcome.account_checks > 0
 
 
-@pytest.mark.parametrize(("seed", "shards", "happenings"), [(4, 2, QUIET), (5, 3, HARD)], ids=["quiet", "hard"])
+@pytest.mark.parametrize(
+    ("seed", "shards", "happenings", "mode"), [(4, 2, QUIET, "SIM"), (5, 3, HARD, "SIM"), (6, 2, HARD, "DRY_RUN")],
+    ids=["quiet", "hard", "dry run"],
+)
 def test_any_number_of_engines_repeats_a_run(
-    tmp_path: Path, seed: int, shards: int, happenings: tuple[Callable[[Rig], None], ...]
+    tmp_path: Path, seed: int, shards: int, happenings: tuple[Callable[[Rig], None], ...], mode: str
 ) -> None:
-    folder = record(tmp_path, seed, shards, happenings)
+    folder = record(tmp_path, seed, shards, happenings, mode=mode)
     outcomes = [replay(folder, n) for n in (0, 1, 4)]
     for outcome in outcomes:
         assert_identical(outcome)
@@ -76,7 +79,9 @@ def test_any_number_of_engines_repeats_a_run(
 @pytest.mark.parametrize("seed", range(1, 25))
 def test_many_runs(tmp_path: Path, seed: int) -> None:
     """Seeds, faults, 1 to 8 shards, and a third of them with rings so small that shards are lapped."""
-    changes = {"market_cells": 2048} if seed % 3 == 0 else {}
+    changes: dict[str, Any] = {"market_cells": 2048} if seed % 3 == 0 else {}
+    if seed % 6 == 5:
+        changes["mode"] = "DRY_RUN"
     folder = record(tmp_path, seed, 1 + seed % 8, (QUIET, HARD)[seed % 2], **changes)
     for shards in (0, 3):
         assert_identical(replay(folder, shards))
