@@ -32,6 +32,7 @@ from core.orders.wire import Report
 from core.risk.tiers import TIERS
 from gateway.bybit.private_codec import decode_trade
 from gateway.link_answers import Sent
+from gateway.link_words import Heard
 from shm.agent import run
 from shm.topology import Plant, RunSpec, VenueAddress, new_run_id
 from workers.execution import Execution
@@ -90,7 +91,7 @@ class Stamps:
         desk = live.desk
         self._wrap(desk, "submit", self._submitted)
         self._wrap(live.link, "send", self._sent)
-        self._wrap(desk, "on_event", self._event)
+        self._wrap(desk, "hear", self._heard)
         self._wrap(execution._outbox, "_push", self._pushed)
 
     def _wrap(self, owner: Any, name: str, seen: Callable[..., None]) -> None:
@@ -138,8 +139,10 @@ class Stamps:
         if isinstance(request, Create) and not request.reduce_only:
             self.order_of[request.req_id] = int(request.link_id.rsplit("-", 1)[1][:-1], 36)
 
-    def _event(self, now_ns: int, event: Any) -> None:
-        self.handled_ns.setdefault(getattr(event, "req_id", -1), time.monotonic_ns())
+    def _heard(self, now_ns: int, heard: Heard) -> None:
+        at = time.monotonic_ns()
+        for event in heard.events:
+            self.handled_ns.setdefault(getattr(event, "req_id", -1), at)
 
     def _pushed(self, shard: int, ready: list[Report]) -> None:
         at = time.monotonic_ns()

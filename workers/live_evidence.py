@@ -23,7 +23,7 @@ from core.enums import Gate, LogKind, Severity
 from core.orders.broker import Note
 from core.orders.exchange_desk import ExchangeDesk
 from core.orders.exchange_words import ClosedPnlRow, ExecutionRow, QueryKind
-from core.orders.reconcile_pages import Listing, PagedQuery
+from core.orders.reconcile_pages import Listing
 from core.performance.promotion import LiveTrade
 from core.performance.trade_match import differences, history_of, told
 from core.performance.trade_watch import TradeWatch
@@ -37,61 +37,73 @@ WEEK_MS = 7 * 86_400_000  # of the listings
 
 
 class TradeCheck:
-    """Compares one trade after the other. `done(trade, difference)`: "" = it is matched."""
+    """Compares one trade after the other. `done(trade, difference)`: "" = it is matched.
+
+    Two listings per trade, both asked for in `turn`: what an answer leads to must not depend on when it is handled, or a
+    replay of the desk would number its requests otherwise.
+    """
 
     def __init__(self, desk: ExchangeDesk, done: Callable[[LiveTrade, str], None]) -> None:
         self._desk = desk
         self._done = done
         self._waiting: deque[tuple[int, int, LiveTrade]] = deque()  # due, tries so far
-        self._busy = False
+        self._looked_at: tuple[int, LiveTrade] | None = None  # tries, the trade in hand
+        self._executions: list[ExecutionRow] | None = None  # of it, once they have come
+        self._asking = False
 
     @property
     def waiting(self) -> int:
-        return len(self._waiting) + self._busy
+        return len(self._waiting) + (self._looked_at is not None)
 
     def add(self, trade: LiveTrade, now_ns: int) -> None:
         """Compare it, once the exchange has had time to write it down."""
         self._waiting.append((now_ns + FIRST_NS, 0, trade))
 
     def turn(self, now_ns: int) -> None:
-        """Ask for the trade that is due."""
-        if self._busy or not self._waiting or self._waiting[0][0] > now_ns or not self._desk.core.can_ask:
+        """Ask for what is due."""
+        if self._asking or not self._desk.core.can_ask:
             return
-        _, tries, trade = self._waiting.popleft()
-        self._busy = True
-        PagedQuery(
-            self._desk.core, QueryKind.EXECUTIONS, lambda listing: self._executed(now_ns, tries, trade, listing),
-            trade.symbol, trade.opened_ms, trade.closed_ms + 1,
-        ).start()
+        if self._looked_at is None:
+            if not self._waiting or self._waiting[0][0] > now_ns:
+                return
+            _, tries, trade = self._waiting.popleft()
+            self._looked_at, self._executions = (tries, trade), None
+        tries, trade = self._looked_at
+        self._asking = True
+        if self._executions is None:
+            self._desk.ask_history(now_ns, QueryKind.EXECUTIONS, trade.symbol, trade.opened_ms, trade.closed_ms + 1,
+                                   lambda listing: self._executed(now_ns, listing))
+        else:
+            self._desk.ask_history(now_ns, QueryKind.CLOSED_PNL, trade.symbol, trade.opened_ms, trade.closed_ms + LATER_MS,
+                                   lambda listing: self._compare(now_ns, listing))
 
-    def _executed(self, now_ns: int, tries: int, trade: LiveTrade, executions: Listing) -> None:
-        if executions.rows is None:
-            self._later(now_ns, tries, trade)
-            return
-        PagedQuery(
-            self._desk.core, QueryKind.CLOSED_PNL, lambda listing: self._compare(now_ns, tries, trade, executions, listing),
-            trade.symbol, trade.opened_ms, trade.closed_ms + LATER_MS,
-        ).start()
+    def _executed(self, now_ns: int, listing: Listing) -> None:
+        self._asking = False
+        if listing.rows is None:
+            self._later(now_ns, 0)
+        else:
+            self._executions = [row for row in listing.rows if isinstance(row, ExecutionRow)]
 
-    def _compare(self, now_ns: int, tries: int, trade: LiveTrade, executions: Listing, closed: Listing) -> None:
+    def _compare(self, now_ns: int, closed: Listing) -> None:
+        self._asking = False
+        assert self._looked_at is not None and self._executions is not None
         if closed.rows is None:
-            self._later(now_ns, tries, trade)
+            self._later(now_ns, 0)
             return
-        found = history_of(
-            trade, [row for row in executions.rows or () if isinstance(row, ExecutionRow)],
-            [row for row in closed.rows if isinstance(row, ClosedPnlRow)],
-        )
+        tries, trade = self._looked_at
+        found = history_of(trade, self._executions, [row for row in closed.rows if isinstance(row, ClosedPnlRow)])
         unlike = differences(trade, found)
         if (unlike or not found.complete) and tries + 1 < TRIES:
-            self._later(now_ns, tries + 1, trade)
+            self._later(now_ns, 1)
             return
-        self._busy = False
+        self._looked_at = None
         self._done(trade, told(unlike) or ("" if found.complete else "the exchange's history of it is not complete"))
 
-    def _later(self, now_ns: int, tries: int, trade: LiveTrade) -> None:
+    def _later(self, now_ns: int, tried: int) -> None:
         """Behind the others; a listing that failed costs no try."""
-        self._busy = False
-        self._waiting.append((now_ns + AGAIN_NS, tries, trade))
+        assert self._looked_at is not None
+        (tries, trade), self._looked_at = self._looked_at, None
+        self._waiting.append((now_ns + AGAIN_NS, tries + tried, trade))
 
 
 class LiveEvidence:

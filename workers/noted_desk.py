@@ -11,7 +11,7 @@ into the journal as NOW, once per turn in which something happens.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Any
 
@@ -27,6 +27,7 @@ from core.orders.desk_journal import DeskRecordError
 from core.orders.exchange_desk import DeskConfig, ExchangeDesk
 from core.orders.exchange_words import Event, QueryKind, QueryRows, Row
 from core.orders.order_store import base36
+from core.orders.reconcile_pages import Listing
 from core.orders.router import Order
 from gateway.bybit.wire_units import WireGrid
 from gateway.link_words import NO_CONTEXT, Heard
@@ -54,6 +55,7 @@ class Call(IntEnum):
     CLEAR_SYMBOL = 3
     TAKEOVER = 4
     INHERIT = 5
+    HISTORY = 6
 
 
 class ExecutionTap(Tap):
@@ -151,6 +153,12 @@ class NotedDesk(ExchangeDesk):
         self._call(now_ns, Call.CLEAR_SYMBOL, symbol)
         super().clear_symbol(now_ns, symbol)
 
+    def ask_history(
+        self, now_ns: int, what: QueryKind, symbol: str, since_ms: int, until_ms: int, done: Callable[[Listing], None]
+    ) -> None:
+        self._call(now_ns, Call.HISTORY, text=msgspec.json.encode([int(what), symbol, since_ms, until_ms]).decode())
+        super().ask_history(now_ns, what, symbol, since_ms, until_ms, done)
+
     def reconciled_after(self, takeover: int) -> bool:
         """See `Reconciler.reconciled_after`."""
         if takeover != self._takeover:  # the same again changes nothing
@@ -176,6 +184,9 @@ def call_again(desk: ExchangeDesk, now_ns: int, note: DeskCall, records: list[tu
         desk.clear_trouble(now_ns, note.symbol, note.payload.decode())
     elif note.what == Call.CLEAR_SYMBOL:
         desk.clear_symbol(now_ns, note.symbol)
+    elif note.what == Call.HISTORY:
+        what, name, since_ms, until_ms = msgspec.json.decode(note.payload)
+        desk.ask_history(now_ns, QueryKind(what), name, since_ms, until_ms, lambda listing: None)
     elif note.what == Call.TAKEOVER:
         desk.recon.reconciled_after(note.symbol)
     elif note.what == Call.INHERIT:

@@ -13,7 +13,7 @@ are ns of the monotonic clock; call `on_timer` at least every 50 ms. Public call
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from core.enums import Gate, OrderRole
 from core.orders.exchange_desk_closes import Closes
@@ -36,6 +36,7 @@ from core.orders.exchange_words import (
     Lost,
     OrderRow,
     PositionRow,
+    QueryKind,
     QueryRows,
     Quote,
     Request,
@@ -46,6 +47,7 @@ from core.orders.lookups import LookUps
 from core.orders.order_store import CLOSING_LEGS, DeskOrder, Leg, link_id_of
 from core.orders.protection import Protection
 from core.orders.reconcile import Reconciler
+from core.orders.reconcile_pages import Listing, PagedQuery
 from core.orders.router import Order
 from core.risk.policy import Instrument
 
@@ -159,6 +161,13 @@ class ExchangeDesk:
         holding = self.core.holding(self._names.get(symbol, ""))
         if holding is not None:
             self.core.switch_on(holding)
+
+    def ask_history(
+        self, now_ns: int, what: QueryKind, symbol: str, since_ms: int, until_ms: int, done: Callable[[Listing], None]
+    ) -> None:
+        """The exchange's own listing of a symbol (EXECUTIONS, CLOSED_PNL), all its pages; `done` must ask nothing itself."""
+        self.core.now_ns = now_ns
+        PagedQuery(self.core, what, done, symbol, since_ms, until_ms).start()
 
     # --- what happened -----------------------------------------------------------------------------------------------
     def on_event(self, now_ns: int, event: Event) -> None:

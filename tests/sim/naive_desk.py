@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 from core.enums import Gate, MessageKind, OrderRole
-from core.orders.desk_journal import intent_of, persist
+from core.orders.desk_journal import Executed, intent_of, persist
 from core.orders.exchange_words import (
     Ack,
     Cancel,
@@ -118,10 +118,16 @@ class NaiveDesk:
         elif isinstance(event, ExecutionRow):
             self.lots[event.symbol] = self.lots.get(event.symbol, 0) + event.side * event.qty_lots
             order = self.entries.get(event.link_id)
+            role = self.roles.get(event.link_id, OrderRole.STOP)
+            self.effects.append(persist(Executed(
+                0, event.exec_id, event.exec_type, event.order_id, event.link_id, event.symbol, self.ids[event.symbol],
+                event.side, event.price_ticks, event.qty_lots, event.fee_e8, int(event.is_maker), event.exec_time_ms, event.seq,
+                int(role), 0, order.order_id if order else 0, 0, event.leaves_lots, 0, 0, 0,
+            )))
             self._tell(event.symbol, Message(
                 kind=int(MessageKind.FILL), side=event.side, price_ticks=event.price_ticks, qty_lots=event.qty_lots,
                 fee_e8=event.fee_e8, leaves_lots=event.leaves_lots, is_maker=int(event.is_maker),
-                role=int(self.roles.get(event.link_id, OrderRole.STOP)), ts_event_ns=event.exec_time_ms * 1_000_000,
+                role=int(role), ts_event_ns=event.exec_time_ms * 1_000_000,
                 order_id=order.order_id if order else 0,
             ))
         elif isinstance(event, OrderRow):

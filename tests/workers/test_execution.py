@@ -23,6 +23,7 @@ from tests.core.engine.streams import symbol_record
 from tests.workers.support import EAGER, make_plant
 from workers import journal_files, kill_watch
 from workers.execution import SHARD_LOST_NS, SYNC_HELLO, SYNC_RESTART, Execution
+from workers.live_evidence import LiveEvidence
 from workers.rollout import RolloutKeeper
 
 S = 10**9
@@ -157,6 +158,8 @@ class TestRollout:
         counters = {"ext_position": 0}
         told = ExchangeFacts(True, 3, 1, 1, 1, 1, 1, 0)
         rig.execution.rollout = keeper
+        rig.execution.evidence = LiveEvidence(
+            SimpleNamespace(), keeper, tmp_path / "checks.jsonl", rig.execution.note, rig.execution._error)
         rig.execution.live = SimpleNamespace(desk=SimpleNamespace(counters=counters), facts=lambda symbol: told,
                                              know=lambda *_: None)
         return keeper, counters

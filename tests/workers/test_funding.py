@@ -1,7 +1,11 @@
-"""Paper and exchange on one market: the embedded venue reaches its own funding moment, and both book the same payment."""
+"""Paper and exchange on one market: the embedded venue reaches its own funding moment, and both book the payment; paper by
+the mark price that was told last, a push (100 ms) behind the exchange's own."""
 
 from __future__ import annotations
 
+import json
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -52,6 +56,16 @@ def frames_of(side: str) -> tuple[list[tuple[int, bytes]], Execution]:
     return frames, paid
 
 
+def told_before(frames: list[tuple[int, bytes]]) -> tuple[Fraction, Fraction]:
+    """Mark price and funding rate as the tickers told them until the moment."""
+    told: dict[str, str] = {}
+    for ts_ns, body in frames:
+        frame = json.loads(body)
+        if frame["topic"].startswith("tickers.") and ts_ns < MIDNIGHT_MS * 1_000_000:
+            told |= frame["data"]
+    return Fraction(told["markPrice"]), Fraction(told["fundingRate"])
+
+
 @pytest.mark.parametrize("side", ["Buy", "Sell"])
 def test_paper_pays_what_the_exchange_books(tmp_path: Path, side: str) -> None:
     frames, paid = frames_of(side)
@@ -65,7 +79,10 @@ def test_paper_pays_what_the_exchange_books(tmp_path: Path, side: str) -> None:
     pipeline.lanes[0].answer([Report(symbol=0, kind=int(ReportKind.POSITION), qty_lots=lots, order_id=1, decision_id=1)])
     while not source.is_done:
         source.do_work()
+    source.on_close()
     (message,) = cash.messages
-    assert message.fee_e8 == paid.fee_e8 != 0
+    mark, rate = told_before(frames)
+    assert message.fee_e8 == ceil(lots * Fraction(1, 1000) * mark * rate * 10**8) != 0
+    assert message.fee_e8 == pytest.approx(paid.fee_e8, rel=1e-4)  # the exchange's own mark moved on since the last push
     assert (message.qty_lots, message.side) == (paid.qty_lots, paid.side)
-    assert pipeline.broker.account.balance_e8 == pipeline.broker.account.start_balance_e8 - paid.fee_e8
+    assert pipeline.broker.account.balance_e8 == pipeline.broker.account.start_balance_e8 - message.fee_e8
