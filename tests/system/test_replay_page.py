@@ -16,7 +16,7 @@ import pytest
 
 from config.paths import DataPaths
 from tests.system.plant_runner import ROOT, environment, eventually, last_json, launch, leftovers
-from tests.system.test_replay import EAGER
+from tests.system.test_replay import eager
 
 pytest.importorskip("selenium")
 
@@ -96,7 +96,7 @@ def _read(path: Path) -> dict[str, Any]:
 def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReplayRun]:
     folder = tmp_path_factory.mktemp("replayed")
     config = folder / "eager.toml"
-    config.write_text(EAGER.format(arm=25.0))
+    config.write_text(eager("SIM", 25.0))
     done = launch("--shards", "2", "--symbols", "6", "--duration", str(SECONDS), "--data-dir", str(folder / "data"), "--no-admin",
                   "--json", "-c", str(config), timeout_s=400)
     assert last_json(done)["exit_code"] == 0, done.stderr[-2000:]
@@ -189,4 +189,5 @@ def test_only_a_person_with_a_session_may_steer(replay: ReplayRun) -> None:
     request = urllib.request.Request(f"{replay.url}api/replay", b'{"action": "play"}', {"Content-Type": "application/json"})
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request, timeout=10)
+    refused.value.close()
     assert refused.value.code in (401, 403)
