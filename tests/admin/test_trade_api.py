@@ -268,10 +268,10 @@ def test_a_dead_execution_is_said_and_nothing_happens_later(
     with pytest.raises(NoAnswer, match=r"0\.05 s"):
         client.ask(CommandKind.CLOSE, symbol=0)
     later = time.monotonic_ns() + COMMAND_TTL_NS
-    part.execution._clock = lambda: later
+    part.execution.clock = lambda: later
     part.turn()  # takes it now, and leaves it
     assert [row.text for row in read_answers(*answers_waiting(admin))] == ["asked too long ago"]
-    part.execution._clock = time.monotonic_ns
+    part.execution.clock = time.monotonic_ns
     part.start()
     answer = CommandClient(admin.plant).ask(CommandKind.CLOSE, symbol=0)
     part.stop()

@@ -128,8 +128,8 @@ class LiveRig:
         dead = self.execution
         assert dead.live is not None
         dead.live.link.stop()
-        if dead._committer is not None:
-            dead._committer.close(0)
+        if dead.committer is not None:
+            dead.committer.close(0)
         while self._answers.pop(self._reports):
             pass
         self.execution = self._execution()

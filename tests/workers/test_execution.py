@@ -22,7 +22,9 @@ from shm.topology import SLOT_ADMIN, Plant
 from tests.core.engine.streams import symbol_record
 from tests.workers.support import EAGER, make_plant
 from workers import journal_files, kill_watch
-from workers.execution import SHARD_LOST_NS, SYNC_HELLO, SYNC_RESTART, Execution
+from workers.execution import SYNC_HELLO, SYNC_RESTART, Execution
+from workers.execution_recovery import Recovery
+from workers.execution_rounds import SHARD_LOST_NS
 from workers.live_evidence import LiveEvidence
 from workers.rollout import RolloutKeeper
 
@@ -159,7 +161,7 @@ class TestRollout:
         told = ExchangeFacts(True, 3, 1, 1, 1, 1, 1, 0)
         rig.execution.rollout = keeper
         rig.execution.evidence = LiveEvidence(
-            SimpleNamespace(), keeper, tmp_path / "checks.jsonl", rig.execution.note, rig.execution._error)
+            SimpleNamespace(), keeper, tmp_path / "checks.jsonl", rig.execution.note, rig.execution.error)
         rig.execution.live = SimpleNamespace(desk=SimpleNamespace(counters=counters), facts=lambda symbol: told,
                                              know=lambda *_: None)
         return keeper, counters
@@ -183,20 +185,20 @@ class TestRollout:
         self.make_live(rig, tmp_path)
         desk, ledger = rig.execution.live.desk, rig.execution.broker.ledger
         desk.wallet = None
-        rig.execution._see_wallet()
+        rig.execution.rounds.see_wallet()
         for balance, moved in ((1000, 0), (1050, 50)):
             desk.wallet = SimpleNamespace(balance_e8=balance * 10**8, updated_ms=10_000)
-            rig.execution._see_wallet()
+            rig.execution.rounds.see_wallet()
             assert ledger.rolling_start_equity_e8 == (1000 + moved) * 10**8
         rig.execution.instrument_of(0)
         order, _ = rig.execution.broker.handle(enter())
         rig.execution.tell(fill(order.order_id, order.qty_lots, seq=9))
         before = ledger.rolling_start_equity_e8
         desk.wallet = SimpleNamespace(balance_e8=1, updated_ms=90_000)
-        rig.execution._see_wallet()  # a position is open: the wallet is on the move
+        rig.execution.rounds.see_wallet()  # a position is open: the wallet is on the move
         rig.execution.tell(fill(order.order_id, order.qty_lots, seq=9, side=-1, role=OrderRole.STOP))
         desk.wallet = SimpleNamespace(balance_e8=1, updated_ms=10_999)
-        rig.execution._see_wallet()  # older than the fill
+        rig.execution.rounds.see_wallet()  # older than the fill
         assert ledger.rolling_start_equity_e8 == before
         assert "cash moved beside our trades" in rig.log_texts()
 
@@ -206,7 +208,7 @@ class TestRollout:
         keeper.state = keeper.state._replace(base_rank=int(Rank.SMALL))
         ledger = rig.execution.broker.ledger
         ledger.roll(S, ledger.day_start_equity_e8 * 2)
-        rig.execution._keep_rollout()
+        rig.execution.rounds.keep_rollout()
         assert keeper.allowed == Rank.MICRO
         assert "daily loss: tier now MICRO" in rig.log_texts()
         assert keeper._paths.rollout_file.exists()
@@ -576,5 +578,5 @@ class TestDailyLoss:
         self.lose(rig)
         hours = list(rig.execution.broker.ledger.hours)
         _, frames, _ = journal_files.DurableLog.load(rig.paths.execution_journal)
-        known = rig.execution._ledger_of(frames)
+        known = Recovery(rig.execution)._ledger_of(frames)
         assert (list(known.hours), known.trades_day) == (hours, 1)

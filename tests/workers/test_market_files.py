@@ -16,7 +16,8 @@ from config.schema import Storage
 from core.consumption import Kind
 from core.journal import Frame
 from tests.workers.journal_rig import Rig
-from workers.market_files import CANDLES, TRADES, Mark, MarketFiles, MarketLines
+from workers import market_files
+from workers.market_files import CANDLES, TRADES, Mark, MarketFiles, MarketLines, rest_s
 from workers.retention import Retention
 from workers.run_journal import Record, find_run
 from workers.stores import Stores
@@ -161,3 +162,22 @@ def test_retention_takes_old_days(tmp_path: Path) -> None:
     assert outcome["removed"]["books"]["files"] == 4
     left = sorted(path.parent.name for path in paths.mode_dir.glob("*/*/BTCUSDT.jsonl"))
     assert left == ["2025-11-22", "2025-11-22"]
+
+
+@pytest.mark.parametrize(("cpu_s", "wall_s", "wanted_s"), [(0.02, 0.05, 0.15), (0.02, 0.2, 0.0), (0.0, 0.0, 0.0)])
+def test_it_keeps_to_its_share_of_a_core(cpu_s: float, wall_s: float, wanted_s: float) -> None:
+    """In the recorder's process it would otherwise take what the recorder needs (seen: a third of a core at 25,000 frames/s)."""
+    assert rest_s(cpu_s, wall_s) == pytest.approx(wanted_s)
+
+
+def test_it_rests_while_it_is_behind_and_not_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = MarketFiles(DataPaths(tmp_path, "SIM"), "run", clock=lambda: 5.0)
+    files._wall_s = 5.0
+    cpu_s = [1.0]
+    monkeypatch.setattr(market_files.time, "thread_time", lambda: cpu_s[0])
+    waited: list[float] = []
+    monkeypatch.setattr(files._stopping, "wait", waited.append)
+    files._rest()
+    assert waited == [pytest.approx(10.0)]
+    files._rest()  # what was waited for is settled
+    assert len(waited) == 1
