@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 FLAGS = "frozen and slots of a dataclass: how it is kept, not what it says"
+REBASED = "the first look, and the one behind a person's word, find the wallet at its base and set the count to 0"
 NO_ZERO = "guards a division; what is divided by is in 1e-8 USDT or ticks and a row above refuses less than 1"
 
 SURVIVORS: dict[str, dict[str, str]] = {
@@ -19,6 +20,11 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "stop_bps: max(f.price_ticks, 1) -> max(f.price_ticks, 2)": NO_ZERO,
         "stop_bps: max(f.price_ticks, 1) -> max(f.price_ticks, 0)": NO_ZERO,
         "trades_limit: f.trades_day + 1 -> f.trades_day + 2": "without a tier: any number above the trades of the day",
+    },
+    "core/orders/reconcile_cash.py": {
+        "CashCheck.__init__: 0 -> 1": REBASED, "CashCheck.__init__: 0 -> -1": REBASED,
+        "CashCheck.compare: (row.balance_e8 - core.realised_e8, 0) -> (row.balance_e8 - core.realised_e8, 1)": REBASED,
+        "CashCheck.compare: (row.balance_e8 - core.realised_e8, 0) -> (row.balance_e8 - core.realised_e8, -1)": REBASED,
     },
     "core/orders/guard_duty.py": {
         "stop_price: -(-mark_ticks * distance_e4 // E4), 1) -> -(-mark_ticks * distance_e4 // E4), 0)":

@@ -24,6 +24,7 @@ PLANT = ("--shards", "2", "--symbols", "16", "--no-admin")
 POSITIONS = 10
 ENTRY_LATE_S = 0.050
 FLAT_S = 1.0
+LONGEST_MS = 120_000  # no position of this test is older
 ORDERS_PER_S = 10  # the venue's limit for one account: closing ten takes its time
 
 
@@ -66,12 +67,12 @@ class Shot:
         self.verified_s = (time.monotonic_ns() - command_ns) / 1e9
         self.entry_late_s = max(0.0, (last_entry_on_the_wire(plant) - command_ns) / 1e9)
         assert judge.positions() == {} and plant.control.bits() & ControlBits.KILL and run.paths.kill_file.exists()
-        fills = [row for row in judge.executions() if int(row["execTime"]) >= self.began_ms and row["execType"] == "Trade"]
+        fills = [row for row in judge.executions(self.began_ms) if int(row["execTime"]) >= self.began_ms and row["execType"] == "Trade"]
         closes = {row["orderId"] for row in fills}
         last_ms = max((int(row["execTime"]) for row in fills), default=self.began_ms)
         self.flat_s = (last_ms - self.began_ms) / 1e3
         self.budget_s = FLAT_S + len(closes) / ORDERS_PER_S
-        stops = [row for row in judge.closed_orders() if row["stopOrderType"] == "StopLoss"
+        stops = [row for row in judge.closed_orders(self.began_ms - LONGEST_MS) if row["stopOrderType"] == "StopLoss"
                  and int(row["updatedTime"]) >= self.began_ms and row["orderStatus"] != "Filled"]
         closed_ms = {}
         for row in fills:

@@ -66,6 +66,16 @@ def test_a_person_takes_the_wallet_as_the_new_base():
     assert books.told(1_000) and books.broken
 
 
+def test_a_person_who_answers_at_once_is_heard_at_the_next_look():
+    """The trouble was cleared right after the look that raised it."""
+    books = Books()
+    books.told(1_000)
+    for _ in range(3):
+        books.told(1_300)
+    books.core.clear_latched("", "LEDGER")
+    assert not books.told(1_300) and not books.broken and not books.told(1_300)
+
+
 def test_a_difference_that_goes_away_by_itself_does_not_move_the_base():
     books = Books()
     books.told(1_000)
