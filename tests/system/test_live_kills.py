@@ -67,7 +67,8 @@ class Shot:
         self.verified_s = (time.monotonic_ns() - command_ns) / 1e9
         self.entry_late_s = max(0.0, (last_entry_on_the_wire(plant) - command_ns) / 1e9)
         assert judge.positions() == {} and plant.control.bits() & ControlBits.KILL and run.paths.kill_file.exists()
-        fills = [row for row in judge.executions(self.began_ms) if int(row["execTime"]) >= self.began_ms and row["execType"] == "Trade"]
+        fills = [row for row in judge.executions(self.began_ms)
+                 if int(row["execTime"]) >= self.began_ms and row["execType"] == "Trade"]
         closes = {row["orderId"] for row in fills}
         last_ms = max((int(row["execTime"]) for row in fills), default=self.began_ms)
         self.flat_s = (last_ms - self.began_ms) / 1e3
