@@ -72,6 +72,16 @@ def trade(rig: LiveRig, rounds: int, kills: int = 0, faults: tuple[dict[str, Any
         if number in at_kill:
             rig.kill_minus_nine()
             rig.ready()
+    if not faults:
+        rig.until(lambda: filled(rig), "a fill")  # the turns above may have been too quick for one
+
+
+def filled(rig: LiveRig) -> bool:
+    """Has anything been filled? What is not under way yet is asked for."""
+    broker = rig.execution.broker
+    if not broker.account.fills and not broker.working:
+        rig.enter(0)
+    return broker.account.fills > 0
 
 
 def record(folder: Path, venue: Running, seed: int, account: int = 0, crash: bool = False, **how: Any) -> Path:
