@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from core.constants import NS_PER_S
 from core.consumption import Kind
 from core.orders.budget import Budget, Endpoint
 from core.orders.exchange_words import Ack, Event, LinkState, Stream
@@ -20,7 +21,6 @@ from gateway.link_words import NO_CONTEXT, Context, Heard, Source, source
 from gateway.order_entry import Flight
 from gateway.venue_clock import VenueClock
 
-NS_PER_S = 1_000_000_000
 TOO_MANY = 10006
 SESSION_TOO_MANY = (20003, 10403)
 EXPIRED = 10002

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from core.constants import NS_PER_S
 from core.orders.budget import NEVER, Budget
 from core.orders.exchange_words import Cancel, Create, Query, Request
 from core.orders.send_queue import NOT_WANTED, Departure, SendQueue, Turned, Waiting
@@ -21,7 +22,6 @@ from gateway.link_answers import LinkAnswers, Sent
 from gateway.link_rest import LinkRest
 from gateway.order_entry import Flight, OrderEntry
 
-NS_PER_S = 1_000_000_000
 LOOK_S = 0.25  # deadlines are looked at while the budget is used up
 
 

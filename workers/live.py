@@ -29,7 +29,6 @@ from core.journal import encode_record
 from core.orders.broker import Broker, Note
 from core.orders.budget import Purpose
 from core.orders.exchange_words import (
-    Create,
     Log,
     Persist,
     Query,
@@ -225,7 +224,7 @@ class LiveOrders:
     def may_leave(self, now_ns: int, request: Request) -> bool:
         """Is it still wanted, right before its first byte? Asked by the link in its threads: it only reads. Exits,
         protection and questions always are; an entry while the desk wants it and nothing has stopped entries since."""
-        opening = isinstance(request, Create) and not request.reduce_only
+        opening = purpose_of(request, urgent=False) is Purpose.ENTRY
         return self.desk.may_leave(now_ns, request) and not (opening and self._host.entries_stopped())
 
     def reconciled_after(self, takeover: int) -> bool:

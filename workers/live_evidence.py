@@ -68,7 +68,7 @@ class TradeCheck:
                 return
             _, tries, trade = self._waiting.popleft()
             self._looked_at, self._executions = (tries, trade), None
-        tries, trade = self._looked_at
+        _, trade = self._looked_at
         self._asking = True
         if self._executions is None:
             self._desk.ask_history(now_ns, QueryKind.EXECUTIONS, trade.symbol, trade.opened_ms, trade.closed_ms + 1,
