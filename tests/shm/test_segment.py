@@ -48,9 +48,9 @@ def test_what_one_writes_the_other_reads(name: str) -> None:
 def _open_files(name: str) -> int:
     """File descriptors of this process on one segment; other threads open and close files of their own all the time."""
     count = 0
-    for entry in os.listdir("/proc/self/fd"):
+    for entry in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            count += os.readlink(f"/proc/self/fd/{entry}").split(" ")[0] == str(SHM_FOLDER / name)
+            count += entry.readlink() == SHM_FOLDER / name
     return count
 
 
