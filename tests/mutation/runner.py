@@ -45,7 +45,8 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "core/orders/kill_triggers.py": (("tests/core/orders/test_kill_triggers.py",),),
     "core/orders/guard_duty.py": (("tests/core/orders/test_guard_duty.py",),),
     "core/orders/exchange_desk_kill.py": (
-        ("tests/core/orders/test_exchange_desk_kill.py", "tests/core/orders/test_after_a_kill.py"), DESK),
+        ("tests/core/orders/test_exchange_desk_kill_steps.py", "tests/core/orders/test_exchange_desk_kill.py"),
+        ("tests/core/orders/test_after_a_kill.py", *DESK)),
     "core/orders/reconcile.py": (("tests/core/orders/test_reconcile.py",), DESK),
     "core/orders/reconcile_cash.py": (("tests/core/orders/test_reconcile_cash.py",),),
     "core/orders/reconcile_pages.py": (("tests/core/orders/test_reconcile.py",), DESK),
