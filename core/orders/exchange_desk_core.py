@@ -125,7 +125,6 @@ class Holding:
     exec_ns: int = 0
     venue: PositionRow | None = None
     venue_ns: int = 0
-    differs_ns: int = 0  # since when both sides disagree, 0 = they do not
     stop_ticks: int = 0  # wanted
     targets: tuple[tuple[int, int], ...] | None = None  # wanted ladder, None = the target attached to the entry
     quote: Quote | None = None

@@ -157,8 +157,6 @@ class Reconciler:
         """Everything since the checkpoint, in windows the venue takes, oldest first; then, in a pass, the orders."""
         core = self.core
         self._asking_executions = True
-        start = max(core.checkpoint_ms - core.config.overlap_ms, core.store.forgotten_ms, 1)
-
         def window(since_ms: int) -> None:
             until = since_ms + core.config.window_ms if core.venue_ms - since_ms > core.config.window_ms else 0
 
@@ -174,7 +172,7 @@ class Reconciler:
                     window(end)
                     return
                 self._asking_executions = False
-                core.checkpoint(max(core.venue_ms, core.checkpoint_ms))
+                core.checkpoint(core.venue_ms)
                 for suspect in self._suspects.values():
                     suspect.executions += listing.began_ns >= suspect.since_ns
                 if in_pass:
@@ -182,7 +180,7 @@ class Reconciler:
 
             PagedQuery(core, QueryKind.EXECUTIONS, got, None, since_ms, until).start()
 
-        window(start)
+        window(max(core.checkpoint_ms - core.config.overlap_ms, core.store.forgotten_ms))
 
     def _book(self, listing: Listing) -> None:
         rows = [row for row in listing.rows or () if isinstance(row, ExecutionRow)]
@@ -329,14 +327,12 @@ class Reconciler:
         """A fill or a telling: do both sides agree?"""
         core = self.core
         if holding.agrees:
-            holding.differs_ns = 0
             if self._suspects.pop(holding.symbol, None) is not None:
                 core.clear(holding.symbol, "INTEGRITY_BROKEN")
             if not holding.lots:
                 holding.ignored_lots = 0
                 holding.off.pop("ext_position", None)
         elif holding.symbol not in self._suspects:
-            holding.differs_ns = core.now_ns
             self._suspects[holding.symbol] = Suspicion(core.now_ns)
 
     def _suspect(self, holding: Holding) -> None:
@@ -379,11 +375,11 @@ class Reconciler:
         if venue is None or holding.agrees:
             return
         difference = venue.signed_lots - holding.lots
-        price = average_ticks(holding) or self.closes.reference(holding, 1 if difference > 0 else -1)
+        side = 1 if difference > 0 else -1
+        price = average_ticks(holding) or self.closes.reference(holding, side)
         if price <= 0:
             core.log(Severity.ERROR, "adopt", holding.symbol, "no price is known: not adopted")
             return
-        side = 1 if difference > 0 else -1
         self.fills.apply_execution(ExecutionRow(
             f"adopt-{holding.symbol}-{venue.seq}-{core.number}", ADOPTED, "", "", holding.symbol, side, price,
             abs(difference), 0, False, 0, max(core.venue_ms, core.store.forgotten_ms), venue.seq,

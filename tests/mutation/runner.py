@@ -49,7 +49,7 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tests/core/orders/test_after_a_kill.py", *DESK)),
     "core/orders/reconcile.py": (("tests/core/orders/test_reconcile.py",), DESK),
     "core/orders/reconcile_cash.py": (("tests/core/orders/test_reconcile_cash.py",),),
-    "core/orders/reconcile_pages.py": (("tests/core/orders/test_reconcile.py",), DESK),
+    "core/orders/reconcile_pages.py": (("tests/core/orders/test_reconcile_pages.py",), DESK),
     "core/orders/protection.py": (("tests/core/orders/test_protection.py",), DESK),
 }
 """Tests of a module, quick ones first: a later stage sees only what survived the earlier ones."""
