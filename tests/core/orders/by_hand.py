@@ -130,11 +130,11 @@ class ByHand:
         self.event(Ack(request.req_id, code, text))
         return request
 
-    def round(self, *positions: PositionRow, orders: tuple[OrderRow, ...] = (), executions: tuple[ExecutionRow, ...] = ()) -> None:
+    def round(self, *positions: PositionRow, orders: tuple[OrderRow, ...] = ()) -> None:
         """Answer the pass that is due, whatever it begins with."""
         self.after(0)
         if self.is_asked(QueryKind.EXECUTIONS):
-            self.rows(QueryKind.EXECUTIONS, *executions)
+            self.rows(QueryKind.EXECUTIONS)
         self.rows(QueryKind.ORDER_REALTIME, *orders, symbol=None)
         self.rows(QueryKind.POSITIONS, *positions, symbol=None)
 

@@ -92,7 +92,7 @@ def test_a_second_kill_does_not_wait_for_what_the_first_one_was_refused():
 
 
 def test_flat_takes_two_rounds_that_began_after_nothing_was_left():
-    r = killed(rig(), VERIFYING)
+    r = killed(rig().run(6_000), VERIFYING)  # executions were read a moment ago: a round begins with the orders
     rounds, began = r.desk.recon.rounds, r.now_ns
     r.until(lambda: r.desk.flat, 5_000)
     assert r.desk.recon.rounds == rounds + 2
