@@ -313,7 +313,6 @@ class Reconciler:
         """What else a position tells: liquidation, deleveraging, a venue that takes only reducing orders, leverage."""
         core = self.core
         if row.status == "Liq":
-            core.count("liquidation")
             core.trouble("", "LIQUIDATION", f"{row.symbol} is being liquidated", latch=True)
         if row.adl_rank >= core.config.adl_rank and (old is None or old.adl_rank < row.adl_rank):
             core.note(Severity.CRITICAL, "adl_rank", row.symbol, "close to auto-deleveraging", row.adl_rank)

@@ -63,8 +63,9 @@ def reducing(link_id: str, state: OrderState) -> DeskOrder:
 def test_a_sweep_that_was_not_taken_is_sent_again_150_ms_later(answer, again):
     r = rig()
     r.desk.kill(r.now_ns)
-    (sweep,) = [e.request for e in r.desk.drain() if isinstance(e, Send) and isinstance(e.request, CancelEntries)]
-    assert sweeps(r, r.now_ns + 1 * MS) == [], "one at a time"
+    (send,) = [e for e in r.desk.drain() if isinstance(e, Send) and isinstance(e.request, CancelEntries)]
+    sweep = send.request
+    assert send.urgent and sweeps(r, r.now_ns + 1 * MS) == [], "one at a time"
     at = r.now_ns + 20 * MS
     r.desk.on_event(at, answer(sweep.req_id))
     assert sweeps(r, at + 150 * MS - 1) == []
@@ -163,11 +164,21 @@ def test_what_is_closed_is_what_either_side_holds_but_for_strangers_and_what_is_
     r = rig(**config)
     books(r)
     killed(r)
-    assert list(r.desk.closes.jobs) == jobs
+    assert list(r.desk.closes.jobs) == jobs and r.desk.counters["closes"] == len(jobs)
     assert {job.role for job in r.desk.closes.jobs.values()} <= {OrderRole.KILL}
     if verified:
         r.until(lambda: r.desk.flat, 5_000)
         assert not [q for q in r.of_kind(Create) if q.reduce_only]
+
+
+@pytest.mark.parametrize("told", [ExecutionRow, PositionRow])
+def test_what_comes_to_life_after_flat_is_not_flat_whichever_side_tells_it_first(told):
+    r = killed(rig(), FLAT)
+    r.on_row = lambda row: isinstance(row, told)
+    r.venue.refuse = lambda q: (10016, "") if isinstance(q, Query) else None
+    r.venue.execute(A, 1, 50, 10_000, "web", "")
+    r.run(30)
+    assert not r.desk.flat and list(r.desk.closes.jobs) == [A]
 
 
 def cancelled_with_a_fill_to_come(r: Rig) -> None:
