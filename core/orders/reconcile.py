@@ -149,7 +149,7 @@ class Reconciler:
                 self.apply_position(row)
                 holding = core.holding(row.symbol)
                 if holding is not None and row.lots and not holding.agrees:
-                    self._external(holding)
+                    self.adopt(holding)
         self._ask_orders()
 
     # --- executions ----------------------------------------------------------------------------------------------------
@@ -350,26 +350,15 @@ class Reconciler:
         busy = any(o.unproved or (not o.settled and not o.alive) for o in core.store.of(holding.symbol))
         ours = any(core.now_ns - max(o.born_ns, o.ended_ns) < OURS_NS for o in core.store.of(holding.symbol))
         if not holding.lots and not busy and (age >= LAGS_NS or not ours):  # its executions may only be late
-            self._external(holding)
+            self.adopt(holding)
         elif core.trouble(holding.symbol, "INTEGRITY_BROKEN", "the position is not the sum of our executions",
                           str(holding.lots), str(holding.venue_lots)) and core.config.panic_close:
             self.closes.begin(holding, OrderRole.KILL, int(Cause.KILL))
 
     # --- strangers -----------------------------------------------------------------------------------------------------
-    def _external(self, holding: Holding) -> None:
-        """A position no execution of our time explains: of an earlier run, as its journal says, or somebody else's."""
-        if not self._of_earlier_run(holding):
-            self.core.note(Severity.CRITICAL, "ext_position", holding.symbol, "a position that is not ours",
-                           holding.lots, holding.venue_lots or 0)
-        self.adopt(holding)
-
-    def _of_earlier_run(self, holding: Holding) -> bool:
-        """Is what the exchange shows what an earlier run left (or the rest of it)?"""
-        left, there = self.core.earlier.get(holding.symbol, 0), holding.venue_lots or 0
-        return not holding.lots and left * there > 0 and abs(there) <= abs(left)
-
     def adopt(self, holding: Holding) -> None:
-        """Take the exchange's side of a symbol over: book the difference at the average price told."""
+        """Take the exchange's side of a symbol over: book the difference at the average price told, as an execution of
+        nobody's (`foreign_fill` says whose the position then is)."""
         core, venue = self.core, holding.venue
         if venue is None or holding.agrees:
             return
@@ -389,6 +378,8 @@ class Reconciler:
         is ours, taken over and protected. Of somebody else: policy."""
         core = self.core
         if self.fills.of_ours(holding, row):
+            if row.exec_type == ADOPTED:
+                del core.earlier[row.symbol]  # what comes later is not what that run left
             core.note(Severity.WARNING, "earlier_run", row.symbol,
                       f"execution {row.exec_id} of an earlier run of ours: taken over", row.side * row.qty_lots)
             return

@@ -47,7 +47,9 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "core/orders/exchange_desk_kill.py": (
         ("tests/core/orders/test_exchange_desk_kill_steps.py", "tests/core/orders/test_exchange_desk_kill.py"),
         ("tests/core/orders/test_after_a_kill.py", *DESK)),
-    "core/orders/reconcile.py": (("tests/core/orders/test_reconcile.py",), DESK),
+    "core/orders/reconcile.py": (
+        tuple(f"tests/core/orders/test_reconcile_{name}.py" for name in ("passes", "rows", "suspects")),
+        ("tests/core/orders/test_earlier_run.py", *DESK)),
     "core/orders/reconcile_cash.py": (("tests/core/orders/test_reconcile_cash.py",),),
     "core/orders/reconcile_pages.py": (("tests/core/orders/test_reconcile_pages.py",), DESK),
     "core/orders/protection.py": (("tests/core/orders/test_protection.py",), DESK),
