@@ -149,6 +149,11 @@ class Holding:
             return self.venue.signed_lots - self.ignored_lots
         return self.lots - self.ignored_lots
 
+    @property
+    def side(self) -> int:
+        """Sign of what is at stake, 0 = flat."""
+        return (self.at_stake > 0) - (self.at_stake < 0)
+
 
 class DeskCore:
     """State and helpers of one desk; the parts are built around it."""
