@@ -52,7 +52,8 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("tests/core/orders/test_earlier_run.py", *DESK)),
     "core/orders/reconcile_cash.py": (("tests/core/orders/test_reconcile_cash.py",),),
     "core/orders/reconcile_pages.py": (("tests/core/orders/test_reconcile_pages.py",), DESK),
-    "core/orders/protection.py": (("tests/core/orders/test_protection.py",), DESK),
+    "core/orders/protection.py": (
+        tuple(f"tests/core/orders/test_protection_{name}.py" for name in ("requests", "moves", "steps")), DESK),
 }
 """Tests of a module, quick ones first: a later stage sees only what survived the earlier ones."""
 

@@ -214,9 +214,9 @@ def test_a_position_without_executions_is_external_once_no_order_of_ours_can_be_
         for name, value in fields.items():
             setattr(held, name, value)
         h.core.store.add(held)
-        h.desk.looks.looks[held.link_id] = None  # type: ignore[assignment]  # nothing is looked for here
-    h.desk.looks.on_timer = lambda: None  # type: ignore[method-assign]
-    h.desk.flow.on_timer = lambda: None  # type: ignore[method-assign]
+        h.desk.looks.looks[held.link_id] = None  # nothing is looked for here
+    h.desk.looks.on_timer = lambda: None
+    h.desk.flow.on_timer = lambda: None
 
     def step(ms: int) -> None:
         h.at(began + ms * MS)
