@@ -38,7 +38,9 @@ def test_the_wanted_stop_seen_ends_whatever_was_under_way():
     assert (g.changed_ns, g.refusals, g.wished, g.naked_ns) == (0, 0, False, 0)
 
 
-@pytest.mark.parametrize(("side", "stands", "kept"), [(1, 9_901, True), (1, 9_899, False), (-1, 10_099, True), (-1, 10_101, False)])
+@pytest.mark.parametrize(("side", "stands", "kept"), [
+    (1, 9_901, True), (1, 9_899, False), (-1, 10_099, True), (-1, 10_101, False),
+])
 def test_a_stop_moved_by_somebody_is_taken_over_where_it_is_tighter_and_moved_back_where_it_is_not(side, stands, kept):
     h = held(side)
     wanted = h.core.holdings[A].stop_ticks
@@ -90,7 +92,7 @@ def test_a_stop_moved_away_a_third_time_in_an_hour_is_left_where_it_is_and_entri
         h.after(1 * S)
         h.after(0)
         if n < 2:
-            assert [s for s in stops(h.waiting)] == [9_900], n
+            assert stops(h.waiting) == [9_900], n
             h.ack(TradingStop)
             tell(h, 100, 9_900, seq=3 + 2 * n)
     assert stops(h.waiting) == [] and h.core.holdings[A].stop_ticks == 9_800

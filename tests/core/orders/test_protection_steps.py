@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from core.enums import Cause, OrderRole
-from core.orders.exchange_words import LinkState, OrderStatus, QueryKind, Quote, Send, StopOrderType, Stream, TradingStop
+from core.orders.exchange_words import (
+    LinkState,
+    OrderStatus,
+    QueryKind,
+    Quote,
+    Send,
+    StopOrderType,
+    Stream,
+    TradingStop,
+)
 from core.orders.protection import Guard
 from tests.core.orders.by_hand import A, B, ByHand, execution, order, position
 from tests.core.orders.naive_exchange import MS, S
@@ -89,7 +98,7 @@ def test_a_strangers_part_of_a_position_needs_no_stop():
     h.event(execution(100))
     h.event(position(100))
     assert h.core.holdings[A].ignored_lots == 100
-    assert stops(h.after(5 * S)) == [] and A not in h.desk.protection.guards or guard(h).naked_ns == 0
+    assert stops(h.after(5 * S)) == [] and guard(h).naked_ns == 0
 
 
 def test_it_is_asked_at_most_every_300_ms_and_the_answer_counts():
