@@ -54,7 +54,7 @@ class Suspicion:
     """Books of one symbol that do not agree: what has been asked since."""
 
     since_ns: int
-    asked_ns: int = 0
+    asked_ns: int = -FOREVER
     executions: int = 0
     positions: int = 0
 

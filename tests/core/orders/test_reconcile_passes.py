@@ -73,6 +73,15 @@ def test_what_stands_at_the_first_start_is_external_unless_it_is_booked(booked, 
     assert ("instrument" in h.words()) == (row.symbol == "ZUSDT")
 
 
+def test_nothing_is_believed_from_the_start_and_it_is_said_once_when_it_is():
+    assert not ByHand(up=False).recon.synced
+    h = ByHand().start()
+    for _ in range(3):
+        h.recon.ask_now()
+        h.round()
+    assert h.words().count("synced") == 1
+
+
 # --- when ------------------------------------------------------------------------------------------------------------
 def test_orders_and_positions_every_five_seconds_executions_every_thirty():
     h = ByHand().start()
