@@ -76,6 +76,7 @@ class Reconciler:
         self.entries_seen = 0  # plain orders that can open, in the last round
         self.wallet: WalletRow | None = None
         self._running = False
+        self._gap = False  # the private stream came or went since the pass began
         self._next_ns = 0
         self._executions_ns = 0
         self._wallet_ns = 0
@@ -96,7 +97,7 @@ class Reconciler:
             if state.up and self._down_ns:
                 core.counters["priv_gap_ms"] = max(core.counters["priv_gap_ms"], (core.now_ns - self._down_ns) // MS)
             self._down_ns = 0 if state.up else core.now_ns
-            self.synced = False
+            self.synced, self._gap = False, True
             self._executions_ns = self._wallet_ns = 0
         if state.up:
             self._next_ns = core.now_ns
@@ -117,7 +118,7 @@ class Reconciler:
         """Begin a pass when it is due; look after suspicions."""
         core = self.core
         if core.can_ask and not self._running and core.now_ns >= self._next_ns:
-            self._running = True
+            self._running, self._gap = True, False
             if core.checkpoint_ms == 0:
                 PagedQuery(core, QueryKind.POSITIONS, self._base).start()
             elif core.now_ns >= self._executions_ns:
@@ -189,7 +190,8 @@ class Reconciler:
                 self.core.note(Severity.WARNING, "recon_diff", row.symbol, f"execution {row.exec_id} was not streamed")
 
     def _executions_done(self) -> None:
-        self._executions_ns = self.core.now_ns + self.core.config.poll_executions_ns
+        if not self._gap:
+            self._executions_ns = self.core.now_ns + self.core.config.poll_executions_ns
         self._ask_orders()
 
     # --- orders --------------------------------------------------------------------------------------------------------
@@ -269,8 +271,9 @@ class Reconciler:
 
     def _sync_or_wait(self) -> None:
         core = self.core
-        open_questions = self._suspects or any(not h.agrees for h in core.holdings.values())
-        if core.up(Stream.PRIVATE) and not open_questions:
+        if self._gap:
+            self._next_ns = core.now_ns
+        elif core.up(Stream.PRIVATE) and all(h.agrees for h in core.holdings.values()):
             self.synced = True
             core.log(Severity.INFO, "synced", "", "orders, executions and positions agree with the exchange")
         else:
@@ -394,5 +397,5 @@ class Reconciler:
         for row in listing.rows or ():
             if isinstance(row, WalletRow):
                 self.wallet = row
-                if self._cash.compare(row, quiet=self.synced and not self._suspects):
+                if self._cash.compare(row, quiet=self.synced):
                     self._wallet_ns = min(self._wallet_ns, self.core.now_ns + CASH_AGAIN_NS)

@@ -90,7 +90,7 @@ def _in_child(target: str, mutant: Mutant, tests: Sequence[str]) -> int:
     settings.load_profile(PROFILE)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     return int(pytest.main([
-        "-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]))
+        "-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-p", "pytest_timeout", "-p", "no:unraisableexception", *tests]))
 
 
 def survives(target: str, mutant: Mutant, tests: Sequence[str]) -> bool:
