@@ -134,8 +134,8 @@ def correlated_e8(books: Books, side: int) -> int:
 
 
 def gather(
-    books: Books, ts_ns: int, controls: Controls, live: bool, sends: bool, instrument: Instrument | None = None,
-    message: Message | None = None, lots: int = 0,
+    books: Books, ts_ns: int, controls: Controls, live: bool, sends: bool, instrument: Instrument | None,
+    message: Message | None, lots: int,
 ) -> Facts:
     """Everything the gate looks at; without an instrument and a message only what concerns every symbol."""
     account, policy, ledger = books.account, books.policy, books.ledger

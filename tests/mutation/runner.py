@@ -7,6 +7,7 @@ A mutant is killed when a test fails, or does not end within the limit.
 
 from __future__ import annotations
 
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 120
 PROFILE = "mutation"
 settings.register_profile(PROFILE, phases=(Phase.explicit, Phase.generate), max_examples=60, deadline=None, database=None)
+WITHOUT = ("cacheprovider", "xdist", "unraisableexception", "benchmark")  # plugins that cost more than the tests
 FORGET = ("core.risk", "core.orders", "core.performance", "tests.core", "tests.reference.risk")
 DESK = tuple(f"tests/core/orders/test_{name}.py" for name in (
     "exchange_desk_kill", "exchange_desk_recovery", "order_faults", "protection", "reconcile", "exchange_desk_ladder"))
@@ -81,8 +83,7 @@ def _in_child(target: str, mutant: Mutant, tests: Sequence[str]) -> int:
     module = target.removesuffix(".py").replace("/", ".")
     sys.meta_path.insert(0, _Wrong(module, ROOT / target, mutant.source))
     settings.load_profile(PROFILE)
-    return int(pytest.main([
-        "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-W", "ignore::pytest.PytestAssertRewriteWarning", *tests]))
+    return int(pytest.main(["-x", "-q", "--assert=plain", *(f"-pno:{name}" for name in WITHOUT), *tests]))
 
 
 def survives(target: str, mutant: Mutant, tests: Sequence[str]) -> bool:
@@ -99,9 +100,10 @@ def survives(target: str, mutant: Mutant, tests: Sequence[str]) -> bool:
 
 
 def _warm() -> None:
-    """Load the kernels of money once, not in every child."""
+    """What every child would do again: load the kernels of money, look through the memory of the parent."""
     value_e8(1, 1, 1, 1, 8, 0)
     fee_up_e8(1, 1)
+    gc.freeze()
 
 
 def survivors(target: str, every: int = 1, start: int = 0) -> tuple[int, list[str]]:

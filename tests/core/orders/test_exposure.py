@@ -139,8 +139,12 @@ def test_without_an_entry_no_order_is_described():
     assert (f.qty_lots, f.min_qty_lots, f.max_qty_lots, f.notional_e8, f.min_notional_e8, f.max_notional_e8) == (0,) * 6
     assert (f.price_ticks, f.stop_ticks, f.price_limit_e8, f.risk_new_e8, f.correlated_e8, f.correlated_new_e8) == (0,) * 6
     assert (f.leverage_e2, f.margin_new_e8, f.liquidation_bps) == (500, 0, FAR)
-    one = b.facts(3 * S, Controls(), b.instruments[4], enter(4, 3), 7)
-    assert (one.category_positions, one.max_category_positions) == (1, 2)
+    told = replace(b.instruments[4], min_qty_lots=2, max_qty_lots=9, min_notional_e8=3, price_limit_e8=4)
+    one = b.facts(3 * S, Controls(), told, enter(4, 3), 7)
+    assert (one.category_positions, one.max_category_positions, one.leverage_e2) == (1, 2, 500)
+    assert (one.qty_lots, one.min_qty_lots, one.max_qty_lots, one.min_notional_e8, one.price_limit_e8) == (7, 2, 9, 3, 4)
+    assert (one.max_notional_e8, one.liquidation_bps) == (b.policy.notional_of(told), b.policy.liquidation_bps(told))
+    assert (one.price_ticks, one.stop_ticks) == (1000, 990)
     assert b.facts(3 * S, Controls(), b.instruments[1], enter(1, 3), 7).churned
 
 
@@ -150,6 +154,7 @@ def test_one_direction_of_what_moves_together_is_limited():
     assert [gate_of(b, enter(s, s + 1)) for s in range(3)] == [Gate.NONE, Gate.NONE, Gate.CORRELATED]
     assert gate_of(b, enter(2, 4, -1)) == Gate.NONE
     free = broker(limits=limits, uncorrelated=("S1USDT",))
+    assert free.facts(S, Controls(), free.instruments[1], enter(1), 9).correlated_new_e8 == 0
     assert [gate_of(free, enter(s, s + 1)) for s in range(4)] == [Gate.NONE, Gate.NONE, Gate.NONE, Gate.CORRELATED]
 
 
@@ -191,6 +196,14 @@ def test_the_roll_of_the_journal_is_the_baseline():
     assert again.account.day_start_equity_e8 == again.ledger.rolling_start_equity_e8 == 1000 * E8
     again.handle(enter(1, 2))
     assert again.ledger.day_start_equity_e8 == 1000 * E8
+
+
+def test_the_losses_of_the_day_and_of_24_hours_have_baselines_of_their_own():
+    b = broker()
+    b.handle(enter())
+    b.ledger.day_start_equity_e8 = 900 * E8
+    facts = b.facts(2 * S, Controls())
+    assert (facts.day_start_equity_e8, facts.rolling_start_equity_e8, facts.equity_e8) == (900 * E8, 1000 * E8, 1000 * E8)
 
 
 def test_at_a_risk_limit_the_riskiest_is_named():
