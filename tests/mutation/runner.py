@@ -38,7 +38,8 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "core/risk/sizing.py": (("tests/core/risk/test_sizing.py",),),
     "core/risk/policy.py": (("tests/core/risk/test_policy.py",), ("tests/core/orders/test_exposure.py",)),
     "core/risk/ledger.py": (("tests/core/risk/test_ledger.py",), ("tests/core/orders/test_exposure.py",)),
-    "core/risk/tiers.py": (("tests/core/risk/test_tiers.py",), ("tests/core/risk/test_gate.py", "tests/core/risk/test_policy.py")),
+    "core/risk/tiers.py": (
+        ("tests/core/risk/test_tiers.py",), ("tests/core/risk/test_gate.py", "tests/core/risk/test_policy.py")),
     "core/risk/permit.py": (("tests/core/risk/test_permit.py",),),
     "core/orders/exposure.py": (("tests/core/orders/test_exposure.py",), ("tests/core/orders/test_broker.py",)),
     "core/performance/promotion.py": (("tests/core/performance/test_promotion.py",),),

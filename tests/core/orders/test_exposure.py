@@ -113,15 +113,15 @@ def test_what_is_on_its_way_counts_as_filled():
 
 
 def test_values_and_margins_of_odd_sizes_are_rounded_up():
-    """37 lots at 1003 ticks of 3e-4 x 7e-6 USDT are 7793.31e-8 USDT, of which the seventh part is margin."""
+    """23 lots at 1003 ticks are 4844.49e-8 USDT; the seventh part is margin, of 4844e-8 it would be one unit less."""
     b = broker(leverage=7.0)
     for symbol, found in b.instruments.items():
-        b.instruments[symbol] = replace(found, grid=Grid(3, 7, 10), max_qty_lots=37, min_notional_e8=0)
+        b.instruments[symbol] = replace(found, grid=Grid(3, 7, 10), max_qty_lots=23, min_notional_e8=0)
     prices = {"price_ticks": 1003, "stop_ticks": 993}
     assert gate_of(b, enter(**prices)) == Gate.NONE
-    facts = b.facts(2 * S, Controls(), b.instruments[1], enter(1, 2, **prices), 37)
-    assert (facts.notional_e8, facts.correlated_new_e8, facts.correlated_e8) == (7794, 7794, 7794)
-    assert (facts.margin_new_e8, facts.margin_used_e8, facts.available_e8) == (1114, 1114, 1000 * E8 - 1114)
+    facts = b.facts(2 * S, Controls(), b.instruments[1], enter(1, 2, **prices), 23)
+    assert (facts.notional_e8, facts.correlated_new_e8, facts.correlated_e8) == (4845, 4845, 4845)
+    assert (facts.margin_new_e8, facts.margin_used_e8, facts.available_e8) == (693, 693, 1000 * E8 - 693)
     assert facts.risk_new_e8 == facts.heat_e8 > 0  # the same order, asked for and on its way
 
 
