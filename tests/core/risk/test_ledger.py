@@ -153,6 +153,10 @@ def test_round_trips_latch():
         ledger.observe(fill(-1, 5, at=k * S), None, LIMITS)
         ledger.observe(fill(1, 5, at=k * S, role=OrderRole.EXIT), None, LIMITS)
     assert list(ledger.latched) == [0]
+    for part in range(9):  # one trade in many fills is one
+        ledger.observe(fill(1, 5, 1, part), None, LIMITS)
+    ledger.observe(fill(-1, 45, 1, 9, OrderRole.EXIT), None, LIMITS)
+    assert list(ledger.latched) == [0]
     ledger.latch(7, 1)
     ledger.latch(7, 2)
     assert ledger.latched[7] == 1
