@@ -6,6 +6,8 @@ FLAGS = "frozen and slots of a dataclass: how it is kept, not what it says"
 REBASED = "the first look, and the one behind a person's word, find the wallet at its base and set the count to 0"
 NO_ZERO = "guards a division; what is divided by is in 1e-8 USDT or ticks and a row above refuses less than 1"
 
+AT_ZERO = "at 0 the formula behind it gives the same 0"
+
 SURVIVORS: dict[str, dict[str, str]] = {
     "core/risk/gate.py": {
         "Limits: True -> False": FLAGS,
@@ -37,4 +39,26 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "KillFacts: True -> False #4": FLAGS,
         "_at_once: 0.0 -> -1.0": "held for zero seconds or less than that: the first look",
     },
+    "core/orders/exposure.py": {
+        "Working: True -> False": FLAGS,
+        "gather: instrument is not None and message is not None -> instrument is not None or message is not None":
+            "there are both (an entry) or neither (the account board)",
+    },
+    "core/risk/ledger.py": {
+        "ChurnLimits: True -> False": FLAGS,
+        "ChurnLimits: True -> False #2": FLAGS,
+        "RiskLedger.__init__: -1 -> -2": "any day before the first one, 0",
+        "RiskLedger.observe: before + message.side * message.qty_lots -> before - message.side * message.qty_lots":
+            "only asked whether it is flat: the same with every sign turned",
+    },
+    "core/performance/promotion.py": {},
+    "core/risk/permit.py": {},
+    "core/risk/sizing.py": {
+        "size_lots: margin_e8 <= 0 -> margin_e8 < 0": AT_ZERO,
+        "size_lots: margin_e8 <= 0 -> margin_e8 <= -1": AT_ZERO,
+        "order_risk_e8: lots <= 0 -> lots < 0": AT_ZERO,
+        "order_risk_e8: lots <= 0 -> lots <= -1": AT_ZERO,
+        "size_lots: max(risk_cap_e8, 0) -> max(risk_cap_e8, -1)": "a share under 0 is cut to 0 lots one line below",
+    },
+    "core/risk/tiers.py": {},
 }
