@@ -46,5 +46,5 @@ def test_nothing_else_survives(target):
     made = {mutant.key for mutant in mutants((ROOT / target).read_text())}
     assert set(SURVIVORS[target]) <= made, "the module has changed: a mistake of the list cannot be made any more"
     tried, left = survivors(target)
-    assert tried == len(made) > 45
+    assert tried == len(made) > 20
     assert set(left) <= set(SURVIVORS[target]), sorted(set(left) - set(SURVIVORS[target]))
