@@ -13,6 +13,8 @@ def tuned(transport: WSTransport, user_timeout_ms: int) -> bool:
     if transport.is_disconnected:
         return False
     raw = transport.underlying_transport.get_extra_info("socket")
+    if raw is None:  # under TLS
+        return False
     try:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout_ms)

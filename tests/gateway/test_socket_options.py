@@ -22,13 +22,17 @@ from gateway.venue_clock import VenueClock
 TIMING = Timing(20_000_000_000, 10_000_000_000, 20_000_000, 200_000_000, 1_000_000_000)
 
 
-def transport(disconnected: bool, closed: bool = True) -> Any:
-    """Of a connection that has ended, as far as picows knows (`disconnected`) and the kernel does (`closed`)."""
+ENDS = pytest.mark.parametrize("ended", ["picows knows", "the kernel knows", "TLS knows"])
+
+
+def transport(ended: str) -> Any:
+    """Of a connection that has ended, as far as somebody knows; "": of one that stands."""
     raw = socket.socket()
-    if closed:
+    if ended:
         raw.close()
+    found = {} if ended == "TLS knows" else {"socket": raw}
     return SimpleNamespace(
-        is_disconnected=disconnected, raw=raw, underlying_transport=SimpleNamespace(get_extra_info={"socket": raw}.get))
+        is_disconnected=ended == "picows knows", raw=raw, underlying_transport=SimpleNamespace(get_extra_info=found.get))
 
 
 def connects_to(monkeypatch: pytest.MonkeyPatch, module: Any, made: Any) -> None:
@@ -39,15 +43,15 @@ def connects_to(monkeypatch: pytest.MonkeyPatch, module: Any, made: Any) -> None
 
 
 def test_an_open_socket_sends_at_once_and_gives_up_in_time():
-    made = transport(disconnected=False, closed=False)
+    made = transport("")
     with made.raw as raw:
         assert tuned(made, 9_000)
         assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 9_000
 
 
-@pytest.mark.parametrize("disconnected", [True, False])
-def test_an_authenticated_socket_that_is_closed_at_once(monkeypatch: pytest.MonkeyPatch, disconnected: bool):
+@ENDS
+def test_an_authenticated_socket_that_is_closed_at_once(monkeypatch: pytest.MonkeyPatch, ended: str):
     """It ended the link's thread with "bad file descriptor", and execution with it."""
     said: list[tuple[bool, str]] = []
 
@@ -57,13 +61,13 @@ def test_an_authenticated_socket_that_is_closed_at_once(monkeypatch: pytest.Monk
             random.Random(1), lambda up, why: said.append((up, why)))
         return await made._one_life()
 
-    connects_to(monkeypatch, signed_socket, transport(disconnected))
+    connects_to(monkeypatch, signed_socket, transport(ended))
     assert asyncio.run(life()) is False
     assert said == [(False, "closed at once")]
 
 
-@pytest.mark.parametrize("disconnected", [True, False])
-def test_a_market_connection_that_is_closed_at_once(monkeypatch: pytest.MonkeyPatch, disconnected: bool):
+@ENDS
+def test_a_market_connection_that_is_closed_at_once(monkeypatch: pytest.MonkeyPatch, ended: str):
     """It stayed "connecting" for good: its topics were never heard again."""
     said: list[str] = []
     stage: Any = SimpleNamespace(pending=[])
@@ -76,7 +80,7 @@ def test_a_market_connection_that_is_closed_at_once(monkeypatch: pytest.MonkeyPa
         assert session.state == SessionState.CONNECTING and made._connecting is not None
         await made._connecting
 
-    connects_to(monkeypatch, connection, transport(disconnected))
+    connects_to(monkeypatch, connection, transport(ended))
     asyncio.run(life())
     assert session.state == SessionState.WAITING, "the session makes a new one"
     assert said == ["closed at once"]
