@@ -19,5 +19,6 @@ def tuned(transport: WSTransport, user_timeout_ms: int) -> bool:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, user_timeout_ms)
     except OSError:
+        transport.disconnect(False)
         return False
     return True

@@ -32,7 +32,8 @@ def transport(ended: str) -> Any:
         raw.close()
     found = {} if ended == "TLS knows" else {"socket": raw}
     return SimpleNamespace(
-        is_disconnected=ended == "picows knows", raw=raw, underlying_transport=SimpleNamespace(get_extra_info=found.get))
+        disconnect=lambda graceful: None, is_disconnected=ended == "picows knows", raw=raw,
+        underlying_transport=SimpleNamespace(get_extra_info=found.get))
 
 
 def connects_to(monkeypatch: pytest.MonkeyPatch, module: Any, made: Any) -> None:
