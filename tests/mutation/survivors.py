@@ -10,6 +10,8 @@ DUE = "due at any time in the past, or now: at once"
 KIND = "an answer holds rows of the kind that was asked for; the question is the type checker's"
 FAR = "a bound far away: one more or less is the same"
 
+AT_ZERO = "at 0 the formula behind it gives the same 0"
+
 SURVIVORS: dict[str, dict[str, str]] = {
     "core/risk/gate.py": {
         "Limits: True -> False": FLAGS,
@@ -63,4 +65,26 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "KillFacts: True -> False #4": FLAGS,
         "_at_once: 0.0 -> -1.0": "held for zero seconds or less than that: the first look",
     },
+    "core/orders/exposure.py": {
+        "Working: True -> False": FLAGS,
+        "gather: instrument is not None and message is not None -> instrument is not None or message is not None":
+            "there are both (an entry) or neither (the account board)",
+    },
+    "core/risk/ledger.py": {
+        "ChurnLimits: True -> False": FLAGS,
+        "ChurnLimits: True -> False #2": FLAGS,
+        "RiskLedger.__init__: -1 -> -2": "any day before the first one, 0",
+        "RiskLedger.observe: before + message.side * message.qty_lots -> before - message.side * message.qty_lots":
+            "only asked whether it is flat: the same with every sign turned",
+    },
+    "core/performance/promotion.py": {},
+    "core/risk/permit.py": {},
+    "core/risk/sizing.py": {
+        "size_lots: margin_e8 <= 0 -> margin_e8 < 0": AT_ZERO,
+        "size_lots: margin_e8 <= 0 -> margin_e8 <= -1": AT_ZERO,
+        "order_risk_e8: lots <= 0 -> lots < 0": AT_ZERO,
+        "order_risk_e8: lots <= 0 -> lots <= -1": AT_ZERO,
+        "size_lots: max(risk_cap_e8, 0) -> max(risk_cap_e8, -1)": "a share under 0 is cut to 0 lots one line below",
+    },
+    "core/risk/tiers.py": {},
 }
