@@ -25,8 +25,8 @@ from config.load import digest as settings_digest
 from config.load import load
 from config.schema import Settings
 from core.constants import E8
-from core.enums import MessageKind
-from core.explain import naming_of, plain
+from core.enums import Gate, MessageKind, ReportKind
+from core.explain import decision_id, naming_of, plain
 from core.orders.broker import Controls, Note
 from core.orders.wire import Message, Report
 from core.performance.figures import Point, performance
@@ -87,6 +87,7 @@ class Result(msgspec.Struct, kw_only=True):
     intents: list[tuple[int, int, int, int]]
     decisions: dict[str, dict[str, Any]]
     remarks: list[str] = []  # why a backtest of a journal may not be the run
+    answers: dict[str, str] = {}  # by decision id: ACCEPTED, or the gate that refused the entry
 
     @property
     def net_usdt(self) -> float:
@@ -111,6 +112,13 @@ def input_facts(paths: Sequence[str]) -> list[dict[str, Any]]:
     return facts
 
 
+def answer_name(report: Report | None) -> str:
+    """ACCEPTED, or the gate that refused."""
+    if report is None or report.kind == ReportKind.ACCEPTED:
+        return "ACCEPTED"
+    return Gate(report.reason).name
+
+
 class Tally(Observer):
     """Trades, equity, intents and the decisions behind entries, as the broker books them."""
 
@@ -120,6 +128,7 @@ class Tally(Observer):
         self.equity: list[Point] = []
         self.intents: list[tuple[int, int, int, int]] = []
         self.decisions_of: dict[str, dict[str, Any]] = {}
+        self.answers: dict[str, str] = {}
         self.name = name
         self._from_ns = from_ns
         start_e8 = round(settings.trading.account.start_balance_usdt * E8)
@@ -143,6 +152,9 @@ class Tally(Observer):
         account = self.pipeline.broker.account
         if message.kind in INTENTS:
             self.intents.append((message.seq, message.symbol, message.kind, message.price_ticks))
+        if message.kind == MessageKind.ENTER and message.symbol in self.pipeline.broker.instruments:
+            name = self.pipeline.broker.instruments[message.symbol].name
+            self.answers[decision_id(message.seq, name)] = answer_name(report)
         if message.ts_event_ns >= self._from_ns and message.symbol in self.pipeline.broker.instruments:
             for row in self._ledger.take(message, report, self._instrument(message.symbol)):
                 if row.table == "positions" and row.values["closed_ns"]:
@@ -259,6 +271,7 @@ class Backtest:
             wall_s=time.monotonic() - self._started, counts=pipeline.counts(), figures=figures, trades=list(tally.trades),
             equity=points, intents=list(tally.intents),
             decisions={key: value for key, value in tally.decisions_of.items() if key in kept}, remarks=list(self.remarks),
+            answers=dict(tally.answers),
         )
 
 

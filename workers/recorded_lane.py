@@ -55,6 +55,7 @@ class RecordedLane(Lane):
         self._answers: dict[int, Report] = {}
         self._gates: deque[tuple[int, int]] = deque()  # before_seq, number of the op
         self.seq = 0
+        self.late = 0  # answers that took effect behind the event before which they were due
 
     # --- what comes in ---------------------------------------------------------------------------------------------
     def publish(self, cells: np.ndarray, n_cells: int, n_messages: int) -> bool:
@@ -146,6 +147,7 @@ class RecordedLane(Lane):
             elif place is None:
                 self._await(number, Place(0, seq, 0, UNRECORDED + number), due_ns)
             elif place.before_seq < NEVER:
+                self.late += place.before_seq > seq
                 self._await(number, place._replace(before_seq=max(place.before_seq, seq)), 0)
         control[C_OUTSTANDING] = kept
         self._open = left

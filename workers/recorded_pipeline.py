@@ -150,6 +150,9 @@ class RecordedPipeline(Pipeline):
                     if broker.instruments[report.symbol].shard == shard
                 ])
 
+    def counts(self) -> dict[str, int]:
+        return super().counts() | {"late_answers": sum(lane.late for lane in self._timed)}
+
     def _take_policy(self, noted: Policy) -> None:
         """The run's, where the settings are the run's; else ours, with what a person has taken out of trading since."""
         if self._as_run:
