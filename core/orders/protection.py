@@ -119,8 +119,7 @@ class Protection:
 
     def holding_changed(self, holding: Holding) -> None:
         """Fill or telling of the position."""
-        if holding.lots or (holding.venue_lots or 0) or holding.symbol in self.guards:
-            self.check(self._guard(holding))
+        self.check(self._guard(holding))
 
     def on_timer(self) -> None:
         for guard in list(self.guards.values()):
