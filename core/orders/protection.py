@@ -228,8 +228,9 @@ class Protection:
         if holding.symbol in self.closes.jobs:
             return
         reference = self.closes.reference(holding, -holding.side)
-        slip = abs(reference - holding.stop_ticks) * BPS // holding.stop_ticks if reference and holding.stop_ticks else 0
-        core.counters["sl_slip_bp"] = max(core.counters["sl_slip_bp"], slip)
+        if reference and holding.stop_ticks:
+            slip = abs(reference - holding.stop_ticks) * BPS // holding.stop_ticks
+            core.counters["sl_slip_bp"] = max(core.counters["sl_slip_bp"], slip)
         core.note(Severity.CRITICAL, "sl_local", holding.symbol, text, holding.stop_ticks, reference)
         self.closes.begin(holding, OrderRole.STOP, int(Cause.STOP))
 

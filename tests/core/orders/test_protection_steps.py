@@ -168,7 +168,7 @@ def test_what_was_wanted_of_a_position_ends_with_it():
     assert g == Guard(holding, next_ns=g.next_ns, asked_ns=g.asked_ns), "and nothing of it is left for the next one"
 
 
-@pytest.mark.parametrize("case", ["a request on its way", "venue tells some", "ignored", "ignored short"])
+@pytest.mark.parametrize("case", ["a request on its way", "venue tells some", "fills to come", "ignored", "ignored short"])
 def test_a_position_that_is_gone_for_us_only_or_has_a_request_on_its_way_is_kept_in_mind(case):
     h = held()
     holding = h.core.holdings[A]
@@ -178,6 +178,8 @@ def test_a_position_that_is_gone_for_us_only_or_has_a_request_on_its_way_is_kept
         h.event(position(0, seq=2))
     elif case == "venue tells some":
         h.event(execution(-100, seq=2))
+    elif case == "fills to come":
+        h.event(position(0, seq=2))
     else:
         sign = 1 if case == "ignored" else -1
         holding.lots = holding.ignored_lots = sign
