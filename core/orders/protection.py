@@ -285,7 +285,7 @@ class Protection:
         core, holding = self.core, guard.holding
         if guard.req_id or core.now_ns < guard.next_ns or not core.reachable:
             return
-        passed = guard.naked_ns > 0 and holding.stop_ticks > 0 and self._through(holding)
+        passed = bool(guard.naked_ns and holding.stop_ticks and self._through(holding))
         if passed and holding.symbol not in self.closes.jobs:
             self._stop_ourselves(guard, "no stop, and the price is beyond the one wanted")
             return
