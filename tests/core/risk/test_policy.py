@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from config.schema import Account, Exits, Limits, Safety, Settings, SymbolOverri
 from core.enums import Mode
 from core.records import SYMBOL
 from core.risk.ledger import ChurnLimits
-from core.risk.policy import instrument, policy
+from core.risk.policy import Instrument, instrument, policy
 
 
 def row(name: bytes = b"BTCUSDT", **fields):
@@ -41,6 +41,7 @@ def test_units():
 def test_what_a_symbol_record_says():
     plain = instrument(row())
     assert (plain.category, plain.maintenance_e8, plain.price_limit_e8) == (0, 0, 0)
+    assert [f.default for f in fields(Instrument)[-3:]] == [0, 0, 0]  # what is not told is not known
     assert [instrument(row(max_qty_lots=a, max_market_lots=b)).max_qty_lots for a, b in (
         (0, 0), (50, 0), (0, 50), (1, 50))] == [0, 50, 50, 1]  # 0: not known
     assert [instrument(row(status=k)).trading for k in range(3)] == [False, True, False]
