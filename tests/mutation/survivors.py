@@ -5,6 +5,10 @@ from __future__ import annotations
 FLAGS = "frozen and slots of a dataclass: how it is kept, not what it says"
 REBASED = "the first look, and the one behind a person's word, find the wallet at its base and set the count to 0"
 NO_ZERO = "guards a division; what is divided by is in 1e-8 USDT or ticks and a row above refuses less than 1"
+FIRST = "written before it is read for the first time"
+DUE = "due at any time in the past, or now: at once"
+KIND = "an answer holds rows of the kind that was asked for; the question is the type checker's"
+FAR = "a bound far away: one more or less is the same"
 
 AT_ZERO = "at 0 the formula behind it gives the same 0"
 
@@ -22,6 +26,28 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "stop_bps: max(f.price_ticks, 1) -> max(f.price_ticks, 2)": NO_ZERO,
         "stop_bps: max(f.price_ticks, 1) -> max(f.price_ticks, 0)": NO_ZERO,
         "trades_limit: f.trades_day + 1 -> f.trades_day + 2": "without a tier: any number above the trades of the day",
+    },
+    "core/orders/exchange_desk_kill.py": {
+        "KillSequence.__init__: False -> True": FIRST,
+        **dict.fromkeys((f"KillSequence.__init__: 0 -> {n}{nth}" for n in (1, -1) for nth in ("", " #3", " #4", " #5")), FIRST),
+        "KillSequence.begin: (False, 0) -> (False, 1)": DUE, "KillSequence.begin: (False, 0) -> (False, -1)": DUE,
+    },
+    "core/orders/reconcile.py": {
+        "Suspicion: True -> False": FLAGS, "Reconciler.__init__: False -> True #3": FIRST,
+        **dict.fromkeys((f"Reconciler.__init__: 0 -> {n}{nth}" for n in (1, -1) for nth in (" #2", " #3", " #8")), FIRST),
+        **dict.fromkeys((f"Reconciler.__init__: 0 -> {n}{nth}" for n in (1, -1) for nth in (" #4", " #5", " #6")), DUE),
+        "Reconciler.link: 0 -> 1": DUE, "Reconciler.link: 0 -> -1": DUE, "Reconciler.ask_now: 0 -> -1": DUE,
+        **{f"Reconciler.{where}: if isinstance(row, {row}):\n    {a}\n    {b} -> if True:\n    {a}\n    {b}": KIND
+           for where, row, a, b in (
+               ("_base", "PositionRow", "self.apply_position(row)", "h"),
+               ("_orders", "OrderRow", "seen.add(row.link_id)", "open"),
+               ("_positions", "PositionRow", "seen.add(row.symbol)", "self."),
+               ("_wallet", "WalletRow", "self.wallet = row", "if self."))},
+    },
+    "core/orders/reconcile_pages.py": {
+        "MAX_PAGES: 1000 -> 1001": FAR, "MAX_PAGES: 1000 -> 999": FAR,
+        "Listing: True -> False": FLAGS,
+        "PagedQuery: False -> True #2": FLAGS, "PagedQuery: False -> True #3": FLAGS,
     },
     "core/orders/reconcile_cash.py": {
         "CashCheck.__init__: 0 -> 1": REBASED, "CashCheck.__init__: 0 -> -1": REBASED,
