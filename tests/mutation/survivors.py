@@ -95,4 +95,14 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "size_lots: max(risk_cap_e8, 0) -> max(risk_cap_e8, -1)": "a share under 0 is cut to 0 lots one line below",
     },
     "core/risk/tiers.py": {},
+    "core/risk/policy.py": {
+        "Instrument: True -> False": FLAGS,
+        "Instrument: True -> False #2": FLAGS,
+        "Policy: True -> False": FLAGS,
+        "Policy: True -> False #2": FLAGS,
+        "Policy.risk_cap_e8: (self.limits.capital_e8(equity_e8), 0) -> (self.limits.capital_e8(equity_e8), 1)":
+            "a share of one unit of 1e-8 USDT is 0",
+        "Policy.risk_cap_e8: (self.limits.capital_e8(equity_e8), 0) -> (self.limits.capital_e8(equity_e8), -1)":
+            "a share of one unit of 1e-8 USDT is 0",
+    },
 }
