@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from config.paths import DataPaths, default_data_dir
+from workers.cli_common import compile_kernels
 from workers.cli_errors import EXIT_CONFIG, EXIT_UNEXPECTED, EXIT_USAGE, Fault
 
 NS = 1_000_000_000
@@ -156,7 +157,6 @@ def backtest(html_file: Path | None, check: bool, name: str, **options: Any) -> 
     """Run the system over recorded frames: trades, costs, figures, and a report that explains every trade."""
     from workers.backtest import look_ahead, run
     from workers.backtest_store import StoreError, save, write_row
-    from workers.cli import compile_kernels
 
     compile_kernels()
     quiet = options["as_json"]
@@ -225,7 +225,6 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     """
     from core.performance.comparison import compare as compared
     from workers.backtest_report import comparison_html, shortfall_rows
-    from workers.cli import compile_kernels
 
     if "journal" in (a.partition(":")[0], b.partition(":")[0]):
         compile_kernels()
@@ -264,7 +263,6 @@ def calibrate(run_id: str, data_dir: Path | None, as_json: bool) -> None:
     """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing."""
     from workers.calibrate import calibrate as look
     from workers.calibrate import said, save
-    from workers.cli import compile_kernels
 
     compile_kernels()
     with told_errors():
@@ -293,7 +291,6 @@ def sweep(
 ) -> None:
     """Search for settings by many backtests, with the odds that the best one is luck."""
     from workers.backtest import settings_of
-    from workers.cli import compile_kernels
     from workers.sweep import OBJECTIVES, Trial, read_space
     from workers.sweep import sweep as search
 
@@ -327,3 +324,6 @@ def sweep(
     if found.deflated is not None:
         click.echo(f"{len(found.trials)} tries. That the best one is more than luck: {100 * found.deflated:.0f} % "
                    f"(luck alone would show a Sharpe ratio of {found.expected_luck:.2f} per trade)")
+
+
+VERBS = (backtest, compare, sweep, calibrate)
