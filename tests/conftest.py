@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from config.fingerprint import use_cache
 from tests.database_servers import BACKENDS, Cluster, cluster, why_no_postgres
 
 use_cache(Path(__file__).resolve().parent.parent)  # before any test module imports numba
+
+# a loaded machine is slow, not wrong: hypothesis measures no time here (and keeps what else its profile says, in CI too)
+settings.register_profile("suite", settings.get_profile(settings.get_current_profile_name()), deadline=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+if settings.get_current_profile_name() in ("default", "ci"):  # tests/mutation brings its own
+    settings.load_profile("suite")
+
+PATIENCE = 20.0
+Goal = Callable[[str, float, float], None]  # what took how long, and how long it may, s
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,6 +35,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture
+def goal(request: pytest.FixtureRequest) -> Goal:
+    """A goal of time: told always, and asserted where the machine is ours alone (`--full`). By default a process may be
+    held off the processor by others: it then fails only at PATIENCE times as long, which is no longer slow but broken."""
+    patience = 1.0 if request.config.getoption("--full") else PATIENCE
+
+    def check(what: str, took_s: float, limit_s: float) -> None:
+        print(f"{what}: {took_s:.3f} s, {'within' if took_s <= limit_s else 'OVER'} the goal of {limit_s:g} s", flush=True)
+        assert took_s <= limit_s * patience, what
+
+    return check
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import requests
 from core.enums import ControlBits
 from core.records import ORDER_ROW
 from shm.topology import ORDER_ROWS, Plant, RunSpec
+from tests.conftest import Goal
 from tests.system.live_runner import Judge, live_plant, settled
 from tests.system.plant_runner import Running, eventually, launch
 
@@ -100,7 +101,7 @@ def files_with(folder: Path, key: str) -> list[str]:
 
 
 @pytest.mark.timeout(7200)  # with --full
-def test_kills(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_kills(tmp_path: Path, request: pytest.FixtureRequest, goal: Goal) -> None:
     times = 100 if request.config.getoption("--full") else 2
     shots: list[Shot] = []
     with live_plant(tmp_path, *PLANT, positions=14) as (run, plant, judge):
@@ -130,6 +131,6 @@ def test_kills(tmp_path: Path, request: pytest.FixtureRequest) -> None:
           f"{said('verified', [shot.verified_s for shot in alive])}; "
           f"{said('verified after kill -9', [shot.verified_s for shot in shots if shot.shot])}")
     assert [shot.stops_early for shot in shots if shot.stops_early] == []
-    assert late_ms <= ENTRY_LATE_S * 1e3
-    late = [shot.flat_s for shot in alive if shot.flat_s > shot.budget_s]
-    assert len(late) <= 0.05 * len(alive), late
+    goal("last entry on the wire after the kill", late_ms / 1e3, ENTRY_LATE_S)
+    goal("flat, beyond what the exchange's limits take, p95", quantile([s.flat_s - s.budget_s + FLAT_S for s in alive], 0.95),
+         FLAT_S)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import threading
 
 import pytest
 from sqlalchemy import func, select
@@ -413,8 +412,10 @@ def test_the_thread_keeps_up_and_stops(run):
     for _ in range(40):
         run.step()
     run.end()
+    thread = writer._thread
+    assert thread is not None and thread.is_alive()
     writer.stop(60.0)
-    assert not any(thread.name == "database" for thread in threading.enumerate())
+    assert not thread.is_alive()
     check(run)
     assert query(run.paths, select(sessions.c.status)) == [("STOPPED",)]
 

@@ -366,15 +366,22 @@ def test_other_modes_open_no_socket(plant_of: Any, mode: str, monkeypatch: pytes
     monkeypatch.setenv("BYBIT_API_KEY", "k" * 16)
     monkeypatch.setenv("BYBIT_API_SECRET", "s" * 16)
     opened: list[Any] = []
-    real = socket.socket.__init__
+    real, start = socket.socket.__init__, threading.Thread.start
+    ours = {threading.current_thread()}  # what other tests have left running does not matter
 
     def guarded(self: socket.socket, *args: Any, **more: Any) -> None:
-        opened.append(args)
+        if threading.current_thread() in ours:
+            opened.append(args)
         real(self, *args, **more)
 
+    def noted(self: threading.Thread) -> None:
+        if threading.current_thread() in ours:
+            ours.add(self)
+        start(self)
+
     monkeypatch.setattr(socket.socket, "__init__", guarded)
-    threads = {thread.name for thread in threading.enumerate()}
+    monkeypatch.setattr(threading.Thread, "start", noted)
     system = plant_of(mode=mode, venue=VENUE)
     system.settle()
     assert system.execution.live is None and system.execution.broker.router.desk is None
-    assert opened == [] and {thread.name for thread in threading.enumerate()} <= threads
+    assert opened == [] and ours == {threading.current_thread()}
