@@ -20,6 +20,7 @@ if settings.get_current_profile_name() in ("default", "ci"):  # tests/mutation b
     settings.load_profile("suite")
 
 PATIENCE = 20.0
+SYSTEM_TIMEOUT_S = 900  # a plant on a slow machine: what hangs is told by its own wait, this is the last resort
 Goal = Callable[[str, float, float], None]  # what took how long, and how long it may, s
 
 
@@ -29,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "system" in item.keywords and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SYSTEM_TIMEOUT_S))
     if config.getoption("--full"):
         return
     skip = pytest.mark.skip(reason="full size: run with --full")

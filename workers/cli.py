@@ -163,7 +163,6 @@ def venue(ctx: click.Context) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "gateway.venue", *ctx.args])
 
 
-WHOLE_MACHINE = ("system",)  # markers of tests that want the machine to themselves
 
 
 @cli.command(add_help_option=False, context_settings=PASS_ON)
@@ -171,16 +170,17 @@ WHOLE_MACHINE = ("system",)  # markers of tests that want the machine to themsel
 def test(ctx: click.Context) -> None:
     """Run the test suite (arguments go to pytest).
 
-    Without arguments in two passes: first what stands alone, spread over the cores; then what starts whole plants, one
-    at a time.
+    Without arguments in two passes: first what stands alone, test by test wherever a core is free, one more than there
+    are cores because some wait; then what starts whole plants, which mostly wait, one for every core.
     """
     pytest = [sys.executable, "-m", "pytest"]
     if ctx.args:
         os.execv(sys.executable, [*pytest, *ctx.args])
     compile_kernels()  # once, not once per core
-    alone = " or ".join(WHOLE_MACHINE)
-    spread = ["-n", str(os.cpu_count() or 1), "--dist", "loadfile", "--benchmark-disable", "-m", f"not ({alone})"]
-    codes = [subprocess.run([*pytest, *arguments]).returncode for arguments in (spread, ["-m", alone])]
+    cores = os.cpu_count() or 1
+    alone = ["-n", str(cores + 1), "--dist", "worksteal", "--benchmark-disable", "-m", "not system"]
+    plants = ["-n", str(min(cores, 4)), "--dist", "loadgroup", "-m", "system"]
+    codes = [subprocess.run([*pytest, *arguments]).returncode for arguments in (alone, plants)]
     ctx.exit(next((code for code in codes if code), 0))
 
 

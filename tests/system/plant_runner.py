@@ -75,11 +75,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(data_dir: Path, *arguments: str, mode: str = "SIM") -> Iterator[Running]:
-    """Start launch.py (`mode` as the arguments say) and wait until every process runs; never leaves a process behind."""
+def running(data_dir: Path, *arguments: str, mode: str = "SIM", **variables: str) -> Iterator[Running]:
+    """Start launch.py (`mode` as the arguments say), with these environment variables; never leaves a process behind."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "launch.py"), "run", "--data-dir", str(data_dir), "--json", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment() | variables, cwd=ROOT,
     )
     plant = Running(process, data_dir, mode)
     try:
