@@ -14,10 +14,9 @@ import click
 import msgspec
 
 from config.paths import DataPaths, default_data_dir
+from core.constants import NS_PER_S
 from workers.cli_common import compile_kernels
 from workers.cli_errors import EXIT_CONFIG, EXIT_UNEXPECTED, EXIT_USAGE, Fault
-
-NS = 1_000_000_000
 
 
 def parse_time(text: str) -> int:
@@ -26,7 +25,7 @@ def parse_time(text: str) -> int:
         return 0
     if text.isdigit():
         value = int(text)
-        return value if value > 10**15 else value * NS
+        return value if value > 10**15 else value * NS_PER_S
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
