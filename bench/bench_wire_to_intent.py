@@ -51,8 +51,9 @@ from config.paths import ROOT, DataPaths  # noqa: E402
 from core.enums import EventKind  # noqa: E402
 from core.histogram import H_MAX, hist_count, hist_max, hist_merge, hist_percentile, new_histogram  # noqa: E402
 from core.orders.broker import INTENTS  # noqa: E402
+from shm.run_spec import ROLES, VenueAddress  # noqa: E402
 from shm.segment import SHM_FOLDER  # noqa: E402
-from shm.topology import ROLES, Plant, VenueAddress  # noqa: E402
+from shm.topology import Plant  # noqa: E402
 from workers.compiling import warm  # noqa: E402
 from workers.starting import Options, first_line, make_spec  # noqa: E402
 

@@ -31,7 +31,7 @@ from gateway.service import Sinks
 from gateway.tape import FRAME_COLUMNS, TapeReader
 from gateway.tape_source import BATCH_FRAMES, STAGE_BYTES
 from shm.layout import LAYOUT_HASH
-from shm.topology import RunSpec, process_rows
+from shm.run_spec import RunSpec, process_rows
 from workers.lane import BothSinks, LaneSink
 from workers.raw_feed import RawFeed, apply_note
 from workers.replay_broker import ReplayBroker

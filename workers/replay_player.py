@@ -32,7 +32,8 @@ from core.orders.wire import read_messages
 from core.records import COMMAND, MESSAGE
 from core.replay_row import ReplayAction, ReplayState
 from shm.agent import Beat, StopFlag, die_with_parent
-from shm.topology import COMMAND_SLOTS, Plant
+from shm.regions import COMMAND_SLOTS
+from shm.topology import Plant
 from workers.replay import Replay, run_digest
 from workers.replay_boards import PageAccount, PageSink, ReplayBoards
 from workers.replay_clock import ReplayClock

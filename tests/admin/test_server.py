@@ -17,7 +17,8 @@ import pytest
 from admin.server import BindRefused, listening_address
 from config.paths import ROOT
 from shm.control import ProcessState
-from shm.topology import Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from tests.admin.engine_part import EnginePart, make_plant
 
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))

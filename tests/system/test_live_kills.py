@@ -15,7 +15,9 @@ import requests
 
 from core.enums import ControlBits
 from core.records import ORDER_ROW
-from shm.topology import ORDER_ROWS, Plant, RunSpec
+from shm.regions import ORDER_ROWS
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from tests.conftest import Goal
 from tests.system.live_runner import Judge, live_plant, settled
 from tests.system.plant_runner import Running, eventually, launch

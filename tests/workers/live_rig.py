@@ -17,7 +17,8 @@ from core.orders.exchange_words import Stream
 from core.orders.wire import Message, write_messages
 from core.records import REPORT, SYMBOL, SYMBOL_ROW
 from gateway.venue.instruments import Instrument
-from shm.topology import Plant, VenueAddress
+from shm.run_spec import VenueAddress
+from shm.topology import Plant
 from tests.gateway.venue.running import Running
 from tests.workers.support import EAGER, make_plant
 from workers.execution import Execution

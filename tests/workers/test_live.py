@@ -44,7 +44,7 @@ from core.risk.tiers import Rank
 from gateway.bybit.sign import KeyProblem
 from gateway.link_answers import LinkNote
 from gateway.link_words import Heard
-from shm.topology import RunSpec, VenueAddress
+from shm.run_spec import RunSpec, VenueAddress
 from tests.workers.support import EAGER, System
 from workers import live as live_module
 from workers.journal_files import DurableLog
