@@ -176,7 +176,7 @@ def live_plant(data_dir: Path, *arguments: str, positions: int = 3) -> Iterator[
         if process.poll() is None:
             process.terminate()
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

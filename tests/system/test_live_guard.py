@@ -50,7 +50,7 @@ def test_guardian_protects_when_nobody_restarts_execution(tmp_path: Path, goal: 
         eventually(now_and_then(lambda: not [row for row in judge.open_orders()
                                              if not row["reduceOnly"] and not row["stopOrderType"]]), "no entry is left")
         os.kill(run.process.pid, signal.SIGCONT)
-        eventually(lambda: plant.control.guardian_duty == 0 and settled(plant), "execution is back, it stands down", 60.0)
+        eventually(lambda: plant.control.guardian_duty == 0 and settled(plant), "execution is back, it stands down")
         code, _, error = run.stop()
         assert code == 0, error[-3000:]
 

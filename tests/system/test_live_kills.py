@@ -66,7 +66,7 @@ class Shot:
         if shoot:
             time.sleep(0.02)
             os.kill(plant.cnc("execution").pid, signal.SIGKILL)
-        eventually(lambda: plant.control.flat, "flat and verified", 60.0)
+        eventually(lambda: plant.control.flat, "flat and verified")
         self.verified_s = (time.monotonic_ns() - command_ns) / 1e9
         self.entry_late_s = max(0.0, (last_entry_on_the_wire(plant) - command_ns) / 1e9)
         assert judge.positions() == {} and plant.control.bits() & ControlBits.KILL and run.paths.kill_file.exists()
@@ -116,13 +116,13 @@ def test_kills(tmp_path: Path, request: pytest.FixtureRequest, goal: Goal) -> No
         for number in range(times):
             open_ten(judge)
             eventually(lambda: settled(plant) and int(plant.account().read(0)[0]["open_positions"]) >= POSITIONS,
-                       "ten positions are known", 60.0)
+                       "ten positions are known")
             shots.append(Shot(run, plant, judge, shoot=number % 3 == 1))
             assert launch("resume", "--clear-kill", "--data-dir", str(tmp_path)).returncode == 0
-            eventually(lambda: not plant.control.bits() & ControlBits.KILL and settled(plant), "cleared and settled", 30.0)
+            eventually(lambda: not plant.control.bits() & ControlBits.KILL and settled(plant), "cleared and settled")
             print(f"kill {number + 1}: {shots[-1].words}", flush=True)
         assert requests.post(f"{judge.base}/venue/fault", json=quoted, timeout=10).status_code == 200
-        eventually(lambda: plant.counters("execution", 0).get("troubles"), "an entry was refused with the key in the text", 60.0)
+        eventually(lambda: plant.counters("execution", 0).get("troubles"), "an entry was refused with the key in the text")
         code, _, error = run.stop()
         assert code == 0, error[-3000:]
     assert files_with(tmp_path, key) == []

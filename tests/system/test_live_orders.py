@@ -88,7 +88,7 @@ def confirmed_by_the_exchange(run: Running, plant: Plant) -> None:
     def checks() -> list[dict[str, Any]]:
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    eventually(lambda: len(checks()) >= plant.counters("execution").get("trades_closed") >= 1, "trades compared", 60.0)
+    eventually(lambda: len(checks()) >= plant.counters("execution").get("trades_closed") >= 1, "trades compared")
     assert [row for row in checks() if row["matched"] != 1] == []
     assert all(row["entry_lots"] > 0 and row["fees_e8"] > 0 for row in checks())
 
@@ -139,7 +139,7 @@ def test_kill_9_with_orders_in_flight(tmp_path: Path, request: pytest.FixtureReq
     with live_plant(tmp_path, *PLANT, positions=8) as (run, plant, judge):
         for _ in range(times):
             at, pid = shoot(plant, rng)
-            eventually(lambda pid=pid: recovered(plant, judge, pid), "reconciled and protected", 60.0)
+            eventually(lambda pid=pid: recovered(plant, judge, pid), "reconciled and protected")
             taken.append(time.monotonic() - at)
         agree(plant, judge)
         no_order_twice(judge)

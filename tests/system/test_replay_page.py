@@ -49,8 +49,8 @@ class ReplayRun:
         self.url = str(self.address["url"])
         self.driver = browser_of(profile)
         self.driver.get(f"{self.url}login#{self.address['login_token']}")
-        eventually(lambda: texts(self.driver, "#view-state") == ["STREAMING"], "logged in", 60)
-        eventually(lambda: self.state()["from_ts"], "the player has begun", 60)
+        eventually(lambda: texts(self.driver, "#view-state") == ["STREAMING"], "logged in")
+        eventually(lambda: self.state()["from_ts"], "the player has begun")
 
     def state(self) -> dict[str, Any]:
         return self.driver.execute_async_script(
