@@ -23,7 +23,7 @@ from tests.gateway.venue.running import Running, new_exchange, served_venue
 from tests.workers.support import make_plant
 from tests.workers.test_guardian import Account
 
-FAST = {"safety.guardian.silent_s": 0.6, "safety.guardian.poll_s": 0.1, "safety.guardian.orphan_s": 20.0}
+FAST = {"safety.guardian.poll_s": 0.1, "safety.guardian.orphan_s": 20.0}
 PROTECTED_WITHIN_S = 5.0
 
 
