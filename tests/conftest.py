@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from config.fingerprint import use_cache
+from config.memory import return_large_blocks
 from tests.database_servers import BACKENDS, Cluster, cluster, why_no_postgres
 
 use_cache(Path(__file__).resolve().parent.parent)  # before any test module imports numba
+return_large_blocks()  # one process runs hundreds of plants
 
 # a loaded machine is slow, not wrong: hypothesis measures no time here (and keeps what else its profile says, in CI too)
 settings.register_profile("suite", settings.get_profile(settings.get_current_profile_name()), deadline=None,

@@ -20,6 +20,7 @@ from gateway.venue.instruments import Instrument
 from shm.run_spec import VenueAddress
 from shm.topology import Plant
 from tests.gateway.venue.running import Running
+from tests.workers.journal_rig import end_threads
 from tests.workers.support import EAGER, make_plant
 from workers.execution import Execution
 from workers.recorder import Recorder
@@ -169,6 +170,7 @@ class LiveRig:
     def destroy(self) -> None:
         if self.execution.live is not None:
             self.execution.live.link.stop()
+        end_threads(self.recorder)
         self.plant.destroy()
 
 
