@@ -25,7 +25,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.browser.stand_in import NEEDS_BROWSER, browser_of, complaints, requested, texts
 
-pytestmark = [pytest.mark.system, pytest.mark.browser, NEEDS_BROWSER, pytest.mark.xdist_group("replay page")]  # one for all
+pytestmark = [pytest.mark.system, pytest.mark.browser, NEEDS_BROWSER]
 SECONDS = 15
 
 
