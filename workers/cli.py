@@ -171,7 +171,7 @@ def test(ctx: click.Context) -> None:
     """Run the test suite (arguments go to pytest).
 
     Without arguments in two passes: first what stands alone, test by test wherever a core is free, one more than there
-    are cores because some wait; then what starts whole plants, which mostly wait, one for every core.
+    are cores because some wait; then what starts whole plants, which mostly wait, one for every core, file by file.
     """
     pytest = [sys.executable, "-m", "pytest"]
     if ctx.args:
@@ -179,7 +179,7 @@ def test(ctx: click.Context) -> None:
     compile_kernels()  # once, not once per core
     cores = os.cpu_count() or 1
     alone = ["-n", str(cores + 1), "--dist", "worksteal", "--benchmark-disable", "-m", "not system"]
-    plants = ["-n", str(min(cores, 4)), "--dist", "loadgroup", "-m", "system"]
+    plants = ["-n", str(min(cores, 4)), "--dist", "loadfile", "-m", "system"]
     codes = [subprocess.run([*pytest, *arguments]).returncode for arguments in (alone, plants)]
     ctx.exit(next((code for code in codes if code), 0))
 
