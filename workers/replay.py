@@ -147,7 +147,9 @@ class Replay:
         self.desk = desk_of(spec, self._differ)
         self.account = ReplayBroker(desk=self.desk)
         self._talk = Conversation(self.order.execution, self._differ)
-        self._decisions = DecisionLog(journal.mode_dir / "decisions", journal.run_id, self._differ)
+        self._decisions = DecisionLog(
+            journal.mode_dir / "decisions", journal.run_id, self._differ, lambda symbol: self._proven[self._shard_of[symbol]]
+        )
         self._shard_of: dict[int, int] = {}
         self._parts: dict[tuple[int, int], list[tuple[CheckShard, int, int]]] = defaultdict(list)
         self._digests: dict[int, tuple[int, int]] = {}  # by shard: recorded and replayed digest of its last check
