@@ -22,6 +22,8 @@ if settings.get_current_profile_name() in ("default", "ci"):  # tests/mutation b
     settings.load_profile("suite")
 
 PATIENCE = 20.0
+TESTS = Path(__file__).resolve().parent
+LONG_FIRST = ("bench", "browser", "mutation", "sim", "stress", "workers")  # files are handed out in this order: small ones last
 SYSTEM_TIMEOUT_S = 900  # a plant on a slow machine: what hangs is told by its own wait, this is the last resort
 Goal = Callable[[str, float, float], None]  # what took how long, and how long it may, s
 
@@ -35,6 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "system" in item.keywords and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(SYSTEM_TIMEOUT_S))
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONG_FIRST)
     if config.getoption("--full"):
         return
     skip = pytest.mark.skip(reason="full size: run with --full")

@@ -163,22 +163,20 @@ def venue(ctx: click.Context) -> None:
     os.execv(sys.executable, [sys.executable, "-m", "gateway.venue", *ctx.args])
 
 
-
-
 @cli.command(add_help_option=False, context_settings=PASS_ON)
 @click.pass_context
 def test(ctx: click.Context) -> None:
     """Run the test suite (arguments go to pytest).
 
-    Without arguments in two passes: first what stands alone, test by test wherever a core is free, one more than there
-    are cores because some wait; then what starts whole plants, which mostly wait, one for every core, file by file.
+    Without arguments in two passes, file by file: first what stands alone, with one worker more than there are cores
+    because some tests wait; then what starts whole plants, one for every core.
     """
     pytest = [sys.executable, "-m", "pytest"]
     if ctx.args:
         os.execv(sys.executable, [*pytest, *ctx.args])
     compile_kernels()  # once, not once per core
     cores = os.cpu_count() or 1
-    alone = ["-n", str(cores + 1), "--dist", "worksteal", "--benchmark-disable", "-m", "not system"]
+    alone = ["-n", str(cores + 1), "--dist", "loadfile", "--no-loadscope-reorder", "--benchmark-disable", "-m", "not system"]
     plants = ["-n", str(min(cores, 4)), "--dist", "loadfile", "-m", "system"]
     codes = [subprocess.run([*pytest, *arguments]).returncode for arguments in (alone, plants)]
     ctx.exit(next((code for code in codes if code), 0))
