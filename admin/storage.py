@@ -15,7 +15,8 @@ TAIL_BYTES = 64 * 1024
 
 def folders(paths: DataPaths) -> dict[str, Path]:
     """Every folder whose size is told, by name."""
-    known = {"journal": paths.journal_dir, "decisions": paths.decisions_dir}
+    known = {"journal": paths.journal_dir, "decisions": paths.decisions_dir, "shadow": paths.shadow_dir,
+             "calibration": paths.calibration_dir}
     return known | {name: paths.store_dir(name) for name in STORES} | {"logs": paths.log_dir, "run": paths.run_dir}
 
 

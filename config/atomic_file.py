@@ -1,4 +1,8 @@
-"""Small files written whole or not at all, and durable when the call returns."""
+"""Files replaced in one step: a reader sees the old or the new one, whole.
+
+`write_atomic` is durable when the call returns (keys, latches, evidence). `write_replacing` survives the writer's death but not a
+power cut: for marks and pages of figures, which are written often and made anew from what is durable.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,15 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
         os.fsync(file.fileno())
     beside.replace(path)
     sync_folder(path.parent)
+
+
+def write_replacing(path: Path, data: bytes) -> None:
+    """Write `data` beside `path` and rename over it; nothing is synced. One writer per path. Raises OSError; then the old
+    file stands as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.write_bytes(data)
+    beside.replace(path)
 
 
 def sync_folder(folder: Path) -> None:

@@ -424,6 +424,9 @@ class Storage(Section, frozen=True):
     events_max_gb: Positive = 5.0
     metrics_days: NonNegative = 90.0
     logs_days: NonNegative = 30.0  # output of the processes
+    shadow_days: NonNegative = 30.0  # what candidates decided beside runs, with report and comparison
+    shadow_max_gb: Positive = 2.0
+    calibration_days: NonNegative = 365.0  # what own fills said about the paper engine
     journal_days: NonNegative = 0.0  # execution journals and run files: what a database can be made from again
     compress_after_h: NonNegative = 24.0  # lines of days gone by become .zst
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -25,8 +25,8 @@ from config.load import digest as settings_digest
 from config.load import load
 from config.schema import Settings
 from core.constants import E8
-from core.enums import MessageKind
-from core.explain import naming_of, plain
+from core.enums import Gate, MessageKind, ReportKind
+from core.explain import decision_id, naming_of, plain
 from core.orders.broker import Controls, Note
 from core.orders.wire import Message, Report
 from core.performance.figures import Point, performance
@@ -36,8 +36,11 @@ from core.position.position import Position
 from gateway.tape import TapeError
 from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
-from workers.journal_source import JournalSource
+from shm.run_spec import RunSpec
+from workers.journal_source import JournalSource, decide_alike, run_settings
 from workers.pipeline import NO_CONTROLS, NO_FOLDER, Observer, Pipeline, local_spec
+from workers.recorded_order import recorded_order, remarks_of
+from workers.recorded_pipeline import RecordedPipeline
 from workers.run_journal import NoJournal, RunJournal, find_run
 
 TRADED_FIELDS = ("tick_mant", "price_exp", "lot_mant", "qty_exp", "taker_fee_e8", "max_leverage_e2")
@@ -48,7 +51,8 @@ SHOW_EVERY_S = 0.1
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run. Times are receive times of the recording in ns, 0 = its ends. `overrides`: settings by key."""
+    """What to run. Times are receive times of the recording in ns, 0 = its ends. `overrides`: settings by key. `timing` of a
+    journal: `run` handles messages and answers in the order of the run, `model` by latency_ms alone."""
 
     tapes: tuple[str, ...] = ()
     journal: str = ""  # folder of a run's journal, instead of tapes
@@ -61,6 +65,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     to_ns: int = 0
     shards: int = 1
     name: str = ""
+    timing: Literal["model", "run"] = "model"
 
 
 class Result(msgspec.Struct, kw_only=True):
@@ -81,6 +86,8 @@ class Result(msgspec.Struct, kw_only=True):
     equity: list[Point]
     intents: list[tuple[int, int, int, int]]
     decisions: dict[str, dict[str, Any]]
+    remarks: list[str] = []  # why a backtest of a journal may not be the run
+    answers: dict[str, str] = {}  # by decision id: ACCEPTED, or the gate that refused the entry
 
     @property
     def net_usdt(self) -> float:
@@ -105,6 +112,13 @@ def input_facts(paths: Sequence[str]) -> list[dict[str, Any]]:
     return facts
 
 
+def answer_name(report: Report | None) -> str:
+    """ACCEPTED, or the gate that refused."""
+    if report is None or report.kind == ReportKind.ACCEPTED:
+        return "ACCEPTED"
+    return Gate(report.reason).name
+
+
 class Tally(Observer):
     """Trades, equity, intents and the decisions behind entries, as the broker books them."""
 
@@ -114,6 +128,7 @@ class Tally(Observer):
         self.equity: list[Point] = []
         self.intents: list[tuple[int, int, int, int]] = []
         self.decisions_of: dict[str, dict[str, Any]] = {}
+        self.answers: dict[str, str] = {}
         self.name = name
         self._from_ns = from_ns
         start_e8 = round(settings.trading.account.start_balance_usdt * E8)
@@ -137,6 +152,9 @@ class Tally(Observer):
         account = self.pipeline.broker.account
         if message.kind in INTENTS:
             self.intents.append((message.seq, message.symbol, message.kind, message.price_ticks))
+        if message.kind == MessageKind.ENTER and message.symbol in self.pipeline.broker.instruments:
+            name = self.pipeline.broker.instruments[message.symbol].name
+            self.answers[decision_id(message.seq, name)] = answer_name(report)
         if message.ts_event_ns >= self._from_ns and message.symbol in self.pipeline.broker.instruments:
             for row in self._ledger.take(message, report, self._instrument(message.symbol)):
                 if row.table == "positions" and row.values["closed_ns"]:
@@ -202,12 +220,30 @@ class Backtest:
             job.shards, tape=list(job.tapes), symbols=job.symbols, instruments=job.instruments, data_dir=NO_FOLDER,
         )
         self.tally = Tally(label, settings, job.from_ns)
-        self.pipeline = self.tally.pipeline = Pipeline(spec, settings, self.tally)
+        self.remarks: list[str] = []
         self.source: TapeSource | JournalSource
         if journal is None:
+            self.pipeline = self.tally.pipeline = Pipeline(spec, settings, self.tally)
             self.source = TapeSource(self.pipeline.plant, settings, StopFlag(), lambda: settings, self.pipeline.sinks, job.to_ns)
         else:
-            self.source = JournalSource(journal, self.pipeline, job.to_ns)
+            self.pipeline, as_run = self._pipeline_of(journal, spec)
+            self.tally.pipeline = self.pipeline
+            self.source = JournalSource(journal, self.pipeline, job.to_ns, as_run)
+
+    def _pipeline_of(self, journal: RunJournal, spec: RunSpec) -> tuple[Pipeline, bool]:
+        """The pipeline for a journal, and whether the settings are its run's."""
+        if self.job.timing == "run":
+            try:
+                order = recorded_order(journal)
+            except NoJournal as error:
+                raise TapeError(str(error)) from None
+            theirs = run_settings(journal)
+            as_run = theirs is not None and decide_alike(self.settings, theirs)
+            self.remarks = remarks_of(order)
+            if order.policy is not None:
+                recorded = msgspec.structs.replace(spec, shards=order.shards)
+                return RecordedPipeline(recorded, self.settings, order, as_run, self.tally), as_run
+        return Pipeline(spec, self.settings, self.tally), False
 
     def start(self) -> None:
         self.source.on_start()
@@ -234,7 +270,8 @@ class Backtest:
             decision_digest=pipeline.digest(), from_ns=first, to_ns=self.source.now_ns,
             wall_s=time.monotonic() - self._started, counts=pipeline.counts(), figures=figures, trades=list(tally.trades),
             equity=points, intents=list(tally.intents),
-            decisions={key: value for key, value in tally.decisions_of.items() if key in kept},
+            decisions={key: value for key, value in tally.decisions_of.items() if key in kept}, remarks=list(self.remarks),
+            answers=dict(tally.answers),
         )
 
 

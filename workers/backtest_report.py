@@ -13,6 +13,7 @@ from core.performance.figures import KEYS, Point, grouped
 from core.performance.trades import Trade
 from workers.backtest import Result
 from workers.html_page import Column, bars, line_chart, note, number, page, section, table, tiles, when
+from workers.run_reasons import Reasons, share_events
 
 TITLES = {"symbol": "symbol", "side": "side", "hour": "hour of the day (UTC)", "weekday": "weekday", "move_type": "move",
           "exit_reason": "exit"}
@@ -122,7 +123,7 @@ def html(result: Result) -> str:
 PAIR_COLUMNS = (
     Column("opened", "opened"), Column("symbol", "symbol"), Column("side", "side"), Column("a net", "a", 4, True),
     Column("b net", "b", 4, True), Column("b − a", "difference", 4, True),
-    Column("a's entry worse, bps", "entry_bps", 2), Column("a's exit worse, bps", "exit_bps", 2),
+    Column("a's entry worse, bps", "entry_bps", 2), Column("a's exit worse, bps", "exit_bps", 2), Column("why", "why"),
 )
 
 
@@ -157,8 +158,9 @@ def shortfall_rows(short: Shortfall) -> list[dict[str, Any]]:
 
 
 def comparison_html(a: Result, b: Result, found: Comparison) -> str:
-    """Two runs side by side."""
-    rows = [pair_row(pair) for pair in found.pairs]
+    """Two runs side by side; of the same events also why a trade differs."""
+    reasons = Reasons(a, b) if share_events(a, b) else None
+    rows = [pair_row(pair) | {"why": reasons.why(pair) if reasons else ""} for pair in found.pairs]
     columns = (Column("figure", "figure"), Column("a", "a", 4), Column("b", "b", 4), Column("b − a", "difference", 4, True))
     left, right = a.job.overrides, b.job.overrides
     changed = {key: (left.get(key), right.get(key)) for key in left.keys() | right.keys()}
@@ -168,6 +170,7 @@ def comparison_html(a: Result, b: Result, found: Comparison) -> str:
         section("Figures", table(found.figures, columns)),
         section("What a has less than b", table(shortfall_rows(found.shortfall), SHORT_COLUMNS)),
         section("Settings that differ", table(settings, (Column("", "name"), Column("a", "a"), Column("b", "b")))),
+        section("Why they differ", "".join(map(note, reasons.general))) if reasons and reasons.general else "",
         section("Equity of a", line_chart([(p.ts_ns / 1e9, p.equity_e8 / E8) for p in a.equity])),
         section("Equity of b", line_chart([(p.ts_ns / 1e9, p.equity_e8 / E8) for p in b.equity])),
         section("Trades", note(f"{len(found.both)} in both, {len(found.only_a)} only in a, {len(found.only_b)} only in b.{same}"),

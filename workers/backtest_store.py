@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 
+from config.atomic_file import write_replacing
 from config.paths import DataPaths
 from core.constants import E8
 from core.performance.selection import Moments, moments
@@ -46,10 +47,7 @@ def save(result: Result, paths: DataPaths, report_file: Path | None = None) -> P
 def save_in(result: Result, folder: Path, report_file: Path | None = None) -> None:
     """Write result and report into `folder`, over what is there. Raises StoreError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = folder / f".{RESULT}.tmp"
-        beside.write_bytes(msgspec.json.encode(result))
-        beside.replace(folder / RESULT)
+        write_replacing(folder / RESULT, msgspec.json.encode(result))
         for target in (folder / REPORT, report_file):
             if target is not None:
                 target.write_text(html(result), encoding="utf-8")

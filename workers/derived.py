@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Engine
 
+from config.atomic_file import write_replacing
 from config.paths import DataPaths
 from config.schema import Settings
 from core.constants import DAY_NS
@@ -55,10 +56,7 @@ def replace_file(path: Path, data: bytes) -> bool:
     with contextlib.suppress(OSError):
         if path.read_bytes() == data:
             return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.tmp")
-    beside.write_bytes(data)
-    beside.replace(path)
+    write_replacing(path, data)
     return True
 
 

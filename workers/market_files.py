@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from config.atomic_file import write_replacing
 from config.paths import DataPaths
 from core.constants import NS_PER_S
 from core.consumption import Kind
@@ -248,9 +249,6 @@ class MarketFiles:
             return
         self._stores.close()
         try:
-            self._paths.system_dir.mkdir(parents=True, exist_ok=True)
-            beside = self.mark_file.with_name(f".{MARK}.tmp")
-            beside.write_bytes(msgspec.json.encode(Mark(self._run_id, self._lines.records)))
-            beside.replace(self.mark_file)
+            write_replacing(self.mark_file, msgspec.json.encode(Mark(self._run_id, self._lines.records)))
         except OSError as error:
             self._on_error(error)

@@ -10,6 +10,7 @@ same rules of who may go first, so the digest is the same for any number of lane
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from core.enums import MessageKind, Mode
 from core.orders.broker import Broker, Controls, Note
 from core.orders.router import ExecutionRouter
 from core.orders.wire import Message, Report
-from core.risk.policy import instrument, policy
+from core.risk.policy import Instrument, instrument, policy
 from gateway.service import Sinks
 from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
@@ -74,14 +75,20 @@ class Pipeline:
         self.settings = settings
         self.plant = Plant.private(spec, "gateway")
         self.observer = observer or Observer()
-        self.lanes = [
-            Lane(MAX_SYMBOLS, book_levels(depth), paced=True, sink=self.observer) for _ in range(spec.shards)
-        ]
+        self.lanes = self.make_lanes(book_levels(depth))
         self.broker = Broker(policy(settings), ExecutionRouter(Mode[spec.mode]))
         self.sinks = Sinks(self.lanes, self._published)
         self.seq = 0
         self._heap: list[tuple[int, int, int, int, Message]] = []
         self._arrivals = 0
+
+    def make_lanes(self, levels: int) -> Sequence[Lane]:
+        """One engine per shard, with books of `levels` per side."""
+        return [Lane(MAX_SYMBOLS, levels, paced=True, sink=self.observer) for _ in range(self.spec.shards)]
+
+    def place(self, record: np.ndarray) -> int:
+        """The lane of a SYMBOL record."""
+        return int(record["id"][0]) % len(self.lanes)
 
     def run(self, source: Source) -> None:
         """Drive the source to its end."""
@@ -122,6 +129,10 @@ class Pipeline:
         if report is not None:
             self.lanes[shard].answer([report])
         self.observer.booked(message, report, notes)
+
+    def listed(self, symbol: int, found: Instrument) -> None:
+        """The source lists a symbol."""
+        self.broker.instruments[symbol] = found
 
     def _know(self, symbol: int) -> None:
         if symbol in self.broker.instruments or not 0 <= symbol < MAX_SYMBOLS:

@@ -18,6 +18,8 @@ from core.constants import NS_PER_S
 from workers.cli_common import compile_kernels
 from workers.cli_errors import EXIT_CONFIG, EXIT_UNEXPECTED, EXIT_USAGE, Fault
 
+WHYS = 20  # differing trades that `compare` explains on the terminal
+
 
 def parse_time(text: str) -> int:
     """ns since the epoch from `2026-08-09T14:00:00` (UTC), ns or seconds. Raises click.BadParameter."""
@@ -152,7 +154,9 @@ def summary_of(result: Any, folder: Path | None) -> dict[str, Any]:
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="also write the report here")
 @click.option("--check/--no-check", default=True, help="look-ahead self-check: recordings cut short decide the same [on]")
 @click.option("--name", default="", help="what to call the result")
-def backtest(html_file: Path | None, check: bool, name: str, **options: Any) -> None:
+@click.option("--timing", type=click.Choice(["run", "model"]), default="run", show_default=True,
+              help="of a journal: answers when and in the order the run had them, or after latency_ms alone")
+def backtest(html_file: Path | None, check: bool, name: str, timing: str, **options: Any) -> None:
     """Run the system over recorded frames: trades, costs, figures, and a report that explains every trade."""
     from workers.backtest import look_ahead, run
     from workers.backtest_store import StoreError, save, write_row
@@ -160,7 +164,7 @@ def backtest(html_file: Path | None, check: bool, name: str, **options: Any) -> 
     compile_kernels()
     quiet = options["as_json"]
     with told_errors():
-        job = msgspec.structs.replace(job_of(options), name=name)
+        job = msgspec.structs.replace(job_of(options), name=name, timing=timing)
         with shown_progress("backtest", quiet) as progress:
             result = run(job, progress)
         faults: list[str] = []
@@ -182,6 +186,8 @@ def backtest(html_file: Path | None, check: bool, name: str, **options: Any) -> 
             f"{f['trades']} trades, net {f['net_usdt']:+.4f} USDT, digest {result.decision_digest}, {result.wall_s:.1f} s\n"
             f"report: {folder / 'report.html'}"
         )
+        for remark in result.remarks:
+            click.echo(f"not the run itself: {remark}")
         if check:
             click.echo("look-ahead: " + ("\n".join(faults) or "none (recordings cut short decide the same)"))
     if faults:
@@ -203,7 +209,7 @@ def side_of(name: str, other: str, paths: DataPaths) -> Any:
         live = result_of_run(paths.data_dir, run_id)
         run_id = live.job.run_id
         place, run_id, tapes = journal_place(Path(live.job.journal), run_id)
-        job = Job(journal=place, run_id=run_id, tapes=tapes, name=f"journal of {live.name}")
+        job = Job(journal=place, run_id=run_id, tapes=tapes, name=f"journal of {live.name}", timing="run")
         with shown_progress("backtest of the journal", False) as progress:
             return run(job, progress, settings_of_run(paths.data_dir, live.job.run_id))
     return load_result(name, paths)
@@ -224,6 +230,7 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     """
     from core.performance.comparison import compare as compared
     from workers.backtest_report import comparison_html, shortfall_rows
+    from workers.run_reasons import Reasons, share_events
 
     if "journal" in (a.partition(":")[0], b.partition(":")[0]):
         compile_kernels()
@@ -233,6 +240,8 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     same_data = left.input == right.input
     kept = (left.intents, right.intents) if same_data else (None, None)
     found = compared(left.figures, left.trades, right.figures, right.trades, *kept)
+    reasons = Reasons(left, right) if share_events(left, right) else None
+    whys = [(pair, reasons.why(pair)) for pair in found.pairs if reasons and not pair.is_same]
     if html_file is not None:
         html_file.write_text(comparison_html(left, right, found), encoding="utf-8")
     if as_json:
@@ -241,6 +250,8 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
             "a": left.name, "b": right.name, "same_data": same_data, "same_decisions": found.same_until, "figures": found.figures,
             "both": len(found.both), "only_a": len(found.only_a), "only_b": len(found.only_b),
             "shortfall": {**short._asdict(), "total_e8": short.total_e8},
+            "reasons": reasons.general if reasons else [],
+            "differing": [{"decision_id": (pair.a or pair.b).decision_id, "why": why} for pair, why in whys],  # type: ignore[union-attr]
         }))
         return
     click.echo(f"a {left.name}\nb {right.name}" + ("" if same_data else "\n(different recordings)"))
@@ -252,6 +263,13 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     click.echo("what a has less than b:")
     for row in shortfall_rows(found.shortfall)[3:]:
         click.echo(f"  {row['name']:44}" + ("–" if row["value"] is None else f"{row['value']:+.4f}"))
+    for text in reasons.general if reasons else []:
+        click.echo(f"why: {text}")
+    for pair, why in whys[:WHYS]:
+        trade = pair.a or pair.b
+        click.echo(f"  {trade.symbol} {trade.decision_id}: {why}")  # type: ignore[union-attr]
+    if len(whys) > WHYS:
+        click.echo(f"  and {len(whys) - WHYS} more (all of them with --json or --html)")
 
 
 @click.command()

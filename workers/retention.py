@@ -8,6 +8,8 @@
     events      events/DAY/*.jsonl[.zst]                  events_days           events_max_gb
     metrics     metrics/DAY/*                             metrics_days          -
     logs        logs/*                                    logs_days             -
+    shadow      shadow/RUN/*                              shadow_days           shadow_max_gb
+    calibration calibration/RUN.{toml,json}               calibration_days      -
     journals    execution-*.journal, system/runs/*        journal_days          -
     never       trades_log, profiles, execution.journal, audit.jsonl
     database    refused decisions, signals, samples       as their files        (`database_rows.prune`)
@@ -70,6 +72,8 @@ def streams(rules: Storage) -> tuple[Stream, ...]:
         Stream("events", ("events/*/*.jsonl", "events/*/*.jsonl.zst"), 24 * rules.events_days, rules.events_max_gb),
         Stream("metrics", ("metrics/*/*",), 24 * rules.metrics_days, 0.0),
         Stream("logs", ("../logs/*",), 24 * rules.logs_days, 0.0),
+        Stream("shadow", ("shadow/*/*",), 24 * rules.shadow_days, rules.shadow_max_gb),
+        Stream("calibration", ("calibration/*",), 24 * rules.calibration_days, 0.0),
         Stream("journals", ("execution-*.journal", "system/runs/*"), 24 * rules.journal_days, 0.0),
     )
 
@@ -218,7 +222,7 @@ class Retention:
                         outcome.compressed = [outcome.compressed[0] + 1, outcome.compressed[1] + won]
 
     def _remove_empty(self) -> None:
-        for folder in (self._paths.mode_dir / name for name in ("events", "decisions", "metrics", "orderbook")):
+        for folder in (self._paths.mode_dir / name for name in ("events", "decisions", "metrics", "orderbook", "shadow")):
             for day in folder.glob("*"):
                 if day.is_dir() and not any(day.iterdir()):
                     day.rmdir()

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, field
 
+from config.atomic_file import write_replacing
 from core.journal import JournalError, block_frames
 from shm.broadcast import BroadcastReader
 from shm.journal_reader import decompress, read_scan, segments
@@ -33,10 +34,7 @@ class Marks(Struct):
 
     def save(self, path: Path) -> None:
         """Replace the file in one step. Raises OSError."""
-        beside = path.with_name(path.name + ".tmp")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(msgspec.json.encode(self))
-        beside.replace(path)
+        write_replacing(path, msgspec.json.encode(self))
 
     @classmethod
     def load(cls, path: Path, run_id: str) -> Marks:

@@ -13,13 +13,15 @@ import msgspec
 from config.load import digest
 from config.paths import DataPaths
 from config.schema import Settings
+from core.enums import MessageKind
+from core.explain import decision_id
 from core.journal import JournalError
 from core.orders.wire import ENTRY_RECORD, Message, Report, unpack_entry
 from core.performance.figures import Point, performance
 from core.performance.ledger import Ledger
 from core.performance.trades import Trade
 from shm.journal_reader import read_frames
-from workers.backtest import INTENTS, Job, Result, closed_trade
+from workers.backtest import INTENTS, Job, Result, answer_name, closed_trade
 from workers.backtest_store import StoreError
 from workers.database_sources import RunInfo
 from workers.file_reading import journal_header
@@ -56,12 +58,15 @@ def result_of_run(data_dir: Path, run_id: str = "") -> Result:
     first_ns = head.get("ts_ns", 0)
     points = [Point(first_ns, info.start_balance_e8)]
     intents: list[tuple[int, int, int, int]] = []
+    answers: dict[str, str] = {}
     for message, report in entries_of(paths, run_file.stem):
         if message.kind in INTENTS:
             intents.append((message.seq, message.symbol, message.kind, message.price_ticks))
         traded = info.instruments.get(message.symbol)
         if traded is None:
             continue
+        if message.kind == MessageKind.ENTER:
+            answers[decision_id(message.seq, traded.name)] = answer_name(report)
         for row in ledger.take(message, report, traded):
             if row.table == "positions" and row.values["closed_ns"]:
                 trades.append(closed_trade(row.values, None, ""))
@@ -74,7 +79,7 @@ def result_of_run(data_dir: Path, run_id: str = "") -> Result:
         settings_digest=digest(settings) if settings is not None else "", decision_digest="", from_ns=first_ns,
         to_ns=end_ns or points[-1].ts_ns, wall_s=0.0, counts={"open_positions": ledger.open_positions},
         figures=performance(trades, info.start_balance_e8, points), trades=trades, equity=points,
-        intents=sorted(intents, key=lambda intent: intent[:2]), decisions={},
+        intents=sorted(intents, key=lambda intent: intent[:2]), decisions={}, answers=answers,
     )
 
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from config.atomic_file import write_replacing
 from config.load import ConfigError
 from config.paths import DataPaths
 from core.performance.comparison import Comparison, compare
@@ -119,10 +120,7 @@ class Shadow:
         return result
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        beside = self.folder / f".{name}.tmp"
-        beside.write_bytes(msgspec.json.encode(content))
-        beside.replace(self.folder / name)
+        write_replacing(self.folder / name, msgspec.json.encode(content))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from config.atomic_file import write_replacing
 from config.paths import DataPaths
 from workers.event_files import EventFiles
 from workers.event_lines import day
@@ -42,12 +43,8 @@ class Stores:
     def set_snapshot(self, kind: str, symbol: str, obj: Any) -> bool:
         """Replace what a store says of a symbol; False when the disk refused (the old one stays). KeyError, ValueError."""
         self._check(symbol)
-        path = self._paths.store_dir(kind) / f"{symbol}.json"
-        beside = path.with_name(f".{path.name}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(msgspec.json.encode(obj))
-            beside.replace(path)
+            write_replacing(self._paths.store_dir(kind) / f"{symbol}.json", msgspec.json.encode(obj))
         except OSError as error:
             self._on_error(error)
             return False

@@ -38,6 +38,12 @@ class Pair(NamedTuple):
         return (self.b.net_e8 if self.b else 0) - (self.a.net_e8 if self.a else 0)
 
     @property
+    def is_same(self) -> bool:
+        """Both made it, with the same result to the last digit."""
+        a, b = self.a, self.b
+        return bool(a and b) and (a.opened_ns, a.closed_ns, a.net_e8) == (b.opened_ns, b.closed_ns, b.net_e8)  # type: ignore[union-attr]
+
+    @property
     def entry_bps(self) -> float | None:
         """How much worse a's entry price was, 1e-4 of b's; None unless both are known."""
         return self._worse_bps("entry_price", 1)
@@ -154,9 +160,9 @@ def compare(
     figures_a: Mapping[str, Any], trades_a: Sequence[Trade], figures_b: Mapping[str, Any], trades_b: Sequence[Trade],
     intents_a: Sequence[Any] | None = None, intents_b: Sequence[Any] | None = None,
 ) -> Comparison:
-    """Compare two runs."""
+    """Compare two runs. Decisions are compared in the order of their events, whoever handled them first."""
     same = None
     if intents_a is not None and intents_b is not None:
-        same = next((k for k, (x, y) in enumerate(zip(intents_a, intents_b, strict=False)) if x != y),
-                    min(len(intents_a), len(intents_b)))
+        a, b = (sorted(map(tuple, intents), key=lambda intent: intent[:2]) for intents in (intents_a, intents_b))
+        same = next((k for k, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
     return Comparison(figure_rows(figures_a, figures_b), pairs(trades_a, trades_b), same)

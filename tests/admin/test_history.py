@@ -163,7 +163,7 @@ def test_storage_status(run, browser):
     assert status["days_left"] > 0
     assert status["database"]["file_bytes"] > 4096
     assert {"journal", "orderbook", "trades_stream", "microcandles", "metrics", "events", "trades_log", "profiles", "system",
-            "decisions"} <= {row["name"] for row in status["folders"]}
+            "decisions", "shadow", "calibration"} <= {row["name"] for row in status["folders"]}
     assert next(row for row in status["folders"] if row["name"] == "events")["files"] > 0
     assert "trading.sqlite" in status["database"]["url"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from config.atomic_file import write_atomic
+from config.atomic_file import write_atomic, write_replacing
 
 
 def test_replaces_whole_with_the_mode_asked_for_and_leaves_nothing_beside(tmp_path: Path) -> None:
@@ -31,6 +31,18 @@ def test_a_disk_that_refuses_leaves_the_old_file(tmp_path: Path, monkeypatch: py
     with pytest.raises(OSError, match="No space"):
         write_atomic(path, b"new")
     assert path.read_bytes() == b"old"
+
+
+def test_unsynced_writing_replaces_whole_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda handle: pytest.fail("marks are written often: nothing is synced"))
+    path = tmp_path / "system" / "ring.marks"
+    write_replacing(path, b"first")
+    write_replacing(path, b"second")
+    assert [(p.name, p.read_bytes()) for p in path.parent.iterdir()] == [("ring.marks", b"second")]
+    monkeypatch.setattr(Path, "write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        write_replacing(path, b"third")
+    assert path.read_bytes() == b"second"
 
 
 def _umask() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.load import ConfigError, digest, load
@@ -128,6 +128,7 @@ def test_digest_moves_with_any_value() -> None:
 VALUES = st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.just("x"), st.lists(st.integers(), max_size=3))
 
 
+@settings(deadline=None)  # a loaded machine is slow, not wrong
 @given(st.dictionaries(st.sampled_from(sorted(flatten(Settings()))), VALUES, max_size=6))
 def test_no_values_crash_the_loader(values: dict[str, Any]) -> None:
     """Any assignment either loads or says why; nothing else escapes."""

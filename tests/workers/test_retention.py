@@ -112,6 +112,9 @@ class Week:
         self.put(self.paths.trades_dir / day(self.now) / "trades.jsonl", 800)
         self.put(self.paths.store_dir("profiles") / "profiles.json", 80)
         self.put(self.paths.log_dir / "gateway.log", 80)
+        self.put(self.paths.shadow_dir / run_id / "result.json", 4000)
+        self.put(self.paths.shadow_dir / run_id / "status.json", 80)
+        self.put(self.paths.calibration_dir / f"{run_id}.toml", 80)
 
     def bytes(self, pattern: str) -> int:
         return sum(path.stat().st_size for path in self.paths.mode_dir.glob(pattern))
@@ -165,6 +168,22 @@ def test_a_simulated_week(tmp_path, run_h):
     assert not list(week.paths.decisions_dir.glob("*/*"))[1:]
     assert not list(week.paths.store_dir("orderbook").glob("*/*"))[1:]
     assert len(list(week.paths.trades_dir.glob("*/trades.jsonl"))) == 7
+
+
+def test_what_candidates_and_own_fills_said_goes_by_its_own_age_and_cap(tmp_path):
+    """Shadows: days, and a cap over which the oldest goes first; calibrations: days only. Empty folders go with their files."""
+    week = Week(tmp_path)
+    rules = Storage(shadow_days=3.0, shadow_max_gb=0.0000082, calibration_days=5.0)
+    for k in range(7):
+        week.hour(f"run{k}")
+        week.now += 24 * HOUR_NS
+    line = Retention(week.paths, rules, "run6", lambda: week.now).run()
+    assert sorted(path.name for path in week.paths.calibration_dir.iterdir()) == [f"run{k}.toml" for k in range(2, 7)]
+    kept = sorted(str(path.relative_to(week.paths.shadow_dir)) for path in week.paths.shadow_dir.glob("*/*"))
+    assert kept == ["run5/result.json", "run5/status.json", "run6/result.json", "run6/status.json"]
+    assert sorted(path.name for path in week.paths.shadow_dir.iterdir()) == ["run5", "run6"]
+    assert line["removed"]["shadow"]["files"] == 10 and line["kept"]["calibration"]["files"] == 5
+    assert {"shadow", "calibration"} <= {stream.name for stream in streams(rules)}
 
 
 def test_compressed_lines_keep_their_places(tmp_path):
