@@ -24,7 +24,7 @@ if settings.get_current_profile_name() in ("default", "ci"):  # tests/mutation b
 PATIENCE = 20.0
 TESTS = Path(__file__).resolve().parent
 LONG_FIRST = ("bench", "browser", "mutation", "sim", "stress", "workers")  # files are handed out in this order: small ones last
-SYSTEM_TIMEOUT_S = 900  # a plant on a slow machine: what hangs is told by its own wait, this is the last resort
+LONG_TIMEOUT_S = 900  # a plant, a browser on a slow machine: what hangs is told by its own wait, this is the last resort
 Goal = Callable[[str, float, float], None]  # what took how long, and how long it may, s
 
 
@@ -35,8 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if "system" in item.keywords and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(SYSTEM_TIMEOUT_S))
+        if {"system", "browser"} & set(item.keywords) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
     items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONG_FIRST)
     if config.getoption("--full"):
         return
