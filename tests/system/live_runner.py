@@ -20,7 +20,8 @@ from config.paths import DataPaths
 from gateway.bybit.sign import credentials
 from gateway.signed_rest import SignedRest
 from gateway.venue_clock import VenueClock
-from shm.topology import Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from tests.system.plant_runner import ROOT, Running, environment, eventually
 
 EAGER = """
@@ -178,7 +179,7 @@ def live_plant(
         if process.poll() is None:
             process.terminate()
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
