@@ -43,7 +43,8 @@ from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.pin import PinError, check_pin
 from core.enums import LogKind
-from shm.agent import Beat, die_with_parent, give_way
+from shm.agent import Beat, die_with_parent
+from shm.scheduling import give_way
 from shm.topology import Plant, RunSpec
 
 THREADS = 6

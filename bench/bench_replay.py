@@ -40,7 +40,7 @@ from bench.peers import HFTBACKTEST, NAUTILUS, Package, Peer, environment
 from config.schema import Limits, Safety, Score, Settings, Signal, Thresholds, Windows
 from core.book.kernels import Book, apply_delta, apply_snapshot, best, new_book
 from core.enums import EventKind
-from core.jit import kernel
+from core.jit import entry_kernel
 from core.records import LEVEL, LEVELS_PER_CELL, TRADE, TRADES_PER_CELL
 from gateway.service import Sinks
 from gateway.tape_source import TapeSource
@@ -143,7 +143,7 @@ def rows_of(captured: Captured) -> list[np.ndarray]:
 
 
 # --- ours ---------------------------------------------------------------------------------------------------------------
-@kernel
+@entry_kernel
 def play_books(book, cells, levels):  # type: ignore[no-untyped-def]
     """All book frames of `cells` into `book` (a slot per symbol id); returns the sum of best prices after each."""
     total = np.int64(0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -21,6 +20,7 @@ from core.jit import kernel
 from gateway.bybit.messages import Control
 from gateway.bybit.session import Close, Open, Send, Session, SessionState
 from gateway.intake import MAX_FRAMES
+from gateway.socket_options import tuned
 from gateway.tape import FRAME_COLUMNS, STAGE_TAIL
 
 CONTROL_BYTES_MAX = 125  # RFC 6455 5.5
@@ -247,12 +247,12 @@ class Connection:
             self.session.lost(time.monotonic_ns())
             self._changed(self, f"cannot connect to {self._url}: {error or type(error).__name__}")
             return
-        raw = transport.underlying_transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
-        if transport.is_disconnected or self.session.state != SessionState.CONNECTING:
+        if self.session.state != SessionState.CONNECTING:
             listener.give_up(transport, "stopping")
+            return
+        if not tuned(transport, TCP_USER_TIMEOUT_MS):
+            self.session.lost(time.monotonic_ns())
+            self._changed(self, "closed at once")
             return
         self._listener, self._transport = listener, transport
         self.session.opened(time.monotonic_ns())

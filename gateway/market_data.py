@@ -20,6 +20,7 @@ from gateway.free_source import FreeSource
 from gateway.tape import TapeError
 from gateway.tape_source import TapeSource
 from shm.agent import Beat, StopFlag, die_with_parent, run
+from shm.scheduling import go_first
 from shm.topology import Plant, RunSpec
 
 EXIT_USAGE = 2
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", required=True, help="run description (run.json)")
     arguments = parser.parse_args(argv)
     die_with_parent()
+    go_first()
     flag = StopFlag()
     flag.install()
     plant = Plant.join(arguments.run, "gateway")

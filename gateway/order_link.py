@@ -19,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from core.consumption import Kind
@@ -112,15 +113,20 @@ class OrderLink:
     def send(self, send: Send) -> None:
         """Hand over one request. It leaves, or an event says why not."""
         self._inbox.append(Waiting(send, time.monotonic_ns()))
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._drain)
+        self._in_loop(self._drain)
 
     def stop(self) -> None:
         """Close everything and wait for the thread."""
-        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
+        if self._stopping is not None:
+            self._in_loop(self._stopping.set)
         if self._thread.ident is not None:
             self._thread.join(10.0)
+
+    def _in_loop(self, do: Callable[[], None]) -> None:
+        """Nothing where the loop has ended: then `error` says why, and the agent comes to read it."""
+        if self._loop is not None:
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(do)
 
     # --- the thread --------------------------------------------------------------------------------------------------
     def _main(self) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import socket
 import time
 from collections.abc import Callable
 
@@ -23,6 +22,7 @@ from gateway.bybit.messages import Control
 from gateway.bybit.session import Backoff, ConnectBudget, Timing
 from gateway.bybit.sign import Credentials
 from gateway.link_words import NO_CONTEXT, Context
+from gateway.socket_options import tuned
 from gateway.venue_clock import VenueClock
 
 AUTH_VALID_MS = 8_000
@@ -172,11 +172,7 @@ class SignedSocket:
         except Exception as error:  # any failure to connect is the same to us: try again later
             self._on_change(False, f"cannot connect: {error or type(error).__name__}")
             return False
-        raw = transport.underlying_transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
-        if transport.is_disconnected:
+        if not tuned(transport, TCP_USER_TIMEOUT_MS):
             self._on_change(False, "closed at once")
             return False
         self._transport = transport

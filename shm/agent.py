@@ -28,7 +28,6 @@ from shm.topology import Plant
 
 PARENT_VARIABLE = "SCALPER_PARENT_PID"
 _PR_SET_PDEATHSIG = 1
-GIVING_WAY = 5  # nice: a third of the share of a process that does not give way
 EXIT_OK = 0
 EXIT_FAIL = 1
 
@@ -63,12 +62,6 @@ def die_with_parent(signum: int = signal.SIGTERM) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent or (parent == 1 and not named):
         os.kill(os.getpid(), signum)  # it ended before we asked
-
-
-def give_way() -> None:
-    """Go behind the processes of the order path when cores are short. For those nobody waits for: their rings hold
-    seconds."""
-    os.nice(GIVING_WAY)
 
 
 @kernel

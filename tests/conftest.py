@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from config.fingerprint import use_cache
+from config.memory import return_large_blocks
 from tests.database_servers import BACKENDS, Cluster, cluster, why_no_postgres
 
 use_cache(Path(__file__).resolve().parent.parent)  # before any test module imports numba
+return_large_blocks()  # one process runs hundreds of plants
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -53,6 +53,7 @@ from core.risk.policy import Instrument, Policy, instrument, policy
 from core.risk.tiers import Rank
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
+from shm.scheduling import go_first
 from shm.topology import Plant
 from workers.account_boards import AccountBoards
 from workers.churn_latch import ChurnLatch
@@ -575,6 +576,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", required=True, help="run.json of the plant")
     options = parser.parse_args(argv)
     die_with_parent()
+    go_first()
     plant = Plant.join(options.run, "execution")
     return run(Execution(plant, threaded=not plant.spec.paced), plant)
 

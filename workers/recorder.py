@@ -27,12 +27,13 @@ from core.enums import LogKind, Severity
 from core.explain import Naming, naming_of
 from core.journal import CONSUMPTION, RAW_FRAMES
 from core.records import CELL_BYTES, CELL_WORDS, LOG
-from shm.agent import die_with_parent, give_way, run
+from shm.agent import die_with_parent, run
 from shm.broadcast import BroadcastReader, BroadcastRing
 from shm.counters import S_RAW_TO_DISK
 from shm.decisions import DecisionReader
 from shm.journal_reader import segments
 from shm.logs import BATCH, LOG_CELLS, LogReader
+from shm.scheduling import give_way
 from shm.topology import SLOT_RECORDER, Plant
 from workers.database_writer import DatabaseWriter
 from workers.decision_files import PREFIX as DECISIONS_PREFIX

@@ -60,6 +60,7 @@ from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
 from shm.decisions import DecisionWriter
 from shm.layout import word
+from shm.scheduling import go_first
 from shm.tap import Tap
 from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
 from workers.execution import SYNC_HELLO, SYNC_RESTART
@@ -484,6 +485,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--index", type=int, default=0, help="number of the shard")
     options = parser.parse_args(argv)
     die_with_parent()
+    go_first()
     plant = Plant.join(options.run, "shard", options.index)
     return run(Shard(plant, options.index), plant)
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from config.memory import return_large_blocks
 from core.performance.selection import Moments, deflated_sharpe, luck
 from workers.backtest import Job, Result, run
 from workers.backtest_store import trade_moments
@@ -116,7 +117,8 @@ def grid(space: Space) -> Iterator[dict[str, Any]]:
 
 
 def task(job: Job) -> Result:
-    """What every executor runs."""
+    """What every executor runs, again and again in one process."""
+    return_large_blocks()
     return run(job)
 
 

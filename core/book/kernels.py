@@ -85,15 +85,24 @@ def new_book(cap: int, levels: int = DEFAULT_LEVELS) -> Book:
 
 @kernel
 def _find(prices, sign, lo, hi, key):  # type: ignore[no-untyped-def]
-    """First index in [lo, hi) whose signed price is >= key, else hi: blocks of 64, of 8, then one by one.
+    """First index in [lo, hi) whose signed price is >= key, else hi: blocks of 64, of 8, then a count within the block.
 
-    Measured on recorded deltas with `lo` left by the level before: 5 ns; bisection 14 ns, plain scan 9-13 ns.
+    Where a level stands cannot be foreseen, so a branch for each costs more than comparing all eight. `flip` turns bids
+    round without a product; unsigned indices spare numba's test for negative ones. Recorded deltas, per level of a frame
+    with all that follows: 21 ns at depth 50, 18 at 200; ending one by one 26 and 25, bisection 26 and 25.
     """
-    while lo + 64 <= hi and sign * prices[lo + 63] < key:
+    flip = sign >> 1
+    goal = (sign * key) ^ flip
+    while lo + 64 <= hi and (prices[np.uint64(lo + 63)] ^ flip) < goal:
         lo += 64
-    while lo + 8 <= hi and sign * prices[lo + 7] < key:
+    while lo + 8 <= hi and (prices[np.uint64(lo + 7)] ^ flip) < goal:
         lo += 8
-    while lo < hi and sign * prices[lo] < key:
+    if lo + 8 <= hi:
+        before = np.int64(0)
+        for k in range(7):
+            before += (prices[np.uint64(lo + k)] ^ flip) < goal
+        return lo + before
+    while lo < hi and (prices[np.uint64(lo)] ^ flip) < goal:
         lo += 1
     return lo
 

@@ -58,7 +58,7 @@ from core.engine.state import (
 )
 from core.engine.system import desk_flags, pay_funding, room, sweep, take_listing, take_params, take_profile
 from core.enums import DataReason, EventKind
-from core.jit import kernel
+from core.jit import entry_kernel, kernel
 from core.records import LEVEL, LEVELS_PER_CELL, TRADE, TRADES_PER_CELL
 from core.sim.desk import MATCH_BOOK_CHANGED, desk_match
 
@@ -214,7 +214,7 @@ def must_wait(state, ts_ns, is_end):  # type: ignore[no-untyped-def]
     return False
 
 
-@kernel
+@entry_kernel
 def run_cells(state, cells, levels, trades, start, n_cells, reports, n_reports, out, logs, progress):  # type: ignore[no-untyped-def]
     """See `run_batch`."""
     control = state.control

@@ -39,6 +39,7 @@ def _forget_watched(state, slot):  # type: ignore[no-untyped-def]
             state.watch[slot, side, k].wall = 0
         now.watched[side] = 0
         now.walls[side] = 0
+        now.standing[side] = 0
 
 
 @kernel
@@ -122,8 +123,7 @@ def walls_book(state, book, slot, levels, first, n_bids, n_asks, is_fresh, ts_ns
                     touch_level(state, slot, np.int64(side), k, price, after, beyond, ts_ns, par)
             at += n
             move_edges(state.zone, book, slot, np.int64(side), params)
-    if now.walls[0] + now.walls[1] > 0:
-        judge_levels(state, slot, ts_ns, par)
+    judge_levels(state, slot, ts_ns, par)
     refresh_walls(state, slot, ts_ns, par)
 
 
@@ -170,10 +170,9 @@ def walls_timer(state, book, slot, ts_ns, params):  # type: ignore[no-untyped-de
                 lots += state.zone[slot, side].lots
                 levels += book.count[slot, side]
                 value += state.zone[slot, side].bps_value
-                for k in range(WATCHED if now.walls[side] > 0 else 0):
-                    w = state.watch[slot, side, k]
-                    if w.wall != 0 and w.ended_ns == 0:
-                        lots -= w.lots
+                for k in range(WATCHED if now.standing[side] != 0 else 0):
+                    if now.standing[side] >> k & 1:
+                        lots -= state.watch[slot, side, k].lots
                         levels -= 1
         take_sample(
             state.track, state.ring, slot, state.average_s[0], second, np.int64(now.mid2 > 0), lots, levels, value

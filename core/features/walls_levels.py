@@ -27,14 +27,17 @@ _EATEN, _SPOOFING = np.int64(WallFate.EATEN), np.int64(WallFate.SPOOFING)
 _LAYERING, _ICEBERG = np.int64(WallFate.LAYERING), np.int64(WallFate.ICEBERG)
 _WITHDRAWN = np.int64(WallFate.WITHDRAWN)
 LEVEL, WALL = np.int64(0), np.int64(1)  # why a price is watched
+ONE = np.int64(1)  # a place of a side as a bit: ONE << k
 
 
 @kernel
 def find_level(prices, price_ticks):  # type: ignore[no-untyped-def]
+    """Place where a price is watched, -1 = nowhere. All are compared: which one it is cannot be foreseen, if any."""
+    found = -1
     for k in range(WATCHED):
         if prices[k] == price_ticks:
-            return k
-    return -1
+            found = k
+    return found
 
 
 @kernel
@@ -44,7 +47,8 @@ def _free(state, slot, side, k):  # type: ignore[no-untyped-def]
     now = state.track[slot]
     now.watched[side] -= 1
     if state.watch[slot, side, k].wall != 0:
-        now.walls[side] -= 1
+        now.walls[side] &= ~(ONE << k)
+        now.standing[side] &= ~(ONE << k)
         state.watch[slot, side, k].wall = 0
 
 
@@ -102,7 +106,8 @@ def _begin_wall(state, slot, side, k, price_ticks, ts_ns, par):  # type: ignore[
     """A watched level has become a wall: what it was before does not count."""
     now, w = state.track[slot], state.watch[slot, side, k]
     w.wall = 1
-    now.walls[side] += 1
+    now.walls[side] |= ONE << k
+    now.standing[side] |= ONE << k
     w.fate = _STANDING
     w.peak_lots = w.lots
     w.leave_lots = np.int64(math.ceil(par.wall_leave_x * now.average_lots))
@@ -182,11 +187,13 @@ def touch_level(state, slot, side, k, price_ticks, after, is_beyond, ts_ns, par)
         w.peak_lots = max(w.peak_lots, after)
     elif after >= w.leave_lots:
         w.ended_ns = 0
+        now.standing[side] |= ONE << k
         if after > w.peak_lots:
             w.peak_lots = after
             w.size_x = max(w.size_x, np.float64(after) / now.average_lots)
     elif w.ended_ns == 0:
         w.ended_ns = ts_ns
+        now.standing[side] &= ~(ONE << k)
         w.end_bps = distance_bps(now, price_ticks)
     after_eaten(state, slot, side, k, eaten, refills, ts_ns, par)
 
@@ -229,34 +236,41 @@ def spoof_evidence(w, par):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _judge(state, slot, side, ts_ns, par):  # type: ignore[no-untyped-def]
+    """See `judge_levels`; a side with walls that ended."""
+    now = state.track[slot]
+    ended = now.walls[side] & ~now.standing[side]
+    for k in range(WATCHED):
+        w = state.watch[slot, side, k]
+        if ended >> k & 1 == 0 or ts_ns - w.ended_ns < par.wall_match_ns:
+            continue
+        roll_watch(w, ts_ns, par.wall_match_ns)
+        if w.eaten_lots >= w.cancelled_lots + w.pending_old + w.pending_new:
+            _say(state, slot, side, k, _EATEN, ts_ns)
+        else:
+            j = _moved_to(state, slot, side, k, par)
+            evidence = spoof_evidence(w, par)
+            if j >= 0:
+                follower = state.watch[slot, side, j]
+                follower.since_ns = w.since_ns
+                follower.moves = w.moves + 1
+                now.layer[side] += min(w.size_x / par.wall_full_x, 1.0)
+                _say(state, slot, side, k, _LAYERING, ts_ns)
+            elif now.traded != 0 and evidence >= par.spoof_verdict:
+                now.spoof[side] += evidence
+                _say(state, slot, side, k, _SPOOFING, ts_ns)
+            else:
+                w.fate = _WITHDRAWN
+        _free(state, slot, side, k)
+
+
+@kernel
 def judge_levels(state, slot, ts_ns, par):  # type: ignore[no-untyped-def]
     """Verdicts on walls that ended a match window ago: by now the trades that ate them would have been seen."""
     now = state.track[slot]
     for side in range(2):
-        if now.walls[side] == 0:
-            continue
-        for k in range(WATCHED):
-            w = state.watch[slot, side, k]
-            if w.wall == 0 or w.ended_ns == 0 or ts_ns - w.ended_ns < par.wall_match_ns:
-                continue
-            roll_watch(w, ts_ns, par.wall_match_ns)
-            if w.eaten_lots >= w.cancelled_lots + w.pending_old + w.pending_new:
-                _say(state, slot, side, k, _EATEN, ts_ns)
-            else:
-                j = _moved_to(state, slot, side, k, par)
-                evidence = spoof_evidence(w, par)
-                if j >= 0:
-                    follower = state.watch[slot, side, j]
-                    follower.since_ns = w.since_ns
-                    follower.moves = w.moves + 1
-                    now.layer[side] += min(w.size_x / par.wall_full_x, 1.0)
-                    _say(state, slot, side, k, _LAYERING, ts_ns)
-                elif now.traded != 0 and evidence >= par.spoof_verdict:
-                    now.spoof[side] += evidence
-                    _say(state, slot, side, k, _SPOOFING, ts_ns)
-                else:
-                    w.fate = _WITHDRAWN
-            _free(state, slot, side, k)
+        if now.walls[side] != now.standing[side]:
+            _judge(state, slot, side, ts_ns, par)
 
 
 @kernel

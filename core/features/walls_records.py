@@ -86,10 +86,10 @@ WALL_TRACK = _record(
     ("average_value", "f8", "ticks x lots", "average value within `depth.zone_bps`; nan = not known yet"),
     ("unit_usdt", "f8", "USDT", "value of one tick x lot"),
     ("watched", "(2,)i8", "1", "levels watched, bids and asks"),
-    ("walls", "(2,)i8", "1", "of them walls, standing or not yet judged"),
+    ("walls", "(2,)i8", "bits", "places that hold walls, standing or not yet judged, bids and asks"),
+    ("standing", "(2,)i8", "bits", "of these places those whose walls stand"),
     ("spoof", "(2,)f8", "1", "decayed evidence of pulled walls, bids and asks"),
     ("absorb", "(2,)f8", "1", "decayed evidence of eaten walls"),
     ("iceberg", "(2,)f8", "1", "decayed evidence of refills"),
     ("layer", "(2,)f8", "1", "decayed evidence of moved walls"),
-    ("reserved", "(2,)i8", "", "zero"),
 )

@@ -21,27 +21,33 @@ FAINT_EVIDENCE = 0.01  # less than this on both sides together leans nowhere
 @kernel
 def _score(evidence):  # type: ignore[no-untyped-def]
     """Evidence (0 and more) as a score of 0..100: 1 is 50, 3 is 75."""
-    return 100.0 * evidence / (1.0 + evidence)
+    return 100.0 * evidence / (1.0 + evidence) if evidence != 0.0 else 0.0
 
 
 @kernel
 def _side_strength(state, slot, side, ts_ns, par):  # type: ignore[no-untyped-def]
-    """(score 0..100, place of the strongest wall or -1) of a side: see WALLS.md."""
+    """(score 0..100, then of the strongest wall: distance bps, size in average levels, age s; nan, 0, 0 without one) of a
+    side: see WALLS.md."""
     now = state.track[slot]
-    doubt, strongest, most = 1.0, -1, -1.0
+    standing = now.standing[side]
+    far_bps, size_x, old_s = math.nan, 0.0, 0.0
+    if standing == 0:
+        return 0.0, far_bps, size_x, old_s
+    doubt, most = 1.0, -1.0
     trust = 1.0 / (1.0 + now.spoof[side])
     for k in range(WATCHED):
-        w = state.watch[slot, side, k]
-        if w.wall == 0 or w.ended_ns != 0:
+        if standing >> k & 1 == 0:
             continue
-        size = min(np.float64(w.lots) / now.average_lots / par.wall_full_x, 1.0)
-        near = par.wall_near_bps / (par.wall_near_bps + distance_bps(now, state.price[slot, side, k]))
+        w = state.watch[slot, side, k]
+        x = np.float64(w.lots) / now.average_lots
+        bps = distance_bps(now, state.price[slot, side, k])
         age_s = max(ts_ns - w.since_ns, 0) / 1e9
-        strength = size * near * (age_s / (age_s + par.wall_age_s))
+        near = par.wall_near_bps / (par.wall_near_bps + bps)
+        strength = min(x / par.wall_full_x, 1.0) * near * (age_s / (age_s + par.wall_age_s))
         doubt *= 1.0 - trust * strength
         if strength > most:
-            strongest, most = k, strength
-    return 100.0 * (1.0 - doubt), strongest
+            most, far_bps, size_x, old_s = strength, bps, x, age_s
+    return 100.0 * (1.0 - doubt), far_bps, size_x, old_s
 
 
 @kernel
@@ -64,27 +70,6 @@ def forget_walls(out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _no_walls(out):  # type: ignore[no-untyped-def]
-    """A book without walls: no distance, size 0."""
-    out.wall_bid_bps = math.nan
-    out.wall_bid_x = 0.0
-    out.wall_bid_age_s = 0.0
-    out.wall_ask_bps = math.nan
-    out.wall_ask_x = 0.0
-    out.wall_ask_age_s = 0.0
-    out.wall_support = 0.0
-    out.wall_resistance = 0.0
-
-
-@kernel
-def _wall_of(state, slot, side, k, ts_ns):  # type: ignore[no-untyped-def]
-    """(distance bps, size in average levels, age s) of a wall."""
-    now, w = state.track[slot], state.watch[slot, side, k]
-    size = np.float64(w.lots) / now.average_lots
-    return distance_bps(now, state.price[slot, side, k]), size, max(ts_ns - w.since_ns, 0) / 1e9
-
-
-@kernel
 def refresh_walls(state, slot, ts_ns, par):  # type: ignore[no-untyped-def]
     """Every feature of the slot. Walls and scores are unknown without a believed mid and a known average."""
     refresh_depth(state.row, state.zone, state.track, slot)
@@ -92,15 +77,10 @@ def refresh_walls(state, slot, ts_ns, par):  # type: ignore[no-untyped-def]
     if now.mid2 == 0 or not now.average_lots > 0.0:
         forget_walls(out)
         return
-    _no_walls(out)
-    if now.walls[BIDS] > 0:
-        out.wall_support, k = _side_strength(state, slot, BIDS, ts_ns, par)
-        if k >= 0:
-            out.wall_bid_bps, out.wall_bid_x, out.wall_bid_age_s = _wall_of(state, slot, BIDS, k, ts_ns)
-    if now.walls[ASKS] > 0:
-        out.wall_resistance, k = _side_strength(state, slot, ASKS, ts_ns, par)
-        if k >= 0:
-            out.wall_ask_bps, out.wall_ask_x, out.wall_ask_age_s = _wall_of(state, slot, ASKS, k, ts_ns)
+    out.wall_support, out.wall_bid_bps, out.wall_bid_x, out.wall_bid_age_s = _side_strength(state, slot, BIDS, ts_ns, par)
+    out.wall_resistance, out.wall_ask_bps, out.wall_ask_x, out.wall_ask_age_s = _side_strength(
+        state, slot, ASKS, ts_ns, par
+    )
     spoof = now.spoof[0] + now.spoof[1]
     out.spoof = _score(spoof)
     out.spoof_lean = (now.spoof[0] - now.spoof[1]) / spoof if spoof >= FAINT_EVIDENCE else 0.0

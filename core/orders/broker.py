@@ -301,10 +301,6 @@ class Broker:
             self._book_enter(message, report)
         elif kind == MessageKind.PROTECT and report is not None:
             self._book_protect(message, report)
-        elif kind == MessageKind.CANCEL:
-            working = self.working.get(message.symbol)
-            if working is not None:
-                working.cancelling = True
         elif kind == MessageKind.EXIT:
             position = account.positions.get(message.symbol)
             if position is not None:
@@ -474,7 +470,6 @@ class Broker:
         reports = []
         for symbol, working in sorted(self.working.items()):
             if symbols is None or symbol in symbols:
-                working.cancelling = True
                 self.router.cancel(symbol, reason)
                 reports.append(Report(
                     order_id=working.order.order_id, symbol=symbol, kind=int(ReportKind.CANCEL), reason=reason,
@@ -507,7 +502,6 @@ class Broker:
         """Cancel the working entries of `symbols` at the exchange (LIVE); their ends are told later."""
         for symbol, working in sorted(self.working.items()):
             if symbol in symbols:
-                working.cancelling = True
                 self.router.cancel(symbol, reason)
 
     def position_reports(self, symbols: set[int]) -> list[Report]:

@@ -6,6 +6,7 @@ bunched), and shared out by purpose, so that getting out never waits for getting
 
     ENTRY 60 % of the limit · EXIT (and everything that only asks) 80 % · KILL 100 %
 
+Of the address's requests each may use 20 % less: the gateway, the guardian and a person's commands share the address.
 Batch endpoints have counters of their own at the exchange (in orders, not requests); they are for KILL alone. What the
 exchange says of its own count (X-Bapi-Limit*, 10006) is believed when it is worse than ours: somebody else uses the
 same account. HTTP 403 bans the address for ten minutes. Pure: times are int ns of one monotonic clock.
@@ -32,6 +33,7 @@ class Purpose(IntEnum):
 
 
 SHARE_PCT = {Purpose.ENTRY: 60, Purpose.EXIT: 80, Purpose.KILL: 100}
+ADDRESS_SHARE_PCT = {Purpose.ENTRY: 40, Purpose.EXIT: 60, Purpose.KILL: 80}
 
 
 class Endpoint(IntEnum):
@@ -116,7 +118,7 @@ class Budget:
         window = self._windows[endpoint]
         wait = window.wait_ns(now_ns, ceiling(window.limit, purpose), units)
         if rest:
-            address = self._address.wait_ns(now_ns, ceiling(self._address.limit, purpose), 1)
+            address = self._address.wait_ns(now_ns, self._address.limit * ADDRESS_SHARE_PCT[purpose] // 100, 1)
             wait = max(wait, address, self.banned_until_ns - now_ns)
         return wait
 

@@ -7,6 +7,7 @@
     CHECKPOINT  every execution up to this venue time is booked
     PROTECT     the stop and targets wanted for a position
     BASE        the first record of a journal that was compacted (core.orders.journal_compact)
+    RESUMED     a restart with orders that may exist: none of them can leave after it
 
 Text with a separator that occurs in none of the values: readable in a dump, no length is ever cut. The framing
 (lengths, checksums, order) belongs to the journal it is written into.
@@ -139,11 +140,17 @@ class Base(NamedTuple):
     forgotten_ms: int
 
 
-Record = Intent | Executed | Ended | Latch | Checkpoint | Protect | Base
+class Resumed(NamedTuple):
+    """A desk recovered at `mono_ns` (CLOCK_MONOTONIC): the one before it can have sent nothing later."""
+
+    mono_ns: int
+
+
+Record = Intent | Executed | Ended | Latch | Checkpoint | Protect | Base | Resumed
 _KINDS: dict[RecordKind, type[Record]] = {
     RecordKind.INTENT: Intent, RecordKind.EXECUTION: Executed, RecordKind.ENDED: Ended, RecordKind.LATCH: Latch,
     RecordKind.CHECKPOINT: Checkpoint, RecordKind.PROTECT: Protect,
-    RecordKind.BASE: Base,
+    RecordKind.BASE: Base, RecordKind.RESUMED: Resumed,
 }
 _KIND_OF = {record: kind for kind, record in _KINDS.items()}
 _TEXT_FIELDS = {

@@ -125,7 +125,6 @@ class Holding:
     exec_ns: int = 0
     venue: PositionRow | None = None
     venue_ns: int = 0
-    differs_ns: int = 0  # since when both sides disagree, 0 = they do not
     stop_ticks: int = 0  # wanted
     targets: tuple[tuple[int, int], ...] | None = None  # wanted ladder, None = the target attached to the entry
     quote: Quote | None = None
@@ -149,6 +148,11 @@ class Holding:
         if self.venue is not None and self.venue.seq >= self.exec_seq and self.venue_ns >= self.exec_ns:
             return self.venue.signed_lots - self.ignored_lots
         return self.lots - self.ignored_lots
+
+    @property
+    def side(self) -> int:
+        """Sign of what is at stake, 0 = flat."""
+        return (self.at_stake > 0) - (self.at_stake < 0)
 
 
 class DeskCore:

@@ -163,9 +163,9 @@ class Fills:
 
     def of_ours(self, holding: Holding, row: ExecutionRow) -> bool:
         """Of an order of ours that is not in our books (an earlier run, or long forgotten), or the taking over of what an
-        earlier run left."""
+        earlier run left, or of the rest of it: no more than that."""
         if row.exec_type == ADOPTED:
-            return row.side * self.core.earlier.get(holding.symbol, 0) > 0
+            return row.qty_lots <= row.side * self.core.earlier.get(holding.symbol, 0)
         return run_of(row.link_id) is not None
 
     def _role(self, holding: Holding, order: DeskOrder | None, row: ExecutionRow) -> OrderRole:

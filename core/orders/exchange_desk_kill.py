@@ -10,29 +10,28 @@ until a person clears it.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import Enum, auto
 
 from core.enums import Cause, OrderRole, Severity
 from core.orders.desk_journal import Latch
 from core.orders.exchange_desk_closes import Closes
-from core.orders.exchange_desk_core import MS, SECOND, Answer, DeskCore
+from core.orders.exchange_desk_core import MS, Answer, DeskCore
 from core.orders.exchange_desk_entries import Entries
 from core.orders.exchange_desk_orders import OrderFlow
 from core.orders.exchange_words import Ack, CancelEntries
 from core.orders.reconcile import Reconciler
-from core.orders.ret_classes import Reaction, RetClass, classify_change
+from core.orders.ret_classes import RetClass, classify_change
 
 RETRY_NS = 150 * MS
-AGAIN_NS = 1 * SECOND
 PROOFS = 2
 
 
-class KillPhase(IntEnum):
-    IDLE = 0
-    CANCELLING = 1
-    CLOSING = 2
-    VERIFYING = 3
-    FLAT = 4
+class KillPhase(Enum):
+    IDLE = auto()
+    CANCELLING = auto()
+    CLOSING = auto()
+    VERIFYING = auto()
+    FLAT = auto()
 
 
 class KillSequence:
@@ -51,7 +50,6 @@ class KillSequence:
         self._proofs = 0
         self._proved_ns = 0
         self._round_seen = 0
-        self.flat_ns = 0
 
     def begin(self) -> None:
         """Latch and start; latched already: the sequence goes on, and what is proved flat stays proved."""
@@ -62,7 +60,7 @@ class KillSequence:
             core.note(Severity.CRITICAL, "kills", "", "kill latched")
         if self.phase is KillPhase.IDLE:
             self.phase = KillPhase.CANCELLING
-            self._swept, self._proofs, self._next_ns = False, 0, 0
+            self._swept, self._next_ns = False, 0
             self.on_timer()
 
     def clear(self) -> None:
@@ -102,14 +100,9 @@ class KillSequence:
 
     def _cancelled(self, answer: Answer) -> None:
         self._sweep_req = 0
-        core = self.core
-        verdict = classify_change(answer.ret_code, answer.ret_msg) if isinstance(answer, Ack) else None
-        if verdict is not None and verdict.kind is RetClass.TAKEN:
-            self._swept = True
-            return
-        self._next_ns = core.now_ns + RETRY_NS
-        if verdict is not None and verdict.reaction is Reaction.RETRY_NEW_CLOCK:
-            core.measure_clock()
+        self._swept = isinstance(answer, Ack) and classify_change(answer.ret_code, answer.ret_msg).kind is RetClass.TAKEN
+        if not self._swept:
+            self._next_ns = self.core.now_ns + RETRY_NS
 
     def _nothing_left(self) -> bool:
         """By our own books and the latest told positions."""
@@ -128,19 +121,14 @@ class KillSequence:
             self._swept = False
             return
         if self.recon.rounds == self._round_seen:
-            if core.now_ns - self._proved_ns > AGAIN_NS:
-                self._proved_ns = core.now_ns
-                self.recon.ask_now()
             return
         self._round_seen = self.recon.rounds
         self._proofs += self.recon.round_began_ns >= self._proved_ns
         self._proved_ns = core.now_ns
         if self._proofs >= PROOFS:
             self.phase = KillPhase.FLAT
-            self.flat_ns = core.now_ns
             core.note(Severity.WARNING, "kill_flat", "", "verified flat twice")
             for order in core.store.unclosed():
-                if order.alive:
-                    self.flow.cancel(order)
+                self.flow.cancel(order)
             return
         self.recon.ask_now(core.config.verify_ns)

@@ -20,6 +20,7 @@ from core.orders.desk_journal import (
     Latch,
     Protect,
     Record,
+    Resumed,
     decode,
     state_of,
     targets_from,
@@ -87,6 +88,9 @@ def _take(desk: ExchangeDesk, record: Record) -> list[tuple[int, Message]]:
         core.store.forgotten_ms = record.forgotten_ms
         core.checkpoint_ms = core.venue_ms = record.venue_ms
         core.leg_number, core.number = record.leg_number, record.number
+    elif isinstance(record, Resumed):
+        for order in core.store.unclosed():  # none is ever sent again by the desk that recovered it
+            order.left_by_ns = min(order.left_by_ns, record.mono_ns)
     elif isinstance(record, Protect):
         holding = desk.core.holding(record.symbol)
         if holding is not None:
@@ -209,12 +213,14 @@ def _end_the_unwritten(desk: ExchangeDesk, working: list[Order]) -> None:
 
 
 def _look_for_survivors(desk: ExchangeDesk) -> None:
-    for order in desk.core.store.unclosed():
-        if order.alive:
-            desk.core.count("recover_unknown")
-            desk.looks.start(order, at_once=True)
-            if order.leg in CLOSING_LEGS:
-                desk.closes.adopt(order)
+    survivors = [order for order in desk.core.store.unclosed() if order.alive]
+    if survivors:
+        desk.core.persist(Resumed(desk.core.now_ns))
+    for order in survivors:
+        desk.core.count("recover_unknown")
+        desk.looks.start(order, at_once=True)
+        if order.leg in CLOSING_LEGS:
+            desk.closes.adopt(order)
     for entry in list(desk.entries.by_order.values()):
         desk.entries.evaluate(entry)
     for holding in desk.core.holdings.values():

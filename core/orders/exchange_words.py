@@ -397,6 +397,7 @@ class RecordKind(IntEnum):
     CHECKPOINT = 5  # reconciled up to a venue time
     PROTECT = 6  # stop and targets wanted for a position
     BASE = 7  # what a compacted journal begins with
+    RESUMED = 8  # a restart: nothing written before it can leave any more
 
 
 class Persist(NamedTuple):

@@ -26,7 +26,6 @@ class Working:
     order: Order
     leaves_lots: int
     leverage_e2: int
-    cancelling: bool = False
 
 
 class ExchangeFacts(NamedTuple):
@@ -42,7 +41,7 @@ class ExchangeFacts(NamedTuple):
     adl_rank: int = UNKNOWN  # highest of the open positions, 0 without one
 
 
-SIMULATED = ExchangeFacts(True, 0, 0, 0, 0, UNKNOWN, FAR, 0)
+SIMULATED = ExchangeFacts(settled=True, open_liquidation_bps=FAR, adl_rank=0)
 """The paper account has no liquidation engine and no deleveraging; its money is `Account`'s."""
 
 
@@ -135,8 +134,8 @@ def correlated_e8(books: Books, side: int) -> int:
 
 
 def gather(
-    books: Books, ts_ns: int, controls: Controls, live: bool, sends: bool, instrument: Instrument | None = None,
-    message: Message | None = None, lots: int = 0,
+    books: Books, ts_ns: int, controls: Controls, live: bool, sends: bool, instrument: Instrument | None,
+    message: Message | None, lots: int,
 ) -> Facts:
     """Everything the gate looks at; without an instrument and a message only what concerns every symbol."""
     account, policy, ledger = books.account, books.policy, books.ledger
@@ -145,7 +144,8 @@ def gather(
     based = bool(ledger.hours) or not live  # before the first baseline (LIVE: wallet not seen by a message) nothing is lost
     margin_used = account.margin_used_e8 + margin_working_e8(books)
     busy = account.positions.keys() | books.working.keys()
-    symbol, leverage, category = -1, policy.leverage_e2, 0
+    symbol: int | None = None
+    leverage, category = policy.leverage_e2, 0
     value = risk = correlated = correlated_new = in_category = 0
     if instrument is not None and message is not None:
         symbol, leverage, category = instrument.id, policy.leverage_of(instrument), instrument.category

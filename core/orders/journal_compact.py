@@ -11,7 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core.orders.desk_journal import Base, Checkpoint, Ended, Executed, Intent, Latch, Protect, Record, decode, persist
+from core.orders.desk_journal import (
+    Base,
+    Checkpoint,
+    Ended,
+    Executed,
+    Intent,
+    Latch,
+    Protect,
+    Record,
+    Resumed,
+    decode,
+    persist,
+)
 from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.exchange_desk_fills import MOVES_QUANTITY
 
@@ -44,7 +56,7 @@ def compact(raw: Iterable[Raw], booked: int, keep_ms: int) -> list[Raw]:
                 dead.add(at)
         elif isinstance(record, Checkpoint | Base):
             dead.add(at)
-    dead |= _dead_switches(records, dead)
+    dead |= _dead_switches(records, dead) | _dead_restarts(records, dead)
     base = _base(records, cut_ms)
     kept = [pair for at, pair in enumerate(whole) if at not in dead]
     effect = persist(base)
@@ -91,6 +103,20 @@ def _dead_switches(records: list[Record], dead: set[int]) -> set[int]:
             if isinstance(record, Latch) and record.name == "off:":  # a person allowed entries: all reasons are void
                 gone = [k for k in last if len(k[0]) > 4 and k[0].startswith("off:") and k[1] == record.symbol]
                 found.update(last.pop(k) for k in gone)
+    return found
+
+
+def _dead_restarts(records: list[Record], dead: set[int]) -> set[int]:
+    """Restarts that say nothing new: no order was written since the one before."""
+    found: set[int] = set()
+    is_news = False
+    for at, record in enumerate(records):
+        if isinstance(record, Intent):
+            is_news = is_news or at not in dead
+        elif isinstance(record, Resumed):
+            if not is_news:
+                found.add(at)
+            is_news = False
     return found
 
 

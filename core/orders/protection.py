@@ -62,7 +62,7 @@ class Guard:
     attached: set[int] = field(default_factory=set)  # stops our entries brought: one of them standing is our doing
     rearmed: list[int] = field(default_factory=list)
     yielded: bool = False
-    asked_ns: int = -(1 << 62)
+    asked_ns: int = -FOREVER
 
 
 class Protection:
@@ -129,18 +129,15 @@ class Protection:
     def check(self, guard: Guard) -> None:
         """Is the position of the symbol protected?"""
         core, holding = self.core, guard.holding
-        lots = holding.at_stake
-        venue = holding.venue
-        if lots == 0:
+        if not holding.at_stake:
             self._flat(guard)
             return
         if guard.triggered_ns and core.now_ns - guard.triggered_ns >= core.config.local_stop_ns:
             guard.triggered_ns = 0
             self._stop_ourselves(guard, "the stop triggered and did not close the position")
-        told = venue is not None and venue.signed_lots - holding.ignored_lots != 0 and venue.seq >= holding.exec_seq
-        stands = venue.stop_ticks if venue is not None and told else 0
-        if stands:
-            self._stands(guard, stands)
+        told = self._told(holding)
+        if told is not None and told.stop_ticks:
+            self._stands(guard, told.stop_ticks)
             return
         guard.naked_ns = guard.naked_ns or core.now_ns
         naked = core.now_ns - guard.naked_ns
@@ -151,13 +148,21 @@ class Protection:
             if naked >= core.config.naked_ns:  # the close takes its time
                 self._set(guard)
             return
-        if guard.stood_ticks and told:
+        if guard.stood_ticks and told is not None:
             self._lost(guard)
         elif naked >= core.config.naked_ns:
-            if told or naked >= 2 * core.config.naked_ns:
+            if told is not None or naked >= 2 * core.config.naked_ns:
                 self._set(guard)
             else:
                 self._ask(guard)
+
+    @staticmethod
+    def _told(holding: Holding) -> PositionRow | None:
+        """The position as told, where that is not older than our last fill of it."""
+        venue = holding.venue
+        if venue is None or venue.signed_lots == holding.ignored_lots or venue.seq < holding.exec_seq:
+            return None
+        return venue
 
     def _flat(self, guard: Guard) -> None:
         holding = guard.holding
@@ -174,10 +179,9 @@ class Protection:
 
     def _stands(self, guard: Guard, stands: int) -> None:
         core, holding = self.core, guard.holding
-        side = 1 if holding.at_stake > 0 else -1
         guard.naked_ns = 0
         guard.stood_ticks = stands
-        self._beyond(guard, side, stands)
+        self._beyond(guard, stands)
         if not holding.stop_ticks:
             holding.stop_ticks = stands
         if stands == holding.stop_ticks or guard.yielded:
@@ -192,7 +196,7 @@ class Protection:
             return
         core.count("sl_changed")
         guard.changed_ns = 0
-        if side * (stands - holding.stop_ticks) > 0:
+        if holding.side * (stands - holding.stop_ticks) > 0:
             core.log(Severity.WARNING, "sl_changed", holding.symbol, "a tighter stop stands: taken over",
                      holding.stop_ticks, stands)
             self._accept(holding, stands)
@@ -202,9 +206,9 @@ class Protection:
             self._yield(guard, f"the stop was moved to {stands} again and again: taken over")
             self._accept(holding, stands)
 
-    def _beyond(self, guard: Guard, side: int, stands: int) -> None:
+    def _beyond(self, guard: Guard, stands: int) -> None:
         """The price is well beyond a stop that stands: it will not do it, so we do."""
-        core = self.core
+        core, side = self.core, guard.holding.side
         reference = self.closes.reference(guard.holding, -side)
         width = stands * core.config.local_stop_bps // BPS
         if not reference or side * (stands - reference) <= width:
@@ -217,15 +221,14 @@ class Protection:
 
     def _through(self, holding: Holding) -> bool:
         """Is the price, as far as it is known, at the wanted stop or beyond?"""
-        side = 1 if holding.at_stake > 0 else -1
-        reference = self.closes.reference(holding, -side)
-        return reference > 0 and side * (reference - holding.stop_ticks) <= 0
+        reference = self.closes.reference(holding, -holding.side)
+        return reference > 0 and holding.side * (reference - holding.stop_ticks) <= 0
 
     def _stop_ourselves(self, guard: Guard, text: str) -> None:
         core, holding = self.core, guard.holding
         if holding.symbol in self.closes.jobs:
             return
-        reference = self.closes.reference(holding, -1 if holding.at_stake > 0 else 1)
+        reference = self.closes.reference(holding, -holding.side)
         slip = abs(reference - holding.stop_ticks) * BPS // holding.stop_ticks if reference and holding.stop_ticks else 0
         core.counters["sl_slip_bp"] = max(core.counters["sl_slip_bp"], slip)
         core.note(Severity.CRITICAL, "sl_local", holding.symbol, text, holding.stop_ticks, reference)
@@ -303,15 +306,12 @@ class Protection:
 
     def _emergency(self, holding: Holding) -> int:
         """A stop for a position nobody planned: so far from its entry price, or from the mark where that is worse."""
-        core, venue = self.core, holding.venue
-        lots = holding.at_stake
-        side = 1 if lots > 0 else -1
+        side = holding.side
         base = self.closes.reference(holding, -side)
         if not base:
             return 0
-        width = max(base * core.config.adopt_stop_bps // 10_000, 1)
-        entry = average_ticks(holding) if venue is not None and venue.entry_value_e8 else base
-        stop = entry - side * width
+        width = max(base * self.core.config.adopt_stop_bps // BPS, 1)
+        stop = (average_ticks(holding) or base) - side * width
         return max(stop if side * (base - stop) > 0 else base - side * width, 1)
 
     def _answered(self, guard: Guard, answer: Answer) -> None:
@@ -322,11 +322,9 @@ class Protection:
             return
         verdict = classify(answer.ret_code, answer.ret_msg)
         if verdict.kind in (RetClass.TAKEN, RetClass.UNCHANGED):
-            guard.asked_ns = -(1 << 62)
+            guard.asked_ns = -FOREVER
             guard.next_ns = core.now_ns + core.config.naked_ns
             self._ask(guard)  # read it back
-        elif verdict.reaction is Reaction.RETRY_NEW_CLOCK:
-            core.measure_clock()
         elif verdict.reaction in (Reaction.REFUSE, Reaction.STOP_ENTRIES, Reaction.STOP_SYMBOL):
             guard.refusals += 1
             core.note(Severity.CRITICAL, "sl_refused", holding.symbol, f"{answer.ret_code} {answer.ret_msg}",
@@ -338,7 +336,7 @@ class Protection:
         """Twice: without a stop, or with the price beyond the one wanted, close; else keep the one that stands."""
         core, holding = self.core, guard.holding
         guard.refusals = 0
-        if holding.at_stake == 0 or holding.symbol in self.closes.jobs:
+        if not holding.at_stake or holding.symbol in self.closes.jobs:
             return
         if guard.naked_ns or self._through(holding):
             core.count("sl_close")

@@ -54,7 +54,7 @@ class Suspicion:
     """Books of one symbol that do not agree: what has been asked since."""
 
     since_ns: int
-    asked_ns: int = 0
+    asked_ns: int = -FOREVER
     executions: int = 0
     positions: int = 0
 
@@ -76,6 +76,7 @@ class Reconciler:
         self.entries_seen = 0  # plain orders that can open, in the last round
         self.wallet: WalletRow | None = None
         self._running = False
+        self._gap = False  # the private stream came or went since the pass began
         self._next_ns = 0
         self._executions_ns = 0
         self._wallet_ns = 0
@@ -96,7 +97,7 @@ class Reconciler:
             if state.up and self._down_ns:
                 core.counters["priv_gap_ms"] = max(core.counters["priv_gap_ms"], (core.now_ns - self._down_ns) // MS)
             self._down_ns = 0 if state.up else core.now_ns
-            self.synced = False
+            self.synced, self._gap = False, True
             self._executions_ns = self._wallet_ns = 0
         if state.up:
             self._next_ns = core.now_ns
@@ -117,7 +118,7 @@ class Reconciler:
         """Begin a pass when it is due; look after suspicions."""
         core = self.core
         if core.can_ask and not self._running and core.now_ns >= self._next_ns:
-            self._running = True
+            self._running, self._gap = True, False
             if core.checkpoint_ms == 0:
                 PagedQuery(core, QueryKind.POSITIONS, self._base).start()
             elif core.now_ns >= self._executions_ns:
@@ -149,7 +150,7 @@ class Reconciler:
                 self.apply_position(row)
                 holding = core.holding(row.symbol)
                 if holding is not None and row.lots and not holding.agrees:
-                    self._external(holding)
+                    self.adopt(holding)
         self._ask_orders()
 
     # --- executions ----------------------------------------------------------------------------------------------------
@@ -157,8 +158,6 @@ class Reconciler:
         """Everything since the checkpoint, in windows the venue takes, oldest first; then, in a pass, the orders."""
         core = self.core
         self._asking_executions = True
-        start = max(core.checkpoint_ms - core.config.overlap_ms, core.store.forgotten_ms, 1)
-
         def window(since_ms: int) -> None:
             until = since_ms + core.config.window_ms if core.venue_ms - since_ms > core.config.window_ms else 0
 
@@ -174,7 +173,7 @@ class Reconciler:
                     window(end)
                     return
                 self._asking_executions = False
-                core.checkpoint(max(core.venue_ms, core.checkpoint_ms))
+                core.checkpoint(core.venue_ms)
                 for suspect in self._suspects.values():
                     suspect.executions += listing.began_ns >= suspect.since_ns
                 if in_pass:
@@ -182,7 +181,7 @@ class Reconciler:
 
             PagedQuery(core, QueryKind.EXECUTIONS, got, None, since_ms, until).start()
 
-        window(start)
+        window(max(core.checkpoint_ms - core.config.overlap_ms, core.store.forgotten_ms))
 
     def _book(self, listing: Listing) -> None:
         rows = [row for row in listing.rows or () if isinstance(row, ExecutionRow)]
@@ -191,7 +190,8 @@ class Reconciler:
                 self.core.note(Severity.WARNING, "recon_diff", row.symbol, f"execution {row.exec_id} was not streamed")
 
     def _executions_done(self) -> None:
-        self._executions_ns = self.core.now_ns + self.core.config.poll_executions_ns
+        if not self._gap:
+            self._executions_ns = self.core.now_ns + self.core.config.poll_executions_ns
         self._ask_orders()
 
     # --- orders --------------------------------------------------------------------------------------------------------
@@ -271,8 +271,9 @@ class Reconciler:
 
     def _sync_or_wait(self) -> None:
         core = self.core
-        open_questions = self._suspects or any(not h.agrees for h in core.holdings.values())
-        if core.up(Stream.PRIVATE) and not open_questions:
+        if self._gap:
+            self._next_ns = core.now_ns
+        elif core.up(Stream.PRIVATE) and all(h.agrees for h in core.holdings.values()):
             self.synced = True
             core.log(Severity.INFO, "synced", "", "orders, executions and positions agree with the exchange")
         else:
@@ -315,7 +316,6 @@ class Reconciler:
         """What else a position tells: liquidation, deleveraging, a venue that takes only reducing orders, leverage."""
         core = self.core
         if row.status == "Liq":
-            core.count("liquidation")
             core.trouble("", "LIQUIDATION", f"{row.symbol} is being liquidated", latch=True)
         if row.adl_rank >= core.config.adl_rank and (old is None or old.adl_rank < row.adl_rank):
             core.note(Severity.CRITICAL, "adl_rank", row.symbol, "close to auto-deleveraging", row.adl_rank)
@@ -329,14 +329,12 @@ class Reconciler:
         """A fill or a telling: do both sides agree?"""
         core = self.core
         if holding.agrees:
-            holding.differs_ns = 0
             if self._suspects.pop(holding.symbol, None) is not None:
                 core.clear(holding.symbol, "INTEGRITY_BROKEN")
             if not holding.lots:
                 holding.ignored_lots = 0
                 holding.off.pop("ext_position", None)
         elif holding.symbol not in self._suspects:
-            holding.differs_ns = core.now_ns
             self._suspects[holding.symbol] = Suspicion(core.now_ns)
 
     def _suspect(self, holding: Holding) -> None:
@@ -355,35 +353,24 @@ class Reconciler:
         busy = any(o.unproved or (not o.settled and not o.alive) for o in core.store.of(holding.symbol))
         ours = any(core.now_ns - max(o.born_ns, o.ended_ns) < OURS_NS for o in core.store.of(holding.symbol))
         if not holding.lots and not busy and (age >= LAGS_NS or not ours):  # its executions may only be late
-            self._external(holding)
+            self.adopt(holding)
         elif core.trouble(holding.symbol, "INTEGRITY_BROKEN", "the position is not the sum of our executions",
                           str(holding.lots), str(holding.venue_lots)) and core.config.panic_close:
             self.closes.begin(holding, OrderRole.KILL, int(Cause.KILL))
 
     # --- strangers -----------------------------------------------------------------------------------------------------
-    def _external(self, holding: Holding) -> None:
-        """A position no execution of our time explains: of an earlier run, as its journal says, or somebody else's."""
-        if not self._of_earlier_run(holding):
-            self.core.note(Severity.CRITICAL, "ext_position", holding.symbol, "a position that is not ours",
-                           holding.lots, holding.venue_lots or 0)
-        self.adopt(holding)
-
-    def _of_earlier_run(self, holding: Holding) -> bool:
-        """Is what the exchange shows what an earlier run left (or the rest of it)?"""
-        left, there = self.core.earlier.get(holding.symbol, 0), holding.venue_lots or 0
-        return not holding.lots and left * there > 0 and abs(there) <= abs(left)
-
     def adopt(self, holding: Holding) -> None:
-        """Take the exchange's side of a symbol over: book the difference at the average price told."""
+        """Take the exchange's side of a symbol over: book the difference at the average price told, as an execution of
+        nobody's (`foreign_fill` says whose the position then is)."""
         core, venue = self.core, holding.venue
         if venue is None or holding.agrees:
             return
         difference = venue.signed_lots - holding.lots
-        price = average_ticks(holding) or self.closes.reference(holding, 1 if difference > 0 else -1)
+        side = 1 if difference > 0 else -1
+        price = average_ticks(holding) or self.closes.reference(holding, side)
         if price <= 0:
             core.log(Severity.ERROR, "adopt", holding.symbol, "no price is known: not adopted")
             return
-        side = 1 if difference > 0 else -1
         self.fills.apply_execution(ExecutionRow(
             f"adopt-{holding.symbol}-{venue.seq}-{core.number}", ADOPTED, "", "", holding.symbol, side, price,
             abs(difference), 0, False, 0, max(core.venue_ms, core.store.forgotten_ms), venue.seq,
@@ -394,6 +381,8 @@ class Reconciler:
         is ours, taken over and protected. Of somebody else: policy."""
         core = self.core
         if self.fills.of_ours(holding, row):
+            if row.exec_type == ADOPTED:
+                del core.earlier[row.symbol]  # what comes later is not what that run left
             core.note(Severity.WARNING, "earlier_run", row.symbol,
                       f"execution {row.exec_id} of an earlier run of ours: taken over", row.side * row.qty_lots)
             return
@@ -408,5 +397,5 @@ class Reconciler:
         for row in listing.rows or ():
             if isinstance(row, WalletRow):
                 self.wallet = row
-                if self._cash.compare(row, quiet=self.synced and not self._suspects):
+                if self._cash.compare(row, quiet=self.synced):
                     self._wallet_ns = min(self._wallet_ns, self.core.now_ns + CASH_AGAIN_NS)

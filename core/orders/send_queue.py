@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from core.orders.budget import NEVER, Budget, Endpoint, Purpose
-from core.orders.exchange_words import Cancel, Create, Request, Send
+from core.orders.exchange_words import Cancel, Create, Query, Request, Send
 
 BATCH_MAX = 10  # orders of one batch request (one page of the documentation says 20, another 10)
 NOT_WANTED = "not wanted any more"
@@ -25,7 +25,7 @@ def purpose_of(request: Request, urgent: bool) -> Purpose:
     """Opening orders are entries; the rest gets out, protects, or only asks."""
     if isinstance(request, Create) and not request.reduce_only and not request.close_on_trigger:
         return Purpose.ENTRY
-    return Purpose.KILL if urgent else Purpose.EXIT
+    return Purpose.KILL if urgent and not isinstance(request, Query) else Purpose.EXIT
 
 
 class Waiting(NamedTuple):

@@ -65,9 +65,6 @@ class Incident(NamedTuple):
     text: str
 
 
-INCIDENT_KINDS = ("technical", "market", "safety")
-
-
 class Rollout(NamedTuple):
     """The durable state: of one account at one endpoint."""
 

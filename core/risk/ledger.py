@@ -32,6 +32,14 @@ class ChurnLimits:
     round_trips: int
 
 
+def _stamp(times: deque[int], ts_ns: int) -> int:
+    """Note a time and forget what is a minute older; how many are left."""
+    times.append(ts_ns)
+    while times[0] <= ts_ns - MINUTE_NS:
+        times.popleft()
+    return len(times)
+
+
 class RiskLedger:
     """One per account. `latched` maps a symbol to the time it was latched; `dirty` while rolls wait to be journalled."""
 
@@ -114,9 +122,7 @@ class RiskLedger:
         symbol, ts_ns = message.symbol, message.ts_event_ns
         if message.kind in (MessageKind.ENTER, MessageKind.ADD):
             if report is not None and report.kind == ReportKind.ACCEPTED:
-                self._entries.append(ts_ns)
-                while self._entries[0] <= ts_ns - MINUTE_NS:
-                    self._entries.popleft()
+                _stamp(self._entries, ts_ns)
                 self._count(self._orders, symbol, ts_ns, limits.orders)
         elif message.kind == MessageKind.EXIT:
             self._count(self._orders, symbol, ts_ns, limits.orders)
@@ -130,11 +136,7 @@ class RiskLedger:
                 self._count(self._round_trips, symbol, ts_ns, limits.round_trips)
 
     def _count(self, times: dict[int, deque[int]], symbol: int, ts_ns: int, limit: int) -> None:
-        seen = times.setdefault(symbol, deque())
-        seen.append(ts_ns)
-        while seen[0] <= ts_ns - MINUTE_NS:
-            seen.popleft()
-        if len(seen) > limit:
+        if _stamp(times.setdefault(symbol, deque()), ts_ns) > limit:
             self.latched.setdefault(symbol, ts_ns)
 
     def entries_minute(self, ts_ns: int) -> int:

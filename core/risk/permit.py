@@ -73,13 +73,18 @@ class Refusal(NamedTuple):
     fix: str
 
 
-def _key_knows(a: Ask) -> KeyFacts:
-    return a.key or KeyFacts("", True, (), (), 0)
+def _told(a: Ask) -> KeyFacts | None:
+    """What the exchange has told about the key; None where it was not asked, or does not take it."""
+    return a.key if a.key_present and not a.key_trouble else None
 
 
-def _asked(a: Ask) -> bool:
-    """The exchange has been asked about the key and has answered."""
-    return a.key_present and not a.key_trouble and a.key is not None
+def _of_key(met: Callable[[Ask, KeyFacts], bool]) -> Callable[[Ask], bool]:
+    """A row about what the exchange has told: without it the rows `key` and `endpoint` speak."""
+    def row(a: Ask) -> bool:
+        key = _told(a)
+        return key is None or met(a, key)
+
+    return row
 
 
 def _names(a: Ask) -> str:
@@ -97,23 +102,22 @@ NEEDS: tuple[Need, ...] = (
          lambda a: "add --live to the command"),
     Need("key", CREDENTIALS, True, lambda a: a.key_present, lambda a: f"no API key for {a.endpoint}.{_other(a)}",
          lambda a: f"set {_names(a)} in the environment"),
-    Need("endpoint", CREDENTIALS, True, lambda a: not a.key_present or not a.key_trouble,
-         lambda a: f"{a.endpoint} does not take the key: {a.key_trouble}.{_other(a)}",
+    Need("endpoint", CREDENTIALS, True,
+         lambda a: not a.key_present or not a.key_trouble and (a.practice or a.key is not None),
+         lambda a: f"{a.endpoint} does not take the key: {a.key_trouble or 'it told nothing about it'}.{_other(a)}",
          lambda a: f"give the key of {a.endpoint} in {_names(a)}, or choose its endpoint with --venue"),
     Need("permission to trade", CREDENTIALS, True,
-         lambda a: not _asked(a) or (
-             not _key_knows(a).read_only and {ORDER, POSITION} <= set(_key_knows(a).permissions)),
+         _of_key(lambda a, key: not key.read_only and {ORDER, POSITION} <= set(key.permissions)),
          lambda a: "the key is read-only or may not trade contracts",
          lambda a: f"make a key with {ORDER} and {POSITION}, not read-only"),
-    Need("no permission to withdraw", CREDENTIALS, True, lambda a: not _asked(a) or WITHDRAW not in _key_knows(a).permissions,
+    Need("no permission to withdraw", CREDENTIALS, True, _of_key(lambda a, key: WITHDRAW not in key.permissions),
          lambda a: "the key may withdraw money: whoever gets it gets everything",
          lambda a: "make a key without the permission Withdraw"),
-    Need("expiry", CREDENTIALS, True,
-         lambda a: not _asked(a) or _key_knows(a).expires_ms == 0 or _key_knows(a).expires_ms > a.now_ms,
+    Need("expiry", CREDENTIALS, True, _of_key(lambda a, key: key.expires_ms == 0 or key.expires_ms > a.now_ms),
          lambda a: "the key has expired", lambda a: "make a new key; one bound to an IP address does not expire"),
     Need("clock", PREFLIGHT, True, lambda a: not a.clock_trouble, lambda a: a.clock_trouble,
          lambda a: "let NTP run, and look at the network; `launch.py doctor --venue NAME` measures, safety.clock has the limits"),
-    Need("account", USAGE, False, lambda a: not _asked(a) or (a.account != "" and a.account == _key_knows(a).account),
+    Need("account", USAGE, False, _of_key(lambda a, key: a.account != "" and a.account == key.account),
          lambda a: ("the second confirmation is missing: the number of the account" if not a.account else
                     "the number given is not the account of this key"),
          lambda a: "type it when asked, or give --i-understand ACCOUNT (SCALPER_LIVE_ACCOUNT for services)"),
@@ -147,8 +151,8 @@ def warnings(ask: Ask) -> list[str]:
     said = []
     if ask.practice:
         said.append("PRACTICE: the exchange is on this machine, no real money; no confirmation, PIN or evidence is asked for")
-    if _asked(ask):
-        key = _key_knows(ask)
+    key = _told(ask)
+    if key is not None:
         if not key.ips:
             said.append("the key is not bound to an IP address: bind it, or whoever copies it can use it; unbound keys expire")
         if key.expires_ms:

@@ -14,7 +14,7 @@ def size_lots(
     """Largest whole number of lots with value <= margin x leverage and <= `max_value_e8`, open risk (stop distance, both
     fees and the latency price buffer) <= `risk_cap_e8`, and <= `max_lots` (0 = no limit). 0 where not even one lot fits or
     a price is not positive."""
-    if price_ticks <= 0 or margin_e8 <= 0 or leverage_e2 <= 0:
+    if price_ticks <= 0 or margin_e8 <= 0:  # (a leverage under 0 gives a budget under 0, and that no lots)
         return 0
     one = price_ticks * grid.tick_mant * grid.lot_mant  # value of one lot in 10^-decimals USDT
     budget_e8 = min(margin_e8 * leverage_e2 // 100, max_value_e8)

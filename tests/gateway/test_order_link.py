@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from core.orders.exchange_words import (
     QueryKind,
     QueryRows,
     Request,
+    Send,
     SetLeverage,
     Stream,
     TimeInForce,
@@ -39,7 +41,8 @@ from core.orders.exchange_words import (
 from core.sim.exchange_types import OrderFilter
 from gateway.bybit.session import Timing
 from gateway.bybit.sign import credentials
-from gateway.order_link import LinkAddress, LinkOptions
+from gateway.order_link import LinkAddress, LinkOptions, OrderLink
+from gateway.private_stream import PrivateStream
 from gateway.venue.synthetic_feed import SyntheticFeed
 from tests.gateway.link_tools import TIMING, Linked, address_of, linked
 from tests.gateway.venue.running import Running, new_exchange, served_venue
@@ -198,6 +201,24 @@ def test_a_lost_connection_loses_what_is_in_flight_and_comes_back(venue: Running
         link.wait(LinkState, lambda e: e.stream is Stream.TRADE and not e.up and e.epoch == 1)
         link.wait(LinkState, lambda e: e.stream is Stream.TRADE and e.up and e.epoch == 2)
         assert link.answer(link.entry(), Ack).ret_code == 0
+
+
+def test_a_link_that_fails_just_now_is_sent_to_and_stopped_like_any_other(monkeypatch: pytest.MonkeyPatch):
+    """Its loop has ended, its thread not quite: stopping raised, and execution's journal behind it was not closed."""
+    async def broken(self: PrivateStream) -> None:
+        raise OSError("no such thing")
+
+    monkeypatch.setattr(PrivateStream, "run", broken)
+    link = OrderLink(LinkAddress("http://127.0.0.1:9", "ws://127.0.0.1:9", ""), credentials("k" * 18, "s" * 36),
+                     lambda symbol: None, LinkOptions(TIMING), lambda: None, random.Random(1), lambda now_ns, request: True)
+    ended, joined, join = threading.Event(), threading.Event(), link._thread.join
+    monkeypatch.setattr(link._rest, "close", lambda: ended.set() or joined.wait(20))
+    monkeypatch.setattr(link._thread, "join", lambda s: joined.set() or join(s))
+    link.start()
+    assert ended.wait(20)
+    link.send(Send(Query(1, QueryKind.WALLET), 0, False))
+    link.stop()
+    assert not link._thread.is_alive() and isinstance(link.error, OSError)
 
 
 def test_the_private_stream_comes_back_with_a_new_epoch(venue: Running):

@@ -8,8 +8,10 @@ import pytest
 
 from core.enums import MessageKind, OrderRole, ReportKind
 from core.orders.exchange_desk_core import DESK_SEQ
+from core.orders.exchange_words import ExecutionRow
 from core.orders.wire import Message
 from core.sim.link_faults import LinkFaults
+from tests.core.orders.desk_cases import A, rig
 from tests.core.orders.test_broker import broker, enter
 from tests.sim.rig import live_host
 from tests.sim.runner import run_seed
@@ -41,6 +43,25 @@ def test_the_guardian_on_duty_finds_a_stop_that_is_taken_away_within_a_second() 
         assert session.counters["guardian: on duty"] == 1
         found += session.counters["guardian: position without a stop"]
     assert found >= 3
+
+
+def test_a_fill_whose_execution_is_late_is_not_somebody_elses_position() -> None:
+    """Seed 461: our entry was filled in part, its executions came seconds late; after 2.5 s the position was booked as a
+    stranger's, and the fee of the fill was never booked. Our own order explains it: entries wait, nothing is concluded."""
+    r = rig()
+    r.on_row = lambda row: not isinstance(row, ExecutionRow)
+    r.submit(flags=1, work_ms=60_000)
+    r.run(50)
+    entry = r.venue.by_link[r.link("E")]
+    r.venue.hidden.add(entry)
+    r.venue.fill(entry, 30, 9_990)
+    r.run(8_000)
+    assert (r.desk.lots(0), r.told, r.desk.core.holdings[A].adopted_lots) == (0, [], 0)
+    assert [(t.code, t.ours, t.theirs) for t in r.desk.trouble] == [("INTEGRITY_BROKEN", "0", "30")]
+    r.venue.hidden.clear()
+    r.run(5_000)
+    assert (r.desk.lots(0), r.told_lots(), sum(m.fee_e8 for m in r.fills())) == (30, 30, r.venue.fee)
+    assert r.desk.trouble == []
 
 
 def test_a_strange_fill_does_not_end_our_working_entry() -> None:

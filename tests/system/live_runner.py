@@ -31,6 +31,7 @@ max_positions = {positions}
 [safety.limits]
 max_heat_pct = 50.0
 max_unrealised_loss_pct = 50.0
+daily_loss_pct = 5.0
 max_orders_per_minute = 10000
 churn_orders = 10000
 churn_round_trips = 10000

@@ -22,6 +22,7 @@ from tests.system.plant_runner import Running, eventually, launch
 pytestmark = pytest.mark.system
 PLANT = ("--shards", "2", "--symbols", "16", "--no-admin")
 POSITIONS = 10
+STAKE_USDT = 10.0  # a position, at least: fees of 100 kills must stay below the daily loss that kills by itself
 ENTRY_LATE_S = 0.050
 FLAT_S = 1.0
 LONGEST_MS = 120_000  # no position of this test is older
@@ -39,7 +40,7 @@ def open_ten(judge: Judge) -> None:
             continue
         price = float(row["lastPrice"])
         body = {"category": "linear", "symbol": row["symbol"], "side": "Buy", "orderType": "Market",
-                "qty": judge.quantity(row["symbol"], 30.0 / price), "stopLoss": judge.price(row["symbol"], price * 0.95)}
+                "qty": judge.quantity(row["symbol"], STAKE_USDT / price), "stopLoss": judge.price(row["symbol"], price * 0.95)}
         if judge.post("/v5/order/create", body) == 0:
             held[row["symbol"]] = {}
         time.sleep(1.0 / ORDERS_PER_S)

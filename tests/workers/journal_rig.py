@@ -55,6 +55,15 @@ def market(seed: int, seconds: float, symbols: int = 5) -> list[list[tuple[int, 
     return reads
 
 
+def end_threads(recorder: Recorder) -> None:
+    """Those of a recorder that was dropped as if killed: each would keep the shared memory of its run (50 runs: 16 GB)."""
+    recorder.retention.stop()
+    if recorder.market_files is not None:
+        recorder.market_files.stop()
+    if recorder.database is not None:
+        recorder.database.stop(0.0)
+
+
 class Rig:
     """`changes` go to the run description (market_cells, shards); `reads` replaces the market of the seed."""
 
@@ -71,6 +80,7 @@ class Rig:
         self.universe, self._changes = self._make_universe()
         self.gateways = 0
         self.new_gateway()
+        self.recorders: list[Recorder] = []
         self.recorder = self.new_recorder()
         self.shards = [self.new_shard(i) for i in range(shards)]
         self.execution = self.new_execution()
@@ -124,6 +134,7 @@ class Rig:
         recorder = Recorder(plant, self.settings, self.clock)
         plant.cnc().start()
         recorder.on_start()
+        self.recorders.append(recorder)
         return recorder
 
     # --- the gateway's work ----------------------------------------------------------------------------------------
@@ -247,4 +258,6 @@ class Rig:
         self.recorder.on_close()
 
     def destroy(self) -> None:
+        for recorder in self.recorders:
+            end_threads(recorder)
         self.plant.destroy()

@@ -19,6 +19,7 @@ from core.records import REPORT, SYMBOL, SYMBOL_ROW
 from gateway.venue.instruments import Instrument
 from shm.topology import Plant, VenueAddress
 from tests.gateway.venue.running import Running
+from tests.workers.journal_rig import end_threads
 from tests.workers.support import EAGER, make_plant
 from workers.execution import Execution
 from workers.recorder import Recorder
@@ -168,6 +169,7 @@ class LiveRig:
     def destroy(self) -> None:
         if self.execution.live is not None:
             self.execution.live.link.stop()
+        end_threads(self.recorder)
         self.plant.destroy()
 
 

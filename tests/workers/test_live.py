@@ -3,10 +3,12 @@ other modes have no way to an order host."""
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -14,8 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from core.constants import FLAG_EXTERNAL
-from core.enums import LogKind, MessageKind, OrderRole, ReportKind, Severity
+from core.constants import FLAG_EXTERNAL, SIZE_FULL
+from core.enums import Gate, LogKind, MessageKind, OrderRole, ReportKind, Severity
 from core.journal import EXECUTION, decode_records, encode_record
 from core.orders.broker import Note
 from core.orders.desk_journal import Executed, persist
@@ -360,11 +362,28 @@ def test_a_restarted_execution_recovers_account_and_desk(execution: System, fake
 
 
 # --- the other modes ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("mode", ["SIM", "DRY_RUN"])
-def test_other_modes_open_no_socket(plant_of: Any, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even with keys at hand: no socket, no thread, no link."""
+@pytest.fixture
+def order_hosts() -> Iterator[tuple[VenueAddress, list[socket.socket]]]:
+    """Everywhere an order could go, listening: REST, private stream, trade stream."""
+    hosts = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    rest, private, trade = (f"127.0.0.1:{host.getsockname()[1]}" for host in hosts)
+    venue = VENUE.copy()
+    venue.update({"rest": f"http://{rest}", "ws_private": f"ws://{private}/v", "ws_trade": f"ws://{trade}/t"})
+    yield venue, hosts
+    for host in hosts:
+        host.close()
+
+
+@pytest.mark.parametrize(("mode", "answer"), [
+    ("SIM", (ReportKind.ACCEPTED, Gate.NONE)), ("DRY_RUN", (ReportKind.REJECTED, Gate.MODE))])
+def test_other_modes_open_no_socket(
+    plant_of: Any, order_hosts: tuple[VenueAddress, list[socket.socket]], monkeypatch: pytest.MonkeyPatch, mode: str,
+    answer: tuple[ReportKind, Gate],
+) -> None:
+    """Not even with keys at hand, an order, its fill, a close and a kill: no socket, no thread, no link, and nobody knocks."""
     monkeypatch.setenv("BYBIT_API_KEY", "k" * 16)
     monkeypatch.setenv("BYBIT_API_SECRET", "s" * 16)
+    monkeypatch.setattr(System, "new_shard", lambda self, index: None)
     opened: list[Any] = []
     real = socket.socket.__init__
 
@@ -374,7 +393,30 @@ def test_other_modes_open_no_socket(plant_of: Any, mode: str, monkeypatch: pytes
 
     monkeypatch.setattr(socket.socket, "__init__", guarded)
     threads = {thread.name for thread in threading.enumerate()}
-    system = plant_of(mode=mode, venue=VENUE)
+    venue, hosts = order_hosts
+    system = plant_of(mode=mode, venue=venue, paced=False)
+    system.shards = []
+    symbol_row(system)
+    execution = system.execution
+    answers = [execution._answer(0, Message(
+        seq=number, ts_event_ns=number, kind=int(kind), side=1, price_ticks=650_000, stop_ticks=649_000, order_id=1,
+        qty_lots=SIZE_FULL if kind == MessageKind.ENTER else 1, role=int(OrderRole.ENTRY)), 1)[0]
+        for number, kind in enumerate((MessageKind.ENTER, MessageKind.FILL, MessageKind.EXIT), start=1)]
+    assert answers[0] is not None and (answers[0].kind, Gate(answers[0].reason)) == answer
+    system.plant.control.request_kill("admin")
     system.settle()
-    assert system.execution.live is None and system.execution.broker.router.desk is None
+    assert execution.kill.killed
+    assert execution.live is None and execution.broker.router.desk is None
     assert opened == [] and {thread.name for thread in threading.enumerate()} <= threads
+    assert select.select(hosts, [], [], 0)[0] == [], "somebody knocked"
+
+
+def test_live_knocks_at_the_order_hosts(
+    plant_of: Any, order_hosts: tuple[VenueAddress, list[socket.socket]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same hosts hear LIVE at once: the silence above is no accident."""
+    monkeypatch.setattr(System, "new_shard", lambda self, index: None)
+    venue, hosts = order_hosts
+    system = plant_of(mode="LIVE", venue=venue)
+    system.shards = []
+    assert select.select(hosts, [], [], 30)[0]

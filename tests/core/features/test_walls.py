@@ -120,7 +120,10 @@ class Pair:
             ]
             assert watched == twins
             assert self.state.track[SLOT].watched[side] == len(twins)
-            assert self.state.track[SLOT].walls[side] == sum(w[2] for w in twins)
+            places = list(enumerate(self.state.watch[SLOT, side]))
+            assert self.state.track[SLOT].walls[side] == sum(1 << k for k, w in places if w.wall)
+            assert self.state.track[SLOT].standing[side] == sum(1 << k for k, w in places if w.wall and not w.ended_ns)
+            assert int(self.state.track[SLOT].walls[side]).bit_count() == sum(w[2] for w in twins)
         assert np.isnan(self.state.row[0].spoof) and not self.state.price[0].any()
 
     def check_no_drift(self) -> None:

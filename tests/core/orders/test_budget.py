@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from core.orders.budget import BAN_NS, LIMITS, NEVER, WINDOW_NS, Budget, Endpoint, Purpose, ceiling
+from core.orders.budget import BAN_NS, IP_WINDOW_NS, LIMITS, NEVER, WINDOW_NS, Budget, Endpoint, Purpose, ceiling
 from gateway.venue.rate_limits import IP_LIMIT, RateLimits
 
 S = 1_000_000_000
@@ -117,6 +117,18 @@ def test_a_ban_stops_rest_and_not_the_websocket():
     assert budget.wait_ns(CREATE, Purpose.KILL, 7 + BAN_NS, rest=True) == 0
 
 
+@pytest.mark.parametrize(("purpose", "share_pct"), [(Purpose.ENTRY, 40), (Purpose.EXIT, 60), (Purpose.KILL, 80)])
+def test_the_address_has_room_for_its_other_users(purpose: Purpose, share_pct: int):
+    """Look-ups of one process filled the address (541 requests in 5 s): with the guardian, the gateway and a person's
+    commands beside it the exchange banned all of them for ten minutes."""
+    budget = Budget()
+    sent = 0
+    for endpoint in Endpoint:
+        for now_ns in range(0, IP_WINDOW_NS - 1, WINDOW_NS):
+            sent += burst(budget, endpoint, purpose, now_ns, rest=True)
+    assert sent == IP_LIMIT * share_pct // 100
+
+
 def test_the_address_is_never_banned():
     """Everything over REST at full speed stays below 600 in 5 s at the venue."""
     budget, venue = Budget(), RateLimits()
@@ -127,4 +139,4 @@ def test_the_address_is_never_banned():
                 budget.take(endpoint, now_ms * 1_000_000, rest=True)
                 assert venue.admit_ip("a", now_ms)
                 sent += 1
-    assert sent > 3 * IP_LIMIT * 0.9
+    assert sent > 3 * IP_LIMIT * 0.7

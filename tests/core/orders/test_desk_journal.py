@@ -16,6 +16,7 @@ from core.orders.desk_journal import (
     Intent,
     Latch,
     Protect,
+    Resumed,
     decode,
     intent_of,
     persist,
@@ -35,6 +36,7 @@ RECORDS = [
     Checkpoint(1_700_000_000_000, 12),
     Protect("BTCUSDT", 990, "1000:5,1100:6"),
     Base(1_700_000_000_000, 12, 13, 1_699_999_000_000),
+    Resumed(123_456_789_000),
 ]
 
 

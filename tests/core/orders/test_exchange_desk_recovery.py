@@ -29,6 +29,20 @@ def test_crash_after_the_intent_before_the_send():
     assert len([c for c in r.of_kind(Create) if c.link_id == r.link("E")]) == 1
 
 
+def test_restart_upon_restart_does_not_put_the_proof_off():
+    """Kills with kill -9 every few seconds: each restart took every order of all lives before it for one that may have
+    left just now, so none was ever proved absent, and the look-ups grew until the exchange banned the address."""
+    r = rig()
+    r.on_send = lambda q: "drop" if isinstance(q, Create) else ""
+    order = r.submit()
+    r.turn()
+    for _ in range(3):
+        r.crash(working=(order,))
+        r.run(3_000)
+    assert r.until(lambda: bool(r.dones()), 3_000) <= 2_000
+    assert not r.desk.looks.looks
+
+
 def test_crash_after_the_send():
     r = rig()
     order = r.submit()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from core.position.position import Grid
 from core.records import ACCOUNT_ROW
 from core.risk.gate import FAR, UNKNOWN
 from core.risk.policy import Instrument, policy
+from core.risk.tiers import Rank
 
 E8 = 10**8
 S = 10**9
@@ -36,9 +39,10 @@ class Wide(ExecutionRouter):
 
 
 def broker(mode: Mode = Mode.SIM, tier: str = "NONE", margin: float = 25.0, limits: Limits | None = None,
-           uncorrelated: tuple[str, ...] = ()) -> Broker:
+           uncorrelated: tuple[str, ...] = (), leverage: float = 5.0) -> Broker:
     settings = Settings(
-        trading=Trading(capital_tier=tier, account=Account(max_positions=5, margin_per_trade_usdt=margin)),
+        trading=Trading(capital_tier=tier, account=Account(
+            max_positions=5, margin_per_trade_usdt=margin, leverage=leverage)),
         safety=Safety(limits=limits or Limits(max_heat_pct=50.0)), symbols=Symbols(uncorrelated=uncorrelated))
     made = Broker(policy(settings), Wide(mode))
     for symbol in range(6):
@@ -108,12 +112,49 @@ def test_what_is_on_its_way_counts_as_filled():
     assert b.facts(5 * S, Controls()).trades_day == 1  # an entry that ended without a fill was no trade
 
 
+def test_values_and_margins_of_odd_sizes_are_rounded_up():
+    """23 lots at 1003 ticks are 4844.49e-8 USDT; the seventh part is margin, of 4844e-8 it would be one unit less."""
+    b = broker(leverage=7.0)
+    for symbol, found in b.instruments.items():
+        b.instruments[symbol] = replace(found, grid=Grid(3, 7, 10), max_qty_lots=23, min_notional_e8=0)
+    prices = {"price_ticks": 1003, "stop_ticks": 993}
+    assert gate_of(b, enter(**prices)) == Gate.NONE
+    facts = b.facts(2 * S, Controls(), b.instruments[1], enter(1, 2, **prices), 23)
+    assert (facts.notional_e8, facts.correlated_new_e8, facts.correlated_e8) == (4845, 4845, 4845)
+    assert (facts.margin_new_e8, facts.margin_used_e8, facts.available_e8) == (693, 693, 1000 * E8 - 693)
+    assert facts.risk_new_e8 == facts.heat_e8 > 0  # the same order, asked for and on its way
+
+
+def test_without_an_entry_no_order_is_described():
+    """What the account board asks: symbols 0 and 1 are open, working and latched, and none of it is said of "no symbol"."""
+    b = broker(limits=Limits(max_heat_pct=50.0, max_category_positions=(3, 2, 1)))
+    for symbol in (0, 1):
+        report, _ = b.handle(enter(symbol, symbol + 1))
+        b.handle(fill(report.order_id, 1, 1249, symbol))
+        b.ledger.latch(symbol, S)
+    f = b.facts(3 * S, Controls())
+    assert not (f.churned or f.in_position or f.order_working or f.blacklisted or f.duplicate)
+    assert f.trading
+    assert (f.age_ns, f.positions, f.category_positions, f.max_category_positions) == (0, 2, 0, 3)
+    assert (f.qty_lots, f.min_qty_lots, f.max_qty_lots, f.notional_e8, f.min_notional_e8, f.max_notional_e8) == (0,) * 6
+    assert (f.price_ticks, f.stop_ticks, f.price_limit_e8, f.risk_new_e8, f.correlated_e8, f.correlated_new_e8) == (0,) * 6
+    assert (f.leverage_e2, f.margin_new_e8, f.liquidation_bps) == (500, 0, FAR)
+    told = replace(b.instruments[4], min_qty_lots=2, max_qty_lots=9, min_notional_e8=3, price_limit_e8=4)
+    one = b.facts(3 * S, Controls(), told, enter(4, 3), 7)
+    assert (one.category_positions, one.max_category_positions, one.leverage_e2) == (1, 2, 500)
+    assert (one.qty_lots, one.min_qty_lots, one.max_qty_lots, one.min_notional_e8, one.price_limit_e8) == (7, 2, 9, 3, 4)
+    assert (one.max_notional_e8, one.liquidation_bps) == (b.policy.notional_of(told), b.policy.liquidation_bps(told))
+    assert (one.price_ticks, one.stop_ticks) == (1000, 990)
+    assert b.facts(3 * S, Controls(), b.instruments[1], enter(1, 3), 7).churned
+
+
 def test_one_direction_of_what_moves_together_is_limited():
     limits = Limits(max_heat_pct=50.0, max_correlated_pct=25.0)
     b = broker(limits=limits)
     assert [gate_of(b, enter(s, s + 1)) for s in range(3)] == [Gate.NONE, Gate.NONE, Gate.CORRELATED]
     assert gate_of(b, enter(2, 4, -1)) == Gate.NONE
     free = broker(limits=limits, uncorrelated=("S1USDT",))
+    assert free.facts(S, Controls(), free.instruments[1], enter(1), 9).correlated_new_e8 == 0
     assert [gate_of(free, enter(s, s + 1)) for s in range(4)] == [Gate.NONE, Gate.NONE, Gate.NONE, Gate.CORRELATED]
 
 
@@ -157,6 +198,14 @@ def test_the_roll_of_the_journal_is_the_baseline():
     assert again.ledger.day_start_equity_e8 == 1000 * E8
 
 
+def test_the_losses_of_the_day_and_of_24_hours_have_baselines_of_their_own():
+    b = broker()
+    b.handle(enter())
+    b.ledger.day_start_equity_e8 = 900 * E8
+    facts = b.facts(2 * S, Controls())
+    assert (facts.day_start_equity_e8, facts.rolling_start_equity_e8, facts.equity_e8) == (900 * E8, 1000 * E8, 1000 * E8)
+
+
 def test_at_a_risk_limit_the_riskiest_is_named():
     b = broker(limits=Limits(max_heat_pct=50.0, max_unrealised_loss_pct=1.0))
     for k, stop in enumerate((990, 970, 980)):
@@ -180,13 +229,16 @@ def position(side=1, lots=5, mark=100, liq=90, rank=1) -> PositionRow:
 
 @pytest.mark.parametrize(("row", "bps"), [
     (position(), 1000), (position(side=-1, liq=110), 1000), (position(mark=0), UNKNOWN), (position(liq=0), FAR),
-    (position(liq=101), 0), (position(side=-1, liq=500), FAR),
+    (position(liq=101), 0), (position(side=-1, liq=500), FAR), (position(side=-1, liq=0), FAR),
+    (position()._replace(mark_price_e8=1, liq_price_e8=1), 0), (position()._replace(mark_price_e8=1, liq_price_e8=2), 0),
 ])
 def test_distance_to_liquidation(row, bps):
     assert liquidation_distance_bps(row) == bps
 
 
 def test_facts_of_the_exchange():
+    assert ExchangeFacts() == (False, Rank.PAPER, *[UNKNOWN] * 6)  # nothing said: nothing allowed, nothing known
+    assert exchange_facts([], None, True, 0, 1).mark_ticks == 1
     wallet = WalletRow(10, 11, 12, 0, 0, 0, 0)
     rows = [position(), position(rank=3, liq=70), position(lots=0, rank=5, liq=99)]
     assert exchange_facts(rows, wallet, True, 2, 77) == (True, 2, 11, 10, 12, 77, 1000, 3)

@@ -33,7 +33,7 @@ def memory(desk: ExchangeDesk, since_ms: int) -> dict[str, Any]:
             h.symbol: (h.lots, h.entry_value_e8, h.ignored_lots, h.stop_ticks, h.targets, h.order_id, h.decision_id)
             for h in core.holdings.values() if h.lots},
         "off": {h.symbol: sorted(h.off) for h in core.holdings.values() if h.off},
-        "orders": {o.link_id: (o.state, o.cum_lots, o.qty_lots, o.reduce_only) for o in core.store if o.alive},
+        "orders": {o.link_id: (o.state, o.cum_lots, o.qty_lots, o.reduce_only, o.left_by_ns) for o in core.store if o.alive},
         "entries": {name: (e.order.order_id, e.leaves_lots) for name, e in desk.entries.working.items()},
         "closing": sorted(desk.closes.jobs),
         "troubles": sorted(core.troubles),

@@ -5,9 +5,6 @@ from __future__ import annotations
 import pytest
 
 from core.performance.promotion import (
-    DAY_MS,
-    FLAWS,
-    KEPT_TRADES,
     LOCK_MS,
     Incident,
     LiveTrade,
@@ -24,6 +21,8 @@ from core.performance.promotion import (
 from core.risk.tiers import Rank
 
 HOUR = 3_600_000
+DAY_MS = 24 * HOUR
+KEPT_TRADES = 500
 
 
 def trades(wins: int, losses: int, start: int = 0, **fields) -> tuple[LiveTrade, ...]:
@@ -49,9 +48,11 @@ def test_the_steps():
     assert rank(trades(12, 7)) == Rank.MICRO  # 19
     assert rank(trades(12, 8)) == Rank.SMALL  # 20, 60 %
     assert rank(trades(11, 9)) == Rank.MICRO  # 55 %
+    assert rank(trades(19, 13)) == Rank.MICRO  # 59.4 %
     assert rank(trades(33, 16)) == Rank.SMALL  # 49
     assert rank(trades(33, 17)) == Rank.NORMAL  # 50, 66 %
     assert rank(trades(32, 18)) == Rank.SMALL  # 64 %
+    assert rank(trades(39, 21)) == Rank.NORMAL  # 65 %
     assert rank(trades(33, 17), base_rank=int(Rank.SMALL)) == Rank.NORMAL
     assert rank(trades(20, 9), base_rank=int(Rank.SMALL)) == Rank.SMALL
     assert rank(trades(20, 10), base_rank=int(Rank.SMALL)) == Rank.NORMAL
@@ -60,6 +61,8 @@ def test_the_steps():
 def test_only_trades_the_exchange_confirms_count():
     waiting = trades(30, 0, matched=-1)
     assert rank(trades(19, 0), waiting) == Rank.MICRO
+    assert rank(trades(20, 0), waiting) == Rank.SMALL  # what is not compared yet proves nothing and disproves nothing
+    assert LiveTrade("X", 0, 0, 1, 0, 0, "MICRO", "")[8:] == (*[0] * 5, -1, *[0] * 4, "")  # a trade as it is closed
     state = Rollout(trades=trades(19, 0) + waiting[:1])
     assert standing(compared(state, waiting[0], True), 10**12).rank == Rank.SMALL
     unlike = compared(state, waiting[0], False, "fees_e8 1 here, 2 there")
@@ -74,11 +77,13 @@ def test_no_step_is_skipped():
     assert rank((bad[0]._replace(duplicate_entries=1), *bad[1:])) == Rank.MICRO
 
 
-@pytest.mark.parametrize("flaw", FLAWS)
+@pytest.mark.parametrize("flaw", [
+    "duplicate_entries", "illogical_targets", "unplanned_entries", "undefined_states", "ghost_positions"])
 def test_one_flaw_is_one_too_many(flaw):
-    good = trades(20, 0)
-    assert rank(good) == Rank.SMALL
-    assert rank((good[0]._replace(**{flaw: 1}), *good[1:])) == Rank.MICRO
+    good = trades(30, 0)
+    for base, earned in ((Rank.MICRO, Rank.SMALL), (Rank.SMALL, Rank.NORMAL)):
+        assert rank(good, base_rank=int(base)) == earned
+        assert rank((good[0]._replace(**{flaw: 1}), *good[1:]), base_rank=int(base)) == base
 
 
 def test_a_trade_the_exchange_knows_otherwise():
@@ -86,6 +91,7 @@ def test_a_trade_the_exchange_knows_otherwise():
     assert rank(good) == Rank.SMALL
     assert rank((good[0]._replace(matched=0), *good[1:])) == Rank.MICRO
     assert rank((good[0]._replace(matched=-1), *good[1:])) == Rank.MICRO  # not confirmed yet
+    assert rank((good[0]._replace(matched=0), *trades(20, 0))) == Rank.MICRO  # twenty others do not make up for it
 
 
 def test_an_incident_no_safety_reacted_to():
@@ -101,14 +107,26 @@ def test_patterns():
     assert patterns(losing[:4]) == []
     assert patterns((*losing, *trades(4, 0, move="PUMP"))) == []  # 44 % won
     assert patterns((*losing, *trades(2, 0, move="PUMP", result_e8=1000))) == []  # it earns
-    hour = tuple(t._replace(opened_ms=k * DAY_MS + 14 * HOUR + k, move=str(k)) for k, t in enumerate(trades(0, 5)))
-    assert patterns(hour) == ["hour 14"]
+    assert patterns((*losing, *trades(1, 0, move="PUMP", result_e8=500))) == []  # it loses nothing
+    assert patterns((*losing, *trades(1, 0, move="PUMP", result_e8=499))) == ["move PUMP"]
+    assert patterns(trades(2, 3, move="PUMP")) == []  # 40 % won
+    assert patterns(trades(15, 23, move="PUMP")) == ["move PUMP"]  # 39.5 %
+    for at in (14 * HOUR, 15 * HOUR - 1):
+        hour = tuple(t._replace(opened_ms=k * DAY_MS + at, move=str(k)) for k, t in enumerate(trades(0, 5)))
+        assert patterns(hour) == ["hour 14"]
     assert patterns(()) == []
     some = trades(45, 5)
     at = [k for k, t in enumerate(some) if t.result_e8 < 0]
     moved = tuple(t._replace(move="DUMP") if k in at else t for k, t in enumerate(some))
     assert rank(some) == Rank.NORMAL
     assert rank(moved) == Rank.SMALL
+
+
+def test_evidence_counts_from_the_base_on():
+    good = trades(20, 0)
+    assert rank(good, base_ms=good[0].closed_ms) == Rank.SMALL
+    assert rank(good, base_ms=good[0].closed_ms + 1) == Rank.MICRO
+    assert Rollout() == ("", "", Rank.MICRO, 0, 0, (), ())  # a new account has everything before it
 
 
 def test_demotion_counts_from_now_on():
@@ -159,7 +177,7 @@ def test_proofs_tell_what_was_found():
 def test_numbers():
     assert win_pct(()) == 0.0
     assert win_pct(trades(1, 0) + trades(0, 1)) == 50.0
-    assert win_pct(trades(1, 0, result_e8=0)) == 0.0  # nothing won is not won
+    assert [win_pct(trades(1, 0, result_e8=e8)) for e8 in (0, 1)] == [0.0, 100.0]  # nothing won is not won
     many = Rollout()
     for k in range(KEPT_TRADES + 3):
         many = with_trade(many, LiveTrade("X", k, k, 1, 1, 1, "MICRO", ""))

@@ -9,9 +9,10 @@ import pytest
 from core.constants import DAY_NS, E8, HOUR_NS, NS_PER_S
 from core.enums import MessageKind, OrderRole, ReportKind
 from core.orders.wire import Message, Report
-from core.risk.ledger import CASH_SLACK_E8, ChurnLimits, RiskLedger
+from core.risk.ledger import ChurnLimits, RiskLedger
 
 S = NS_PER_S
+SLACK_E8 = E8 // 1000
 LIMITS = ChurnLimits(orders=3, round_trips=2)
 ACCEPTED = Report(kind=int(ReportKind.ACCEPTED))
 
@@ -27,15 +28,17 @@ def fill(side, lots, symbol=0, at=0, role=OrderRole.ENTRY) -> Message:
 def test_one_roll_an_hour_and_a_day():
     ledger = RiskLedger(1000)
     assert ledger.rolling_start_equity_e8 == ledger.day_start_equity_e8 == 1000
-    assert ledger.roll(0, 1000)
+    assert not ledger.dirty
+    assert ledger.roll(0, 990)
+    assert ledger.day_start_equity_e8 == ledger.rolling_start_equity_e8 == 990  # what the account has when it begins
     assert not ledger.roll(HOUR_NS - 1, 900)
     assert ledger.roll(HOUR_NS, 910)
     assert not ledger.roll(5, 800)  # time never goes back
-    assert (ledger.day, ledger.day_start_equity_e8, ledger.rolling_start_equity_e8) == (0, 1000, 1000)
+    assert (ledger.day, ledger.day_start_equity_e8, ledger.rolling_start_equity_e8) == (0, 990, 990)
     ledger.trades_day = 4
     assert ledger.roll(DAY_NS, 920)
     assert (ledger.day, ledger.day_start_equity_e8, ledger.trades_day) == (1, 920, 0)
-    assert ledger.rolling_start_equity_e8 == 1000  # midnight resets nothing
+    assert ledger.rolling_start_equity_e8 == 990  # midnight resets nothing
     assert ledger.roll(DAY_NS + HOUR_NS, 930)
     assert ledger.rolling_start_equity_e8 == 910
     assert ledger.roll(9 * DAY_NS, 500)
@@ -48,7 +51,8 @@ def test_a_replayed_roll_is_the_roll_that_was_made():
     for hour in range(60):
         live.roll(hour * HOUR_NS + 7, 1000 - hour)
         assert live.dirty
-        records += live.records()
+        (record,) = live.records()  # what is journalled already is not told again
+        records.append(record)
         assert not live.dirty
     for record in records + records[-1:]:  # the last one twice: a block written again after a refusal
         again.restore(record)
@@ -68,9 +72,13 @@ def test_deposits_are_no_profit():
     ledger.records()
     assert ledger.see_wallet(1000 * E8, 0) == 0
     assert ledger.see_wallet(990 * E8, -10 * E8) == 0  # a loss is a loss
-    assert ledger.see_wallet(990 * E8 + CASH_SLACK_E8, -10 * E8) == 0  # roundings
+    assert ledger.see_wallet(990 * E8 + SLACK_E8, -10 * E8) == 0  # roundings
     assert not ledger.dirty
-    assert ledger.see_wallet(1040 * E8 + CASH_SLACK_E8, -10 * E8) == 50 * E8
+    ledger.see_wallet(990 * E8, -10 * E8)
+    assert ledger.see_wallet(990 * E8 + SLACK_E8 + 1, -10 * E8) == SLACK_E8 + 1
+    assert ledger.see_wallet(990 * E8, -10 * E8) == -SLACK_E8 - 1
+    ledger.see_wallet(990 * E8 + SLACK_E8, -10 * E8)
+    assert ledger.see_wallet(1040 * E8 + SLACK_E8, -10 * E8) == 50 * E8
     assert ledger.day_start_equity_e8 == ledger.rolling_start_equity_e8 == 1050 * E8
     again = RiskLedger(1000 * E8)
     rows = ledger.records()
@@ -78,7 +86,7 @@ def test_deposits_are_no_profit():
     for row in rows:
         again.restore(row)
     assert again.rolling_start_equity_e8 == 1050 * E8
-    assert ledger.see_wallet(940 * E8 + CASH_SLACK_E8, -10 * E8) == -100 * E8
+    assert ledger.see_wallet(940 * E8 + SLACK_E8, -10 * E8) == -100 * E8
     assert ledger.day_start_equity_e8 == 950 * E8
 
 
@@ -98,10 +106,20 @@ def test_trades_of_the_day():
     assert ledger.trades_day == 2
 
 
+@pytest.mark.parametrize("kind", sorted(set(MessageKind) - {
+    MessageKind.ENTER, MessageKind.ADD, MessageKind.EXIT, MessageKind.FILL}))
+def test_no_other_message_is_a_trade_or_an_order(kind):
+    ledger = RiskLedger(1000)
+    for at in range(9):
+        message = Message(symbol=0, ts_event_ns=at, kind=int(kind), side=1, qty_lots=5, role=int(OrderRole.ENTRY))
+        ledger.observe(message, ACCEPTED, LIMITS)
+    assert (ledger.trades_day, ledger.entries_minute(9), ledger.latched) == (0, 0, {})
+
+
 def test_more_orders_than_allowed_latch_the_symbol():
     ledger = RiskLedger(1000)
-    for at in (0, 1, 2):
-        ledger.observe(enter(at=at * S), ACCEPTED, LIMITS)
+    for at, kind in enumerate((MessageKind.ENTER, MessageKind.ADD, MessageKind.ENTER)):
+        ledger.observe(enter(at=at * S)._replace(kind=int(kind)), ACCEPTED, LIMITS)
     assert not ledger.latched
     ledger.observe(enter(at=3 * S), Report(kind=int(ReportKind.REJECTED)), LIMITS)
     ledger.observe(enter(at=3 * S), None, LIMITS)
@@ -134,6 +152,10 @@ def test_round_trips_latch():
         assert not ledger.latched
         ledger.observe(fill(-1, 5, at=k * S), None, LIMITS)
         ledger.observe(fill(1, 5, at=k * S, role=OrderRole.EXIT), None, LIMITS)
+    assert list(ledger.latched) == [0]
+    for part in range(9):  # one trade in many fills is one
+        ledger.observe(fill(1, 5, 1, part), None, LIMITS)
+    ledger.observe(fill(-1, 45, 1, 9, OrderRole.EXIT), None, LIMITS)
     assert list(ledger.latched) == [0]
     ledger.latch(7, 1)
     ledger.latch(7, 2)

@@ -38,13 +38,26 @@ def test_nothing_for_nonsense():
     assert size_lots(GRID, 1, 0, 0, 25 * E8, 500, 10**15, 0, 0, NO_CAP, 0) == 0
     assert size_lots(GRID, 1, -1, 0, -25 * E8, 500, 10**15, 0, 0, NO_CAP, 0) == 0
     assert size_lots(GRID, 1, 1000, 990, 0, 500, 10**15, 0, 0, NO_CAP, 0) == 0
-    assert size_lots(GRID, 1, 1000, 990, -1, -500, 10**15, 0, 0, NO_CAP, 0) == 0
+    assert size_lots(GRID, 1, 1000, 990, -25 * E8, -500, 10**15, 0, 0, NO_CAP, 0) == 0
     assert size_lots(GRID, 1, 1000, 990, 25 * E8, 0, 10**15, 0, 0, NO_CAP, 0) == 0
     assert size_lots(GRID, 1, 1000, 990, 25 * E8, 500, 0, 0, 0, NO_CAP, 0) == 0
     assert size_lots(GRID, 1, 1000, 990, 25 * E8, 500, -5, 0, 0, NO_CAP, 0) == 0
     assert size_lots(GRID, 1, 1000, 990, 25 * E8, 500, 10**15, 0, 0, -1, 0) == 0
     assert order_risk_e8(GRID, 1, 1000, 990, 0, 0, 0) == 0
-    assert order_risk_e8(GRID, 1, 1000, 990, -1, 0, 0) == 0
+    assert order_risk_e8(GRID, 1, 1000, 1010, -1, 0, 0) == 0
+    assert order_risk_e8(GRID, 1, 1000, 990, 1, 0, 0) > 0
+
+
+@pytest.mark.parametrize(("change", "lots"), [
+    ({}, 250), ({"margin": 0}, 0), ({"leverage": 0}, 0), ({"margin": -1, "leverage": -500}, 0),
+    ({"margin": 100, "leverage": 1}, 50), ({"largest": 1}, 1), ({"value": 4}, 200), ({"value": 0, "cap": 0}, 0),
+    ({"cap": 5}, 250), ({"cap": 4}, 200), ({"cap": 0}, 0), ({"cap": -5}, 0),
+])
+def test_the_smallest_numbers(change, lots):
+    """One tick, 2e-10 USDT a lot, a margin of 1e-8 USDT at 5x: 250 lots, all of them at risk without a stop."""
+    how = {"margin": 1, "leverage": 500, "cap": NO_CAP, "largest": 0, "value": NO_CAP} | change
+    assert size_lots(Grid(1, 2, 10), 1, 1, 0, how["margin"], how["leverage"], how["cap"], 0, how["largest"],
+                     how["value"], 0) == lots
 
 
 def test_without_a_stop_all_of_it_is_at_risk():

@@ -207,7 +207,7 @@ def test_routes_exist_at_the_venue_and_everything_has_one():
     [
         (ENTRY, False, Purpose.ENTRY), (ENTRY, True, Purpose.ENTRY), (ENTRY._replace(reduce_only=True), False, Purpose.EXIT),
         (ENTRY._replace(reduce_only=True), True, Purpose.KILL), (Cancel(1, "BTCUSDT", "x"), True, Purpose.KILL),
-        (Query(1, QueryKind.POSITIONS), False, Purpose.EXIT),
+        (Query(1, QueryKind.POSITIONS), False, Purpose.EXIT), (Query(1, QueryKind.POSITIONS), True, Purpose.EXIT),
     ],
 )
 def test_an_entry_is_never_urgent(request_, urgent, purpose):
