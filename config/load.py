@@ -1,7 +1,8 @@
 """TOML layers -> Settings. Every error at once, each with its file and line, or the name of the variable.
 
 Layers, last wins: defaults in `schema.py`, `config/*.toml`, `config/calibrated.toml` (what `calibrate --apply` measured),
-`config/local.toml`, each `-c FILE`, `SCALPER__A__B__C=value`, `TRADING_MODE` (PAPER = SIM), `CAPITAL_TIER`, command line. Secrets are never settings: keys come from the environment only.
+`config/local.toml`, each `-c FILE`, `SCALPER__A__B__C=value`, `TRADING_MODE` (PAPER = SIM), `CAPITAL_TIER`, command line.
+Secrets are never settings: keys come from the environment only.
 """
 
 from __future__ import annotations

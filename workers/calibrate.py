@@ -4,8 +4,8 @@
     raw stream -> book and prints at the prices of own maker entries -------> queue
     execution journal and backtest of the run's journal --------------------> divergence
 
-The answer is `<mode>/calibration/<run id>.toml`, a layer for `-c FILE`, and `.json` beside it for the page. Nothing applies it but
-`calibrate --apply`, which puts it into `config/calibrated.toml`: a layer under your own `local.toml`.
+The answer is `<mode>/calibration/<run id>.toml`, a layer for `-c FILE`, and `.json` beside it for the page. Nothing applies it
+but `calibrate --apply`, which puts it into `config/calibrated.toml`: a layer under your own `local.toml`.
 """
 
 from __future__ import annotations
@@ -205,7 +205,8 @@ def said(found: Calibration) -> list[str]:
         (f"latency, decision to exchange: {number(latency.value)} ms, 95 % {number(latency.low)} to {number(latency.high)}, "
          f"{latency.n} orders{'' if latency.is_enough else few}; paper assumes {number(found.config_latency_ms)} ms"),
         (f"share of the queue ahead that traded before a fill: {number(queue.value)}, 95 % {number(queue.low)} to "
-         f"{number(queue.high)}, {queue.n} fills{'' if queue.is_enough else few}; paper assumes {number(found.config_queue_share)}"),
+         f"{number(queue.high)}, {queue.n} fills{'' if queue.is_enough else few}; "
+         f"paper assumes {number(found.config_queue_share)}"),
         (f"account against paper: {number(money.bps)} bps of the value traded less than paper, "
          f"{number(None if money.matched_share is None else 100 * money.matched_share, 0)} % of {money.trades} trades in both"),
         *(f"damaged: {text}" for text in found.damage),
