@@ -24,7 +24,7 @@ from core.engine.engine import NO_ROOM, P_BLOCKED, P_EVENTS, P_LOGS, P_OUT, P_WO
 from core.engine.market import slot_of_symbol, take_book, take_trades
 from core.engine.state import C_DECISIONS, new_state
 from core.enums import EventKind
-from core.jit import kernel
+from core.jit import entry_kernel
 from core.params import params_row
 from core.records import LEVEL, LEVELS_PER_CELL, LOG, MESSAGE, REPORT, TRADE, TRADES_PER_CELL
 from tests.core.engine.plant import event_starts
@@ -81,7 +81,7 @@ def stream_of(symbols: int, events: int) -> Stream:
     return stream
 
 
-@kernel
+@entry_kernel
 def walk(state, cells, levels, trades, n_cells, stages, out, logs):
     """The first `stages` of the pipeline over all events of symbols; listings and settings always, TIMERs never.
 
