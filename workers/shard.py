@@ -60,9 +60,10 @@ from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
 from shm.decisions import DecisionWriter
 from shm.layout import word
+from shm.regions import MAX_SYMBOLS
 from shm.scheduling import go_first
 from shm.tap import Tap
-from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
+from shm.topology import SLOT_SHARD, Plant
 from workers.execution import SYNC_HELLO, SYNC_RESTART
 from workers.funding_handover import known_ticker
 from workers.run_settings import load_settings
