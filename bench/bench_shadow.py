@@ -23,7 +23,7 @@ import numpy as np
 
 from bench.harness import Bench
 from config.paths import ROOT, DataPaths
-from core.histogram import hist_percentile
+from core.histogram import H_MAX, H_MIN1, hist_percentile
 from shm.counters import S_RECV_TO_SHARD
 from shm.topology import Plant
 
@@ -63,21 +63,22 @@ class Window:
 
     def _look(self) -> tuple[float, float, int, np.ndarray]:
         events = sum(self._plant.counters("shard", k).get("events") for k in range(SHARDS))
-        ages = np.sum([each.copy() for each in self._ages], axis=0)
+        ages = np.sum(self._ages, axis=0)
+        ages[H_MIN1], ages[H_MAX] = (pick(each[k] for each in self._ages) for k, pick in ((H_MIN1, min), (H_MAX, max)))
         return sum(map(cpu_s, self._pids)), cpu_s(self._shadow), events, ages
 
     def close(self) -> tuple[float, float, float, float]:
         """(us of CPU per event, p50 and p99 age in us, CPU seconds of the shadow) since it was opened."""
         (cpu, shadow, events, ages), (cpu0, shadow0, events0, ages0) = self._look(), self._before
-        ages = ages - ages0
-        ages[: len(ages)] = np.maximum(ages, 0)
-        return (1e6 * (cpu - cpu0) / max(events - events0, 1), hist_percentile(ages, 50.0) / 1e3,
-                hist_percentile(ages, 99.0) / 1e3, shadow - shadow0)
+        counts = ages - ages0
+        counts[[H_MIN1, H_MAX]] = ages[[H_MIN1, H_MAX]]  # of the whole run: they only bound a percentile
+        return (1e6 * (cpu - cpu0) / max(events - events0, 1), hist_percentile(counts, 50.0) / 1e3,
+                hist_percentile(counts, 99.0) / 1e3, shadow - shadow0)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     bench = Bench("shadow", argv, "the disk; a machine whose cores are all taken")
-    pairs, seconds = (1, 2.0) if bench.small else (6, 8.0)
+    pairs, seconds = (1, 2.0) if bench.small else (4, 8.0)
     with tempfile.TemporaryDirectory() as name:
         data, candidate = Path(name) / "data", Path(name) / "candidate.toml"
         candidate.write_text(CANDIDATE)
