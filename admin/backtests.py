@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from admin.history import NS_PER_MS, History, told
+from admin.history import History, told
 from config.paths import DataPaths
+from core.constants import NS_PER_MS
 from core.performance.comparison import compare
 from core.performance.figures import grouped
 from core.performance.trades import Trade

@@ -11,7 +11,8 @@ import numpy as np
 from core.enums import CommandKind
 from core.orders.command_words import Answer, Command, read_answers, write_command
 from core.records import ANSWER
-from shm.topology import COMMAND_SLOTS, Plant
+from shm.regions import COMMAND_SLOTS
+from shm.topology import Plant
 
 ANSWER_S = 3.0  # longer than execution keeps a command: what has not been answered by then never happens
 POLL_S = 0.002

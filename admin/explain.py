@@ -22,7 +22,8 @@ from core.enums import Cause, Gate, GlobalRegime, Pump, Regime, State
 from core.explain import REFUSAL_WORDS, Naming, brief, explanation, gate_words, name_of, plain
 from core.journal import JournalError, block_frames
 from shm.journal_reader import decompress, read_scan, segments
-from shm.topology import MAX_SYMBOLS, SLOT_ADMIN, Plant
+from shm.regions import MAX_SYMBOLS
+from shm.topology import SLOT_ADMIN, Plant
 
 KEEP = 20  # records of a symbol held in memory
 LISTED = 20  # of them in an answer

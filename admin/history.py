@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from admin.parquet import parquet
 from config.paths import DataPaths
+from core.constants import DAY_NS, NS_PER_MS
 from core.performance.figures import equity_curve, grouped, live_stats, performance
-from core.performance.trades import DAY_NS
 from core.units import format_fixed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-NS_PER_MS = 1_000_000
 FRESH_S = 5.0  # figures are worked out at most this often
 CURVE_POINTS = 400
 PERIODS = {"day": 1, "week": 7, "month": 30, "all": 0}

@@ -12,7 +12,8 @@ from core.enums import Cause
 from core.orders.latency import STAGES, as_dict, elapsed_us, percentiles
 from core.orders.lifecycle import ENDED, OrderState
 from core.records import ORDER_ROW
-from shm.topology import ORDER_ROWS, Plant
+from shm.regions import ORDER_ROWS
+from shm.topology import Plant
 
 SLOWEST = 20
 SLOWEST_BY = ("recv_to_wire", "taken_to_durable")

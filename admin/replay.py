@@ -8,10 +8,10 @@ import numpy as np
 
 from admin.files import read_json
 from config.paths import DataPaths
+from core.constants import NS_PER_MS
 from core.replay_row import REPLAY, ReplayState
 from shm.topology import Plant
 
-NS_PER_MS = 1_000_000
 VERDICTS = {1: "identical", -1: "different", 2: "nothing to compare"}
 
 

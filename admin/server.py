@@ -44,8 +44,9 @@ from config.paths import DataPaths
 from config.pin import PinError, check_pin
 from core.enums import LogKind
 from shm.agent import Beat, die_with_parent
+from shm.run_spec import RunSpec
 from shm.scheduling import give_way
-from shm.topology import Plant, RunSpec
+from shm.topology import Plant
 
 THREADS = 6
 EXIT_CONFIG = 3

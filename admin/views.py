@@ -47,8 +47,9 @@ from core.enums import (
 )
 from core.features.registry import ALL_FEATURE_NAMES
 from core.records import ACCOUNT_ROW, GLOBAL, POSITION_ROW, SYMBOL_ROW
+from shm.regions import MAX_SYMBOLS
 from shm.seqlock import RowBusy
-from shm.topology import MAX_SYMBOLS, SLOT_ADMIN, Plant
+from shm.topology import SLOT_ADMIN, Plant
 
 MAX_AGE_NS = 250_000_000
 STATS_NS = 1_000_000_000

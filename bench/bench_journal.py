@@ -28,6 +28,7 @@ from bench.bench_gateway import Gateway, load_frames
 from bench.harness import Bench
 from config.paths import DataPaths
 from config.schema import Settings, Storage
+from core.constants import HOUR_NS, NS_PER_S
 from core.consumption import CheckShard, Kind, Taken
 from core.engine.digest import digest_sum
 from core.engine.state import new_state
@@ -40,7 +41,7 @@ from shm.tap import Tap
 from tests.core.streams import REAL_TAPE
 from tests.shared_data import SHARED
 from workers.journal_files import SegmentWriter
-from workers.retention import GB, HOUR_NS, Retention
+from workers.retention import GB, Retention
 from workers.tap_stream import TapStream
 
 DAY_S = 86_400
@@ -48,7 +49,6 @@ SYMBOLS = 700
 RATES = (6_000, 10_000, 15_000)  # frames/s of the topics below, of all symbols: low, ordinary and high mean of a day
 SHARES = {"orderbook.50": 0.55, "tickers": 0.30, "publicTrade": 0.15}  # of those frames, assumed
 RING_CELLS = 1 << 20
-NS_PER_S = 1_000_000_000
 GATEWAY_ROW = 0
 
 

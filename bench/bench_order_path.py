@@ -34,7 +34,8 @@ from gateway.bybit.private_codec import decode_trade
 from gateway.link_answers import Sent
 from gateway.link_words import Heard
 from shm.agent import run
-from shm.topology import Plant, RunSpec, VenueAddress, new_run_id
+from shm.run_spec import RunSpec, VenueAddress, new_run_id
+from shm.topology import Plant
 from workers.execution import Execution
 
 SYMBOLS = 24

@@ -372,7 +372,7 @@ class Multiprocessing:
 def _measure(bench: Bench, driver: Driver, peers: Multiprocessing) -> None:
     # bursts of four rings (one by one: a quarter): short, because a burst in which a side lost its core says nothing
     records, single = 4 * CAPACITY, CAPACITY // 4
-    rounds, bursts, slow, repeats = (3200, 30, 1000, 3) if bench.small else (64_000, 100, 8000, 9)
+    rounds, bursts, slow, repeats = (1600, 10, 400, 1) if bench.small else (64_000, 100, 8000, 9)
     parked_rounds = rounds // 20 // BLOCK * BLOCK
     samples: dict[str, list[float]] = {}
     sums: dict[str, int] = {}

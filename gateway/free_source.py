@@ -17,6 +17,7 @@ import numpy as np
 
 from config.paths import DataPaths
 from config.schema import Feed, Settings
+from core.constants import NS_PER_S
 from core.enums import DataReason, DataState, EventKind, FeedState, LogKind, Severity
 from gateway import routing
 from gateway.backpressure import BackPressure, FeedLag, ProgressClock, Verdict, feed_state
@@ -35,7 +36,6 @@ from shm.atomics import LINE_WORDS
 from shm.tap import Tap
 from shm.topology import SLOT_SHARD, Plant
 
-NS_PER_S = 1_000_000_000
 STEP_S = 0.025
 REST_RETRY_S = 2.0
 REFUSALS_PER_MIN = 10  # rejected frames after which a connection is replaced

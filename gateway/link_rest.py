@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from core.constants import NS_PER_S
 from core.consumption import Kind
 from core.orders.budget import Budget
 from core.orders.exchange_words import (
@@ -34,7 +35,6 @@ from gateway.order_entry import Flight
 from gateway.signed_rest import SignedRest, Wanted, always
 from gateway.venue_clock import VenueClock
 
-NS_PER_S = 1_000_000_000
 CLOCK_EVERY_S = 30.0
 CLOCK_RETRY_S = 1.0
 CLOCK_LOOK_S = 0.05

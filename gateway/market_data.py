@@ -20,8 +20,9 @@ from gateway.free_source import FreeSource
 from gateway.tape import TapeError
 from gateway.tape_source import TapeSource
 from shm.agent import Beat, StopFlag, die_with_parent, run
+from shm.run_spec import RunSpec
 from shm.scheduling import go_first
-from shm.topology import Plant, RunSpec
+from shm.topology import Plant
 
 EXIT_USAGE = 2
 EXIT_CONFIG = 3

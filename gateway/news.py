@@ -16,13 +16,13 @@ from typing import Protocol
 
 from config.news_file import ALL, NewsError, NewsItem, NewsTail, item_of
 from config.schema import News
+from core.constants import NS_PER_S
 from core.enums import NewsType
 from gateway.bybit.topics import news_topic
 
 CONN_LOCAL = 0xFFFF  # connection number of frames we make ourselves
 NEWS_TYPES = tuple(kind.name for kind in NewsType if kind != NewsType.NONE)
 MAX_ITEMS = 64  # of one poll: a file full of lines must not hold the loop up
-NS_PER_S = 1_000_000_000
 
 
 class NewsSource(Protocol):

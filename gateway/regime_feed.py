@@ -6,9 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from core.constants import NS_PER_S
 from core.regime.global_regime import LEADERS, GlobalRegimeTracker
-
-NS_PER_S = 1_000_000_000
 
 
 class RegimeFeed:

@@ -42,7 +42,7 @@ from gateway.regime_feed import RegimeFeed
 from gateway.service import Sinks
 from gateway.tape import FRAME_COLUMNS, STAGE_TAIL
 from shm.counters import PAGE_WORDS, CounterPage
-from shm.topology import MAX_SYMBOLS
+from shm.regions import MAX_SYMBOLS
 
 _PAYLOADS = {
     EventKind.CONFIG: PARAMS.dtype, EventKind.GLOBAL: GLOBAL.dtype, EventKind.PROFILE: PROFILE.dtype,

@@ -20,6 +20,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import zstandard
 
+from core.constants import NS_PER_MS
 from core.jit import kernel
 
 CHUNK_BYTES = 1 << 20
@@ -33,7 +34,6 @@ STAGE_TAIL = 64  # bytes kept free behind the last frame: scanners look a little
 
 _NEWLINE, _RETURN, _SPACE, _BRACE, _QUOTE, _COLON = 10, 13, 32, 123, 34, 58
 _ZERO, _NINE = 48, 57
-NS_PER_MS = 1_000_000
 
 # status int64[8] of split_lines
 S_ROWS, S_BAD, S_LINES, S_CONSUMED = range(4)

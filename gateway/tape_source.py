@@ -22,8 +22,9 @@ from gateway.tape import FRAME_COLUMNS, TapeError, TapeReader
 from gateway.tape_scan import TapeContents, choose_depth, scan_tape, tape_instruments
 from shm.agent import StopFlag
 from shm.control import STOP_BIT, cnc_turn
+from shm.run_spec import RunSpec
 from shm.tap import Tap
-from shm.topology import Plant, RunSpec
+from shm.topology import Plant
 
 STAGE_BYTES = 8 << 20
 BATCH_FRAMES = 1024  # enough to forget the call costs, few enough that shards start while the next ones are decoded

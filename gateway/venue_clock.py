@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-NS_PER_MS = 1_000_000
+from core.constants import NS_PER_MS
+
 TRUSTED_FOR_NS = 120_000_000_000  # a good old measurement yields to a worse one after this
 
 

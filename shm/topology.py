@@ -1,7 +1,6 @@
-"""The plant: which segments, rings, boards and pages a run has, how large they are and who may write them.
+"""The plant: which segments, rings, boards and pages a run has, and who may write them.
 
-Sizes follow from the run description alone, so every process computes the same offsets. The supervisor creates and
-destroys; all others `Plant.join(run_file, role, index)`.
+The supervisor creates and destroys; all others `Plant.join(run_file, role, index)`. Where what lies: `regions.py`.
 
     segment     holds
     control     control words, bells, process pages (words, errors), counter pages, resync words
@@ -15,18 +14,14 @@ destroys; all others `Plant.join(run_file, role, index)`.
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
-from urllib.parse import urlsplit
+from typing import Any
 
-import msgspec
 import numpy as np
 
-from core.decision import DECISION_CELLS, FUNNEL
+from core.decision import FUNNEL
 from core.detail import DETAIL, DETAIL_WISHES
 from core.enums import Mode
 from core.records import (
@@ -47,232 +42,21 @@ from shm.broadcast import BroadcastRing
 from shm.control import CncPage, ControlBlock, ProcessState
 from shm.counters import CounterPage, merged_latency, sum_counters
 from shm.decisions import DecisionReader
-from shm.layout import LAYOUT_HASH, PAGE_BYTES
-from shm.logs import LOG_CELLS, LogReader, LogWriter
+from shm.layout import LAYOUT_HASH
+from shm.logs import LogReader, LogWriter
 from shm.parking import Bell
+from shm.regions import COMMAND_SLOTS, MAX_SYMBOLS, ORDER_ROWS, page, regions, sizes_of
+from shm.run_spec import RunSpec, process_rows, tap_rows
 from shm.segment import SHM_FOLDER, LayoutMismatch, PrivateSegment, Segment, sweep_stale
 from shm.seqlock import Board
 from shm.spsc import SpscRing
 
 PREFIX = "scalper-"
-MAX_SYMBOLS = 1024
-MAX_SHARDS = 32
-COMMAND_SLOTS = 64
-ORDER_ROWS = 512
 
 SLOT_SHARD = 0
 SLOT_RECORDER = 1
 SLOT_ADMIN = 2
 SLOT_SUPERVISOR = 3
-
-
-class Role(NamedTuple):
-    name: str
-    module: str
-    sentence: str
-
-
-ROLES: tuple[Role, ...] = (
-    Role("supervisor", "launch", "process table, shared memory, orderly stop"),
-    Role("gateway", "gateway.market_data", "public sockets or tapes to market rings"),
-    Role("execution", "workers.execution", "risk, paper account, the only door to an order"),
-    Role("recorder", "workers.recorder", "journal of raw frames, JSONL"),
-    Role("admin", "admin.server", "pages, REST, WebSocket push"),
-    Role("venue", "gateway.venue", "embedded exchange"),
-    Role("guardian", "workers.guardian", "LIVE only: protects what is open while execution is gone"),
-    Role("shard", "workers.shard", "books, features, scores and states of its symbols; one process per shard"),
-)
-ROLE_NAMES: tuple[str, ...] = tuple(role.name for role in ROLES)
-
-
-class VenueAddress(TypedDict):
-    """Addresses of an exchange; `ws_trade` is missing where orders go over REST (demo). Keys only of the embedded one,
-    which hands them out itself: others come from the environment and are never written down."""
-
-    rest: str
-    ws_public: str
-    ws_private: NotRequired[str]
-    ws_trade: NotRequired[str]
-    api_key: NotRequired[str]
-    api_secret: NotRequired[str]
-
-
-class ReplaySource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The recorded run a plant replays."""
-
-    journal: str  # folder of its journal
-    run_id: str
-    data_dir: str  # data folder it ran in: its database, its decisions
-
-
-class RunSpec(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Everything a process must know of a run; travels as run.json. Settings are loaded from `config_files` and
-    `overrides` by whoever needs them."""
-
-    run_id: str
-    mode: str = "SIM"
-    shards: int = 1
-    paced: bool = False
-    data_dir: str = "data"
-    seed: int = 1
-    venue: VenueAddress | None = None
-    venue_name: str = "embedded"  # as asked for: embedded, mainnet, testnet, demo, or an address
-    tier_allowed: str = "PAPER"  # core.risk.tiers.Rank that the evidence allows on this venue (LIVE)
-    account: str = ""  # number of the account of a LIVE run on a real exchange
-    tape: list[str] = msgspec.field(default_factory=list)
-    tape_speed: float = 0.0  # 0 = as fast as possible, 1 = as recorded
-    instruments: str = ""  # file with a recorded instruments-info answer
-    symbols: str = ""  # selector: empty = all, a number, or names separated by commas
-    config_files: list[str] = msgspec.field(default_factory=list)
-    overrides: dict[str, Any] = msgspec.field(default_factory=dict)
-    admin: dict[str, Any] = msgspec.field(default_factory=lambda: {"host": "127.0.0.1", "port": 0})
-    token: str = ""
-    replay: ReplaySource | None = None  # nothing trades here: the pages show this run again
-    created_ns: int = 0
-    market_cells: int = 262_144
-    raw_cells: int = 1_048_576
-    intent_slots: int = 4096
-    report_slots: int = 4096
-    log_records: int = 16_384
-    decision_records: int = 2048
-    tap_cells: int = 32_768
-    spin: int = 200
-    park_ms: float = 5.0
-    layout_hash: int = LAYOUT_HASH
-    code_hash: str = ""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.shards <= MAX_SHARDS:
-            raise ValueError(f"shards = {self.shards}: 1..{MAX_SHARDS}")
-        if not self.run_id or not all(c.isalnum() or c in "-_" for c in self.run_id):
-            raise ValueError(f"run id {self.run_id!r}: letters, digits, - and _ only")
-
-    @property
-    def practice(self) -> bool:
-        """LIVE on an exchange of this machine: orders are real, the money is not. Every page and line says so."""
-        host = urlsplit(self.venue["rest"]).hostname if self.venue else ""
-        return self.mode == "LIVE" and host in ("127.0.0.1", "localhost", "::1")
-
-    @property
-    def permitted(self) -> bool:
-        """May this run send orders? Outside LIVE there is nothing to permit; a LIVE run was permitted by `launch.py`
-        (core.risk.permit), or is practice."""
-        return self.mode != "LIVE" or self.practice or (self.account != "" and self.tier_allowed != "PAPER")
-
-    @property
-    def public(self) -> RunSpec:
-        """The same without what is secret (the admin token, the embedded exchange's key): for journals."""
-        venue = None if self.venue is None else self.venue.copy()
-        if venue is not None:
-            venue.pop("api_key", None)
-            venue.pop("api_secret", None)
-        return msgspec.structs.replace(self, token="", venue=venue)
-
-    def save(self, path: Path | str) -> None:
-        """Write run.json: readable by the owner only, because it holds the admin token."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(self), indent=1))
-        temporary.replace(target)
-
-    @classmethod
-    def load(cls, path: Path | str) -> RunSpec:
-        return msgspec.json.decode(Path(path).read_bytes(), type=cls)
-
-
-def new_run_id(now_ns: int | None = None) -> str:
-    """UTC time and four random digits: 20260809T101500-a3f1."""
-    seconds = (time.time_ns() if now_ns is None else now_ns) // 1_000_000_000
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(seconds))}-{secrets.token_hex(2)}"
-
-
-def process_rows(shards: int) -> list[tuple[str, int]]:
-    """The process table: (role, index) per row. LOG.process and bells count by it."""
-    rows = [(role.name, 0) for role in ROLES if role.name != "shard"]
-    return rows + [("shard", i) for i in range(shards)]
-
-
-def tap_rows(shards: int) -> list[tuple[str, int]]:
-    """Processes with a tap ring of their own; the gateway's is the raw ring."""
-    return [("execution", 0), *(("shard", i) for i in range(shards))]
-
-
-def _page(size: int) -> int:
-    return (size + PAGE_BYTES - 1) // PAGE_BYTES * PAGE_BYTES
-
-
-def _power_of_two(n: int, least: int) -> int:
-    return 1 << (max(n, least) - 1).bit_length()
-
-
-class _Sizes(NamedTuple):
-    market_cells: int
-    raw_cells: int
-    intent_slots: int
-    report_slots: int
-    log_cells: int
-    decision_cells: int
-    tap_cells: int
-
-
-def _sizes(spec: RunSpec) -> _Sizes:
-    return _Sizes(
-        _power_of_two(spec.market_cells, 1024), _power_of_two(spec.raw_cells, 1024),
-        _power_of_two(spec.intent_slots, 64), _power_of_two(spec.report_slots, 64),
-        _power_of_two(spec.log_records * LOG_CELLS, 1024),
-        _power_of_two(spec.decision_records * DECISION_CELLS, 4096),
-        _power_of_two(spec.tap_cells, 1024),
-    )
-
-
-def regions(spec: RunSpec) -> dict[str, dict[str, tuple[int, int]]]:
-    """{segment: {region: (offset, size in bytes)}}, every region on pages of its own."""
-    sizes = _sizes(spec)
-    rows = process_rows(spec.shards)
-    control = [("words", ControlBlock.bytes_needed()), ("bells", len(rows) * 64), ("resync", MAX_SYMBOLS * 64)]
-    control += [(f"cnc-{role}-{i}", CncPage.bytes_needed()) for role, i in rows]
-    control += [(f"counters-{role}-{i}", CounterPage.bytes_needed()) for role, i in rows]
-    boards = [
-        ("symbols", Board.bytes_needed(SYMBOL.dtype, MAX_SYMBOLS)),
-        ("symbol_rows", Board.bytes_needed(SYMBOL_ROW.dtype, MAX_SYMBOLS)),
-        ("positions", Board.bytes_needed(POSITION_ROW.dtype, MAX_SYMBOLS)),
-        ("account", Board.bytes_needed(ACCOUNT_ROW.dtype, 1)),
-        ("orders", Board.bytes_needed(ORDER_ROW.dtype, ORDER_ROWS)),
-        ("detail", Board.bytes_needed(DETAIL.dtype, DETAIL_WISHES)),
-        ("global", Board.bytes_needed(GLOBAL.dtype, 1)),
-        ("funnel", Board.bytes_needed(FUNNEL.dtype, MAX_SYMBOLS)),
-        ("replay", Board.bytes_needed(REPLAY.dtype, 1)),
-    ]
-    orders: list[tuple[str, int]] = []
-    for i in range(spec.shards):
-        orders.append((f"intents-{i}", SpscRing.bytes_needed(MESSAGE.size, sizes.intent_slots)))
-        orders.append((f"reports-{i}", SpscRing.bytes_needed(REPORT.size, sizes.report_slots)))
-    orders.append(("commands", SpscRing.bytes_needed(COMMAND.size, COMMAND_SLOTS)))
-    orders.append(("answers", SpscRing.bytes_needed(ANSWER.size, COMMAND_SLOTS)))
-    logs = [(f"{role}-{i}", BroadcastRing.bytes_needed(sizes.log_cells)) for role, i in rows]
-    logs += [(f"decisions-{i}", BroadcastRing.bytes_needed(sizes.decision_cells)) for i in range(spec.shards)]
-    table = {"control": control, "boards": boards, "orders": orders, "logs": logs,
-             "raw": [("ring", BroadcastRing.bytes_needed(sizes.raw_cells))],
-             "taps": [(f"{role}-{i}", BroadcastRing.bytes_needed(sizes.tap_cells)) for role, i in tap_rows(spec.shards)]}
-    for i in range(spec.shards):
-        table[f"market-{i}"] = [("ring", BroadcastRing.bytes_needed(sizes.market_cells))]
-    result: dict[str, dict[str, tuple[int, int]]] = {}
-    for segment, entries in table.items():
-        offset = 0
-        placed: dict[str, tuple[int, int]] = {}
-        for name, size in entries:
-            placed[name] = (offset, size)
-            offset += _page(size)
-        result[segment] = placed
-    return result
-
-
-def total_bytes(spec: RunSpec) -> int:
-    """Shared memory a run takes, header pages included."""
-    return sum(PAGE_BYTES + sum(_page(size) for _, size in placed.values()) for placed in regions(spec).values())
 
 
 class Plant:
@@ -307,7 +91,7 @@ class Plant:
         segments: dict[str, Segment] = {}
         try:
             for name, placed in regions(spec).items():
-                size = sum(_page(size) for _, size in placed.values())
+                size = sum(page(size) for _, size in placed.values())
                 segments[name] = Segment.create(cls.segment_name(spec.run_id, name), size, LAYOUT_HASH, spec.run_id)
             plant = cls(spec, segments, "supervisor", 0)
             plant._format()
@@ -332,7 +116,7 @@ class Plant:
     def private(cls, spec: RunSpec, role: str) -> Plant:
         """A plant in the memory of this process, seen as `role`: backtests and replays run the same code on it."""
         segments = {
-            name: PrivateSegment(sum(_page(size) for _, size in placed.values()))
+            name: PrivateSegment(sum(page(size) for _, size in placed.values()))
             for name, placed in regions(spec).items()
         }
         plant = cls(spec, segments, role, 0)
@@ -340,7 +124,7 @@ class Plant:
         return plant
 
     def _format(self) -> None:
-        sizes = _sizes(self.spec)
+        sizes = sizes_of(self.spec)
         ControlBlock.format(self.control.words)
         gating = (SLOT_SHARD,) if self.spec.paced else ()
         for i in range(self.spec.shards):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from config.fingerprint import use_cache
 from config.memory import return_large_blocks
@@ -14,6 +15,18 @@ from tests.database_servers import BACKENDS, Cluster, cluster, why_no_postgres
 use_cache(Path(__file__).resolve().parent.parent)  # before any test module imports numba
 return_large_blocks()  # one process runs hundreds of plants
 
+# a loaded machine is slow, not wrong: hypothesis measures no time here (and keeps what else its profile says, in CI too)
+settings.register_profile("suite", settings.get_profile(settings.get_current_profile_name()), deadline=None,
+                          suppress_health_check=[HealthCheck.too_slow])
+if settings.get_current_profile_name() in ("default", "ci"):  # tests/mutation brings its own
+    settings.load_profile("suite")
+
+PATIENCE = 20.0
+TESTS = Path(__file__).resolve().parent
+LONG_FIRST = ("bench", "browser", "mutation", "sim", "stress", "workers")  # files are handed out in this order: small ones last
+LONG_TIMEOUT_S = 900  # a plant, a browser on a slow machine: what hangs is told by its own wait, this is the last resort
+Goal = Callable[[str, float, float], None]  # what took how long, and how long it may, s
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run the full-size tests (marker `slow`)")
@@ -21,12 +34,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if {"system", "browser"} & set(item.keywords) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_S))
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONG_FIRST)
     if config.getoption("--full"):
         return
     skip = pytest.mark.skip(reason="full size: run with --full")
     for item in items:
         if "slow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture
+def goal(request: pytest.FixtureRequest) -> Goal:
+    """A goal of time: told always, and asserted where the machine is ours alone (`--full`). By default a process may be
+    held off the processor by others: it then fails only at PATIENCE times as long, which is no longer slow but broken."""
+    patience = 1.0 if request.config.getoption("--full") else PATIENCE
+
+    def check(what: str, took_s: float, limit_s: float) -> None:
+        print(f"{what}: {took_s:.3f} s, {'within' if took_s <= limit_s else 'OVER'} the goal of {limit_s:g} s", flush=True)
+        assert took_s <= limit_s * patience, what
+
+    return check
 
 
 @pytest.fixture(scope="session")

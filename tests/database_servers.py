@@ -22,6 +22,9 @@ def postgres_bin() -> Path | None:
     return Path(on_path).parent if on_path else None
 
 
+WAIT_S = 180  # for a server to start or stop on a loaded machine; pg_ctl itself would give up after 60
+
+
 class Cluster:
     """A private PostgreSQL on a unix socket in a folder of its own; the server refuses to run as root, so another user."""
 
@@ -37,12 +40,12 @@ class Cluster:
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run([str(self._programs / program), *arguments], user=self._user, cwd=self.folder,
-                              capture_output=True, text=True, timeout=120)
+                              capture_output=True, text=True, timeout=WAIT_S + 30)
         if done.returncode:
             raise RuntimeError(f"{program}: {done.stdout}\n{done.stderr}")
 
     def _ctl(self, *arguments: str) -> None:
-        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"), *arguments)
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-w", "-t", str(WAIT_S), "-l", str(self.folder / "log"), *arguments)
 
     def start(self) -> None:
         self._ctl("-o", f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=30", "start")

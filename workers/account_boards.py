@@ -10,7 +10,8 @@ from core.orders.exposure import ExchangeFacts
 from core.orders.latency import Ledger
 from core.orders.rows import account_row, position_row
 from core.records import ACCOUNT_ROW, POSITION_ROW
-from shm.topology import ORDER_ROWS, Plant
+from shm.regions import ORDER_ROWS
+from shm.topology import Plant
 
 
 class AccountBoards:

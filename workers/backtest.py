@@ -36,7 +36,7 @@ from core.position.position import Position
 from gateway.tape import TapeError
 from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
-from shm.topology import RunSpec
+from shm.run_spec import RunSpec
 from workers.journal_source import JournalSource, decide_alike, run_settings
 from workers.pipeline import NO_CONTROLS, NO_FOLDER, Observer, Pipeline, local_spec
 from workers.recorded_order import recorded_order, remarks_of

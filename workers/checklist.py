@@ -23,6 +23,7 @@ from config.latch_file import read_latch
 from config.load import ConfigError, load
 from config.paths import DataPaths
 from config.schema import Settings
+from core.constants import HOUR_NS
 from core.risk.tiers import MAX_DAILY_LOSS_PCT, TIERS
 from workers.control import status_of
 from workers.doctor import Row, check_clock, check_disk, check_exchange_clock, free_memory_gb
@@ -36,7 +37,6 @@ DRY_RUN_DAYS = 7.0
 FILE_MAX_BYTES = 256 << 20
 VOLATILITY_MAX = 30.0
 HEARTBEAT_MAX_MS = 2000.0
-HOUR_NS = 3_600 * 10**9
 
 
 def _row(name: str, good: bool, finding: str, fix: str) -> Row:

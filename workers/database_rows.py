@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Table, delete, func, insert, literal, select,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from config.schema import Storage
+from core.constants import DAY_NS
 from core.performance.ledger import Row
-from core.performance.trades import DAY_NS
 from shm.database.tables import KEYS, cursors, metadata, sessions
 
 ORDER = {table.name: place for place, table in enumerate(metadata.sorted_tables)}

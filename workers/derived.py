@@ -20,10 +20,11 @@ from sqlalchemy import Engine
 from config.atomic_file import write_replacing
 from config.paths import DataPaths
 from config.schema import Settings
+from core.constants import DAY_NS
 from core.performance.figures import grouped, performance
 from core.performance.ledger import Row
 from core.performance.profiles import profile
-from core.performance.trades import DAY_NS, Trade, day_of
+from core.performance.trades import Trade, day_of
 from shm.database import queries
 from workers.event_lines import day, iso
 

@@ -19,7 +19,7 @@ import psutil
 from config.latch_file import read_latch
 from config.load import ConfigError, load
 from config.paths import ROOT, DataPaths
-from shm.topology import RunSpec
+from shm.run_spec import RunSpec
 from workers.control import attach
 from workers.exchange_clock import clock_trouble
 from workers.starting import venue_address

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
+from core.constants import NS_PER_MS
 from core.journal import JournalError
 from shm.journal_reader import read_frames
 
@@ -57,7 +58,6 @@ class _Frame(Struct):
 _frame = msgspec.json.Decoder(_Frame)
 _trades = msgspec.json.Decoder(list[_Trade])
 _book = msgspec.json.Decoder(_Book)
-MS = 1_000_000
 
 
 def _arrow() -> Any:
@@ -86,11 +86,11 @@ def frame_rows(ts_recv_ns: int, data: bytes) -> tuple[str, list[tuple[Any, ...]]
     try:
         frame = _frame.decode(data)
         if frame.topic.startswith("publicTrade."):
-            return "trades", [(ts_recv_ns, t.T * MS, t.s, t.S, Decimal(t.p), Decimal(t.v), t.i, t.BT)
+            return "trades", [(ts_recv_ns, t.T * NS_PER_MS, t.s, t.S, Decimal(t.p), Decimal(t.v), t.i, t.BT)
                               for t in _trades.decode(frame.data)]
         if frame.topic.startswith("orderbook."):
             book = _book.decode(frame.data)
-            depth, at = int(frame.topic.split(".")[1]), (frame.cts or frame.ts) * MS
+            depth, at = int(frame.topic.split(".")[1]), (frame.cts or frame.ts) * NS_PER_MS
             return "books", [
                 (ts_recv_ns, at, book.s, frame.type, depth, side, Decimal(price), Decimal(quantity), book.u, book.seq)
                 for side, levels in (("bid", book.b), ("ask", book.a)) for price, quantity in levels]

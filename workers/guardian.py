@@ -32,7 +32,8 @@ from core.orders.guard_duty import Duty, Seen, stop_price, ticks_of
 from gateway.bybit.sign import Credentials, KeyProblem, credentials, from_environment
 from gateway.bybit.wire_units import WireGrid
 from shm.agent import PARENT_VARIABLE, Beat
-from shm.topology import Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from workers.guardian_door import Door, Outcome, Unreachable
 from workers.run_settings import load_settings
 from workers.starting import EXIT_CREDENTIALS

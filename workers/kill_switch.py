@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from config.latch_file import clear_latch, read_latch, write_latch
+from core.constants import NS_PER_MS
 from core.enums import Cause, ControlBits
 from core.orders.broker import Broker
 from core.orders.wire import Report
@@ -22,7 +23,6 @@ from core.orders.wire import Report
 RESEND_NS = 1_000_000_000  # what is still open is told again
 VERIFY_NS = 50_000_000  # between the two looks that find nothing open
 FILE_POLL_NS = 20_000_000  # a kill by file is as quick as one by word
-NS_PER_MS = 1e6
 
 Tell = Callable[[str, float], None]  # phase, ms since the request
 

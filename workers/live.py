@@ -50,7 +50,8 @@ from gateway.bybit.session import Timing
 from gateway.bybit.sign import Credentials, credentials, from_environment
 from gateway.bybit.wire_units import WireGrid
 from gateway.order_link import LinkAddress, LinkOptions, OrderLink
-from shm.topology import Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from workers.kill_watch import LinkHealth
 from workers.noted_desk import DESK_RECORD, ExecutionTap, NotedDesk, desk_config
 from workers.order_stamps import OrderStamps

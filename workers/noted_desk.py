@@ -32,8 +32,8 @@ from core.orders.router import Order
 from gateway.bybit.wire_units import WireGrid
 from gateway.link_words import NO_CONTEXT, Heard
 from shm.broadcast import BroadcastRing
+from shm.run_spec import RunSpec
 from shm.tap import Tap
-from shm.topology import RunSpec
 
 DESK_RECORD = 16  # kind of a desk record in the execution journal: this + core.orders.exchange_words.RecordKind
 TIMERS_KEPT = 256  # looks at the timers that wait for a record to go with; 1.3 s of an idle desk

@@ -26,7 +26,9 @@ from core.risk.policy import Instrument, instrument, policy
 from gateway.service import Sinks
 from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
-from shm.topology import MAX_SYMBOLS, Plant, RunSpec
+from shm.regions import MAX_SYMBOLS
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from workers.lane import COUNTS, Lane, LaneSink
 from workers.shard import TAPE_DEPTH, book_levels
 

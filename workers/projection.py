@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from core.constants import DAY_NS
 from core.enums import Cause, Gate
 from core.explain import decision_id
 from core.performance.ledger import STRATEGY, Row
-from core.performance.trades import DAY_NS
 
 TRANSITIONS_KEPT = 5
 KEPT_STATES = frozenset({"ARMED_LONG", "ARMED_SHORT", "ORDER_PLACED", "IN_POSITION", "MANAGING", "EXITED"})

@@ -26,7 +26,8 @@ from core.enums import Cause, Mode, ReportKind
 from core.orders.broker import ANSWERED, Controls
 from core.orders.wire import Message, Report
 from core.risk.policy import Instrument, Policy
-from shm.topology import MAX_SYMBOLS, RunSpec
+from shm.regions import MAX_SYMBOLS
+from shm.run_spec import RunSpec
 from workers.commands import TOLD
 from workers.lane import Lane
 from workers.pipeline import Observer, Pipeline

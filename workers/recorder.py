@@ -22,6 +22,7 @@ import numpy as np
 
 from config.paths import DataPaths
 from config.schema import Settings
+from core.constants import NS_PER_S
 from core.consumption import Kind
 from core.enums import LogKind, Severity
 from core.explain import Naming, naming_of
@@ -53,7 +54,6 @@ from workers.tap_stream import TapStream
 SCRATCH_CELLS = 65_536  # the longest message a ring can carry
 EVENT_FLUSH_NS = 200_000_000
 PAUSE_S = 0.02  # between turns that found nothing
-NS_PER_S = 1_000_000_000
 DATABASE_STOP_S = 2.5  # for what is not in the database yet; the rest is taken over at the next start
 MARK_DECISIONS = 256  # taken at most before they are written; else each `sync_s`
 LINE_MARKS, DECISION_MARKS = "lines.marks", "decisions.marks"

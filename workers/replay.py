@@ -31,7 +31,7 @@ from gateway.service import Sinks
 from gateway.tape import FRAME_COLUMNS, TapeReader
 from gateway.tape_source import BATCH_FRAMES, STAGE_BYTES
 from shm.layout import LAYOUT_HASH
-from shm.topology import RunSpec, process_rows
+from shm.run_spec import RunSpec, process_rows
 from workers.lane import BothSinks, LaneSink
 from workers.raw_feed import RawFeed, apply_note
 from workers.replay_broker import ReplayBroker
@@ -147,7 +147,9 @@ class Replay:
         self.desk = desk_of(spec, self._differ)
         self.account = ReplayBroker(desk=self.desk)
         self._talk = Conversation(self.order.execution, self._differ)
-        self._decisions = DecisionLog(journal.mode_dir / "decisions", journal.run_id, self._differ)
+        self._decisions = DecisionLog(
+            journal.mode_dir / "decisions", journal.run_id, self._differ, lambda symbol: self._proven[self._shard_of[symbol]]
+        )
         self._shard_of: dict[int, int] = {}
         self._parts: dict[tuple[int, int], list[tuple[CheckShard, int, int]]] = defaultdict(list)
         self._digests: dict[int, tuple[int, int]] = {}  # by shard: recorded and replayed digest of its last check

@@ -20,8 +20,10 @@ from core.records import ACCOUNT_ROW, GLOBAL, ORDER_ROW, POSITION_ROW, SYMBOL, S
 from core.replay_row import REPLAY
 from shm.decisions import DecisionWriter
 from shm.logs import LogWriter
+from shm.regions import MAX_SYMBOLS, ORDER_ROWS
+from shm.run_spec import RunSpec
 from shm.seqlock import Board
-from shm.topology import MAX_SYMBOLS, ORDER_ROWS, SLOT_ADMIN, Plant, RunSpec
+from shm.topology import SLOT_ADMIN, Plant
 from workers.account_boards import AccountBoards
 from workers.lane import LaneSink
 from workers.replay_broker import ReplayBroker

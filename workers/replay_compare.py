@@ -193,11 +193,16 @@ def entry_key(message: Message, report: Report | None) -> tuple[Any, ...]:
 
 # --- decisions ---------------------------------------------------------------------------------------------------------
 class DecisionLog(LaneSink):
-    """Decision records of the replay against the recorder's files: equal line for line, first difference explained."""
+    """Decision records of the replay against the recorder's files: equal line for line, first difference explained.
 
-    def __init__(self, folder: Path, run_id: str, differ: Callable[[Difference], None]) -> None:
+    `proven`: up to which seq it is known what the shard of a symbol took. Its files may go on where a run was shot."""
+
+    def __init__(
+        self, folder: Path, run_id: str, differ: Callable[[Difference], None], proven: Callable[[int], int]
+    ) -> None:
         self._recorded = self._load(folder, run_id)
         self._differ = differ
+        self._proven = proven
         self.namings: dict[int, Naming] = {}
         self.compared = 0
         self.latest_seq = 0
@@ -220,7 +225,7 @@ class DecisionLog(LaneSink):
         for record in records:
             seq, symbol = int(record["seq"]), int(record["symbol"])
             lines = self._recorded.get((seq, symbol))
-            if not lines:
+            if not lines or seq > self._proven(symbol):
                 continue
             theirs = lines.popleft()
             mine = plain(record, self.namings[symbol])

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 
+from core.constants import NS_PER_S
 from workers.replay import Outcome, Replay
 from workers.run_journal import NoJournal, find_run
 
-NS_PER_S = 1_000_000_000
 PROGRESS_S = 0.5
 
 

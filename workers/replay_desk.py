@@ -42,7 +42,7 @@ from gateway.bybit.wire_units import WireGrid
 from gateway.link_replay import LinkReplay, NotAsked
 from gateway.link_words import NO_CONTEXT, Context
 from shm.journal_reader import read_frames
-from shm.topology import RunSpec
+from shm.run_spec import RunSpec
 from workers.noted_desk import DESK_RECORD, call_again, decode_event, desk_config, unpacked
 from workers.replay_compare import NOTHING, Difference, differing_fields, tell
 

@@ -21,7 +21,7 @@ from core.jit import kernel
 from core.mixing import MASK
 from core.orders.wire import Message, read_reports
 from core.records import CELL_WORDS, REPORT
-from shm.topology import MAX_SYMBOLS
+from shm.regions import MAX_SYMBOLS
 from workers.lane import Lane, LaneSink
 
 NEVER = 1 << 62

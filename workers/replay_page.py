@@ -22,7 +22,8 @@ import msgspec
 from config.paths import DataPaths
 from core.consumption import Run
 from shm.agent import be_parent
-from shm.topology import Plant, ReplaySource, RunSpec, leftovers, new_run_id
+from shm.run_spec import ReplaySource, RunSpec, new_run_id
+from shm.topology import Plant, leftovers
 from workers.forking import Forked, fork, preload
 from workers.replay_console import time_ns
 from workers.run_journal import NoJournal, RunJournal, find_run

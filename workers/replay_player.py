@@ -22,6 +22,7 @@ import numpy as np
 
 from config.atomic_file import write_atomic
 from config.paths import DataPaths
+from core.constants import NS_PER_MS
 from core.consumption import CheckShard, MessageNote
 from core.enums import CommandKind, MessageKind, OrderRole
 from core.mixing import MASK
@@ -31,13 +32,13 @@ from core.orders.wire import read_messages
 from core.records import COMMAND, MESSAGE
 from core.replay_row import ReplayAction, ReplayState
 from shm.agent import Beat, StopFlag, die_with_parent
-from shm.topology import COMMAND_SLOTS, Plant
+from shm.regions import COMMAND_SLOTS
+from shm.topology import Plant
 from workers.replay import Replay, run_digest
 from workers.replay_boards import PageAccount, PageSink, ReplayBoards
 from workers.replay_clock import ReplayClock
 from workers.run_journal import NoJournal, RunJournal
 
-NS_PER_MS = 1_000_000
 LOOK_NS = 5_000_000
 BOARD_NS = 100_000_000
 BEAT_NS = 50_000_000

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from core.constants import NS_PER_S
 from core.enums import Gate
 from core.explain import gate_words, sentences
 from core.performance.figures import Point, equity_curve, grouped, live_stats, performance
@@ -20,7 +21,6 @@ GROUPS = ("hour", "weekday", "move_type", "exit_reason", "symbol", "side")
 WORST = 5
 BEST = 3
 ODD_FEATURES = ("spread_bps", "spoof_score", "spoofing_score", "volatility_score", "news_impact", "liq_safety", "vpin")
-NS_PER_S = 1_000_000_000
 
 
 class ReportError(Exception):

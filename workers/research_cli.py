@@ -14,9 +14,10 @@ import click
 import msgspec
 
 from config.paths import DataPaths, default_data_dir
+from core.constants import NS_PER_S
+from workers.cli_common import compile_kernels
 from workers.cli_errors import EXIT_CONFIG, EXIT_UNEXPECTED, EXIT_USAGE, Fault
 
-NS = 1_000_000_000
 WHYS = 20  # differing trades that `compare` explains on the terminal
 
 
@@ -26,7 +27,7 @@ def parse_time(text: str) -> int:
         return 0
     if text.isdigit():
         value = int(text)
-        return value if value > 10**15 else value * NS
+        return value if value > 10**15 else value * NS_PER_S
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
@@ -159,7 +160,6 @@ def backtest(html_file: Path | None, check: bool, name: str, timing: str, **opti
     """Run the system over recorded frames: trades, costs, figures, and a report that explains every trade."""
     from workers.backtest import look_ahead, run
     from workers.backtest_store import StoreError, save, write_row
-    from workers.cli import compile_kernels
 
     compile_kernels()
     quiet = options["as_json"]
@@ -230,7 +230,6 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     """
     from core.performance.comparison import compare as compared
     from workers.backtest_report import comparison_html, shortfall_rows
-    from workers.cli import compile_kernels
     from workers.run_reasons import Reasons, share_events
 
     if "journal" in (a.partition(":")[0], b.partition(":")[0]):
@@ -276,12 +275,13 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
 @click.command()
 @click.argument("run_id", metavar="[RUN]", default="")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="where the run lies [data/]")
+@click.option("--apply", "applies", is_flag=True, help="paper, backtests and shadows take latency and queue from it from now on")
 @click.option("--json", "as_json", is_flag=True)
-def calibrate(run_id: str, data_dir: Path | None, as_json: bool) -> None:
-    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing."""
+def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) -> None:
+    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing without --apply."""
+    from config.paths import CALIBRATED, LOCAL
+    from workers.calibrate import apply, said, save
     from workers.calibrate import calibrate as look
-    from workers.calibrate import said, save
-    from workers.cli import compile_kernels
 
     compile_kernels()
     with told_errors():
@@ -289,11 +289,16 @@ def calibrate(run_id: str, data_dir: Path | None, as_json: bool) -> None:
         with shown_progress("paper on the same period", as_json) as progress:
             found = look(paths.data_dir, run_id, progress)
         file = save(found, DataPaths(paths.data_dir, found.mode))
+        layer = LOCAL.with_name(CALIBRATED)
+        applied = apply(found, layer) if applies else {}
     if as_json:
         click.echo(file.with_suffix(".json").read_text())
         return
     click.echo("\n".join(said(found)))
     click.echo(f"suggestion: {file}" + ("" if found.suggests else " (too few orders: no setting in it)"))
+    if applied:
+        told = ", ".join(f"{name} = {value}" for name, value in applied.items())
+        click.echo(f"applied: {told} in {layer}; a start or reload takes it. Remove the file to go back.")
 
 
 @click.command()
@@ -310,7 +315,6 @@ def sweep(
 ) -> None:
     """Search for settings by many backtests, with the odds that the best one is luck."""
     from workers.backtest import settings_of
-    from workers.cli import compile_kernels
     from workers.sweep import OBJECTIVES, Trial, read_space
     from workers.sweep import sweep as search
 
@@ -344,3 +348,6 @@ def sweep(
     if found.deflated is not None:
         click.echo(f"{len(found.trials)} tries. That the best one is more than luck: {100 * found.deflated:.0f} % "
                    f"(luck alone would show a Sharpe ratio of {found.expected_luck:.2f} per trade)")
+
+
+VERBS = (backtest, compare, sweep, calibrate)

@@ -35,13 +35,12 @@ import zstandard
 
 from config.paths import DataPaths
 from config.schema import Storage
+from core.constants import DAY_NS, HOUR_NS
 from workers.event_files import PART
 from workers.event_lines import iso
 from workers.file_reading import journal_header
 from workers.journal_files import write_all
 
-HOUR_NS = 3_600_000_000_000
-DAY_NS = 24 * HOUR_NS
 GB = 1_000_000_000
 FIRST_RUN_S = 60.0
 ZSTD_LEVEL = 9

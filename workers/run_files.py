@@ -17,7 +17,8 @@ import numpy as np
 
 from config.load import digest
 from config.schema import Settings
-from shm.topology import MAX_SYMBOLS, Plant
+from shm.regions import MAX_SYMBOLS
+from shm.topology import Plant
 from workers.journal_files import write_all
 
 INSTRUMENT_FIELDS = ("id", "tick_mant", "lot_mant", "price_exp", "qty_exp", "taker_fee_e8", "maker_fee_e8", "max_leverage_e2",

@@ -18,7 +18,7 @@ from config.paths import DataPaths
 from core.consumption import ROW_DISK_FULL, ROW_TOO_LONG, Closed, Hole, Kind, NoteError, Position, Run, unpack
 from core.journal import Frame, JournalError, block_frames, decode_file_header
 from shm.journal_reader import SUFFIX, decompress, read_scan
-from shm.topology import RunSpec, process_rows
+from shm.run_spec import RunSpec, process_rows
 
 MODES = ("SIM", "DRY_RUN", "LIVE")
 STREAMS = ("raw", "order")

@@ -9,7 +9,8 @@ import numpy as np
 from core.enums import Pump, Regime, State
 from core.explain import name_of
 from core.records import SYMBOL_ROW
-from shm.topology import MAX_SYMBOLS, Plant
+from shm.regions import MAX_SYMBOLS
+from shm.topology import Plant
 from workers.stores import Stores
 
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from config.fingerprint import source_digest
 from config.paths import ROOT, DataPaths
 from config.schema import Settings
-from shm.topology import RunSpec, VenueAddress, new_run_id
+from shm.run_spec import RunSpec, VenueAddress, new_run_id
 from workers.permit import Permit, Person, Refused, live_permit
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -11,7 +11,8 @@ import numpy as np
 from core.engine.digest import combine
 from core.enums import FeedState
 from core.records import SYMBOL, SYMBOL_ROW
-from shm.topology import MAX_SYMBOLS, SLOT_SHARD, Plant
+from shm.regions import MAX_SYMBOLS
+from shm.topology import SLOT_SHARD, Plant
 
 GATEWAY_COUNTS = (
     "frames", "decoded", "other", "rejected", "unknown_topic", "unknown_symbol", "off_grid", "gaps", "resyncs",

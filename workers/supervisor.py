@@ -24,7 +24,8 @@ from config.latch_file import read_latch
 from config.load import Loaded
 from config.paths import DataPaths
 from shm.agent import be_parent
-from shm.topology import Plant, VenueAddress, leftovers
+from shm.run_spec import VenueAddress
+from shm.topology import Plant, leftovers
 from workers.compiling import CompileError, warm
 from workers.console import LiveTable, print_summary
 from workers.forking import PRELOAD, preload

@@ -14,7 +14,7 @@ from core.consumption import ROW_DISK_FULL, Closed, Hole, Kind, Position, Run, p
 from core.journal import JournalError, block_frames
 from shm.broadcast import BroadcastReader
 from shm.journal_reader import decompress, read_scan, segments
-from shm.topology import RunSpec
+from shm.run_spec import RunSpec
 from workers.journal_files import SegmentWriter
 
 

@@ -19,7 +19,9 @@ from core.enums import EventKind, MessageKind, ReportKind
 from core.orders.wire import Message, write_messages
 from core.params import PARAMS, params_row
 from core.records import ACCOUNT_ROW, CELL_BYTES, CELL_WORDS, EVENT, POSITION_ROW, REPORT, SYMBOL, SYMBOL_ROW
-from shm.topology import MAX_SYMBOLS, Plant, RunSpec, new_run_id
+from shm.regions import MAX_SYMBOLS
+from shm.run_spec import RunSpec, new_run_id
+from shm.topology import Plant
 from shm.warm import Step, run
 from workers.execution import Execution
 from workers.recorder import Recorder

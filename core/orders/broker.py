@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from core.constants import DAY_NS, FLAG_ENTRY_OVER, FLAG_EXTERNAL, FLAG_TOOK, SIZE_FULL
 from core.enums import Gate, LogKind, MessageKind, Mode, OrderRole, ReportKind, Severity
+from core.orders.broker_notes import Note as Note
+from core.orders.broker_notes import enter_notes, fill_notes
 from core.orders.exposure import Controls as Controls
 from core.orders.exposure import Working as Working
 from core.orders.exposure import equity_e8, gather
@@ -31,25 +33,6 @@ from core.sim.desk_records import FLAG_ADD, FLAG_POST_ONLY, FLAG_REFUSED, FLAG_T
 ENTRIES = frozenset({MessageKind.ENTER, MessageKind.ADD})
 INTENTS = ENTRIES | {MessageKind.CANCEL, MessageKind.EXIT}
 ANSWERED = INTENTS | {MessageKind.PROTECT, MessageKind.FILL, MessageKind.DONE, MessageKind.CASH}
-
-
-class Note(NamedTuple):
-    """One LOG record to write: fields as in `core.records.LOG`."""
-
-    kind: LogKind
-    symbol: int
-    ts_ns: int
-    seq: int
-    a: int = 0
-    b: int = 0
-    c: int = 0
-    d: int = 0
-    e: int = 0
-    f: int = 0
-    x: float = 0.0
-    y: float = 0.0
-    text: str = ""
-    severity: Severity = Severity.INFO
 
 
 class Decision(NamedTuple):
@@ -71,6 +54,7 @@ class Broker:
         self.instruments: dict[int, Instrument] = {}
         self.working: dict[int, Working] = {}
         self.dirty: set[int] = set()
+        self.funding_ns: dict[int, int] = {}  # event time of the last funding payment, by symbol
         self.next_order_id = 1
         self.intents = 0
         self.orders = 0
@@ -272,6 +256,10 @@ class Broker:
             notes = self._enter_notes(message, decision) + notes
         return report, notes
 
+    def _enter_notes(self, message: Message, decision: Decision) -> list[Note]:
+        instrument = self.instruments.get(message.symbol)
+        return enter_notes(message, decision.report, decision.verdict, decision.label, instrument)
+
     def _roll(self, ts_ns: int, equity_e8: int) -> None:
         """Event time moves on: the account's day, and the baselines of the daily loss."""
         self.account.roll(ts_ns)
@@ -320,6 +308,7 @@ class Broker:
             self._book_mark(message)
         elif kind == MessageKind.CASH:
             account.cash(message.symbol, message.fee_e8)
+            self.funding_ns[message.symbol] = message.ts_event_ns
             self.dirty.add(message.symbol)
             self._fold(message, message.fee_e8, account.balance_e8)
         return notes
@@ -376,7 +365,7 @@ class Broker:
         self.dirty.add(message.symbol)
         self._fold(message, message.side, message.price_ticks, message.qty_lots, message.role, message.fee_e8,
                    account.balance_e8)
-        return self._fill_notes(message, instrument, position)
+        return fill_notes(message, instrument, position)
 
     def _book_protect(self, message: Message, report: Report) -> None:
         position = self.account.positions.get(message.symbol)
@@ -401,51 +390,7 @@ class Broker:
         if self.account.mark(message.symbol, message.price_ticks, message.ts_event_ns):
             self.dirty.add(message.symbol)
 
-    # --- log records -----------------------------------------------------------------------------------------------
-    def _enter_notes(self, message: Message, decision: Decision) -> list[Note]:
-        """ORDER when it was sent or would have been (DRY-RUN), RISK when it was refused."""
-        report, verdict = decision.report, decision.verdict
-        instrument = self.instruments.get(message.symbol)
-        notes: list[Note] = []
-        if decision.label and report is not None and instrument is not None:
-            tick, lot = instrument.tick_size, instrument.lot_size
-            notes.append(Note(
-                LogKind.ORDER, message.symbol, message.ts_event_ns, message.seq, report.order_id, message.side,
-                message.price_ticks, report.qty_lots, message.stop_ticks, message.target_ticks,
-                message.price_ticks * tick, report.qty_lots * lot, decision.label,
-            ))
-        if verdict is not None:
-            notes.append(Note(
-                LogKind.RISK, message.symbol, message.ts_event_ns, message.seq, int(verdict.gate), message.side,
-                message.price_ticks, x=verdict.value, y=verdict.limit, text=f"REFUSED {verdict.gate.name}",
-            ))
-        return notes
-
-    def _fill_notes(self, message: Message, instrument: Instrument, position: Position) -> list[Note]:
-        tick, lot = instrument.tick_size, instrument.lot_size
-        role = OrderRole(message.role).name
-        word = "CLOSED" if position.lots == 0 else "OPEN" if message.role == OrderRole.ENTRY else "REDUCED"
-        entry = position.entry_value_e8 / 1e8 / (position.lots * lot) if position.lots and lot else 0.0
-        notes = [
-            Note(
-                LogKind.FILL, message.symbol, message.ts_event_ns, message.seq, message.order_id, message.side,
-                message.price_ticks, message.qty_lots, message.role, message.fee_e8, message.price_ticks * tick,
-                message.qty_lots * lot, f"{role}{message.rung or ''} {'maker' if message.is_maker else 'taker'}",
-            ),
-            Note(
-                LogKind.POSITION, message.symbol, message.ts_event_ns, message.seq, message.order_id, position.side,
-                position.lots, position.entry_value_e8, position.realised_e8, position.fees_e8, entry,
-                position.realised_e8 / 1e8, f"{word} {role}{message.rung or ''}",
-            ),
-        ]
-        if position.lots == 0:
-            notes.append(Note(
-                LogKind.TRADE, message.symbol, message.ts_event_ns, message.seq, position.order_id, -message.side,
-                position.best_ticks, position.worst_ticks, position.opened_ns, message.role, position.fees_e8 / 1e8,
-                position.realised_e8 / 1e8, role,
-            ))
-        return notes
-
+    # --- limits of risk ---------------------------------------------------------------------------------------------
     def riskiest(self, controls: Controls) -> int | None:
         """At a limit of risk (heat, unrealised or daily loss): the open position that can lose most from here."""
         facts, limits = self.facts(self.account.updated_ns, controls), self.policy.limits

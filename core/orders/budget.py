@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections import deque
 from enum import IntEnum
 
-NS_PER_S = 1_000_000_000
+from core.constants import NS_PER_S
+
 WINDOW_NS = 1_150_000_000  # of the exchange's second: 15 % for what bunches up on the way
 IP_LIMIT = 600
 IP_WINDOW_NS = 5_500_000_000

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from core.constants import NS_PER_US
 from core.enums import Gate, MessageKind, Mode, OrderRole, ReportKind
 from core.orders.lifecycle import ENDED, OrderState
 from core.orders.wire import Message, Report
@@ -23,7 +24,6 @@ from core.records import ORDER_ROW
 from core.risk.policy import Instrument
 
 FILLED_AS_MAKER = 1
-NS_PER_US = 1e3
 E8 = 100_000_000
 
 

@@ -18,7 +18,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from core.performance.trades import DAY_NS, WEEKDAYS, Trade, day_of, hour_of, weekday_of
+from core.constants import DAY_NS
+from core.performance.trades import WEEKDAYS, Trade, day_of, hour_of, weekday_of
 
 DAYS_PER_YEAR = 365
 Z95 = 1.959963984540054

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from config.schema import ProfileRules
+from core.constants import DAY_NS
 from core.performance.figures import summary
-from core.performance.trades import DAY_NS, Trade
+from core.performance.trades import Trade
 
 RAISE_SPOOFS = RAISE_PUMPS = 5.0
 SPOOF_SIZE = 0.5

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-DAY_NS = 86_400_000_000_000
-HOUR_NS = 3_600_000_000_000
+from core.constants import DAY_NS, HOUR_NS
+
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PUMP_STATES = frozenset({"PREPUMP", "PUMPING", "BLOWOFF"})
 MOVE_TYPES = ("pump", "dump", "slow grind")

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from core.constants import DAY_NS
 from core.engine.digest import fold_int
 from core.position.position import Grid, Position
-
-DAY_NS = 86_400_000_000_000
 
 
 class Account:

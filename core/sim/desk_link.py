@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+from core.constants import NS_PER_MS, NS_PER_S
 from core.orders.exchange_words import (
     Ack,
     Amend,
@@ -40,16 +41,15 @@ from core.orders.exchange_words import (
 )
 from core.sim.exchange import Exchange
 from core.sim.exchange_types import AmendRequest, OrderFilter, OrderRequest, Result, SlippageType, TradingStopRequest
-from core.sim.link_faults import MS, Dice, LinkFaults
+from core.sim.link_faults import Dice, LinkFaults
 from core.sim.link_queries import Queries
 from core.sim.link_rows import private_row
 from core.sim.scheduler import Scheduler
 
-WS_TIMEOUT_NS = 1_000 * MS
-REST_TIMEOUT_NS = 2_000 * MS
+WS_TIMEOUT_NS = 1_000 * NS_PER_MS
+REST_TIMEOUT_NS = 2_000 * NS_PER_MS
 RECV_WINDOW_MS = 1_500
 AHEAD_MS = 1_000
-SECOND_NS = 1_000_000_000
 ON_TRADE = (Create, Amend, Cancel)
 
 UNDECIDED = frozenset({10000, 10016, 170007, 500000})  # time-outs and errors inside the venue
@@ -178,7 +178,7 @@ class DeskLink:
             return
         self.sent(request)
         faults = self.faults
-        signed_ms = self.venue_ns // MS + faults.clock_error_ms
+        signed_ms = self.venue_ns // NS_PER_MS + faults.clock_error_ms
         flight = Flight(request, stream, self._epochs[stream], self._client, signed_ms, batch)
         self._in_flight[request.req_id] = flight
         timeout = WS_TIMEOUT_NS if stream is Stream.TRADE else REST_TIMEOUT_NS
@@ -229,7 +229,7 @@ class DeskLink:
         code = self._door(flight)
         if code:
             self.hits[f"code {code}"] += 1
-            reset = (self.venue_ns // SECOND_NS + 1) * 1000 if code == LIMITED else 0
+            reset = (self.venue_ns // NS_PER_S + 1) * 1000 if code == LIMITED else 0
             if code in UNDECIDED and dice.below(2):
                 self._carry_out(flight)  # the answer was an error, and it was done all the same
             self._answer(flight, Ack(req_id, code, TEXTS.get(code, ""), 0 if code == LIMITED else -1, reset))
@@ -259,7 +259,7 @@ class DeskLink:
         if isinstance(answer, ClockOffset):
             faults.clock_error_ms = 0
             self._answer(flight, answer)
-            answer = QueryRows(req_id, QueryKind.SERVER_TIME, (), now_ms=self.venue_ns // MS)
+            answer = QueryRows(req_id, QueryKind.SERVER_TIME, (), now_ms=self.venue_ns // NS_PER_MS)
         if order_op and dice.hits(faults.cut_ppm):
             self.hits["cut instead of answer"] += 1
             self.cut(flight.stream, dice.between(faults.reconnect_ns))
@@ -277,7 +277,7 @@ class DeskLink:
 
     def _door(self, flight: Flight) -> int:
         """What is refused before the exchange looks at it: clock, rate, and refusals to order."""
-        request, now_ms = flight.request, self.venue_ns // MS
+        request, now_ms = flight.request, self.venue_ns // NS_PER_MS
         is_query = isinstance(request, Query)
         if isinstance(request, Query) and request.what is QueryKind.SERVER_TIME:
             return 0
@@ -292,7 +292,7 @@ class DeskLink:
             if self.dice.hits(self.faults.reject_ppm):
                 return self.faults.reject_codes[self.dice.below(len(self.faults.reject_codes))]
         used = self._used_of(flight)
-        while used and used[0] <= self.venue_ns - SECOND_NS:
+        while used and used[0] <= self.venue_ns - NS_PER_S:
             used.popleft()
         if len(used) >= (self.faults.queries_per_second if is_query else self.faults.per_second):
             return LIMITED
@@ -351,7 +351,7 @@ class DeskLink:
         if flight.stream is Stream.TRADE and not extra_ns:
             if self.dice.hits(self.faults.ack_swap_ppm):
                 self.hits["ack swap"] += 1
-                at += 10 * MS
+                at += 10 * NS_PER_MS
             else:
                 at = self._answer_ns[flight.stream] = max(at, self._answer_ns[flight.stream])
         self.scheduler.at(at, self._answered, flight, answer)

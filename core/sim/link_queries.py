@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.constants import DAY_NS, NS_PER_MS
 from core.orders.exchange_words import (
     AccountRow,
     FeeRow,
@@ -21,17 +22,8 @@ from core.orders.exchange_words import (
 from core.sim.exchange import Exchange
 from core.sim.exchange_types import OPEN_STATUSES, SimOrder
 from core.sim.link_faults import Dice, LinkFaults
-from core.sim.link_rows import (
-    NS_PER_MS,
-    closed_pnl_row,
-    execution_row,
-    instrument_row,
-    order_row,
-    position_row,
-    wallet_row,
-)
+from core.sim.link_rows import closed_pnl_row, execution_row, instrument_row, order_row, position_row, wallet_row
 
-DAY_NS = 86_400_000_000_000
 WEEK_NS = 7 * DAY_NS
 PAGE_MAX = {QueryKind.ORDER_REALTIME: 50, QueryKind.ORDER_HISTORY: 50, QueryKind.EXECUTIONS: 100, QueryKind.POSITIONS: 200,
             QueryKind.CLOSED_PNL: 100}

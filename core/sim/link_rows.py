@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.constants import NS_PER_MS
 from core.orders.exchange_words import (
     ClosedPnlRow,
     ExecutionRow,
@@ -24,8 +25,6 @@ from core.sim.exchange_types import (
     SymbolStatus,
 )
 from core.sim.margin_types import PositionSnapshot, WalletSnapshot
-
-NS_PER_MS = 1_000_000
 
 
 def order_row(order: SimOrder) -> OrderRow:

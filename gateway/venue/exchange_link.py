@@ -16,12 +16,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from core.constants import NS_PER_MS
 from core.sim.exchange import Exchange
 from core.sim.exchange_types import OPEN_STATUSES, Event, OrderUpdate, PositionUpdate
 from gateway.venue.instrument_specs import spec_of
 from gateway.venue.instruments import Instrument
 
-NS_PER_MS = 1_000_000
 TIMER_NS = 60_000_000_000  # funding instants are whole minutes: the exchange's timers are looked at as often
 
 

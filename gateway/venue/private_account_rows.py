@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from core.constants import NS_PER_MS
 from core.sim.exchange_types import SIDE_TEXT
 from core.sim.margin_types import PositionSnapshot, WalletSnapshot
 from gateway.venue.instruments import Instrument
-from gateway.venue.row_texts import NS_PER_MS, Figures, blank, e8, ms, trimmed
+from gateway.venue.row_texts import Figures, blank, e8, ms, trimmed
 
 
 # -- positions -------------------------------------------------------------------------------------------------------

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 
+from core.constants import NS_PER_MS
 from core.sim.exchange_types import Event, Execution, OrderUpdate, PositionUpdate, WalletUpdate
 from core.sim.margin_types import ExecType
 from gateway.venue.instruments import Instrument
 from gateway.venue.private_account_rows import position_stream, wallet_row
 from gateway.venue.private_hub import Message
 from gateway.venue.private_rows import execution_fast, execution_stream, order_stream
-from gateway.venue.row_texts import NS_PER_MS
 
 MAX_ROWS = 20
 KIND_OF = {OrderUpdate: "order", Execution: "execution", PositionUpdate: "position", WalletUpdate: "wallet"}

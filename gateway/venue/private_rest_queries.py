@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from core.constants import DAY_NS, NS_PER_MS
 from core.sim.exchange_types import (
     ClosedPnl,
     Execution,
@@ -20,9 +21,7 @@ from gateway.venue.private_rest_pages import page
 from gateway.venue.private_rest_params import Fields, invalid
 from gateway.venue.private_rows import closed_pnl_rest, execution_rest, order_rest, transaction_rest
 from gateway.venue.private_venue import PrivateVenue
-from gateway.venue.row_texts import NS_PER_MS
 
-DAY_NS = 86_400_000_000_000
 CLOSED_KEPT = 500  # closed orders that order/realtime still knows
 STATUSES = words(*OrderStatus)
 EXEC_TYPES = words(*ExecType)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from core.constants import NS_PER_MS
 from core.units import format_fixed
 from gateway.venue.instruments import Instrument
-
-NS_PER_MS = 1_000_000
 
 
 def trimmed(value: int, digits: int) -> str:

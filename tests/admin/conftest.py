@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,10 +15,10 @@ from shm.topology import Plant
 from tests.admin.engine_part import TOKEN, EnginePart, make_plant
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[EnginePart]:
+@contextmanager
+def engine_on(folder: Path) -> Iterator[EnginePart]:
     """The engine's part on a plant with ten symbols, one tick old."""
-    plant = make_plant(tmp_path)
+    plant = make_plant(folder)
     part = EnginePart(plant)
     part.tick()
     yield part
@@ -24,13 +26,33 @@ def engine(tmp_path: Path) -> Iterator[EnginePart]:
     plant.destroy()
 
 
-@pytest.fixture
-def admin(engine: EnginePart, tmp_path: Path) -> AdminServer:
+@contextmanager
+def admin_on(folder: Path) -> Iterator[AdminServer]:
     """An admin server joined to that plant, its address pretended bound: REST goes through the test client."""
-    server = AdminServer(Plant.join(tmp_path / "data" / "run" / "run.json", "admin"), environ={})
+    server = AdminServer(Plant.join(folder / "data" / "run" / "run.json", "admin"), environ={})
     server.where.port, server.where.ws_port = 8787, 8788
     server.where.cookie = "scalper_8787"
-    return server
+    yield server
+    server.plant.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collected() -> Iterator[None]:
+    """A server is a circle of objects of 20 MB that nothing takes away in time: hundreds of them were 4 GB and 800 files."""
+    yield
+    gc.collect()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[EnginePart]:
+    with engine_on(tmp_path) as part:
+        yield part
+
+
+@pytest.fixture
+def admin(engine: EnginePart, tmp_path: Path) -> Iterator[AdminServer]:
+    with admin_on(tmp_path) as server:
+        yield server
 
 
 class Browser:

@@ -18,7 +18,8 @@ from core.features.registry import N_ALL_FEATURES
 from core.records import ACCOUNT_ROW, GLOBAL, POSITION_ROW, SYMBOL, SYMBOL_ROW
 from shm.control import ProcessState, cnc_turn
 from shm.logs import LogWriter
-from shm.topology import Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 
 TOKEN = "one-time-token-of-this-test"
 E8 = 100_000_000

@@ -53,7 +53,7 @@ class Page(WSListener):
 
     async def until(self, true: Callable[[], bool], step: Callable[[], None] = lambda: None) -> None:
         """Wait for news until `true()`; `step` drives the server."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not true():
                 step()
                 self.news.clear()
@@ -158,7 +158,7 @@ def test_nothing_is_told_without_a_ticket(admin: AdminServer, first: Any) -> Non
     async def body(server: push.PushServer) -> None:
         page = await connect(server)
         page.send(first)
-        await asyncio.wait_for(page.closed.wait(), 10)
+        await asyncio.wait_for(page.closed.wait(), 60)
         assert not page.frames and {message["t"] for message in page.messages} <= {"err"}
 
     run(admin, body)
@@ -170,7 +170,7 @@ def test_a_ticket_opens_one_connection(admin: AdminServer) -> None:
         page = await connect(server, ticket=ticket)
         await page.until(lambda: bool(page.of("hello")))
         second = await connect(server, ticket=ticket)
-        await asyncio.wait_for(second.closed.wait(), 10)
+        await asyncio.wait_for(second.closed.wait(), 60)
         assert not second.of("hello") and second.of("err")
 
     run(admin, body)
@@ -182,7 +182,7 @@ def test_a_silent_connection_is_closed(admin: AdminServer, monkeypatch: pytest.M
     async def body(server: push.PushServer) -> None:
         page = await connect(server)
         server.tick()
-        await asyncio.wait_for(page.closed.wait(), 10)
+        await asyncio.wait_for(page.closed.wait(), 60)
 
     run(admin, body)
 
@@ -269,7 +269,7 @@ def test_a_stalled_client_is_dropped(admin: AdminServer, monkeypatch: pytest.Mon
         client = next(iter(server.clients))
         client.paused_at = push.time.monotonic() - push.STALL_SECONDS - 1
         server.tick()
-        await asyncio.wait_for(page.closed.wait(), 10)
+        await asyncio.wait_for(page.closed.wait(), 60)
 
     run(admin, body)
 
@@ -303,9 +303,10 @@ def test_details_use_four_slots_and_give_them_back(admin: AdminServer, engine: E
         pages = [await connect(server, ticket=ticket_of(admin)) for _ in range(6)]
         for page in pages:
             await page.until(lambda page=page: bool(page.of("hello")))
-        for page, name in zip(pages, ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BTCUSDT", "DOGEUSDT"], strict=True):
-            page.send({"op": "detail", "symbol": name})
-            await asyncio.sleep(0.05)
+        for number, name in enumerate(["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BTCUSDT"], 1):
+            pages[number - 1].send({"op": "detail", "symbol": name})
+            await pages[number - 1].until(lambda n=number: sum(client.detail >= 0 for client in server.clients) == n)
+        pages[5].send({"op": "detail", "symbol": "DOGEUSDT"})
         await pages[5].until(lambda: bool(pages[5].of("err")))
         assert sorted(control.detail_symbols) == [0, 1, 2, 3]
         engine.tick()

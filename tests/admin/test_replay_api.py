@@ -15,7 +15,9 @@ from core.enums import CommandKind
 from core.orders.command_words import Answer, Command, read_commands, write_answer
 from core.records import COMMAND
 from core.replay_row import REPLAY, ReplayAction, ReplayState
-from shm.topology import COMMAND_SLOTS, Plant, ReplaySource
+from shm.regions import COMMAND_SLOTS
+from shm.run_spec import ReplaySource
+from shm.topology import Plant
 from tests.admin.conftest import Browser
 from tests.admin.engine_part import EnginePart, make_plant
 from tests.admin.test_web import PAGES, WRITES

@@ -17,7 +17,8 @@ import pytest
 from admin.server import BindRefused, listening_address
 from config.paths import ROOT
 from shm.control import ProcessState
-from shm.topology import Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from tests.admin.engine_part import EnginePart, make_plant
 
 LOCAL = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -47,7 +48,7 @@ def address_of(folder: Path) -> dict:
 
 
 def get(port: int, path: str) -> tuple[int, str]:
-    with LOCAL.open(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+    with LOCAL.open(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
         return answer.status, answer.read().decode()
 
 
@@ -66,7 +67,7 @@ def test_life_of_the_process(engine: EnginePart, tmp_path: Path) -> None:
         until(lambda: page.kill_seen_ns > 0, process)
     finally:
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and out == "" and err == ""
     assert page.state == ProcessState.HALT and not admin_file.exists()
     assert (
@@ -82,7 +83,7 @@ def test_stop_word_ends_it_and_sigint_does_not(engine: EnginePart, tmp_path: Pat
     loops = page.loops
     until(lambda: page.loops > loops + 3, process)
     engine.plant.control.request_stop()
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
 
 

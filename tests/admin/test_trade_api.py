@@ -36,7 +36,7 @@ def trading(engine: EnginePart) -> Iterator[TradingPart]:
     part.stop()
 
 
-def wait(condition, seconds: float = 5.0) -> None:
+def wait(condition, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from admin.server import AdminServer
 from admin.web import MAX_BODY
 from core.enums import LogKind
-from tests.admin.conftest import Browser
+from tests.admin.conftest import Browser, admin_on, engine_on
 from tests.admin.engine_part import TOKEN, EnginePart
 
 READS = [
@@ -61,6 +62,15 @@ WRITES = {
 }
 
 
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[AdminServer, Browser]]:
+    """One server and one session for all requests that must be refused: none of them may change anything."""
+    folder = tmp_path_factory.mktemp("refusing")
+    with engine_on(folder), admin_on(folder) as admin:
+        yield admin, Browser(admin)
+        assert Browser(admin, login=False).get("/healthz").status_code == 200
+
+
 def test_every_route_is_known_to_this_matrix(admin: AdminServer) -> None:
     """A new route must be put into one of the lists, so that it is tested for default deny."""
     rules = {rule.rule.replace("<symbol>", "BTCUSDT").replace("<wanted>", "BTCUSDT").replace("<int:number>", "1")
@@ -106,7 +116,8 @@ def test_reads(admin: AdminServer, browser: Browser, path: str) -> None:
         ({"Host": "127.0.0.1.evil.example:8787"}, 400),
     ],
 )
-def test_writes_refuse_forgeries(admin: AdminServer, browser: Browser, path: str, changes: dict, status: int) -> None:
+def test_writes_refuse_forgeries(refusing: tuple[AdminServer, Browser], path: str, changes: dict, status: int) -> None:
+    admin, browser = refusing
     answer = browser.post(path, WRITES[path], **changes)
     assert answer.status_code == status
     assert answer.json["error"] and answer.json["retExtInfo"]["hint"]
@@ -114,7 +125,8 @@ def test_writes_refuse_forgeries(admin: AdminServer, browser: Browser, path: str
 
 
 @pytest.mark.parametrize("path", WRITES)
-def test_writes_need_a_session_and_post(admin: AdminServer, browser: Browser, path: str) -> None:
+def test_writes_need_a_session_and_post(refusing: tuple[AdminServer, Browser], path: str) -> None:
+    admin, browser = refusing
     stranger = Browser(admin, login=False)
     stranger.csrf = browser.csrf
     assert stranger.post(path, WRITES[path]).status_code == 401

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
 from tests.admin.engine_part import EnginePart, make_plant
-from tests.browser.stand_in import Running, browser_of, wait
+from tests.browser.stand_in import Running, browser_of, complaints, requested, wait
 
 
 @pytest.fixture
@@ -37,13 +38,29 @@ def running(engine: EnginePart, tmp_path: Path) -> Iterator[Running]:
     one.stop()
 
 
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """One browser for the tests of a file: its start costs more than most of them."""
+    driver = browser_of(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()
+
+
 @pytest.fixture
-def page(running: Running, tmp_path: Path) -> Iterator[webdriver.Chrome]:
+def browser(chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """That browser as if just started: nobody is logged in (what a page keeps goes by its port, which is new), nothing is
+    pressed, the window has its size, console and network log are empty."""
+    ActionChains(chromium).reset_actions()
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    complaints(chromium), requested(chromium)
+    yield chromium
+    chromium.get("about:blank")  # the old page would ask its server for ever
+
+
+@pytest.fixture
+def page(running: Running, browser: webdriver.Chrome) -> webdriver.Chrome:
     """A browser that has followed the login link and shows moving rows."""
-    driver = browser_of(tmp_path / "chromium")
-    try:
-        driver.get(f"{running.url}login#{running.server.auth.login_token}")
-        wait(driver, lambda: driver.find_elements(By.CSS_SELECTOR, "#grid-view .row:not([hidden])"))
-        yield driver
-    finally:
-        driver.quit()
+    browser.get(f"{running.url}login#{running.server.auth.login_token}")
+    wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#grid-view .row:not([hidden])"))
+    return browser

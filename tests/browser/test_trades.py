@@ -13,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from config.latch_file import read_latch, write_latch
 from tests.admin.engine_part import EnginePart, make_plant
 from tests.admin.trading_part import TradingPart
-from tests.browser.stand_in import NEEDS_BROWSER, Running, browser_of, complaints, texts, wait
+from tests.browser.stand_in import NEEDS_BROWSER, Running, complaints, texts, wait
 
 pytestmark = [pytest.mark.browser, NEEDS_BROWSER]
 
@@ -32,16 +32,12 @@ def engine(tmp_path: Path) -> Iterator[EnginePart]:
 
 
 @pytest.fixture
-def page(running: Running, tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    driver = browser_of(tmp_path / "chromium")
-    try:
-        driver.get(f"{running.url}login#{running.server.auth.login_token}")
-        wait(driver, lambda: driver.current_url == running.url)
-        driver.get(f"{running.url}trades")
-        wait(driver, lambda: texts(driver, "#view-state") == ["STREAMING"])
-        yield driver
-    finally:
-        driver.quit()
+def page(running: Running, browser: webdriver.Chrome) -> webdriver.Chrome:
+    browser.get(f"{running.url}login#{running.server.auth.login_token}")
+    wait(browser, lambda: browser.current_url == running.url)
+    browser.get(f"{running.url}trades")
+    wait(browser, lambda: texts(browser, "#view-state") == ["STREAMING"])
+    return browser
 
 
 def trade(page: webdriver.Chrome, symbol: str, sl: str, direction: str = "LONG", tp: str = "") -> str:

@@ -20,7 +20,7 @@ from gateway.venue.instruments import Instrument
 from tests.gateway.venue.running import Running
 
 E = TypeVar("E")
-WAIT_S = 20.0
+WAIT_S = 60.0
 _names = itertools.count(1)  # link ids are unique per account, also across the links of a test run
 TIMING = Timing(20_000_000_000, 10_000_000_000, 20_000_000, 200_000_000, 1_000_000_000)
 

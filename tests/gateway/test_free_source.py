@@ -25,7 +25,8 @@ from gateway.free_source import FreeSource
 from gateway.news import NewsFile
 from gateway.rest import RestError
 from shm.agent import Beat, StopFlag
-from shm.topology import SLOT_RECORDER, SLOT_SHARD, Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import SLOT_RECORDER, SLOT_SHARD, Plant
 from tests.gateway.fake_venue import Client, FakeVenue, until
 from tests.gateway.feed_tools import Event, split_events, trade_frame
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -91,10 +92,10 @@ def test_what_is_no_answer_is_a_rest_error(exchange: Exchange, reply: tuple[int,
 
 
 def test_nobody_there_is_a_rest_error(exchange: Exchange) -> None:
-    with HTTPServer(("127.0.0.1", 0), Handler) as closed:
-        port = closed.server_address[1]
-    with pytest.raises(RestError, match="instruments-info"):
-        PublicRest(f"http://127.0.0.1:{port}", timeout_s=2.0).instruments()
+    with socket.socket() as deaf:  # bound, so that nobody else gets the port, and not listening
+        deaf.bind(("127.0.0.1", 0))
+        with pytest.raises(RestError, match="instruments-info"):
+            PublicRest(f"http://127.0.0.1:{deaf.getsockname()[1]}", timeout_s=2.0).instruments()
 
 
 RISK = "/v5/market/risk-limit?category=linear"

@@ -19,7 +19,8 @@ from gateway.bybit.universe import Instrument, Selector, Universe
 from gateway.service import GatewayService, known_symbols
 from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
-from shm.topology import SLOT_SHARD, Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import SLOT_SHARD, Plant
 from tests.gateway.feed_tools import MS, T0, Event, book_frame, line, split_events, trade_frame
 from tests.shared_data import recording
 

@@ -14,7 +14,8 @@ import pytest
 from core.enums import ControlBits
 from shm.agent import Beat, StopFlag, run
 from shm.control import ProcessState
-from shm.topology import Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from tests.shm.support import ROOT, fresh_run, needs_jit
 
 

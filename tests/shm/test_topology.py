@@ -13,19 +13,10 @@ import pytest
 from core.enums import LogKind
 from core.features.registry import ALL_FEATURE_NAMES
 from core.records import MESSAGE, REPORT, SYMBOL_ROW
+from shm.regions import MAX_SYMBOLS, regions, total_bytes
+from shm.run_spec import RunSpec, VenueAddress, process_rows
 from shm.segment import SHM_FOLDER, LayoutMismatch, OwnerAlive
-from shm.topology import (
-    MAX_SYMBOLS,
-    PREFIX,
-    SLOT_RECORDER,
-    Plant,
-    RunSpec,
-    VenueAddress,
-    live_runs,
-    process_rows,
-    regions,
-    total_bytes,
-)
+from shm.topology import PREFIX, SLOT_RECORDER, Plant, live_runs
 from tests.shm.support import fresh_run, message
 
 

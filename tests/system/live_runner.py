@@ -20,7 +20,8 @@ from config.paths import DataPaths
 from gateway.bybit.sign import credentials
 from gateway.signed_rest import SignedRest
 from gateway.venue_clock import VenueClock
-from shm.topology import Plant, RunSpec
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from tests.system.plant_runner import ROOT, Running, environment, eventually
 
 EAGER = """
@@ -152,11 +153,13 @@ class Judge:
 
 
 @contextlib.contextmanager
-def live_plant(data_dir: Path, *arguments: str, positions: int = 3) -> Iterator[tuple[Running, Plant, Judge]]:
-    """A LIVE plant on the embedded exchange whose desk has reconciled."""
+def live_plant(
+    data_dir: Path, *arguments: str, positions: int = 3, more: str = ""
+) -> Iterator[tuple[Running, Plant, Judge]]:
+    """A LIVE plant on the embedded exchange whose desk has reconciled. `more`: settings, as TOML."""
     data_dir.mkdir(parents=True, exist_ok=True)
     config = data_dir / "eager.toml"
-    config.write_text(EAGER.format(positions=positions))
+    config.write_text(EAGER.format(positions=positions) + more)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.system.live_runner", "run", "--mode", "LIVE", "--data-dir", str(data_dir), "--json",
          "-c", str(config), *arguments],
@@ -176,7 +179,7 @@ def live_plant(data_dir: Path, *arguments: str, positions: int = 3) -> Iterator[
         if process.poll() is None:
             process.terminate()
         try:
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

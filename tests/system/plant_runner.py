@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], what: str, timeout_s: float = 60.0) -> T:
+def eventually(look: Callable[[], T], what: str, timeout_s: float = 120.0) -> T:
     """Look again and again until the answer is true; AssertionError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -66,7 +66,7 @@ class Running:
         done = launch("status", "--json", "--data-dir", str(self.data_dir))
         return json.loads(done.stdout) if done.returncode == 0 else {}
 
-    def stop(self, timeout_s: float = 30.0) -> tuple[int, dict[str, Any], str]:
+    def stop(self, timeout_s: float = 120.0) -> tuple[int, dict[str, Any], str]:
         """Ctrl-C; exit code, summary, everything said on standard error."""
         self.process.send_signal(signal.SIGINT)
         out, err = self.process.communicate(timeout=timeout_s)
@@ -75,11 +75,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(data_dir: Path, *arguments: str, mode: str = "SIM") -> Iterator[Running]:
-    """Start launch.py (`mode` as the arguments say) and wait until every process runs; never leaves a process behind."""
+def running(data_dir: Path, *arguments: str, mode: str = "SIM", **variables: str) -> Iterator[Running]:
+    """Start launch.py (`mode` as the arguments say), with these environment variables; never leaves a process behind."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "launch.py"), "run", "--data-dir", str(data_dir), "--json", *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment() | variables, cwd=ROOT,
     )
     plant = Running(process, data_dir, mode)
     try:
@@ -89,7 +89,7 @@ def running(data_dir: Path, *arguments: str, mode: str = "SIM") -> Iterator[Runn
             process.send_signal(signal.SIGINT)
         if process.stdout is not None and not process.stdout.closed:
             try:
-                process.communicate(timeout=30)
+                process.communicate(timeout=60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

@@ -45,9 +45,9 @@ def test_kill_with_page_and_recorder_dead(tmp_path: Path, kill) -> None:
         for pid in freeze(plant, "admin", "recorder"):
             os.kill(pid, signal.SIGKILL)
         kill(run)
-        eventually(lambda: plant.control.flat, "flat and verified", 15.0)
+        eventually(lambda: plant.control.flat, "flat and verified")
         orders = plant.counters("execution").get("orders")
-        eventually(lambda: int(plant.account().read(0)[0]["open_positions"]) == 0, "the board says so", 2.0)
+        eventually(lambda: int(plant.account().read(0)[0]["open_positions"]) == 0, "the board says so")
         assert plant.control.bits() & ControlBits.KILL and run.paths.kill_file.exists()
         eventually(lambda: plant.cnc("admin").restarts and plant.cnc("admin").ready, "the page is back")
         rows = plant.symbol_rows()
@@ -63,7 +63,7 @@ def test_pause_survives_a_restart_of_the_whole_system(tmp_path: Path) -> None:
         assert "pause latched" in launch("pause", "--data-dir", str(tmp_path)).stdout
         run.process.kill()  # the whole system at once, nobody says goodbye
         run.process.wait()
-        eventually(lambda: not Path(f"/proc/{plant.cnc('execution').pid}").exists(), "all are gone", 20.0)
+        eventually(lambda: not Path(f"/proc/{plant.cnc('execution').pid}").exists(), "all are gone")
     with running(tmp_path, *LIVE, "--no-admin") as run, plant_of(run) as plant:
         eventually(lambda: plant.control.pause_sources() == ["exec"], "still paused")
         before = plant.counters("execution").get("orders")
@@ -84,11 +84,11 @@ def test_latch_survives_kill_9_of_execution_page_and_recorder(tmp_path: Path) ->
         for pid in freeze(plant, "admin", "recorder"):
             os.kill(pid, signal.SIGKILL)
         kill_by_file(run)
-        eventually(lambda: plant.control.bits() & ControlBits.KILL, "the file was seen", 5.0)
+        eventually(lambda: plant.control.bits() & ControlBits.KILL, "the file was seen")
         os.kill(first, signal.SIGKILL)
         eventually(lambda: plant.cnc("execution").pid != first and plant.cnc("execution").ready, "a successor")
-        eventually(lambda: plant.control.flat, "flat and verified", 30.0)
-        eventually(lambda: int(plant.account().read(0)[0]["open_positions"]) == 0, "the board says so", 2.0)
+        eventually(lambda: plant.control.flat, "flat and verified")
+        eventually(lambda: int(plant.account().read(0)[0]["open_positions"]) == 0, "the board says so")
         assert plant.control.bits() & ControlBits.KILL and run.paths.kill_file.exists()
         eventually(lambda: plant.cnc("admin").restarts and plant.cnc("admin").ready, "the page is back")
         clean_end(run, plant.spec.run_id, [])

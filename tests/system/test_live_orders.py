@@ -16,6 +16,7 @@ import pytest
 
 from config.paths import DataPaths
 from shm.topology import Plant
+from tests.conftest import Goal
 from tests.system.live_runner import Judge, account, live_plant, settled
 from tests.system.plant_runner import Running, eventually, launch
 
@@ -51,7 +52,7 @@ def protected(judge: Judge) -> bool:
 
 def agree(plant: Plant, judge: Judge) -> None:
     """Positions here and there, once nothing is on its way."""
-    eventually(lambda: settled(plant) and lots_here(plant) == lots_there(judge), "both sides hold the same", 20.0)
+    eventually(lambda: settled(plant) and lots_here(plant) == lots_there(judge), "both sides hold the same")
 
 
 def no_order_twice(judge: Judge) -> None:
@@ -74,10 +75,10 @@ def kill_switch(run: Running, plant: Plant, judge: Judge) -> None:
     """Kill: nothing is left at the exchange, and the cash is the same on both sides to 1e-8."""
     done = launch("kill", "--data-dir", str(run.data_dir), "--reason", "drill")
     assert done.returncode == 0, done.stdout + done.stderr
-    eventually(lambda: plant.control.get("flat"), "flat", 30.0)
+    eventually(lambda: plant.control.get("flat"), "flat")
     assert judge.positions() == {}
     assert [row for row in judge.open_orders() if not row["reduceOnly"]] == []
-    eventually(lambda: account(plant)["balance_e8"] == judge.balance_e8(), "the same cash to 1e-8", 10.0)
+    eventually(lambda: account(plant)["balance_e8"] == judge.balance_e8(), "the same cash to 1e-8")
 
 
 def confirmed_by_the_exchange(run: Running, plant: Plant) -> None:
@@ -87,7 +88,7 @@ def confirmed_by_the_exchange(run: Running, plant: Plant) -> None:
     def checks() -> list[dict[str, Any]]:
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
-    eventually(lambda: len(checks()) >= plant.counters("execution").get("trades_closed") >= 1, "trades compared", 60.0)
+    eventually(lambda: len(checks()) >= plant.counters("execution").get("trades_closed") >= 1, "trades compared")
     assert [row for row in checks() if row["matched"] != 1] == []
     assert all(row["entry_lots"] > 0 and row["fees_e8"] > 0 for row in checks())
 
@@ -95,7 +96,7 @@ def confirmed_by_the_exchange(run: Running, plant: Plant) -> None:
 def test_trades_protected_and_killed(tmp_path: Path) -> None:
     with live_plant(tmp_path, *PLANT) as (run, plant, judge):
         eventually(lambda: plant.counters("execution").get("fills") >= 2, "fills", 120.0)
-        eventually(lambda: judge.positions() and protected(judge), "positions with stops at the exchange", 10.0)
+        eventually(lambda: judge.positions() and protected(judge), "positions with stops at the exchange")
         eventually(lambda: plant.counters("execution").get("trades_closed") >= 1, "a trade closed", 180.0)
         agree(plant, judge)
         assert plant.counters("execution").get("errors") == 0
@@ -130,7 +131,7 @@ def recovered(plant: Plant, judge: Judge, pid: int) -> bool:
 
 
 @pytest.mark.timeout(3600)
-def test_kill_9_with_orders_in_flight(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_kill_9_with_orders_in_flight(tmp_path: Path, request: pytest.FixtureRequest, goal: Goal) -> None:
     """Small by default; 100 times with --full: reconciled and protected within 5 s, nothing doubled, nothing lost."""
     times = 100 if request.config.getoption("--full") else 3
     rng = random.Random(7)
@@ -138,7 +139,7 @@ def test_kill_9_with_orders_in_flight(tmp_path: Path, request: pytest.FixtureReq
     with live_plant(tmp_path, *PLANT, positions=8) as (run, plant, judge):
         for _ in range(times):
             at, pid = shoot(plant, rng)
-            eventually(lambda pid=pid: recovered(plant, judge, pid), "reconciled and protected", 60.0)
+            eventually(lambda pid=pid: recovered(plant, judge, pid), "reconciled and protected")
             taken.append(time.monotonic() - at)
         agree(plant, judge)
         no_order_twice(judge)
@@ -148,7 +149,6 @@ def test_kill_9_with_orders_in_flight(tmp_path: Path, request: pytest.FixtureReq
         fills = [row for row in judge.executions() if row["execType"] == "Trade"]
         print(f"kill -9 x {times}: recovery p50 {sorted(taken)[len(taken) // 2]:.2f} s, worst {max(taken):.2f} s; "
               f"{len(fills)} executions, {plant.counters('execution').get('errors')} errors")
-    late = sorted(taken)[max(0, int(len(taken) * 0.99) - 1)]
-    assert late <= RECOVERY_S, taken
+    goal("reconciled and protected, p99", sorted(taken)[max(0, int(len(taken) * 0.99) - 1)], RECOVERY_S)
 
 

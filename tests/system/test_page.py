@@ -15,6 +15,7 @@ import pytest
 
 from core.enums import ControlBits
 from shm.topology import Plant
+from tests.conftest import Goal
 from tests.system.plant_runner import Running, eventually, running
 from tests.system.test_live import clean_end, pids, plant_of
 
@@ -41,8 +42,7 @@ SWITCHES = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
     "--disable-component-update", "--disable-sync", "--no-proxy-server", "--window-size=1440,900",
 )
-KILL_GOAL_MS = 200.0
-KILL_LIMIT_MS = 1000.0  # the test fails here only: other work on the machine may hold a process off the processor
+KILL_GOAL_S = 0.2
 
 
 class Page:
@@ -66,7 +66,7 @@ class Page:
     def shown(self, name: str) -> bool:
         return self.find(name).is_displayed()
 
-    def wait(self, true: Callable[[], object], what: str, timeout_s: float = 30.0) -> None:
+    def wait(self, true: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
         """As `eventually`, and the answer shows the page's events when it does not happen."""
 
         def look() -> object:
@@ -169,7 +169,7 @@ def pumps(page: Page) -> None:
 
 
 def killed(page: Page, plant: Plant, way: str) -> float:
-    """Wait until the page tells KILLED and FLAT; the slowest process's ms from the word to its notice, by their stamps."""
+    """Wait until the page tells KILLED and FLAT; the slowest process's s from the word to its notice, by their stamps."""
     page.wait(lambda: plant.control.bits() & ControlBits.KILL, "the word stands")
     page.wait(lambda: page.shown("killbar") and "KILL LATCHED" in page.text("#killbar"), "the page says so")
     page.wait(lambda: page.driver.title.startswith("■ KILLED"), "and the title")
@@ -180,11 +180,9 @@ def killed(page: Page, plant: Plant, way: str) -> float:
     page.wait(lambda: page.shown("positions-none"), "no position on the page")
     asked = plant.control.get("kill_ns")
     ms = {name: (plant.cnc(*row).kill_seen_ns - asked) / 1e6 for name, row in rows_of(plant).items()}
-    slowest = max(ms.values())
-    verdict = "within" if slowest <= KILL_GOAL_MS else "OVER"
-    print(f"KILL by {way}: slowest of {len(ms)} processes {slowest:.1f} ms, {verdict} the goal of {KILL_GOAL_MS:.0f} ms; {ms}")
+    print(f"KILL by {way}: {ms}")
     assert len(ms) == 6 and min(ms.values()) >= 0, ms
-    return slowest
+    return max(ms.values()) / 1e3
 
 
 def rows_of(plant: Plant) -> dict[str, tuple[str, int]]:
@@ -207,7 +205,7 @@ def clears_the_kill(page: Page, plant: Plant, run: Running) -> None:
     page.wait(lambda: all(cnc.kill_seen_ns == 0 for cnc in plant.cncs().values()), "every process has seen that too")
 
 
-def test_a_person_watches_pauses_kills_clears_and_kills_again(tmp_path: Path) -> None:
+def test_a_person_watches_pauses_kills_clears_and_kills_again(tmp_path: Path, goal: Goal) -> None:
     arguments = ("--shards", "2", "--symbols", str(SYMBOLS), "--admin-port", "0")
     with running(tmp_path, *arguments) as run, plant_of(run) as plant, page_of(run, tmp_path) as page:
         run_id, children = plant.spec.run_id, list(pids(plant).values())
@@ -217,7 +215,7 @@ def test_a_person_watches_pauses_kills_clears_and_kills_again(tmp_path: Path) ->
         trades(page)
 
         ActionChains(page.driver).click_and_hold(page.find("kill")).perform()
-        page.wait(lambda: "seen by 6/6 processes" in page.text("#toast"), "killed by holding the mouse", 10.0)
+        page.wait(lambda: "seen by 6/6 processes" in page.text("#toast"), "killed by holding the mouse")
         ActionChains(page.driver).release().perform()
         by_mouse = killed(page, plant, "mouse")
         assert json.loads(run.paths.kill_file.read_text())["source"] == "admin"
@@ -229,7 +227,7 @@ def test_a_person_watches_pauses_kills_clears_and_kills_again(tmp_path: Path) ->
         assert not plant.control.bits() & ControlBits.KILL
         page.press(Keys.ENTER)
         by_keyboard = killed(page, plant, "keyboard")
-        assert max(by_mouse, by_keyboard) < KILL_LIMIT_MS
+        goal("KILL: the slowest process has noticed", max(by_mouse, by_keyboard), KILL_GOAL_S)
         assert [entry for entry in page.driver.get_log("browser") if entry["level"] == "SEVERE"
                 and "/api/admin/kill/clear" not in entry["message"]] == []  # that one answered 409, as it should
         pumps(page)

@@ -17,14 +17,15 @@ from core.orders.exchange_words import Stream
 from core.orders.wire import Message, write_messages
 from core.records import REPORT, SYMBOL, SYMBOL_ROW
 from gateway.venue.instruments import Instrument
-from shm.topology import Plant, VenueAddress
+from shm.run_spec import VenueAddress
+from shm.topology import Plant
 from tests.gateway.venue.running import Running
 from tests.workers.journal_rig import end_threads
 from tests.workers.support import EAGER, make_plant
 from workers.execution import Execution
 from workers.recorder import Recorder
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 _LIMITS = msgspec.structs.replace(
     EAGER.safety.limits, max_orders_per_minute=10_000, churn_orders=10_000, churn_round_trips=10_000,
 )

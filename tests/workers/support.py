@@ -14,7 +14,9 @@ from config.schema import Limits, Safety, Score, Settings, Signal, Thresholds, T
 from core.engine.digest import combine
 from core.enums import FeedState
 from core.records import EVENT, SYMBOL, SYMBOL_ROW
-from shm.topology import MAX_SYMBOLS, Plant, RunSpec
+from shm.regions import MAX_SYMBOLS
+from shm.run_spec import RunSpec
+from shm.topology import Plant
 from tests.shm.support import fresh_run
 from workers.execution import Execution
 from workers.shard import Shard

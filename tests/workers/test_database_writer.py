@@ -1,11 +1,8 @@
-"""The database says what the files say, exactly once, whatever happens to it."""
+"""The database says what the files say, exactly once."""
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import threading
 
 import pytest
 from sqlalchemy import func, select
@@ -13,89 +10,20 @@ from sqlalchemy import func, select
 from config.profiles import load_profiles
 from core.enums import LogKind, Severity, State
 from core.orders.broker import Note
-from shm.database.connect import database_url, reader
 from shm.database.tables import (
     audit,
-    balances,
     cursors,
-    decisions,
-    executions,
     incidents,
-    metadata,
     orders,
     positions,
     sessions,
-    signal_history,
     strategy_execution_state,
 )
+from tests.workers.database_checks import T0, check, contents, query, writer_of
 from tests.workers.made_runs import SETTINGS, MadeRun
 from workers import database_writer
 from workers.database_rows import CursorMoved, prune
 from workers.database_writer import DatabaseWriter
-
-T0 = 1_763_640_000_000_000_000  # 2025-11-20T12:00:00Z
-
-
-def contents(paths) -> dict[str, list[tuple]]:
-    """Every row of every table without its number, sorted: what two databases have in common."""
-    engine = reader(database_url(paths), paths.mode)
-    found = {}
-    with engine.connect() as connection:
-        for table in metadata.sorted_tables:
-            columns = [c for c in table.columns if c.name != "id" and (c.name != "updated_ns" or table is not cursors)]
-            found[table.name] = sorted(tuple(map(_comparable, row)) for row in connection.execute(select(*columns)))
-    engine.dispose()
-    return found
-
-
-def _comparable(value) -> str:
-    return json.dumps(value, sort_keys=True)  # PostgreSQL keeps no order of keys
-
-
-def query(paths, statement):
-    engine = reader(database_url(paths), paths.mode)
-    with engine.connect() as connection:
-        rows = connection.execute(statement).all()
-    engine.dispose()
-    return rows
-
-
-def check(run: MadeRun) -> None:
-    """The database against the Broker that booked the run."""
-    account, run_id = run.broker.account, run.run_id
-    mine = select(func.count()).select_from
-    count = {t.name: query(run.paths, mine(t).where(t.c.session_id == run_id))[0][0]
-             for t in (orders, executions, positions, signal_history, decisions)}
-    assert count["executions"] == account.fills
-    assert count["signal_history"] == run.signals
-    assert count["decisions"] == len(run.kept)
-    ((realised, fees, trades, wins, balance),) = query(run.paths, select(
-        sessions.c.realised_pnl_e8, sessions.c.fees_e8, sessions.c.trades, sessions.c.wins, sessions.c.end_balance_e8,
-    ).where(sessions.c.session_id == run_id))
-    assert (realised, fees, trades, wins, balance) == (
-        account.realised_e8, account.fees_e8, account.trades_closed, account.wins, account.balance_e8)
-    closed = query(run.paths, select(positions).where(positions.c.session_id == run_id, positions.c.status == "CLOSED"))
-    open_now = query(run.paths, select(positions).where(positions.c.session_id == run_id, positions.c.status == "OPEN"))
-    assert len(closed) == account.trades_closed
-    assert sorted(row.symbol for row in open_now) == sorted(run.broker.instruments[s].name for s in account.positions)
-    assert sum(row.realised_pnl_e8 for row in [*closed, *open_now]) == account.realised_e8
-    for symbol, position in account.closed.items():
-        row = next(r for r in closed if r.position_no == position.order_id)
-        assert (row.realised_pnl_e8, row.fees_e8) == (position.realised_e8, position.fees_e8)
-        instrument = run.broker.instruments[symbol]
-        assert float(row.best_price) == pytest.approx(position.best_ticks * instrument.tick_size)
-        assert float(row.worst_price) == pytest.approx(position.worst_ticks * instrument.tick_size)
-        assert row.decision_id in run.kept
-    accepted = run.broker.orders
-    entries = query(run.paths, select(orders).where(orders.c.session_id == run_id, orders.c.role == "ENTRY"))
-    assert len([o for o in entries if o.status not in ("REJECTED", "DRY_RUN")]) == accepted
-    assert len([o for o in entries if o.status in ("REJECTED", "DRY_RUN")]) == run.broker.rejects
-    filled = query(run.paths, select(func.sum(orders.c.filled_value_e8)).where(orders.c.session_id == run_id))[0][0]
-    executed = query(run.paths, select(func.sum(executions.c.value_e8)).where(executions.c.session_id == run_id))[0][0]
-    assert filled == executed
-    last = query(run.paths, select(balances.c.balance_e8).where(balances.c.session_id == run_id)
-                 .order_by(balances.c.n.desc()).limit(1))
-    assert last == [(account.balance_e8,)]
 
 
 @pytest.fixture
@@ -103,10 +31,6 @@ def run(tmp_path, db_url):
     made = MadeRun(tmp_path / "data", "r1", T0)
     yield made
     made.close()
-
-
-def writer_of(run: MadeRun, **changes) -> DatabaseWriter:
-    return DatabaseWriter(run.paths, SETTINGS, run.run_id, **changes)
 
 
 def test_everything_a_run_did(run):
@@ -276,136 +200,6 @@ def test_a_journal_of_unknown_symbols_waits_for_their_names(run):
     check(run)
 
 
-# --- SQLite: the file itself ------------------------------------------------------------------------------------------
-@pytest.fixture
-def local(tmp_path, monkeypatch):
-    monkeypatch.delenv("SCALPER_DATABASE_URL", raising=False)
-    made = MadeRun(tmp_path / "data", "r1", T0)
-    yield made
-    made.close()
-
-
-def test_a_locked_database_is_waited_for(local, monkeypatch):
-    from shm.database import connect
-
-    monkeypatch.setattr(connect, "BUSY_MS", 50)
-    for _ in range(5):
-        local.step()
-    writer = writer_of(local)
-    assert writer.drain(), writer.last_error
-    blocker = sqlite3.connect(local.paths.database_file, isolation_level=None)
-    blocker.execute("BEGIN EXCLUSIVE")
-    for _ in range(5):
-        local.step()
-    writer._looked = -10.0
-    assert writer.turn() == -1
-    assert "locked" in writer.last_error
-    blocker.execute("ROLLBACK")
-    blocker.close()
-    assert writer.drain(), writer.last_error
-    check(local)
-
-
-def test_a_long_reader_holds_nobody_up(local):
-    for _ in range(5):
-        local.step()
-    writer = writer_of(local)
-    assert writer.drain(), writer.last_error
-    long_one = sqlite3.connect(local.paths.database_file, isolation_level=None)
-    long_one.execute("BEGIN")
-    long_one.execute("SELECT count(*) FROM orders").fetchone()
-    for _ in range(5):
-        local.step()
-    writer._looked = -10.0
-    assert writer.drain(), writer.last_error
-    assert writer.errors == 0
-    check(local)
-    long_one.close()
-
-
-def test_a_deleted_database_is_made_again(local):
-    for _ in range(15):
-        local.step()
-    writer = writer_of(local)
-    assert writer.drain(), writer.last_error
-    before = contents(local.paths)
-    for suffix in ("", "-wal", "-shm"):
-        local.paths.database_file.with_name(local.paths.database_file.name + suffix).unlink(missing_ok=True)
-    assert writer.drain(), writer.last_error
-    assert contents(local.paths) == before
-    check(local)
-
-
-def test_an_older_copy_of_the_database_catches_up(local, tmp_path):
-    for _ in range(10):
-        local.step()
-    writer = writer_of(local)
-    assert writer.drain(), writer.last_error
-    writer.close()
-    copy = tmp_path / "copy"
-    copy.write_bytes(local.paths.database_file.read_bytes())
-    for _ in range(10):
-        local.step()
-    assert writer.drain(), writer.last_error
-    copy.replace(local.paths.database_file)
-    assert writer.drain(), writer.last_error
-    check(local)
-
-
-def test_rubbish_in_place_of_the_database_stops_nobody(local):
-    local.step()
-    local.paths.database_file.write_bytes(b"this is no database" * 400)
-    writer = writer_of(local)
-    assert writer.turn() == -1
-    assert "not a database" in writer.last_error
-    local.paths.database_file.unlink()
-    assert writer.drain(), writer.last_error
-    check(local)
-
-
-@pytest.mark.skipif(os.geteuid() != 0 and not os.access("/dev/full", os.W_OK), reason="no /dev/full")
-def test_no_room_for_the_database(local, monkeypatch):
-    from sqlalchemy import event
-
-    from shm.database import connect
-
-    real = connect.writer
-
-    def small(url, mode):
-        engine = real(url, mode)
-        event.listen(engine, "connect", lambda c, r: c.execute("PRAGMA max_page_count=60"))
-        return engine
-
-    monkeypatch.setattr(connect, "writer", small)
-    for _ in range(80):
-        local.step()
-    writer = writer_of(local)
-    while writer.turn() > 0:
-        pass
-    assert "full" in writer.last_error
-    monkeypatch.setattr(connect, "writer", real)
-    writer.close()
-    assert writer.drain(), writer.last_error
-    check(local)
-
-
-def test_a_dead_server_comes_back(tmp_path, postgres, monkeypatch):
-    monkeypatch.setenv("SCALPER_DATABASE_URL", postgres.fresh())
-    run = MadeRun(tmp_path / "data", "r1", T0)
-    for _ in range(10):
-        run.step()
-    writer = writer_of(run)
-    assert writer.drain(), writer.last_error
-    postgres.stop("immediate")
-    for _ in range(10):
-        run.step()
-    assert writer.turn() == -1
-    postgres.start()
-    assert writer.drain(), writer.last_error
-    check(run)
-    run.close()
-
-
 def test_the_thread_keeps_up_and_stops(run):
     writer = writer_of(run)
     writer._rules = SETTINGS.system.database.__class__(interval_s=0.01)
@@ -413,8 +207,10 @@ def test_the_thread_keeps_up_and_stops(run):
     for _ in range(40):
         run.step()
     run.end()
+    thread = writer._thread
+    assert thread is not None and thread.is_alive()
     writer.stop(60.0)
-    assert not any(thread.name == "database" for thread in threading.enumerate())
+    assert not thread.is_alive()
     check(run)
     assert query(run.paths, select(sessions.c.status)) == [("STOPPED",)]
 
@@ -473,47 +269,6 @@ def test_retention_waits_for_the_database(run):
     for _ in range(5):
         run.step()
     assert "signals.jsonl" in {path.name for path in writer.unread()}
-
-
-@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
-def test_the_server_dies_under_load_again_and_again(tmp_path, postgres, monkeypatch, kills):
-    """As with kill -9: the server is gone in the middle of what it does, and recovers by itself when it starts."""
-    monkeypatch.setenv("SCALPER_DATABASE_URL", postgres.fresh())
-    monkeypatch.setattr(database_writer, "RETRY_MIN_S", 0.01)
-    monkeypatch.setattr(database_writer, "RETRY_MAX_S", 0.05)
-    run = MadeRun(tmp_path / "data", "r1", T0)
-    writer = writer_of(run)
-    writer._rules = SETTINGS.system.database.__class__(interval_s=0.01, batch_rows=10)
-    writer.start()
-    for _ in range(kills):
-        for _ in range(8):
-            run.step()
-        postgres.stop("immediate")
-        run.step()
-        postgres.start()
-    run.end()
-    writer.stop(60.0)
-    assert writer_of(run).drain()
-    check(run)
-
-
-def test_a_locked_database_does_not_hold_up_whoever_records(local, monkeypatch):
-    """The thread waits; lines are written, and the recorder's end does not wait longer than it says."""
-    writer = writer_of(local)
-    assert writer.drain(), writer.last_error
-    blocker = sqlite3.connect(local.paths.database_file, isolation_level=None)
-    blocker.execute("BEGIN EXCLUSIVE")
-    threaded = writer_of(local)
-    threaded.start()
-    for _ in range(10):
-        local.step()
-    local.end()
-    threaded.stop(0.2)
-    assert threaded.rows == 0
-    blocker.execute("ROLLBACK")
-    blocker.close()
-    assert writer_of(local).drain()
-    check(local)
 
 
 def test_old_rows_go_and_what_proves_something_stays(run):

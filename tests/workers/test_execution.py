@@ -1,4 +1,4 @@
-"""The execution process alone: order of handling, durability, kill, restarts, shards that come back or do not."""
+"""The execution process alone: order of handling, durability, restarts, shards that come back or do not."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from config.latch_file import clear_latch, read_latch, write_latch
 from config.paths import DataPaths
-from core.enums import Cause, FeedState, Gate, GlobalRegime, MessageKind, OrderRole, ReportKind
+from core.enums import Gate, MessageKind, OrderRole, ReportKind
 from core.orders.exposure import ExchangeFacts
 from core.orders.router import LiveUnavailable
-from core.orders.wire import Message, Report, read_reports, write_messages
-from core.records import GLOBAL, REPORT
+from core.orders.wire import Message
 from core.risk.tiers import Rank
 from shm.control import N_HEARTBEAT
-from shm.topology import SLOT_ADMIN, Plant
-from tests.core.engine.streams import symbol_record
+from shm.topology import Plant
+from tests.workers.execution_rig import S, enter, fill, made_rigs
 from tests.workers.support import EAGER, make_plant
 from workers import journal_files, kill_watch
 from workers.execution import SYNC_HELLO, SYNC_RESTART, Execution
@@ -28,97 +26,7 @@ from workers.execution_rounds import SHARD_LOST_NS
 from workers.live_evidence import LiveEvidence
 from workers.rollout import RolloutKeeper
 
-S = 10**9
-
-
-class Rig:
-    """An execution with a clock of its own, and the shard side of its rings."""
-
-    def __init__(self, tmp_path, **changes) -> None:
-        self.tmp_path = tmp_path
-        self.now = S
-        self.plant = make_plant(tmp_path, **changes)
-        self.control = self.plant.control
-        self.control.set("feed_state", int(FeedState.CONNECTED))
-        for symbol in range(6):
-            record = symbol_record(symbol, f"SYM{symbol}USDT", shard=symbol % self.plant.spec.shards)
-            self.plant.symbols().write(symbol, record)
-        shards = range(self.plant.spec.shards)
-        sides = [Plant.join(tmp_path / "run.json", "shard", i) for i in shards]
-        self.cncs = [side.cnc() for side in sides]
-        self.intents = [side.intents(i).writer() for i, side in enumerate(sides)]
-        self.reports = [side.reports(i).reader() for i, side in enumerate(sides)]
-        self.logs = self.plant.log_readers(SLOT_ADMIN)
-        self.paths = DataPaths(tmp_path / "data", "SIM")
-        self.execution = self.start()
-        for shard in shards:
-            self.push(Message(decision_id=5 + shard, symbol=-1, reason=SYNC_HELLO), shard=shard)
-        self.execution.do_work()
-        for shard in shards:
-            assert [r.reason for r in self.take(shard)] == [SYNC_RESTART, SYNC_HELLO]
-
-    def start(self) -> Execution:
-        plant = Plant.join(self.tmp_path / "run.json", "execution")
-        plant.cnc().start()
-        execution = Execution(plant, EAGER, clock=lambda: self.now)
-        execution.on_start()
-        return execution
-
-    def restart(self) -> None:
-        """As after kill -9: nothing is closed, a new one joins."""
-        self.execution = self.start()
-
-    def push(self, *messages: Message, shard: int = 0) -> None:
-        assert self.intents[shard].push(write_messages(list(messages)), len(messages))
-
-    def take(self, shard: int = 0) -> list[Report]:
-        rows = np.zeros(256, REPORT.dtype)
-        return read_reports(rows, self.reports[shard].pop(rows))
-
-    def turn(self, *messages: Message, shard: int = 0, ms: float = 1.0) -> list[Report]:
-        if messages:
-            self.push(*messages, shard=shard)
-        self.now += int(ms * 1e6)
-        self.execution.do_work()
-        return self.take(shard)
-
-    def log_texts(self) -> list[str]:
-        rows = self.logs["execution"].read()
-        return [bytes(row["text"]).rstrip(b"\0").decode() for row in rows]
-
-    def account(self) -> dict[str, int]:
-        row = self.plant.account().read(0)[0]
-        return {name: int(row[name]) for name in row.dtype.names}
-
-
-@pytest.fixture
-def make(tmp_path):
-    made = []
-
-    def build(**changes):
-        rig = Rig(tmp_path, **changes)
-        made.append(rig)
-        return rig
-
-    yield build
-    for rig in made:
-        rig.plant.destroy()
-
-
-def enter(symbol=0, seq=1, side=1) -> Message:
-    return Message(seq=seq, ts_event_ns=seq * S, symbol=symbol, kind=int(MessageKind.ENTER), side=side,
-                   price_ticks=1_000_000, stop_ticks=1_000_000 - side * 3000, target_ticks=1_000_000 + side * 5000,
-                   decision_id=seq)
-
-
-def fill(order_id, qty, symbol=0, seq=2, side=1, leaves=0, role=OrderRole.ENTRY, price=1_000_000) -> Message:
-    return Message(seq=seq, ts_event_ns=seq * S, symbol=symbol, kind=int(MessageKind.FILL), side=side, qty_lots=qty,
-                   price_ticks=price, order_id=order_id, leaves_lots=leaves, role=int(role), fee_e8=5)
-
-
-def done(order_id, symbol=0, seq=3, leaves=1) -> Message:
-    return Message(seq=seq, ts_event_ns=seq * S, symbol=symbol, kind=int(MessageKind.DONE), order_id=order_id,
-                   leaves_lots=leaves)
+make = pytest.fixture(made_rigs, name="make")
 
 
 def test_answers_boards_and_figures(make):
@@ -326,147 +234,6 @@ def test_disk_trouble_refuses_entries_and_lets_exits_go_on(make, monkeypatch):
     rig.restart()
     assert rig.execution.broker.intents == 5
     assert rig.execution.broker.orders == 2
-
-
-class TestKill:
-    def test_sequence_latches_closes_and_verifies(self, make):
-        rig = make()
-        first, second = rig.turn(enter(0, 1), enter(1, 2))
-        rig.turn(fill(first.order_id, first.qty_lots, seq=3))
-        rig.control.request_kill("admin")
-        reports = rig.turn()
-        assert [(r.kind, r.symbol, r.seq) for r in reports] == [
-            (ReportKind.CANCEL, 1, 0), (ReportKind.CLOSE, 0, 0)]
-        assert (reports[1].role, reports[1].reason) == (OrderRole.KILL, Cause.KILL)
-        assert read_latch(rig.paths.kill_file)["source"] == "admin"
-        assert rig.turn(enter(2, 4))[0].reason == Gate.KILLED
-        assert rig.account()["risk_off"] in (0, Gate.KILLED)
-        assert rig.turn(ms=1100) != []  # told again while something is open
-        rig.turn(done(second.order_id, 1, 5, second.qty_lots))
-        assert rig.control.get("flat") == 0
-        rig.turn(fill(first.order_id, first.qty_lots, seq=6, side=-1, role=OrderRole.KILL))
-        rig.turn()
-        assert rig.control.get("flat") == 0
-        rig.turn(ms=60)
-        assert rig.control.get("flat") == 1
-        rig.turn(ms=200)
-        texts = rig.log_texts()
-        for part in ("KILL latched by admin", "KILL cancel and close: 2", "KILL flat, first look", "KILL verified flat"):
-            assert part in texts
-        assert rig.account()["risk_off"] == Gate.KILLED
-
-    def test_stays_killed_over_a_restart_until_a_person_clears_it(self, make):
-        rig = make()
-        rig.control.request_kill("cli")
-        rig.turn()
-        assert rig.paths.kill_file.exists()
-        for name in ("kill_cli", "kill_ns"):  # a new run: shared memory is fresh, the file is not
-            rig.control.set(name, 0)
-        rig.restart()
-        assert rig.control.get("kill_exec") == 1
-        rig.take()
-        rig.push(Message(symbol=-1, reason=SYNC_RESTART))
-        assert rig.turn(enter())[0].reason == Gate.KILLED
-        rig.control.clear_kill()
-        rig.turn()
-        assert not rig.paths.kill_file.exists()
-        assert rig.turn(enter(0, 2), ms=600)[0].kind == ReportKind.ACCEPTED
-        rig.turn(ms=600)
-        assert rig.control.get("kill_exec") == 0
-
-    def test_a_file_written_by_somebody_else_kills_within_a_second(self, make):
-        rig = make()
-        rig.paths.kill_file.parent.mkdir(parents=True, exist_ok=True)
-        rig.paths.kill_file.write_text("{}")
-        rig.turn(ms=1000)
-        assert rig.control.get("kill_exec") == 1
-        assert rig.turn(enter())[0].reason == Gate.KILLED
-
-    def test_a_file_is_as_quick_as_a_word(self, make):
-        rig = make()
-        rig.paths.kill_file.parent.mkdir(parents=True, exist_ok=True)
-        rig.paths.kill_file.touch()
-        assert rig.turn(enter(), ms=20)[0].reason == Gate.KILLED
-
-    def test_the_system_kills_itself_and_says_why(self, make):
-        """Daily loss: the threshold of safety.toml, the reason in the latch file, the position closed."""
-        rig = make()
-        (accepted,) = rig.turn(enter())
-        rig.turn(fill(accepted.order_id, accepted.qty_lots))
-        account = rig.execution.broker.account
-        rig.execution.broker.ledger.day_start_equity_e8 = account.equity_e8 * 2
-        told = rig.turn(ms=300)
-        told += rig.turn()
-        latch = read_latch(rig.paths.kill_file)
-        assert latch is not None and latch["source"] == "exec" and "percent (50, limit 5)" in latch["reason"]
-        assert [report.kind for report in told] == [ReportKind.CLOSE] and told[0].role == OrderRole.KILL
-        assert any("KILL trigger daily_loss" in text for text in rig.log_texts())
-
-    def test_panic_kills_only_with_something_open(self, make):
-        rig = make()
-        verdict = np.zeros(1, GLOBAL.dtype)
-        gateway = Plant.join(rig.tmp_path / "run.json", "gateway").global_regime()
-        verdict["regime"] = int(GlobalRegime.GLOBAL_PANIC)
-        gateway.write(0, verdict)
-        for _ in range(3):
-            rig.turn(ms=9_000)
-        assert not rig.execution.kill.killed
-        verdict["regime"] = int(GlobalRegime.GLOBAL_NORMAL)
-        gateway.write(0, verdict)
-        rig.turn(ms=300)
-        (accepted,) = rig.turn(enter(0, 50))
-        rig.turn(fill(accepted.order_id, accepted.qty_lots))
-        verdict["regime"] = int(GlobalRegime.GLOBAL_PANIC)
-        gateway.write(0, verdict)
-        rig.turn(ms=300)
-        rig.turn(ms=9_000)
-        assert not rig.execution.kill.killed
-        rig.turn(ms=2_000)
-        rig.turn()
-        assert rig.execution.kill.killed and "PANIC" in read_latch(rig.paths.kill_file)["reason"]
-
-    def test_words_without_the_file_do_not_bring_it_back(self, make):
-        """launch.py resume --clear-kill removes the file first, then the words."""
-        rig = make()
-        rig.control.request_kill("cli")
-        rig.turn()
-        rig.paths.kill_file.unlink()
-        rig.turn(ms=600)
-        assert not rig.paths.kill_file.exists()
-        rig.control.clear_kill()
-        rig.turn(ms=600)
-        assert not rig.execution.kill.killed
-
-
-def test_pause_refuses_entries_only(make):
-    rig = make()
-    rig.control.request_pause("admin", True)
-    assert rig.turn(enter())[0].reason == Gate.PAUSED
-    rig.control.request_pause("admin", False)
-    assert rig.turn(enter(0, 2))[0].kind == ReportKind.ACCEPTED
-
-
-def test_pause_survives_a_restart_of_everything(make):
-    rig = make()
-    write_latch(rig.paths.pause_file, "cli", "over night")
-    rig.restart()  # shared memory of a new run knows nothing of it
-    rig.push(Message(symbol=-1, reason=SYNC_RESTART))
-    rig.take()
-    assert rig.turn(enter())[0].reason == Gate.PAUSED
-    clear_latch(rig.paths.pause_file)
-    rig.turn(ms=20)
-    assert rig.control.pause_sources() == []
-    assert rig.turn(enter(0, 2))[0].kind == ReportKind.ACCEPTED
-
-
-def test_an_unreadable_blacklist_pauses(make):
-    """Nobody may guess which symbols were meant."""
-    rig = make()
-    rig.paths.blacklist_file.parent.mkdir(parents=True, exist_ok=True)
-    rig.paths.blacklist_file.write_text("[")
-    rig.restart()
-    assert rig.control.pause_sources() == ["exec"]
-    assert read_latch(rig.paths.pause_file)["reason"] == "blacklist file unreadable"
 
 
 def test_old_intents_and_quarantined_books_are_refused(make):

@@ -13,7 +13,7 @@ import pytest
 
 from config.latch_file import clear_latch
 from core.journal import FILE_BYTES
-from tests.workers.test_execution import Rig, done, enter, fill
+from tests.workers.execution_rig import Rig, done, enter, fill
 
 KEPT_FIGURES = ("digest", "balance_e8", "fills")
 

@@ -13,7 +13,7 @@ from config.schema import Guardian as GuardianSettings
 from core.enums import Severity
 from gateway.bybit.sign import KeyProblem, credentials
 from gateway.venue.synthetic_feed import SyntheticFeed
-from shm.topology import RunSpec
+from shm.run_spec import RunSpec
 from tests.gateway.venue.running import Running, new_exchange, served_venue
 from workers.guardian import Guard, guardian_keys
 from workers.guardian_door import Door, Unreachable

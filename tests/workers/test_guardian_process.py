@@ -18,11 +18,12 @@ from config.latch_file import write_latch
 from core.enums import LogKind
 from gateway.venue.synthetic_feed import SyntheticFeed
 from shm.topology import SLOT_ADMIN, Plant
+from tests.conftest import Goal
 from tests.gateway.venue.running import Running, new_exchange, served_venue
 from tests.workers.support import make_plant
 from tests.workers.test_guardian import Account
 
-FAST = {"safety.guardian.silent_s": 0.6, "safety.guardian.poll_s": 0.1, "safety.guardian.orphan_s": 20.0}
+FAST = {"safety.guardian.poll_s": 0.1, "safety.guardian.orphan_s": 20.0}
 PROTECTED_WITHIN_S = 5.0
 
 
@@ -32,7 +33,7 @@ def venue() -> Iterator[Running]:
         yield running
 
 
-def wait(look: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
+def wait(look: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -105,7 +106,7 @@ def house(tmp_path: Path, venue: Running) -> Iterator[House]:
     made.end()
 
 
-def test_kill_9_of_execution_with_a_naked_position(house: House) -> None:
+def test_kill_9_of_execution_with_a_naked_position(house: House, goal: Goal) -> None:
     """A stop was removed by hand, execution dies before it sees it: protected within seconds; it comes back: stand down."""
     house.account.buy("BTCUSDT", "0.01", stopLoss="1000")
     house.account.trader.set_trading_stop(category="linear", symbol="BTCUSDT", stopLoss="0", tpslMode="Full", positionIdx=0)
@@ -115,7 +116,7 @@ def test_kill_9_of_execution_with_a_naked_position(house: House) -> None:
     house.execution.kill()
     house.execution.wait()
     wait(lambda: house.protected("BTCUSDT"), "a stop stands")
-    assert time.monotonic() - time_of_death < PROTECTED_WITHIN_S
+    goal("execution shot: a stop stands", time.monotonic() - time_of_death, PROTECTED_WITHIN_S)
     wait(lambda: [row for row in house.account.orders() if not row["stopOrderType"]] == [], "the entry is cancelled")
     assert house.plant.control.guardian_duty == 1
     house.start_execution()
@@ -182,8 +183,8 @@ def test_orderly_stop(house: House) -> None:
     """It ends after execution, having looked once more."""
     house.account.buy("BTCUSDT", "0.01")
     house.plant.control.request_stop()
-    house.execution.wait(10)
-    assert house.supervisor.wait(10) == 0
+    house.execution.wait(60)
+    assert house.supervisor.wait(60) == 0
     assert house.protected("BTCUSDT") and gone(house.guardian_pid)
 
 
@@ -193,7 +194,7 @@ def test_a_guardian_that_dies_on_duty_is_taken_over(house: House, tmp_path: Path
     house.execution.wait()
     wait(lambda: house.plant.control.guardian_duty == 1, "on duty")
     os.kill(house.guardian_pid, signal.SIGKILL)
-    house.supervisor.wait(10)
+    house.supervisor.wait(60)
     house.account.buy("BTCUSDT", "0.01")
     house.supervisor = house._start("supervisor", str(tmp_path / "guardian.pid"))
     wait(lambda: house.protected("BTCUSDT"), "the next one goes on")

@@ -11,7 +11,7 @@ import pytest
 from config.paths import DataPaths
 from core.enums import ReportKind
 from core.orders.wire import Message
-from tests.workers.test_execution import Rig, enter, fill
+from tests.workers.execution_rig import Rig, enter, fill
 from workers.latency_export import as_csv, as_json, export, ledger_rows
 
 

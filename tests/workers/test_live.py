@@ -46,7 +46,7 @@ from core.risk.tiers import Rank
 from gateway.bybit.sign import KeyProblem
 from gateway.link_answers import LinkNote
 from gateway.link_words import Heard
-from shm.topology import RunSpec, VenueAddress
+from shm.run_spec import RunSpec, VenueAddress
 from tests.workers.support import EAGER, System
 from workers import live as live_module
 from workers.journal_files import DurableLog
@@ -385,14 +385,21 @@ def test_other_modes_open_no_socket(
     monkeypatch.setenv("BYBIT_API_SECRET", "s" * 16)
     monkeypatch.setattr(System, "new_shard", lambda self, index: None)
     opened: list[Any] = []
-    real = socket.socket.__init__
+    real, start = socket.socket.__init__, threading.Thread.start
+    ours = {threading.current_thread()}  # what other tests have left running does not matter
 
     def guarded(self: socket.socket, *args: Any, **more: Any) -> None:
-        opened.append(args)
+        if threading.current_thread() in ours:
+            opened.append(args)
         real(self, *args, **more)
 
+    def noted(self: threading.Thread) -> None:
+        if threading.current_thread() in ours:
+            ours.add(self)
+        start(self)
+
     monkeypatch.setattr(socket.socket, "__init__", guarded)
-    threads = {thread.name for thread in threading.enumerate()}
+    monkeypatch.setattr(threading.Thread, "start", noted)
     venue, hosts = order_hosts
     system = plant_of(mode=mode, venue=venue, paced=False)
     system.shards = []
@@ -407,7 +414,7 @@ def test_other_modes_open_no_socket(
     system.settle()
     assert execution.kill.killed
     assert execution.live is None and execution.broker.router.desk is None
-    assert opened == [] and {thread.name for thread in threading.enumerate()} <= threads
+    assert opened == [] and ours == {threading.current_thread()}
     assert select.select(hosts, [], [], 0)[0] == [], "somebody knocked"
 
 
@@ -419,4 +426,4 @@ def test_live_knocks_at_the_order_hosts(
     venue, hosts = order_hosts
     system = plant_of(mode="LIVE", venue=venue)
     system.shards = []
-    assert select.select(hosts, [], [], 30)[0]
+    assert select.select(hosts, [], [], 60)[0]

@@ -299,7 +299,7 @@ def test_a_full_tap_stops_no_order_and_is_told(tmp_path: Path, venue: Running) -
         rig.ready()
         awake, rig.recorder.do_work = rig.recorder.do_work, lambda: 0  # type: ignore[method-assign]
         before = rig.execution.broker.orders
-        deadline = time.monotonic() + 20.0
+        deadline = time.monotonic() + 120.0
         tap = rig.execution.tap
         while (rig.execution.broker.orders < before + 3 or tap.offered < 1500) and time.monotonic() < deadline:
             for symbol in range(3):

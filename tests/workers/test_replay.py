@@ -284,3 +284,15 @@ def test_a_stream_cut_anywhere_is_read_up_to_there(recorded: Path, tmp_path: Pat
         if size >= 64:
             assert recover(path) is not None
             assert [row.frame for row in RunJournal(folder, run_id).read("order")] == read
+
+
+def test_an_order_stream_that_ends_before_the_others_proves_up_to_there(recorded: Path, tmp_path: Path) -> None:
+    """As when recorder and run are shot together: frames and decisions go on, what the shards took behind the end is unknown."""
+    folder = tmp_path / "cut"
+    shutil.copytree(recorded, folder)
+    path = segments(DataPaths(folder, "SIM").journal_dir, "order")[-1]
+    os.truncate(path, path.stat().st_size * 35 // 100)
+    outcome = replay(folder)
+    assert outcome.differences == [], [d.text() for d in outcome.differences[:2]]
+    assert outcome.identical and any("order was cut off" in note for note in outcome.notes)
+    assert 0 < outcome.decisions < replay(recorded).decisions

@@ -20,7 +20,9 @@ from core.enums import CommandKind, ControlBits
 from core.orders.command_words import Answer
 from core.records import ACCOUNT_ROW, ORDER_ROW, POSITION_ROW, SYMBOL_ROW
 from core.replay_row import ReplayAction
-from shm.topology import MAX_SYMBOLS, ORDER_ROWS, SLOT_ADMIN, Plant, ReplaySource, RunSpec
+from shm.regions import MAX_SYMBOLS, ORDER_ROWS
+from shm.run_spec import ReplaySource, RunSpec
+from shm.topology import SLOT_ADMIN, Plant
 from tests.workers.journal_rig import Rig
 from workers.replay import Replay
 from workers.replay_player import Player

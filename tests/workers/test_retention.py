@@ -14,22 +14,12 @@ from hypothesis import strategies as st
 
 from config.paths import DataPaths
 from config.schema import Storage
+from core.constants import HOUR_NS
 from core.journal import encode_file_header
 from workers.event_files import part_name
 from workers.event_lines import day
 from workers.file_reading import lines_from
-from workers.retention import (
-    GB,
-    HOUR_NS,
-    Kept,
-    Retention,
-    Stream,
-    compress,
-    days_left,
-    doomed,
-    streams,
-    written_per_day,
-)
+from workers.retention import GB, Kept, Retention, Stream, compress, days_left, doomed, streams, written_per_day
 
 T0 = 1_763_596_800_000_000_000  # 2025-11-20T00:00:00Z
 RAW = Stream("raw", (), 24.0, 1.0, for_replay=True)

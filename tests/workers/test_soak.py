@@ -18,8 +18,8 @@ import pytest
 
 from config.paths import DataPaths
 from config.schema import Recorder, Settings, Storage
+from core.constants import DAY_NS, HOUR_NS
 from core.consumption import Kind
-from core.sim.account import DAY_NS
 from shm.journal_reader import read_frames, segments
 from tests.gateway.venue.running import START_MS, new_exchange
 from tests.reference.venue import payload
@@ -27,7 +27,7 @@ from tests.workers.journal_rig import Rig
 from tests.workers.support import EAGER
 from tests.workers.test_replay import assert_identical, replay
 from workers.event_lines import day
-from workers.retention import HOUR_NS, Retention
+from workers.retention import Retention
 
 NS_PER_MS = 1_000_000
 THIN_MS, DENSE_MS = 2_000, 10  # steps of market time: most of the time, and around every full hour, when it trades

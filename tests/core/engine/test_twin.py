@@ -14,7 +14,8 @@ from core.params import params_row
 from core.records import EVENT, LEVEL, MESSAGE, SYMBOL, TRADE
 from tests.core.engine.plant import Plant, Shard, event_starts
 from tests.core.engine.streams import Market, Stream
-from tests.reference.engine import NaiveEngine, NaiveSymbol
+from tests.reference.engine import NaiveEngine
+from tests.reference.engine_symbol import NaiveSymbol
 from tests.reference.tape import Trade
 
 COMPARED = (

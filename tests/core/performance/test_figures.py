@@ -10,6 +10,7 @@ from decimal import Decimal
 
 import pytest
 
+from core.constants import DAY_NS
 from core.performance.figures import (
     Point,
     costs,
@@ -23,7 +24,7 @@ from core.performance.figures import (
     sortino,
     summary,
 )
-from core.performance.trades import DAY_NS, Trade, hour_of, move_type, weekday_of
+from core.performance.trades import Trade, hour_of, move_type, weekday_of
 
 E8 = 10**8
 S = 10**9

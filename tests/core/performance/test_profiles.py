@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from config.profiles import ProfileFile
 from config.schema import ProfileRules
+from core.constants import DAY_NS
 from core.performance.profiles import Sightings, profile
-from core.performance.trades import DAY_NS, Trade
+from core.performance.trades import Trade
 
 E8 = 10**8
 NOW = 20_000 * DAY_NS

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.constants import DAY_NS
 from core.position.position import Grid
-from core.sim.account import DAY_NS, Account
+from core.sim.account import Account
 from tests.reference.account import NaiveAccount
 
 GRID = Grid(5, 2, 6)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from core.constants import NS_PER_MS
 from core.orders.exchange_words import (
     Ack,
     Banned,
@@ -31,11 +32,11 @@ from core.orders.exchange_words import (
     WalletRow,
 )
 from core.sim.desk_link import DeskLink
-from core.sim.link_faults import MS, PPM
+from core.sim.link_faults import PPM
 from core.sim.scheduler import Scheduler
 from tests.core.sim.exchange_rig import SYMBOL, A, Rig
 
-SECOND = 1000 * MS
+SECOND = 1000 * NS_PER_MS
 
 
 class Wire:
@@ -72,7 +73,7 @@ def test_connections_come_up_each_with_its_epoch() -> None:
     wire.link.connect()
     wire.run(1)
     assert set(wire.of(LinkState)) == {LinkState(s, True, 1) for s in Stream}
-    wire.link.cut(Stream.TRADE, 100 * MS)
+    wire.link.cut(Stream.TRADE, 100 * NS_PER_MS)
     wire.run(1)
     assert wire.of(LinkState)[3:] == [LinkState(Stream.TRADE, False, 1), LinkState(Stream.TRADE, True, 2)]
 
@@ -181,7 +182,7 @@ def test_a_stalled_order_is_born_late_but_was_let_in_early() -> None:
     assert wire.rig.ex.find_order(A, "", "a1") is None
     wire.run(2)
     assert wire.rig.ex.find_order(A, "", "a1") is not None
-    assert wire.link.born["a1"] - start < 10 * MS
+    assert wire.link.born["a1"] - start < 10 * NS_PER_MS
 
 
 def test_the_clock_is_judged_and_mended_by_measuring() -> None:

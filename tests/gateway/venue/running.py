@@ -159,7 +159,7 @@ def served_venue(feed: Any, **options: Any) -> Iterator[Running]:
     finally:
         if "loop" in box:
             box["loop"].call_soon_threadsafe(box["venue"].server.stopping.set)
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -117,6 +117,8 @@ def test_pages_to_the_end(venue: Running) -> None:
 
 
 def test_balance_fees_and_the_rest(trader: ccxt.bybit) -> None:
+    trader.create_order(BTC, "market", "buy", 0.001)
+    trader.create_order(BTC, "market", "sell", 0.001, None, {"reduceOnly": True})
     balance = trader.fetch_balance()
     assert 9_900 < balance["USDT"]["total"] < 10_000
     fee = trader.fetch_trading_fee(BTC)

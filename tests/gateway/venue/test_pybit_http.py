@@ -99,6 +99,8 @@ def test_take_profit_stop_loss_trading_stop_and_closed_pnl(trader: HTTP) -> None
 
 
 def test_wallet_is_deposit_plus_ledger(trader: HTTP) -> None:
+    result(trader.place_order(**BTC, side="Buy", orderType="Market", qty="0.001"))
+    result(trader.place_order(**BTC, side="Sell", orderType="Market", qty="0.001", reduceOnly=True))
     wallet = result(trader.get_wallet_balance(accountType="UNIFIED", coin="USDT"))["list"][0]
     balance = Decimal(wallet["coin"][0]["walletBalance"])
     changes, cursor = Decimal(0), ""

@@ -1,0 +1,182 @@
+"""Whatever happens to the database: locked, deleted, old, rubbish, full, shot. The files hold it all, and it catches up."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+
+import pytest
+
+from tests.workers.database_checks import T0, check, contents, writer_of
+from tests.workers.made_runs import SETTINGS, MadeRun
+from workers import database_writer
+
+
+@pytest.fixture
+def local(tmp_path, monkeypatch):
+    monkeypatch.delenv("SCALPER_DATABASE_URL", raising=False)
+    made = MadeRun(tmp_path / "data", "r1", T0)
+    yield made
+    made.close()
+
+
+def test_a_locked_database_is_waited_for(local, monkeypatch):
+    from shm.database import connect
+
+    monkeypatch.setattr(connect, "BUSY_MS", 50)
+    for _ in range(5):
+        local.step()
+    writer = writer_of(local)
+    assert writer.drain(), writer.last_error
+    blocker = sqlite3.connect(local.paths.database_file, isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    for _ in range(5):
+        local.step()
+    writer._looked = -10.0
+    assert writer.turn() == -1
+    assert "locked" in writer.last_error
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert writer.drain(), writer.last_error
+    check(local)
+
+
+def test_a_long_reader_holds_nobody_up(local):
+    for _ in range(5):
+        local.step()
+    writer = writer_of(local)
+    assert writer.drain(), writer.last_error
+    long_one = sqlite3.connect(local.paths.database_file, isolation_level=None)
+    long_one.execute("BEGIN")
+    long_one.execute("SELECT count(*) FROM orders").fetchone()
+    for _ in range(5):
+        local.step()
+    writer._looked = -10.0
+    assert writer.drain(), writer.last_error
+    assert writer.errors == 0
+    check(local)
+    long_one.close()
+
+
+def test_a_deleted_database_is_made_again(local):
+    for _ in range(15):
+        local.step()
+    writer = writer_of(local)
+    assert writer.drain(), writer.last_error
+    before = contents(local.paths)
+    for suffix in ("", "-wal", "-shm"):
+        local.paths.database_file.with_name(local.paths.database_file.name + suffix).unlink(missing_ok=True)
+    assert writer.drain(), writer.last_error
+    assert contents(local.paths) == before
+    check(local)
+
+
+def test_an_older_copy_of_the_database_catches_up(local, tmp_path):
+    for _ in range(10):
+        local.step()
+    writer = writer_of(local)
+    assert writer.drain(), writer.last_error
+    writer.close()
+    copy = tmp_path / "copy"
+    copy.write_bytes(local.paths.database_file.read_bytes())
+    for _ in range(10):
+        local.step()
+    assert writer.drain(), writer.last_error
+    copy.replace(local.paths.database_file)
+    assert writer.drain(), writer.last_error
+    check(local)
+
+
+def test_rubbish_in_place_of_the_database_stops_nobody(local):
+    local.step()
+    local.paths.database_file.write_bytes(b"this is no database" * 400)
+    writer = writer_of(local)
+    assert writer.turn() == -1
+    assert "not a database" in writer.last_error
+    local.paths.database_file.unlink()
+    assert writer.drain(), writer.last_error
+    check(local)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 and not os.access("/dev/full", os.W_OK), reason="no /dev/full")
+def test_no_room_for_the_database(local, monkeypatch):
+    from sqlalchemy import event
+
+    from shm.database import connect
+
+    real = connect.writer
+
+    def small(url, mode):
+        engine = real(url, mode)
+        event.listen(engine, "connect", lambda c, r: c.execute("PRAGMA max_page_count=60"))
+        return engine
+
+    monkeypatch.setattr(connect, "writer", small)
+    for _ in range(80):
+        local.step()
+    writer = writer_of(local)
+    while writer.turn() > 0:
+        pass
+    assert "full" in writer.last_error
+    monkeypatch.setattr(connect, "writer", real)
+    writer.close()
+    assert writer.drain(), writer.last_error
+    check(local)
+
+
+def test_a_dead_server_comes_back(tmp_path, postgres, monkeypatch):
+    monkeypatch.setenv("SCALPER_DATABASE_URL", postgres.fresh())
+    run = MadeRun(tmp_path / "data", "r1", T0)
+    for _ in range(10):
+        run.step()
+    writer = writer_of(run)
+    assert writer.drain(), writer.last_error
+    postgres.stop("immediate")
+    for _ in range(10):
+        run.step()
+    assert writer.turn() == -1
+    postgres.start()
+    assert writer.drain(), writer.last_error
+    check(run)
+    run.close()
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_the_server_dies_under_load_again_and_again(tmp_path, postgres, monkeypatch, kills):
+    """As with kill -9: the server is gone in the middle of what it does, and recovers by itself when it starts."""
+    monkeypatch.setenv("SCALPER_DATABASE_URL", postgres.fresh())
+    monkeypatch.setattr(database_writer, "RETRY_MIN_S", 0.01)
+    monkeypatch.setattr(database_writer, "RETRY_MAX_S", 0.05)
+    run = MadeRun(tmp_path / "data", "r1", T0)
+    writer = writer_of(run)
+    writer._rules = SETTINGS.system.database.__class__(interval_s=0.01, batch_rows=10)
+    writer.start()
+    for _ in range(kills):
+        for _ in range(8):
+            run.step()
+        postgres.stop("immediate")
+        run.step()
+        postgres.start()
+    run.end()
+    writer.stop(60.0)
+    assert writer_of(run).drain()
+    check(run)
+
+
+def test_a_locked_database_does_not_hold_up_whoever_records(local, monkeypatch):
+    """The thread waits; lines are written, and the recorder's end does not wait longer than it says."""
+    writer = writer_of(local)
+    assert writer.drain(), writer.last_error
+    blocker = sqlite3.connect(local.paths.database_file, isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    threaded = writer_of(local)
+    threaded.start()
+    for _ in range(10):
+        local.step()
+    local.end()
+    threaded.stop(0.2)
+    assert threaded.rows == 0
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert writer_of(local).drain()
+    check(local)
