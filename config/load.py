@@ -1,7 +1,8 @@
 """TOML layers -> Settings. Every error at once, each with its file and line, or the name of the variable.
 
-Layers, last wins: defaults in `schema.py`, `config/*.toml`, `config/local.toml`, each `-c FILE`, `SCALPER__A__B__C=value`,
-`TRADING_MODE` (PAPER = SIM), `CAPITAL_TIER`, command line. Secrets are never settings: keys come from the environment only.
+Layers, last wins: defaults in `schema.py`, `config/*.toml`, `config/calibrated.toml` (what `calibrate --apply` measured),
+`config/local.toml`, each `-c FILE`, `SCALPER__A__B__C=value`, `TRADING_MODE` (PAPER = SIM), `CAPITAL_TIER`, command line.
+Secrets are never settings: keys come from the environment only.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from config.paths import LOCAL, SHIPPED
+from config.paths import CALIBRATED, LOCAL, SHIPPED
 from config.schema import Section, Settings, SymbolOverride
 
 ENV_PREFIX = "SCALPER__"
@@ -70,7 +71,8 @@ def load(
     for path in shipped:
         _merge_file(path, path.stem, tree, sources, errors)
         files.append(path)
-    for path in ([local] if local is not None and local.exists() else []) + list(extra_files):
+    own = [local.with_name(CALIBRATED), local] if local is not None else []
+    for path in [path for path in own if path.exists()] + list(extra_files):
         _merge_file(path, "", tree, sources, errors)
         files.append(path)
     _merge_environment(environ or {}, tree, sources, errors)

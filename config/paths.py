@@ -11,6 +11,7 @@ KERNEL_FOLDERS = ("core", "shm", "gateway")  # packages that hold compiled kerne
 CONFIG_DIR = ROOT / "config"
 SHIPPED = tuple(CONFIG_DIR / f"{name}.toml" for name in ("trading", "safety", "skip", "thresholds", "symbols", "system"))
 LOCAL = CONFIG_DIR / "local.toml"
+CALIBRATED = "calibrated.toml"  # beside LOCAL: what `calibrate --apply` measured
 
 
 def default_data_dir(environ: dict[str, str] | None = None) -> Path:

@@ -45,6 +45,7 @@ class Fees(Section, frozen=True):
 
 class Orders(Section, frozen=True):
     latency_ms: Positive = 20.0  # paper: decision to exchange; also the time a report needs back
+    queue_share: Share = 1.0  # paper: share of the lots displayed ahead of us that must trade before we are filled
     maker_deadline_ms: NonNegative = 1500.0  # unfilled maker entry turns taker after this
     price_buffer_bps: NonNegative = 1.0  # latency price buffer of a taker entry
     slippage_cap_bps: Positive = 50.0  # a market order never fills farther than this from the touch

@@ -158,7 +158,8 @@ PARAMS = _record(
     ("global_breadth", "f8", "1", "while this share of the symbols falls"),
     ("global_together_bps", "f8", "bps", "and the median symbol fell this much"),
     ("global_leave_share", "f8", "1", "a threshold is left at this share of it"),
-    ("reserved", "(56,)u1", "", "zero"),
+    ("queue_cut_e4", "i8", "1e-4", "paper: share of the lots ahead of us that is cancelled before it trades"),
+    ("reserved", "(48,)u1", "", "zero"),
 )
 PARAMS_CELLS = PARAMS.size // CELL_BYTES
 assert PARAMS.size % CELL_BYTES == 0 and PARAMS.size <= 1536
@@ -180,6 +181,7 @@ def params_row(settings: Settings, version: int) -> np.ndarray:
     values: dict[str, object] = {
         "config_version": version,
         "latency_ns": _ns(trading.orders.latency_ms, NS_PER_MS),
+        "queue_cut_e4": 10_000 - round(trading.orders.queue_share * 10_000),
         "maker_deadline_ns": _ns(trading.orders.maker_deadline_ms, NS_PER_MS),
         "price_buffer_e8": _ns(trading.orders.price_buffer_bps, E8_PER_BPS),
         "slippage_cap_e8": _ns(trading.orders.slippage_cap_bps, E8_PER_BPS),

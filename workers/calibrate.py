@@ -4,7 +4,8 @@
     raw stream -> book and prints at the prices of own maker entries -------> queue
     execution journal and backtest of the run's journal --------------------> divergence
 
-The answer is `<mode>/calibration/<run id>.toml`, a layer for `-c FILE`, and `.json` beside it for the page. Nothing applies it.
+The answer is `<mode>/calibration/<run id>.toml`, a layer for `-c FILE`, and `.json` beside it for the page. Nothing applies it
+but `calibrate --apply`, which puts it into `config/calibrated.toml`: a layer under your own `local.toml`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from config.atomic_file import write_atomic
 from config.paths import DataPaths
 from config.schema import Settings
 from core.consumption import Kind
@@ -42,7 +44,7 @@ MAKER = 1  # flag of an ORDER_ROW
 
 
 class Calibration(msgspec.Struct):
-    """What was found; `config_latency_ms` is what paper assumes now."""
+    """What was found; `config_*` is what paper assumes now."""
 
     run_id: str
     mode: str
@@ -52,10 +54,21 @@ class Calibration(msgspec.Struct):
     divergence: Divergence
     config_latency_ms: float
     damage: list[str]
+    config_queue_share: float = 1.0
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """What is suggested of `[trading.orders]`; nothing from too few orders or fills."""
+        found = {}
+        if self.latency.is_enough and self.latency.value is not None:
+            found["latency_ms"] = round(self.latency.value, 2)
+        if self.queue.is_enough and self.queue.value is not None:
+            found["queue_share"] = round(self.queue.value, 2)
+        return found
 
     @property
     def suggests(self) -> bool:
-        return self.latency.is_enough
+        return bool(self.settings)
 
 
 # --- the queue, from the public stream -----------------------------------------------------------------------------------
@@ -175,7 +188,7 @@ def calibration_of(
     orders = [OwnOrder(int(row["decided_ns"]), int(row["wire_ns"]), int(row["ack_ns"])) for row in rows]
     return Calibration(
         run_id, mode, len(rows), latency_ms(orders), queue_share(list(watches)), found,
-        settings.trading.orders.latency_ms, damage,
+        settings.trading.orders.latency_ms, damage, settings.trading.orders.queue_share,
     )
 
 
@@ -192,7 +205,8 @@ def said(found: Calibration) -> list[str]:
         (f"latency, decision to exchange: {number(latency.value)} ms, 95 % {number(latency.low)} to {number(latency.high)}, "
          f"{latency.n} orders{'' if latency.is_enough else few}; paper assumes {number(found.config_latency_ms)} ms"),
         (f"share of the queue ahead that traded before a fill: {number(queue.value)}, 95 % {number(queue.low)} to "
-         f"{number(queue.high)}, {queue.n} fills{'' if queue.is_enough else few}; paper assumes 1.00"),
+         f"{number(queue.high)}, {queue.n} fills{'' if queue.is_enough else few}; "
+         f"paper assumes {number(found.config_queue_share)}"),
         (f"account against paper: {number(money.bps)} bps of the value traded less than paper, "
          f"{number(None if money.matched_share is None else 100 * money.matched_share, 0)} % of {money.trades} trades in both"),
         *(f"damaged: {text}" for text in found.damage),
@@ -201,10 +215,10 @@ def said(found: Calibration) -> list[str]:
 
 def as_toml(found: Calibration) -> str:
     """A configuration layer with what is suggested, the rest as comments."""
-    lines = ["# Suggested by `launch.py calibrate`; use it with -c FILE after reading it. Nothing applies it by itself.",
+    lines = ["# Suggested by `launch.py calibrate`. Use it with -c FILE after reading it, or with `calibrate --apply`.",
              *(f"# {line}" for line in said(found)), ""]
     if found.suggests:
-        lines += ["[trading.orders]", f"latency_ms = {found.latency.value:.2f}", ""]
+        lines += ["[trading.orders]", *(f"{name} = {value}" for name, value in found.settings.items()), ""]
     else:
         lines += ["# Not enough orders: no setting is suggested.", ""]
     return "\n".join(lines)
@@ -224,3 +238,15 @@ def save(found: Calibration, paths: DataPaths) -> Path:
     except OSError as error:
         raise StoreError(f"the suggestion cannot be written ({error})") from None
     return file
+
+
+def apply(found: Calibration, target: Path) -> dict[str, float]:
+    """Put what is suggested into the layer `target`, in place of what an earlier run suggested. Raises StoreError where nothing
+    is, or the file cannot be written."""
+    if not found.suggests:
+        raise StoreError(f"run {found.run_id} has too few orders to say anything (at least {MINIMUM}): nothing was applied.")
+    try:
+        write_atomic(target, as_toml(found).encode(), 0o644)
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written ({error}): nothing was applied.") from None
+    return found.settings

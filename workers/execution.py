@@ -60,6 +60,7 @@ from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
 from workers.execution_recovery import ROLL_RECORD, Recovery
 from workers.execution_rounds import Rounds
+from workers.funding_handover import missed
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
 from workers.live import LiveOrders
@@ -439,7 +440,7 @@ class Execution:
         self._outbox.clear(shard)
         symbols = self.broker.symbols_of(shard)
         if self.live is None:
-            notes += self.book_own(shard, self.broker.end_working(symbols))
+            notes += self.book_own(shard, self.broker.end_working(symbols) + self._missed_funding(symbols, message.ts_event_ns))
         else:  # they work at the exchange: cancelled there, and their end is told like any other
             self.broker.cancel_working(symbols, int(Cause.CONTROL))
         self.rounds.lost.discard(shard)
@@ -452,6 +453,17 @@ class Execution:
         if handed:
             notes.append(Note(LogKind.PROCESS, -1, self.broker.account.updated_ns, 0, a=len(handed), b=shard,
                               severity=Severity.WARNING, text=f"shard {shard} back: {len(handed)} positions"))
+
+    def _missed_funding(self, symbols: set[int], until_ns: int) -> list[Message]:
+        """Payments of positions whose shard was dead at the settlement; `until_ns`: when it began anew."""
+        found = []
+        for symbol, position in sorted(self.broker.account.positions.items()):
+            if symbol in symbols and self.plant.symbol_rows().read_into(symbol, self.symbol_row) > 0:
+                found.append(missed(
+                    position, self.broker.funding_ns.get(symbol, 0), self.symbol_row[0], self.plant.symbols().read(symbol)[0],
+                    until_ns,
+                ))
+        return [message for message in found if message is not None]
 
     def book_own(self, shard: int, messages: list[Message]) -> list[Note]:
         """Book messages execution made itself (journalled like any other; nobody is answered)."""

@@ -55,7 +55,7 @@ from core.jit import kernel
 from core.orders.broker import ANSWERED, INTENTS
 from core.orders.wire import Message, read_messages, write_messages
 from core.params import PARAMS, params_row, profile_row
-from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, PROFILE, REPORT, SYMBOL, SYMBOL_ROW
+from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, PROFILE, REPORT, SYMBOL, SYMBOL_ROW, TICKER
 from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
 from shm.decisions import DecisionWriter
@@ -65,6 +65,7 @@ from shm.scheduling import go_first
 from shm.tap import Tap
 from shm.topology import SLOT_SHARD, Plant
 from workers.execution import SYNC_HELLO, SYNC_RESTART
+from workers.funding_handover import known_ticker
 from workers.run_settings import load_settings
 from workers.symbol_boards import SymbolBoards
 
@@ -139,6 +140,8 @@ class Shard:
         self._board_ns = self._funnel_ns = 0
         self._end_seq = 0
         self._finished = False
+        self._rows: np.ndarray = np.zeros(MAX_SYMBOLS if self.restarted else 0, SYMBOL_ROW.dtype)
+        self._known_ns = self._until_ns = 0  # a restart: the last event the boards know; what may have happened before us
         self._age = self.counters.hist(S_RECV_TO_SHARD)
         self._step = self.counters.hist(S_STEP)
 
@@ -146,6 +149,10 @@ class Shard:
     def on_start(self) -> None:
         """Say HELLO; after a restart take the symbols over."""
         self._nonce = max(self._clock(), 1)
+        if self.restarted:
+            self.plant.symbol_rows().read_all(self._rows)  # event time goes on where the boards of before stand
+            self._known_ns = int(self._rows["ts_recv_ns"].max()) or self._wall()
+            self._until_ns = max(self._known_ns, self._wall())
         self._tap.note(Born(self._nonce, int(self.restarted), self._levels))
         self._say_hello()
         if self.restarted:
@@ -153,7 +160,9 @@ class Shard:
         self._push()
 
     def _say_hello(self) -> None:
-        self._unsent.insert(0, Message(decision_id=self._nonce, symbol=-1, reason=SYNC_HELLO))
+        self._unsent.insert(0, Message(
+            decision_id=self._nonce, ts_event_ns=self._until_ns, symbol=-1, reason=SYNC_HELLO,
+        ))
 
     def do_work(self) -> int:
         """One turn: reports, events, messages, boards. Nothing is stepped before execution has answered the HELLO."""
@@ -396,9 +405,7 @@ class Shard:
     def _take_over(self) -> None:
         """After a restart: settings, feed, control words and symbols as events of our own, then ask for snapshots."""
         settings = load_settings(self.plant) if self._settings is None else self._settings
-        rows: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL_ROW.dtype)
-        self.plant.symbol_rows().read_all(rows)  # event time goes on where the boards of before stand
-        seq, ts_ns = self.control.get("published_seq"), int(rows["ts_recv_ns"].max()) or self._wall()
+        seq, ts_ns = self.control.get("published_seq"), self._known_ns
         self._own_event(EventKind.CONFIG, seq, ts_ns, payload=params_row(settings, self.control.get("config_version")),
                         size=PARAMS.size)
         self._own_event(EventKind.FEED, seq, ts_ns, u=self.control.get("feed_state"))
@@ -414,6 +421,9 @@ class Shard:
             if profile is not None:
                 self._own_event(EventKind.PROFILE, seq, ts_ns, symbol=int(row["id"]),
                                 payload=profile_row(profile, self.control.get("config_version")), size=PROFILE.size)
+            ticker = known_ticker(self._rows[int(row["id"])], row, self._until_ns)
+            if ticker is not None:
+                self._own_event(EventKind.TICKER, seq, ts_ns, symbol=int(row["id"]), payload=ticker, size=TICKER.size)
         self._break_all(ts_ns, seq)
         self._ask_resync()
         self.log.emit(LogKind.PROCESS, severity=Severity.WARNING, ts_ns=ts_ns, a=len(mine),

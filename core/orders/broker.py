@@ -54,6 +54,7 @@ class Broker:
         self.instruments: dict[int, Instrument] = {}
         self.working: dict[int, Working] = {}
         self.dirty: set[int] = set()
+        self.funding_ns: dict[int, int] = {}  # event time of the last funding payment, by symbol
         self.next_order_id = 1
         self.intents = 0
         self.orders = 0
@@ -307,6 +308,7 @@ class Broker:
             self._book_mark(message)
         elif kind == MessageKind.CASH:
             account.cash(message.symbol, message.fee_e8)
+            self.funding_ns[message.symbol] = message.ts_event_ns
             self.dirty.add(message.symbol)
             self._fold(message, message.fee_e8, account.balance_e8)
         return notes

@@ -52,7 +52,7 @@ def exchange_facts(
     nearest, rank = FAR, 0
     for row in positions:
         if row.lots:
-            nearest = min(nearest, liquidation_distance_bps(row)) if nearest != UNKNOWN else UNKNOWN
+            nearest = min(nearest, liquidation_distance_bps(row))  # UNKNOWN is less than any distance
             rank = max(rank, row.adl_rank)
     return ExchangeFacts(
         settled, tier_allowed, wallet.equity_e8 if wallet else UNKNOWN, wallet.balance_e8 if wallet else UNKNOWN,

@@ -119,8 +119,7 @@ class Protection:
 
     def holding_changed(self, holding: Holding) -> None:
         """Fill or telling of the position."""
-        if holding.lots or (holding.venue_lots or 0) or holding.symbol in self.guards:
-            self.check(self._guard(holding))
+        self.check(self._guard(holding))
 
     def on_timer(self) -> None:
         for guard in list(self.guards.values()):
@@ -229,8 +228,9 @@ class Protection:
         if holding.symbol in self.closes.jobs:
             return
         reference = self.closes.reference(holding, -holding.side)
-        slip = abs(reference - holding.stop_ticks) * BPS // holding.stop_ticks if reference and holding.stop_ticks else 0
-        core.counters["sl_slip_bp"] = max(core.counters["sl_slip_bp"], slip)
+        if reference and holding.stop_ticks:
+            slip = abs(reference - holding.stop_ticks) * BPS // holding.stop_ticks
+            core.counters["sl_slip_bp"] = max(core.counters["sl_slip_bp"], slip)
         core.note(Severity.CRITICAL, "sl_local", holding.symbol, text, holding.stop_ticks, reference)
         self.closes.begin(holding, OrderRole.STOP, int(Cause.STOP))
 
@@ -285,7 +285,7 @@ class Protection:
         core, holding = self.core, guard.holding
         if guard.req_id or core.now_ns < guard.next_ns or not core.reachable:
             return
-        passed = guard.naked_ns > 0 and holding.stop_ticks > 0 and self._through(holding)
+        passed = bool(guard.naked_ns and holding.stop_ticks and self._through(holding))
         if passed and holding.symbol not in self.closes.jobs:
             self._stop_ourselves(guard, "no stop, and the price is beyond the one wanted")
             return

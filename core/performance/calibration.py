@@ -1,8 +1,8 @@
 """How far the paper engine is from the account's own fills (requirement G10): latency, queue, money. Pure.
 
     latency    decision -> exchange, ms: time until our bytes left, and half of the way from there to the acknowledgement
-    queue      share of the lots ahead of a resting order that had to trade before it was filled. The paper desk's is 1: no cancel
-               ahead of us ever helps. Orders that ended unfilled say only "more than this": Kaplan-Meier 1958
+    queue      share of the lots ahead of a resting order that had to trade before it was filled: `trading.orders.queue_share`
+               (1: no cancel ahead of us ever helps). Orders that ended unfilled say only "more than this": Kaplan-Meier 1958
     divergence what the account earned less than paper on the same period, in bps of the value it traded
 
 Medians, because both distributions have long tails; their intervals are of order statistics (binomial), the queue's of

@@ -88,7 +88,7 @@ from core.sim.desk_taking import (
     take_or_end,
     walk,
 )
-from core.sim.queue_model import queue_ahead
+from core.sim.queue_model import expected_ahead
 
 __all__ = [
     "FLAG_ADD", "FLAG_POST_ONLY", "FLAG_TAKER", "MATCH_BOOK_CHANGED", "MATCH_BOOK_OK", "MATCH_NO_TAKER", "MAX_MESSAGES",
@@ -226,7 +226,7 @@ def desk_match(
 
     `book`: arrays price/qty [cap, 2, levels], count [cap, 2]; `flags`: MATCH_* bits; `trades`: TRADE records, of which
     [first_trade, first_trade + n_trades) belong to the event; `symbols[sym_row]`: the SYMBOL record of the slot;
-    `params[0]`: maker_fee_e8, taker_fee_e8 (where the instrument has none), slippage_cap_e8.
+    `params[0]`: maker_fee_e8, taker_fee_e8 (where the instrument has none), slippage_cap_e8, queue_cut_e4.
     At most MAX_MESSAGES rows of `out` are written from `n_out` on; returns the new number of rows.
     """
     row = desk.row[slot]
@@ -244,6 +244,7 @@ def desk_match(
     maker_fee = symbols[sym_row].maker_fee_e8 if own_fees else params[0].maker_fee_e8
     taker_fee = symbols[sym_row].taker_fee_e8 if own_fees else params[0].taker_fee_e8
     cap_e8 = params[0].slippage_cap_e8
+    cut_e4 = params[0].queue_cut_e4
     believed = (flags & MATCH_BOOK_OK) != 0
 
     entry_lots = match_trades(desk.row, slot, trades, first_trade, n_trades)
@@ -283,13 +284,13 @@ def desk_match(
             desk.row, slot, book, believed, cap_e8, taker_fee, out, n_out, context, instrument, CAUSE_EXPIRED
         )
     if row.phase == PENDING:
-        n_out = place(desk.row, slot, book, believed, cap_e8, taker_fee, out, n_out, context, instrument)
+        n_out = place(desk.row, slot, book, believed, cap_e8, taker_fee, cut_e4, out, n_out, context, instrument)
     if row.phase == RESTING and row.queue_lots < 0 and believed:
-        row.queue_lots = queue_ahead(book, slot, 0 if row.side > 0 else 1, row.side, row.price_ticks)
+        row.queue_lots = expected_ahead(book, slot, 0 if row.side > 0 else 1, row.side, row.price_ticks, cut_e4)
 
     if row.pos_lots != 0 and row.close_role == 0 and believed:
         before = n_out
-        n_out = place_targets(desk.row, slot, book, taker_fee, out, n_out, context, instrument)
+        n_out = place_targets(desk.row, slot, book, taker_fee, cut_e4, out, n_out, context, instrument)
         if n_out > before:
             n_out = end_entry(desk.row, slot, out, n_out, context, CAUSE_TAKE_PROFIT)
     if row.close_role != 0 and row.pos_lots != 0:

@@ -27,11 +27,11 @@ from core.sim.desk_records import (
     WALK_LEVELS,
     ZERO,
 )
-from core.sim.queue_model import queue_ahead
+from core.sim.queue_model import expected_ahead
 
 
 @kernel
-def place(rows, slot, book, believed, cap_e8, taker_fee, out, n_out, context, instrument):
+def place(rows, slot, book, believed, cap_e8, taker_fee, cut_e4, out, n_out, context, instrument):
     """A new entry reaches the book: rest, take, or end."""
     row = rows[slot]
     if believed and row.order_flags & FLAG_POST_ONLY:
@@ -41,7 +41,7 @@ def place(rows, slot, book, believed, cap_e8, taker_fee, out, n_out, context, in
         )
         if not crosses:
             row.phase = RESTING
-            row.queue_lots = queue_ahead(book, slot, 1 - opposite, row.side, row.price_ticks)
+            row.queue_lots = expected_ahead(book, slot, 1 - opposite, row.side, row.price_ticks, cut_e4)
             return n_out
         return take_or_end(
             rows, slot, book, believed, cap_e8, taker_fee, out, n_out, context, instrument, CAUSE_ORDER_REJECTED
@@ -69,7 +69,7 @@ def take_or_end(rows, slot, book, believed, cap_e8, taker_fee, out, n_out, conte
 
 
 @kernel
-def place_targets(rows, slot, book, taker_fee, out, n_out, context, instrument):
+def place_targets(rows, slot, book, taker_fee, cut_e4, out, n_out, context, instrument):
     """Put targets on the book, or learn their queue once their level is displayed. What of a target is crossed when it
     is placed takes, down to its own price; the rest of it rests. Returns n_out."""
     row = rows[slot]
@@ -91,7 +91,7 @@ def place_targets(rows, slot, book, taker_fee, out, n_out, context, instrument):
                 row.pos_target_lots[rung] -= before - abs(row.pos_lots)
             row.target_queue_lots[rung] = -1
         if row.target_queue_lots[rung] < 0:
-            row.target_queue_lots[rung] = queue_ahead(book, slot, own, side, limit)
+            row.target_queue_lots[rung] = expected_ahead(book, slot, own, side, limit, cut_e4)
     return n_out
 
 

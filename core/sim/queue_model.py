@@ -57,6 +57,14 @@ def queue_ahead(book, slot, book_side, sign, price_ticks):
 
 
 @kernel
+def expected_ahead(book, slot, book_side, sign, price_ticks, cut_e4):
+    """`queue_ahead` of which `cut_e4` 1e-4 are expected to be cancelled instead of traded (calibrated from own fills); what
+    is left is rounded up."""
+    ahead = queue_ahead(book, slot, book_side, sign, price_ticks)
+    return ahead - ahead * cut_e4 // 10_000 if ahead > 0 else ahead
+
+
+@kernel
 def crossing_lots(book, slot, book_side, sign, price_ticks):
     """Lots on `book_side` (the opposite one) that would trade with an order of side `sign` at `price_ticks`."""
     total = 0

@@ -105,6 +105,7 @@ def survives(target: str, mutant: Mutant, tests: Sequence[str]) -> bool:
             code = _in_child(target, mutant, tests)
         finally:
             os._exit(code)
+    gc.unfreeze()
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status) == 0
 

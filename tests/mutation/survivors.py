@@ -8,6 +8,7 @@ NO_ZERO = "guards a division; what is divided by is in 1e-8 USDT or ticks and a 
 FIRST = "written before it is read for the first time"
 DUE = "due at any time in the past, or now: at once"
 KIND = "an answer holds rows of the kind that was asked for; the question is the type checker's"
+EQUAL = "never equal here: what is equal went another way a line above"
 FAR = "a bound far away: one more or less is the same"
 
 AT_ZERO = "at 0 the formula behind it gives the same 0"
@@ -49,6 +50,13 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "Listing: True -> False": FLAGS,
         "PagedQuery: False -> True #2": FLAGS, "PagedQuery: False -> True #3": FLAGS,
     },
+    "core/orders/protection.py": {
+        "Guard: True -> False": FLAGS, "Guard: 0 -> 1 #5": DUE, "Guard: 0 -> -1 #5": DUE,
+        "Protection._stands: de * (stands - holding.stop_ticks) > 0 -> de * (stands - holding.stop_ticks) >= 0": EQUAL,
+        "Protection._stands: e * (stands - holding.stop_ticks) > 0 -> e * (stands - holding.stop_ticks) > -1": EQUAL,
+        "Protection.entry_stop: r.stop_ticks - holding.stop_ticks) > 0 -> r.stop_ticks - holding.stop_ticks) >= 0": EQUAL,
+        "Protection.entry_stop: .stop_ticks - holding.stop_ticks) > 0 -> .stop_ticks - holding.stop_ticks) > -1": EQUAL,
+    },
     "core/orders/reconcile_cash.py": {
         "CashCheck.__init__: 0 -> 1": REBASED, "CashCheck.__init__: 0 -> -1": REBASED,
         "CashCheck.compare: (row.balance_e8 - core.realised_e8, 0) -> (row.balance_e8 - core.realised_e8, 1)": REBASED,
@@ -87,4 +95,14 @@ SURVIVORS: dict[str, dict[str, str]] = {
         "size_lots: max(risk_cap_e8, 0) -> max(risk_cap_e8, -1)": "a share under 0 is cut to 0 lots one line below",
     },
     "core/risk/tiers.py": {},
+    "core/risk/policy.py": {
+        "Instrument: True -> False": FLAGS,
+        "Instrument: True -> False #2": FLAGS,
+        "Policy: True -> False": FLAGS,
+        "Policy: True -> False #2": FLAGS,
+        "Policy.risk_cap_e8: (self.limits.capital_e8(equity_e8), 0) -> (self.limits.capital_e8(equity_e8), 1)":
+            "a share of one unit of 1e-8 USDT is 0",
+        "Policy.risk_cap_e8: (self.limits.capital_e8(equity_e8), 0) -> (self.limits.capital_e8(equity_e8), -1)":
+            "a share of one unit of 1e-8 USDT is 0",
+    },
 }

@@ -69,6 +69,7 @@ class Instrument:
     maker_fee: Fraction
     taker_fee: Fraction
     slippage_cap: Fraction
+    queue_share: Fraction = Fraction(1)  # of the lots ahead: the rest is cancelled before it trades
 
 
 class PaperDesk:
@@ -268,12 +269,11 @@ class PaperDesk:
         levels = market.asks if side > 0 else market.bids
         return sum(q for p, q in levels if (p <= price if side > 0 else p >= price))
 
-    @staticmethod
-    def _queue(market, side, price):
+    def _queue(self, market, side, price):
         levels = market.bids if side > 0 else market.asks
         if not levels or (levels[-1][0] > price if side > 0 else levels[-1][0] < price):
             return None
-        return dict(levels).get(price, 0)
+        return ceil(dict(levels).get(price, 0) * self.instrument.queue_share)
 
     def _grow(self, entry, lots):
         if lots:

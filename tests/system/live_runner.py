@@ -153,11 +153,13 @@ class Judge:
 
 
 @contextlib.contextmanager
-def live_plant(data_dir: Path, *arguments: str, positions: int = 3) -> Iterator[tuple[Running, Plant, Judge]]:
-    """A LIVE plant on the embedded exchange whose desk has reconciled."""
+def live_plant(
+    data_dir: Path, *arguments: str, positions: int = 3, more: str = ""
+) -> Iterator[tuple[Running, Plant, Judge]]:
+    """A LIVE plant on the embedded exchange whose desk has reconciled. `more`: settings, as TOML."""
     data_dir.mkdir(parents=True, exist_ok=True)
     config = data_dir / "eager.toml"
-    config.write_text(EAGER.format(positions=positions))
+    config.write_text(EAGER.format(positions=positions) + more)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.system.live_runner", "run", "--mode", "LIVE", "--data-dir", str(data_dir), "--json",
          "-c", str(config), *arguments],

@@ -43,7 +43,8 @@ def test_a_shadow_beside_a_run(tmp_path: Path) -> None:
     shadow = read(next(folder.glob("*/result.json")))
     assert shadow["kind"] == "shadow" and summary["run_id"] == shadow["job"]["run_id"]
     places = ("--data-dir", str(data), "--json")
-    again = last_json(launch("backtest", "--journal", str(data), "-c", str(candidate), "--no-check", *places))
+    model = ("--no-check", "--timing", "model")
+    again = last_json(launch("backtest", "--journal", str(data), "-c", str(candidate), *model, *places))
     assert again["decision_digest"] == shadow["decision_digest"]
     assert again["trades"] == len(shadow["trades"])
     both = last_json(launch("compare", "live", "shadow", *places))
@@ -51,6 +52,8 @@ def test_a_shadow_beside_a_run(tmp_path: Path) -> None:
     assert both["both"] + both["only_b"] == len(shadow["trades"])
     own = last_json(launch("compare", "live", "journal", *places))
     assert own["same_data"] and own["only_a"] + own["both"] == both["only_a"] + both["both"]
+    assert own["only_a"] == own["only_b"] == 0, own["reasons"]
+    assert own["differing"] == [] and own["shortfall"]["total_e8"] == 0
 
 
 def test_a_candidate_with_a_fault_is_told_before_anything_starts(tmp_path: Path) -> None:

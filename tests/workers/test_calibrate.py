@@ -12,16 +12,18 @@ import numpy as np
 import pytest
 
 from config.load import load
-from config.paths import DataPaths
+from config.paths import CALIBRATED, DataPaths
 from config.schema import Settings
 from core.consumption import Kind
 from core.journal import Frame
-from core.performance.calibration import MINIMUM, Divergence, queue_share
+from core.params import params_row
+from core.performance.calibration import MINIMUM, Divergence, QueueWatch, queue_share
 from core.records import ORDER_ROW
 from core.sim.exchange_types import Execution
 from core.sim.latency import ConstantDelay, DelayLine
 from tests.core.sim.exchange_rig import ASKS, SYMBOL, A, Rig
-from workers.calibrate import calibration_of, resting_orders, said, save, watch_queues
+from workers.backtest_store import StoreError
+from workers.calibrate import apply, calibration_of, resting_orders, said, save, watch_queues
 from workers.run_journal import Record
 
 TICK, LOT = 0.1, 0.001
@@ -141,12 +143,32 @@ def test_the_suggestion_is_a_layer_and_is_not_applied(market: Market, tmp_path: 
     found = calibration_of("r1", "LIVE", market.rows, [], Divergence(None, None, 0, 0, 0), Settings(), ["x: torn"])
     file = save(found, paths)
     layer = tomllib.loads(file.read_text())
-    assert layer == {"trading": {"orders": {"latency_ms": round(found.latency.value, 2)}}}
+    assert layer == {"trading": {"orders": {"latency_ms": round(found.latency.value, 2)}}}  # no fill was watched: no queue
     assert load((file,), {}, {}).settings.trading.orders.latency_ms == round(found.latency.value, 2)
     assert load((), {}, {}).settings.trading.orders.latency_ms == Settings().trading.orders.latency_ms
     plain = json.loads(file.with_suffix(".json").read_text())
     assert plain["latency_ms"]["n"] == 90 and plain["said"] == said(found)
     assert any("damaged: x: torn" in line for line in plain["said"])
+
+
+def test_applied_it_is_a_layer_under_ones_own_and_reaches_the_paper_desk(market: Market, tmp_path: Path) -> None:
+    """`calibrate --apply`: latency and queue share of the next load; local.toml wins; another run replaces it."""
+    watches = [QueueWatch(100, 25, True)] * MINIMUM + [QueueWatch(100, 60, True)] * MINIMUM
+    found = calibration_of("r1", "LIVE", market.rows, watches, Divergence(None, None, 0, 0, 0), Settings(), [])
+    local = tmp_path / "local.toml"
+    applied = apply(found, tmp_path / CALIBRATED)
+    assert applied["queue_share"] == found.queue.value == 0.25
+    loaded = load((), {}, {}, local=local)
+    assert loaded.settings.trading.orders.queue_share == 0.25
+    assert loaded.settings.trading.orders.latency_ms == applied["latency_ms"]
+    assert int(params_row(loaded.settings, 1)["queue_cut_e4"][0]) == 7500
+    assert int(params_row(Settings(), 1)["queue_cut_e4"][0]) == 0
+    local.write_text("[trading.orders]\nqueue_share = 0.5\n")
+    assert load((), {}, {}, local=local).settings.trading.orders.queue_share == 0.5
+    few = calibration_of("r2", "LIVE", market.rows[:5], [], Divergence(None, None, 0, 0, 0), Settings(), [])
+    with pytest.raises(StoreError, match="too few"):
+        apply(few, tmp_path / CALIBRATED)
+    assert load((), {}, {}, local=local).settings.trading.orders.latency_ms == applied["latency_ms"]
 
 
 def test_too_few_orders_suggest_nothing(market: Market, tmp_path: Path) -> None:

@@ -126,16 +126,16 @@ def test_values_and_margins_of_odd_sizes_are_rounded_up():
 
 
 def test_without_an_entry_no_order_is_described():
-    """What the account board asks: symbols 0 and 1 are open, working and latched, and none of it is said of "no symbol"."""
+    """What the account board asks: symbols 0, 1 and 3 are open, working and latched, and none of it is said of "no symbol"."""
     b = broker(limits=Limits(max_heat_pct=50.0, max_category_positions=(3, 2, 1)))
-    for symbol in (0, 1):
+    for symbol in (0, 1, 3):
         report, _ = b.handle(enter(symbol, symbol + 1))
         b.handle(fill(report.order_id, 1, 1249, symbol))
         b.ledger.latch(symbol, S)
     f = b.facts(3 * S, Controls())
     assert not (f.churned or f.in_position or f.order_working or f.blacklisted or f.duplicate)
     assert f.trading
-    assert (f.age_ns, f.positions, f.category_positions, f.max_category_positions) == (0, 2, 0, 3)
+    assert (f.age_ns, f.positions, f.category_positions, f.max_category_positions) == (0, 3, 0, 3)
     assert (f.qty_lots, f.min_qty_lots, f.max_qty_lots, f.notional_e8, f.min_notional_e8, f.max_notional_e8) == (0,) * 6
     assert (f.price_ticks, f.stop_ticks, f.price_limit_e8, f.risk_new_e8, f.correlated_e8, f.correlated_new_e8) == (0,) * 6
     assert (f.leverage_e2, f.margin_new_e8, f.liquidation_bps) == (500, 0, FAR)
@@ -156,6 +156,18 @@ def test_one_direction_of_what_moves_together_is_limited():
     free = broker(limits=limits, uncorrelated=("S1USDT",))
     assert free.facts(S, Controls(), free.instruments[1], enter(1), 9).correlated_new_e8 == 0
     assert [gate_of(free, enter(s, s + 1)) for s in range(4)] == [Gate.NONE, Gate.NONE, Gate.NONE, Gate.CORRELATED]
+
+
+@pytest.mark.parametrize("opened", [True, False], ids=["open", "on its way"])
+def test_only_what_moves_with_btc_in_the_same_direction_is_correlated(opened):
+    b = broker(uncorrelated=("S1USDT",))
+    for symbol, side in ((0, 1), (1, 1), (2, -1)):
+        report, _ = b.handle(enter(symbol, symbol + 1, side))
+        if opened:
+            b.handle(fill(report.order_id, report.qty_lots, 0, symbol, symbol + 1, side))
+    assert bool(b.account.positions) == opened != bool(b.working)
+    for side in (1, -1):
+        assert b.facts(9 * S, Controls(), b.instruments[4], enter(4, 9, side), 1).correlated_e8 == 125 * E8, side
 
 
 def test_a_tier_makes_the_order_smaller_and_stops_where_it_ends():

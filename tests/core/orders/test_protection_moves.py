@@ -190,6 +190,7 @@ def test_after_a_restart_a_stop_that_was_wanted_is_wanted(stop, wished):
 @pytest.mark.parametrize(("side", "had", "brings", "then", "attached"), [
     (1, 9_900, 0, 9_900, None), (1, 0, 9_850, 9_850, None), (1, 9_900, 9_900, 9_900, None),
     (1, 9_900, 9_901, 9_901, {9_900, 9_901}), (1, 9_900, 9_899, 9_900, {9_900, 9_899}),
+    (1, 9_900, 9_950, 9_950, {9_900, 9_950}), (-1, 10_100, 10_050, 10_050, {10_100, 10_050}),
     (-1, 10_100, 10_099, 10_099, {10_100, 10_099}), (-1, 10_100, 10_101, 10_100, {10_100, 10_101}),
 ])
 def test_the_tighter_stop_of_two_entries_is_wanted_and_either_may_stand(side, had, brings, then, attached):

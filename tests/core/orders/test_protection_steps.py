@@ -93,6 +93,17 @@ def test_a_fill_the_exchange_has_not_told_the_position_of_is_asked_about_first(r
         assert stops(h.at(began + 600 * MS - 1)) == [] and stops(h.at(began + 600 * MS)) == [9_900], "and no longer than that"
 
 
+def test_a_late_fill_of_a_position_told_as_gone_is_asked_about_first():
+    h = ByHand(poll_ns=DAY, wallet_ns=DAY).start()
+    h.event(position(0, seq=9))
+    h.now_ns += 1
+    h.event(execution(100, seq=5, link_id="scother-1E"))
+    h.core.holdings[A].stop_ticks = 9_900
+    h.recon._suspects.clear()
+    made = h.after(300 * MS)
+    assert (stops(made), asks(made)) == ([], 1)
+
+
 def test_a_strangers_part_of_a_position_needs_no_stop():
     h = ByHand(poll_ns=DAY, adopt="ignore").start()
     h.event(execution(100))
@@ -157,7 +168,7 @@ def test_what_was_wanted_of_a_position_ends_with_it():
     assert g == Guard(holding, next_ns=g.next_ns, asked_ns=g.asked_ns), "and nothing of it is left for the next one"
 
 
-@pytest.mark.parametrize("case", ["a request on its way", "venue tells some", "ignored", "ignored short"])
+@pytest.mark.parametrize("case", ["a request on its way", "venue tells some", "fills to come", "ignored", "ignored short"])
 def test_a_position_that_is_gone_for_us_only_or_has_a_request_on_its_way_is_kept_in_mind(case):
     h = held()
     holding = h.core.holdings[A]
@@ -167,6 +178,8 @@ def test_a_position_that_is_gone_for_us_only_or_has_a_request_on_its_way_is_kept
         h.event(position(0, seq=2))
     elif case == "venue tells some":
         h.event(execution(-100, seq=2))
+    elif case == "fills to come":
+        h.event(position(0, seq=2))
     else:
         sign = 1 if case == "ignored" else -1
         holding.lots = holding.ignored_lots = sign

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 
-from config.schema import Account, Limits, Safety, Settings, SymbolOverride, Symbols, Trading
+from config.schema import Account, Exits, Limits, Safety, Settings, SymbolOverride, Symbols, Trading
 from core.enums import Mode
 from core.records import SYMBOL
 from core.risk.ledger import ChurnLimits
-from core.risk.policy import instrument, policy
+from core.risk.policy import Instrument, instrument, policy
 
 
 def row(name: bytes = b"BTCUSDT", **fields):
@@ -31,6 +33,27 @@ def test_units():
     assert rules.max_notional_e8 == (5000 * 10**8, 2500 * 10**8, 1000 * 10**8)
     assert (rules.max_leverage_e2, rules.max_category_positions) == ((2500, 2000, 1000), (10, 10, 10))
     assert (rules.risk_per_trade_pct, rules.close_riskiest, rules.limits.tier) == (2.0, False, None)
+    assert (rules.limits.min_balance_e8, rules.limits.intent_ttl_ns) == (100 * 10**8, 2 * 10**9)
+    exits = policy(Settings(trading=Trading(exits=Exits(stop_min_bps=70.0, stop_max_bps=60.0, add_max=2, add_share=0.3))))
+    assert (exits.stop_max_bps, exits.add_max, exits.add_share_e4) == (70.0, 2, 3000)
+
+
+def test_what_a_symbol_record_says():
+    plain = instrument(row())
+    assert (plain.category, plain.maintenance_e8, plain.price_limit_e8) == (0, 0, 0)
+    assert [f.default for f in fields(Instrument)[-3:]] == [0, 0, 0]  # what is not told is not known
+    assert [instrument(row(max_qty_lots=a, max_market_lots=b)).max_qty_lots for a, b in (
+        (0, 0), (50, 0), (0, 50), (1, 50))] == [0, 50, 50, 1]  # 0: not known
+    assert [instrument(row(status=k)).trading for k in range(3)] == [False, True, False]
+    rules = policy(Settings(symbols=Symbols(overrides={"BTCUSDT": SymbolOverride(blacklisted=True)})))
+    eth = [instrument(row(b"ETHUSDT", flags=k)) for k in range(4)]
+    assert [rules.blacklists(k) for k in eth] == [False, False, True, True]
+    assert rules.blacklists(plain)  # by its override, which says nothing else:
+    assert (rules.leverage_of(plain), rules.margin_of(plain, 10**12), rules.notional_of(plain)) == (
+        500, 25 * 10**8, 5000 * 10**8)
+    assert [rules.leverage_of(instrument(row(max_leverage_e2=e2))) for e2 in (0, 1, 499, 501)] == [500, 1, 499, 500]
+    loose = replace(rules, leverage_e2=9_999, max_leverage_e2=(9_999,) * 3)
+    assert loose.leverage_of(plain) == 2_500  # whatever anybody sets
 
 
 def test_instrument_and_overrides():

@@ -29,7 +29,7 @@ class Rig:
     """One slot (of two, so that an index mistake shows) with the market in plain lists."""
 
     def __init__(self, slot: int = 1, maker_fee_e8: int = 20_000, taker_fee_e8: int = 55_000, cap_e8: int = 500_000,
-                 decimals: tuple[int, int] = (2, 3), tick_mant: int = 5) -> None:
+                 decimals: tuple[int, int] = (2, 3), tick_mant: int = 5, cut_e4: int = 0) -> None:
         self.slot = slot
         self.desk = d.new_desk(2)
         self.book = TestBook(np.zeros((2, 2, LEVELS), np.int64), np.zeros((2, 2, LEVELS), np.int64),
@@ -40,13 +40,13 @@ class Rig:
         row.price_exp, row.qty_exp = decimals
         self.params = np.zeros(1, PARAMS.dtype)
         self.params["maker_fee_e8"], self.params["taker_fee_e8"] = maker_fee_e8, taker_fee_e8
-        self.params["slippage_cap_e8"] = cap_e8
+        self.params["slippage_cap_e8"], self.params["queue_cut_e4"] = cap_e8, cut_e4
         self.out = np.zeros(256, MESSAGE.dtype)
         self.seq = 0
         scale = 10**8
         self.twin = PaperDesk(Instrument(
             Fraction(tick_mant, 10 ** decimals[0]), Fraction(1, 10 ** decimals[1]), Fraction(maker_fee_e8, scale),
-            Fraction(taker_fee_e8, scale), Fraction(cap_e8, scale),
+            Fraction(taker_fee_e8, scale), Fraction(cap_e8, scale), 1 - Fraction(cut_e4, 10_000),
         ))
 
     def report(self, kind, **fields):

@@ -359,9 +359,9 @@ events = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(events, max_size=40), st.sampled_from([(20_000, 55_000), (-5_000, 55_000), (0, 33_333)]),
-       st.sampled_from([(2, 3), (5, 1), (7, 3), (4, 8)]))
-def test_equals_its_twin_on_random_markets(steps, fees, decimals):
-    rig = Rig(maker_fee_e8=fees[0], taker_fee_e8=fees[1], decimals=decimals, cap_e8=400_000)
+       st.sampled_from([(2, 3), (5, 1), (7, 3), (4, 8)]), st.sampled_from([0, 3_333, 10_000]))
+def test_equals_its_twin_on_random_markets(steps, fees, decimals, cut_e4):
+    rig = Rig(maker_fee_e8=fees[0], taker_fee_e8=fees[1], decimals=decimals, cap_e8=400_000, cut_e4=cut_e4)
     position = 0
     for now, step in enumerate(steps):
         messages = []
