@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ import numpy as np
 from bench.harness import Bench
 from core.histogram import hist_percentile, hist_record, new_histogram
 from core.jit import kernel
+from shm.agent import die_with_parent
 from shm.atomics import LINE_WORDS, get_word, load_acquire, set_word, store_release
 from shm.broadcast import N_CELLS_SHIFT, N_CELLS_WORD, BroadcastRing, ring_park, ring_publish, ring_read
 from shm.parking import now_mono_ns, park
@@ -218,6 +220,7 @@ def _use_core(number: int) -> None:
 
 def peer(name: str) -> int:
     """The other process: takes tasks from the control words until told to quit."""
+    die_with_parent(signal.SIGKILL)  # it spins: an orphan would take a core for ever
     _use_core(1)
     parts = Parts(Segment.join(name), make=False)
     parts.out.reader(0)
