@@ -8,7 +8,7 @@ from core.book import kernels as book_kernels
 from core.candles import kernels as candle_kernels
 from core.constants import MAX_BATCH_ROWS, MAX_IDS, MAX_OUTSTANDING, SIZE_FULL
 from core.engine.decide import decide, send
-from core.engine.digest import TAG_FEATURES, fold
+from core.engine.digest import TAG_FEATURES, fold, fold_row
 from core.engine.manage import mark_position
 from core.engine.market import check_crossed, tell_fates
 from core.engine.state import (
@@ -196,16 +196,9 @@ def sweep(state, is_timer, trades, ts_ns, seq, mono_ns, out, n_out, logs, n_logs
                 if row.touched != 0:
                     row.touched = 0
                     digest = fold(row.digest, np.int64(TAG_FEATURES))
-                    words = state.feature_words
-                    for k in range(words.shape[1]):
-                        digest = fold(digest, np.int64(words[slot, k]))
-                    words = state.wall_words
-                    for k in range(words.shape[1]):
-                        digest = fold(digest, np.int64(words[slot, k]))
-                    move_words = state.move_words
-                    for k in range(move_words.shape[1]):
-                        digest = fold(digest, np.int64(move_words[slot, k]))
-                    row.digest = digest
+                    digest = fold_row(digest, state.feature_words, slot)
+                    digest = fold_row(digest, state.wall_words, slot)
+                    row.digest = fold_row(digest, state.move_words, slot)
                     mark_dirty(state.trade, slot, control)
             n_out, n_logs = decide(state, slot, is_timer, ts_ns, seq, mono_ns, out, n_out, logs, n_logs)
             if state.desk.active[slot] != 0:

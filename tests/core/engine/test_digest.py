@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 
-from core.engine.digest import combine, fold, fold_int
+from core.engine.digest import combine, fold, fold_int, fold_row
 from core.mixing import mix64, mix64_int
 
 
@@ -17,6 +17,38 @@ def test_kernels_and_integers_agree() -> None:
         with np.errstate(over="ignore"):  # wrapping is the point, and plain Python warns of it (NUMBA_DISABLE_JIT)
             assert int(mix64(np.uint64(digest))) == mix64_int(digest)
             assert int(fold(np.uint64(digest), np.int64(value))) == fold_int(digest, value)
+
+
+def fold_row_int(digest: int, values: list[int]) -> int:
+    """`fold_row` on plain Python integers."""
+    whole = len(values) // 4 * 4
+    lanes = [fold_int(digest, lane) for lane in range(4)]
+    for k, value in enumerate(values):
+        lane = k % 4 if k < whole else 0
+        lanes[lane] = fold_int(lanes[lane], value)
+    for lane in lanes[1:]:
+        lanes[0] = fold_int(lanes[0], lane)
+    return lanes[0]
+
+
+def test_a_row_is_folded_as_its_twin_folds_it() -> None:
+    rng = random.Random(5)
+    for count in (*range(10), 41, 68):
+        rows = [[rng.randrange(-(1 << 63), 1 << 63) for _ in range(count)] for _ in range(3)]
+        words = np.array(rows, np.int64).reshape(3, count)
+        digest = rng.randrange(1 << 64)
+        with np.errstate(over="ignore"):
+            assert int(fold_row(np.uint64(digest), words, 1)) == fold_row_int(digest, words[1].tolist())
+
+
+def test_every_word_of_a_row_and_its_place_matter() -> None:
+    words = list(range(1, 12))
+    seen = {fold_row_int(7, words), fold_row_int(8, words)}
+    for k in range(len(words)):
+        seen.add(fold_row_int(7, [*words[:k], 99, *words[k + 1:]]))
+        seen.add(fold_row_int(7, [*words[k:], *words[:k]]))
+    assert len(seen) == 2 + 2 * len(words) - 1  # turned by nothing it is itself
+    assert fold_row_int(7, [0] * 4) != fold_row_int(7, [0] * 5) != fold_row_int(7, [0] * 8)
 
 
 def test_order_and_content_matter() -> None:
