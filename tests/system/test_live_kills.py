@@ -83,12 +83,13 @@ class Shot:
         self.budget_s = FLAT_S + len(closes) / ORDERS_PER_S
         stops = [row for row in judge.closed_orders(self.began_ms - LONGEST_MS) if row["stopOrderType"] == "StopLoss"
                  and int(row["updatedTime"]) >= self.began_ms and row["orderStatus"] != "Filled"]
-        closed_ms = {}
+        closed_ms: dict[tuple[str, str], int] = {}  # by side: the stop of a position that an entry turned went with the turn
         for row in fills:
-            closed_ms[row["symbol"]] = max(closed_ms.get(row["symbol"], 0), int(row["execTime"]))
+            key = row["symbol"], row["side"]
+            closed_ms[key] = max(closed_ms.get(key, 0), int(row["execTime"]))
         self.words = f"flat {self.flat_s:.2f} s of {self.budget_s:.1f}, verified {self.verified_s:.2f} s" + ", shot" * shoot
         self.stops_early = [row["symbol"] for row in stops
-                            if int(row["updatedTime"]) < closed_ms.get(row["symbol"], 0)]
+                            if int(row["updatedTime"]) < closed_ms.get((row["symbol"], row["side"]), 0)]
 
 
 def quantile(values: list[float], share: float) -> float:
