@@ -60,7 +60,7 @@ class FileHeader(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Where a block lies (`offset` of its header) and what its header says."""
+    """Where a block lies (`offset` of its header) and what its header says; the times are its earliest and latest."""
 
     offset: int
     codec: int
@@ -152,17 +152,24 @@ def encode_block(
     return head[:-4] + struct.pack("<I", zlib.crc32(head[:-4])) + stored
 
 
-def _block_at(data: bytes, offset: int) -> tuple[Block, bool] | None:
-    """The block whose header stands at `offset` and whether its payload is whole and sound; None without a header."""
-    if offset + BLOCK_BYTES > len(data) or data[offset : offset + 4] != BLOCK_MAGIC:
+def block_header(head: bytes, offset: int) -> Block | None:
+    """The block whose header these bytes are, read at `offset`; None where they are no sound header."""
+    if len(head) < BLOCK_BYTES or head[:4] != BLOCK_MAGIC:
         return None
-    head = bytes(data[offset : offset + BLOCK_BYTES])
-    _, codec, stored, raw, records, crc, first, last, _, head_crc = _BLOCK.unpack(head)
+    _, codec, stored, raw, records, _, first, last, _, head_crc = _BLOCK.unpack(head)
     if head_crc != zlib.crc32(head[:-4]) or stored > MAX_BLOCK_BYTES:
         return None
-    block = Block(offset, codec, stored, raw, records, first, last)
+    return Block(offset, codec, stored, raw, records, first, last)
+
+
+def _block_at(data: bytes, offset: int) -> tuple[Block, bool] | None:
+    """The block whose header stands at `offset` and whether its payload is whole and sound; None without a header."""
+    head = bytes(data[offset : offset + BLOCK_BYTES])
+    block = block_header(head, offset)
+    if block is None:
+        return None
     payload = data[offset + BLOCK_BYTES : block.end]
-    return block, len(payload) == stored and zlib.crc32(payload) == crc
+    return block, len(payload) == block.stored_bytes and zlib.crc32(payload) == _BLOCK.unpack(head)[5]
 
 
 def good_block(data: bytes, offset: int) -> Block | None:

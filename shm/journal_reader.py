@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import zstandard
 
-from core.journal import Frame, JournalError, Scan, block_frames, scan
+from core.journal import (
+    BLOCK_BYTES,
+    FILE_BYTES,
+    Block,
+    Frame,
+    JournalError,
+    Scan,
+    block_frames,
+    block_header,
+    decode_file_header,
+    good_block,
+    scan,
+)
 
 SUFFIX = ".sjr"
 
@@ -34,6 +47,39 @@ def read_frames(path: Path) -> Iterator[Frame]:
     data, found = read_scan(path)
     for block in found.blocks:
         yield from block_frames(data, block, decompress)
+
+
+def frames_between(path: Path, from_ns: int, to_ns: int) -> Iterator[Frame]:
+    """Frames of a segment received in [from_ns, to_ns), in order. Raises JournalError, OSError.
+
+    The headers of the blocks are the index: only blocks that may hold such frames are read. From the first block on that
+    is not sound, the rest is searched for good ones, as `read_frames` does.
+    """
+
+    def chosen(data: bytes, block: Block) -> Iterator[Frame]:
+        if block.last_ts_ns >= from_ns and block.first_ts_ns < to_ns:
+            yield from (f for f in block_frames(data, block, decompress) if from_ns <= f.ts_recv_ns < to_ns)
+
+    with path.open("rb", buffering=0) as file:
+        decode_file_header(file.read(FILE_BYTES))
+        at = FILE_BYTES
+        while head := os.pread(file.fileno(), BLOCK_BYTES, at):
+            block = block_header(head, at)
+            if block is None:
+                break
+            if block.last_ts_ns >= from_ns and block.first_ts_ns < to_ns:
+                data = os.pread(file.fileno(), block.end - at, at)
+                whole = good_block(data, 0)
+                if whole is None:
+                    break
+                yield from chosen(data, whole)
+            at = block.end
+        else:
+            return
+    data, found = read_scan(path)
+    for block in found.blocks:
+        if block.offset >= at:
+            yield from chosen(data, block)
 
 
 def segments(folder: Path, prefix: str = "raw") -> list[Path]:

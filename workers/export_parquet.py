@@ -17,11 +17,13 @@ import msgspec
 from msgspec import Struct, field
 
 from core.constants import NS_PER_MS
-from core.journal import JournalError
-from shm.journal_reader import read_frames
+from core.journal import Frame, JournalError
+from shm.journal_reader import frames_between
 
 KINDS = ("trades", "books", "features")
 BATCH = 50_000
+Span = tuple[int, int]  # receive times in ns: from, until
+EVER: Span = (0, 1 << 62)
 PRECISION, SCALE = 38, 12
 
 
@@ -127,29 +129,24 @@ class _Writer:
         self._file.close()
 
 
-def frames(folder: Path) -> Iterator[tuple[int, bytes]]:
-    """(receive time, bytes) of all raw frames below a folder, in order of their segments; what is damaged is left out."""
-    for path in sorted(folder.rglob("raw-*.sjr"), key=lambda p: p.name):
+def frames(folder: Path, prefix: str, span: Span) -> Iterator[Frame]:
+    """All frames of a time below a folder, in order of their segments; what is damaged is left out."""
+    for path in sorted(folder.rglob(f"{prefix}-*.sjr"), key=lambda p: p.name):
         try:
-            for frame in read_frames(path):
-                yield frame.ts_recv_ns, frame.data
+            yield from frames_between(path, *span)
         except (JournalError, OSError):
             continue
 
 
-def _feature_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(folder.rglob("decisions-*.sjr"), key=lambda p: p.name):
-        try:
-            for frame in read_frames(path):
-                d = msgspec.json.decode(frame.data)
-                yield {"ts": d["ts_ns"], "symbol": d["symbol"], "decision_id": d["id"], "accepted": d["accepted"],
-                       "gate": d["gate"], "state": d["state_to"], "score_long": d["score_long"],
-                       "score_short": d["score_short"], **{f"f_{name}": value for name, value in d["features"].items()}}
-        except (JournalError, OSError):
-            continue
+def _feature_rows(folder: Path, span: Span) -> Iterator[dict[str, Any]]:
+    for frame in frames(folder, "decisions", span):
+        d = msgspec.json.decode(frame.data)
+        yield {"ts": d["ts_ns"], "symbol": d["symbol"], "decision_id": d["id"], "accepted": d["accepted"],
+               "gate": d["gate"], "state": d["state_to"], "score_long": d["score_long"],
+               "score_short": d["score_short"], **{f"f_{name}": value for name, value in d["features"].items()}}
 
 
-def _export_features(pa: Any, folder: Path, target: Path) -> int:
+def _export_features(pa: Any, folder: Path, target: Path, span: Span) -> int:
     rows: list[dict[str, Any]] = []
     writer: Any = None
     schema: Any = None
@@ -166,7 +163,7 @@ def _export_features(pa: Any, folder: Path, target: Path) -> int:
         written += len(rows)
         rows.clear()
 
-    for row in _feature_rows(folder):
+    for row in _feature_rows(folder, span):
         rows.append(row)
         if len(rows) >= BATCH:
             flush()
@@ -175,8 +172,9 @@ def _export_features(pa: Any, folder: Path, target: Path) -> int:
     return written
 
 
-def export(source: Path, target: Path, kinds: tuple[str, ...] = KINDS) -> dict[str, int]:
-    """Write the Parquet files of a data, mode or journal folder; returns rows by kind. Raises ExportError, OSError."""
+def export(source: Path, target: Path, kinds: tuple[str, ...] = KINDS, span: Span = EVER) -> dict[str, int]:
+    """Write the Parquet files of a data, mode or journal folder, of what was received within `span`; returns rows by kind.
+    Raises ExportError, OSError."""
     pa = _arrow()
     if not source.is_dir():
         raise ExportError(f"{source} is no folder: give a data folder, or a journal or decisions folder in it")
@@ -184,13 +182,13 @@ def export(source: Path, target: Path, kinds: tuple[str, ...] = KINDS) -> dict[s
     made: dict[str, int] = {}
     raw = {kind: _Writer(pa, target / f"{kind}.parquet", schema) for kind, schema in schemas(pa).items() if kind in kinds}
     if raw:
-        for ts_recv_ns, data in frames(source):
-            kind, rows = frame_rows(ts_recv_ns, data)
+        for frame in frames(source, "raw", span):
+            kind, rows = frame_rows(frame.ts_recv_ns, frame.data)
             if kind in raw:
                 raw[kind].add(rows)
         for kind, writer in raw.items():
             writer.close()
             made[kind] = writer.rows
     if "features" in kinds:
-        made["features"] = _export_features(pa, source, target / "features.parquet")
+        made["features"] = _export_features(pa, source, target / "features.parquet", span)
     return made

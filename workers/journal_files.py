@@ -104,9 +104,8 @@ class SegmentWriter:
     def append(self, ts_recv_ns: int, mono_ns: int, conn: int, kind: int, data: bytes) -> None:
         """Take one frame; a full block is flushed."""
         record = encode_record(ts_recv_ns, mono_ns, conn, kind, data)
-        if not self._records:
-            self._first_ts = ts_recv_ns
-        self._last_ts = ts_recv_ns
+        self._first_ts = min(ts_recv_ns, self._first_ts) if self._records else ts_recv_ns  # clocks are set back, too
+        self._last_ts = max(ts_recv_ns, self._last_ts) if self._records else ts_recv_ns
         self._records.append(record)
         self._record_bytes += len(record)
         self.frames += 1

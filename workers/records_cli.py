@@ -23,11 +23,13 @@ from shm.database.migrate import version
 from workers.control import attach
 from workers.database_writer import DatabaseWriter
 from workers.derived import trade_line
-from workers.export_parquet import KINDS, ExportError
+from workers.export_parquet import EVER, KINDS, ExportError
 from workers.export_parquet import export as export_tables
+from workers.replay_console import time_ns
 from workers.report import Report, ReportError, gather, paper_lines, period_of
 from workers.report_html import html
 from workers.report_text import markdown, moment, money
+from workers.run_journal import NoJournal
 
 EXIT_UNEXPECTED, EXIT_USAGE = 1, 2
 
@@ -120,14 +122,14 @@ def export_trades(data_dir: Path, mode: str, settings: Settings, target: Path) -
     return f"written: {target} ({len(trades)} trades)"
 
 
-def export_journals(source: Path, target: Path, kinds: tuple[str, ...]) -> str:
-    """Parquet files of a folder's journals. Raises RecordsError."""
+def export_journals(source: Path, target: Path, kinds: tuple[str, ...], from_time: str = "", until: str = "") -> str:
+    """Parquet files of a folder's journals, of a time (ISO or ns; none: all). Raises RecordsError."""
     unknown = set(kinds) - set(KINDS)
     if unknown:
         raise RecordsError(EXIT_USAGE, f"no such table: {', '.join(sorted(unknown))}. There are {', '.join(KINDS)}.")
     try:
-        made = export_tables(source, target, kinds)
-    except ExportError as error:
+        made = export_tables(source, target, kinds, (time_ns(from_time), time_ns(until) or EVER[1]))
+    except (ExportError, NoJournal) as error:
         raise RecordsError(EXIT_USAGE, str(error)) from None
     return "\n".join(f"{target / kind}.parquet: {rows:,} rows" for kind, rows in made.items())
 

@@ -67,12 +67,14 @@ def report(
 @click.argument("source", required=False, type=click.Path(path_type=Path))
 @click.option("--to", "target", type=click.Path(path_type=Path), help="folder (parquet) or file (trades)  [live-trades.jsonl]")
 @click.option("--only", default="trades,books,features", show_default=True, help="parquet: which tables")
+@click.option("--from", "from_time", default="", help="parquet: received from this time on: 2026-08-09T10:15 (UTC), or ns")
+@click.option("--until", default="", help="parquet: and before this one")
 @click.option("--mode", type=MODES, help="trades: whose  [as the settings say]")
 @data_dir_option
 @config_option
 def export(
-    what: str, source: Path | None, target: Path | None, only: str, mode: str | None, data_dir: Path | None,
-    config_files: tuple[Path, ...],
+    what: str, source: Path | None, target: Path | None, only: str, from_time: str, until: str, mode: str | None,
+    data_dir: Path | None, config_files: tuple[Path, ...],
 ) -> None:
     """Journals as Parquet (`export parquet data/sim --to out`), or closed trades as JSON lines (`export trades`)."""
     from workers.records_cli import RecordsError, export_journals, export_trades
@@ -84,7 +86,7 @@ def export(
             text = export_trades(data_dir_of(data_dir), mode_name, settings, target or Path("live-trades.jsonl"))
         else:
             folder = source or DataPaths(data_dir_of(data_dir), mode_name).mode_dir
-            text = export_journals(folder, target or Path("parquet"), tuple(only.split(",")))
+            text = export_journals(folder, target or Path("parquet"), tuple(only.split(",")), from_time, until)
     except RecordsError as error:
         raise Fault(error.code, str(error)) from None
     click.echo(text)

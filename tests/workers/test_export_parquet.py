@@ -94,3 +94,12 @@ def test_frames_that_are_something_else():
     assert frame_rows(1, b"rubbish") == ("", [])
     assert frame_rows(1, b'{"topic":"tickers.BTCUSDT","data":{}}') == ("", [])
     assert frame_rows(1, b'{"topic":"orderbook.x.Y","data":{"s":"Y"}}') == ("", [])
+
+
+def test_a_part_of_the_time_is_exported(folder, tmp_path):
+    polars = pytest.importorskip("polars")
+    begin, end = T0 + 20 * 10**6, T0 + 40 * 10**6
+    made = export(folder.paths.mode_dir, tmp_path / "out", ("trades", "books"), (begin, end))
+    assert made == {"trades": 20, "books": 60}
+    times = polars.read_parquet(tmp_path / "out" / "trades.parquet")["ts_recv"].dt.epoch("ns")
+    assert (times.min(), times.max()) == (begin, end - 10**6)
