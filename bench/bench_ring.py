@@ -263,6 +263,11 @@ class Driver:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.number = 0
+        h = new_histogram()  # compile our sides before the peer begins to wait: it gives up after seconds
+        bare_ping(parts.control, 0, h)
+        ring_ping(*parts.ends(), 0, 0, 0, parts.src, parts.dst, h)
+        out, back = parts.queue_out, parts.queue_back
+        queue_ping(out.words, out.slots, out.bells, back.words, back.slots, 0, parts.src, parts.dst, h)
 
     def order(self, what: int, rounds: int) -> None:
         control = self.parts.control
