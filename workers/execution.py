@@ -548,7 +548,7 @@ class Execution:
         self._boards.write_changes(broker, self.ledger)
         if force or self.account_dirty:
             self.account_dirty = False
-            gate = broker.risk_off(broker.account.updated_ns, self.controls)
+            gate = broker.risk_off(self.watch.event_ns(now), self.controls)
             self._boards.write_account(broker, gate, self.controls.exchange if self.live is not None else None)
             account = broker.account
             for name, value in (

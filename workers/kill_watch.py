@@ -35,12 +35,19 @@ class PlantWatch:
         self._symbol_row: np.ndarray = np.zeros(1, plant.symbol_rows().dtype)
         self._global_row: np.ndarray = np.zeros(1, GLOBAL.dtype)
         self._regime = int(GlobalRegime.GLOBAL_NORMAL)
+        self._told = (0, 0)  # event time of the account's last message, and when that was seen
+
+    def event_ns(self, now_ns: int) -> int:
+        """Event time at `now_ns` (monotonic): it goes on when nothing is told, as after a kill."""
+        if self._told[0] != self._broker.account.updated_ns or not self._told[1]:
+            self._told = self._broker.account.updated_ns, now_ns
+        return self._told[0] + now_ns - self._told[1]
 
     def look(self, now_ns: int, controls: Controls, settings: Settings) -> Trip | None:
         """The trigger that has tripped, if any."""
-        return self._watch.look(now_ns, self.facts(controls, settings), kill_limits(settings))
+        return self._watch.look(now_ns, self.facts(now_ns, controls, settings), kill_limits(settings))
 
-    def facts(self, controls: Controls, settings: Settings) -> KillFacts:
+    def facts(self, now_ns: int, controls: Controls, settings: Settings) -> KillFacts:
         """What holds now."""
         broker, link = self._broker, self.link()
         held = broker.account.positions.keys() | broker.working.keys()
@@ -49,13 +56,13 @@ class PlantWatch:
         return KillFacts(
             exposed=bool(held), private_up=link.private_up, rest_up=link.rest_up, global_regime=self._regime,
             spread_bps=self._widest_spread_bps(held), failures_per_min=link.failures_per_min,
-            day_loss_pct=self._day_loss_pct(controls),
+            day_loss_pct=self._day_loss_pct(now_ns, controls),
             volatility_index=settings.skip.volatility_index,
         )
 
-    def _day_loss_pct(self, controls: Controls) -> float:
+    def _day_loss_pct(self, now_ns: int, controls: Controls) -> float:
         """Of the UTC day or of 24 h, the larger; 0 while the exchange has not told the equity."""
-        facts = self._broker.facts(self._broker.account.updated_ns, controls)
+        facts = self._broker.facts(self.event_ns(now_ns), controls)
         return 0.0 if facts.equity_e8 == UNKNOWN else daily_loss_pct(facts, self._broker.policy.limits)
 
     def _widest_spread_bps(self, symbols: Iterable[int]) -> float:

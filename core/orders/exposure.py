@@ -155,6 +155,7 @@ def gather(
                              policy.fee_of(instrument), policy.price_buffer_e8)
         if policy.moves_with_btc(instrument):
             correlated, correlated_new = correlated_e8(books, message.side), value
+    day_start, rolling_start = ledger.baselines(ts_ns, equity) if based else (equity, equity)
     return Facts(
         ts_ns=ts_ns, age_ns=controls.age_ns, killed=controls.killed, paused=controls.paused, degraded=controls.degraded,
         feed_down=controls.feed_down, mode_allows=sends, live=live, settled=exchange.settled,
@@ -166,8 +167,7 @@ def gather(
         trades_day=ledger.trades_day + len(books.working.keys() - account.positions.keys()),
         orders_minute=ledger.entries_minute(ts_ns), balance_e8=exchange.balance_e8 if live else account.balance_e8,
         equity_e8=equity, available_e8=exchange.available_e8 if live else equity - margin_used,
-        day_start_equity_e8=ledger.day_start_equity_e8 if based else equity,
-        rolling_start_equity_e8=ledger.rolling_start_equity_e8 if based else equity,
+        day_start_equity_e8=day_start, rolling_start_equity_e8=rolling_start,
         unrealised_e8=account.unrealised_e8, margin_used_e8=margin_used, margin_new_e8=-(-value * 100 // leverage),
         heat_e8=account.heat_e8(policy.taker_fee_e8) + risk_working_e8(books), risk_new_e8=risk,
         correlated_e8=correlated, correlated_new_e8=correlated_new, qty_lots=lots,

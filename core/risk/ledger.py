@@ -49,7 +49,6 @@ class RiskLedger:
         self.day_start_equity_e8 = start_equity_e8
         self.trades_day = 0
         self.latched: dict[int, int] = {}
-        self._start_equity_e8 = start_equity_e8
         self._cash_base_e8: int | None = None
         self._unrecorded = 0  # of `hours`, from the end
         self._entries: deque[int] = deque()
@@ -76,10 +75,14 @@ class RiskLedger:
     def dirty(self) -> bool:
         return self._unrecorded > 0
 
-    @property
-    def rolling_start_equity_e8(self) -> int:
-        """Equity 24 to 25 hours ago, or at the first event we know of."""
-        return self.hours[0][1] if self.hours else self._start_equity_e8
+    def baselines(self, ts_ns: int, equity_e8: int) -> tuple[int, int]:
+        """Equity at the start of the UTC day, and 24 to 25 hours ago (or at the first event we know of), as they are once
+        `roll(ts_ns, equity_e8)` was called: the days of a quiet account end, too."""
+        if not self.hours:
+            return self.day_start_equity_e8, self.day_start_equity_e8
+        day_start = equity_e8 if ts_ns // DAY_NS > self.day else self.day_start_equity_e8
+        oldest = ts_ns // HOUR_NS - WINDOW_HOURS
+        return day_start, next((equity for hour, equity in self.hours if hour >= oldest), equity_e8)
 
     def see_wallet(self, balance_e8: int, realised_e8: int) -> int:
         """The wallet and what we booked, at a moment when nothing is on its way (LIVE). What the wallet has changed beside
@@ -90,7 +93,6 @@ class RiskLedger:
         if moved:
             self.hours = deque((hour, equity + moved) for hour, equity in self.hours)
             self.day_start_equity_e8 += moved
-            self._start_equity_e8 += moved
             self._unrecorded = len(self.hours)
         return moved
 

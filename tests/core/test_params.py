@@ -46,6 +46,8 @@ def test_every_setting_travels() -> None:
 def test_no_field_is_forgotten(name: str) -> None:
     """A field `params_row` does not set would be zero in every configuration."""
     settings = msgspec.convert(
-        {"trading": {"exits": {"break_even": True, "add_max": 1}, "orders": {"queue_share": 0.5}}, "skip": {"enabled": True, "volatility_index": 20.0}}, Settings
+        {"trading": {"exits": {"break_even": True, "add_max": 1}, "orders": {"queue_share": 0.5}},
+         "skip": {"enabled": True, "volatility_index": 20.0}},
+        Settings,
     )
     assert np.all(params_row(settings, 1)[0][name] != 0)

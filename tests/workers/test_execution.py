@@ -97,17 +97,17 @@ class TestRollout:
         for balance, moved in ((1000, 0), (1050, 50)):
             desk.wallet = SimpleNamespace(balance_e8=balance * 10**8, updated_ms=10_000)
             rig.execution.rounds.see_wallet()
-            assert ledger.rolling_start_equity_e8 == (1000 + moved) * 10**8
+            assert ledger.baselines(0, 5) == ((1000 + moved) * 10**8,) * 2
         rig.execution.instrument_of(0)
         order, _ = rig.execution.broker.handle(enter())
         rig.execution.tell(fill(order.order_id, order.qty_lots, seq=9))
-        before = ledger.rolling_start_equity_e8
+        before = ledger.hours[0][1]
         desk.wallet = SimpleNamespace(balance_e8=1, updated_ms=90_000)
         rig.execution.rounds.see_wallet()  # a position is open: the wallet is on the move
         rig.execution.tell(fill(order.order_id, order.qty_lots, seq=9, side=-1, role=OrderRole.STOP))
         desk.wallet = SimpleNamespace(balance_e8=1, updated_ms=10_999)
         rig.execution.rounds.see_wallet()  # older than the fill
-        assert ledger.rolling_start_equity_e8 == before
+        assert ledger.hours[0][1] == before
         assert "cash moved beside our trades" in rig.log_texts()
 
     def test_a_daily_loss_costs_a_tier(self, make, tmp_path):

@@ -90,6 +90,25 @@ class TestKill:
         assert [report.kind for report in told] == [ReportKind.CLOSE] and told[0].role == OrderRole.KILL
         assert any("KILL trigger daily_loss" in text for text in rig.log_texts())
 
+    @pytest.mark.parametrize(("hours", "is_killed_again"), [(1, True), (26, False)])
+    def test_a_daily_loss_is_over_when_its_day_is(self, make, hours, is_killed_again):
+        """Killed, nobody tells execution anything: its day never ended, and every clearing was followed by the next kill."""
+        rig = make()
+        (accepted,) = rig.turn(enter())
+        rig.turn(fill(accepted.order_id, accepted.qty_lots))
+        ledger = rig.execution.broker.ledger
+        ledger.day_start_equity_e8 = rig.execution.broker.account.equity_e8 * 2
+        ledger.hours[0] = (ledger.hours[0][0], ledger.day_start_equity_e8)
+        rig.turn(ms=300)
+        rig.turn(fill(accepted.order_id, accepted.qty_lots, side=-1, role=OrderRole.KILL))
+        assert read_latch(rig.paths.kill_file) is not None
+        rig.turn(ms=hours * 3_600_000)
+        clear_latch(rig.paths.kill_file)
+        rig.control.clear_kill()
+        for _ in range(5):
+            rig.turn(ms=300)
+        assert (read_latch(rig.paths.kill_file) is not None) == is_killed_again
+
     def test_panic_kills_only_with_something_open(self, make):
         rig = make()
         verdict = np.zeros(1, GLOBAL.dtype)

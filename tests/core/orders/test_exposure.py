@@ -205,7 +205,7 @@ def test_the_roll_of_the_journal_is_the_baseline():
     again.account.balance_e8 = 1  # whatever the restarted one thinks it has
     again.restore_roll(record)
     assert again.account.day == 0
-    assert again.account.day_start_equity_e8 == again.ledger.rolling_start_equity_e8 == 1000 * E8
+    assert again.account.day_start_equity_e8 == again.ledger.hours[0][1] == 1000 * E8
     again.handle(enter(1, 2))
     assert again.ledger.day_start_equity_e8 == 1000 * E8
 

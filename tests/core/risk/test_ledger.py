@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import struct
 
 import pytest
@@ -27,22 +28,22 @@ def fill(side, lots, symbol=0, at=0, role=OrderRole.ENTRY) -> Message:
 
 def test_one_roll_an_hour_and_a_day():
     ledger = RiskLedger(1000)
-    assert ledger.rolling_start_equity_e8 == ledger.day_start_equity_e8 == 1000
+    assert ledger.baselines(5 * DAY_NS, 7) == (1000, 1000)
     assert not ledger.dirty
     assert ledger.roll(0, 990)
-    assert ledger.day_start_equity_e8 == ledger.rolling_start_equity_e8 == 990  # what the account has when it begins
+    assert ledger.day_start_equity_e8 == ledger.hours[0][1] == 990  # what the account has when it begins
     assert not ledger.roll(HOUR_NS - 1, 900)
     assert ledger.roll(HOUR_NS, 910)
     assert not ledger.roll(5, 800)  # time never goes back
-    assert (ledger.day, ledger.day_start_equity_e8, ledger.rolling_start_equity_e8) == (0, 990, 990)
+    assert (ledger.day, ledger.day_start_equity_e8, ledger.hours[0][1]) == (0, 990, 990)
     ledger.trades_day = 4
     assert ledger.roll(DAY_NS, 920)
     assert (ledger.day, ledger.day_start_equity_e8, ledger.trades_day) == (1, 920, 0)
-    assert ledger.rolling_start_equity_e8 == 990  # midnight resets nothing
+    assert ledger.hours[0][1] == 990  # midnight resets nothing
     assert ledger.roll(DAY_NS + HOUR_NS, 930)
-    assert ledger.rolling_start_equity_e8 == 910
+    assert ledger.hours[0][1] == 910
     assert ledger.roll(9 * DAY_NS, 500)
-    assert ledger.rolling_start_equity_e8 == 500
+    assert ledger.hours[0][1] == 500
 
 
 def test_a_replayed_roll_is_the_roll_that_was_made():
@@ -79,13 +80,13 @@ def test_deposits_are_no_profit():
     assert ledger.see_wallet(990 * E8, -10 * E8) == -SLACK_E8 - 1
     ledger.see_wallet(990 * E8 + SLACK_E8, -10 * E8)
     assert ledger.see_wallet(1040 * E8 + SLACK_E8, -10 * E8) == 50 * E8
-    assert ledger.day_start_equity_e8 == ledger.rolling_start_equity_e8 == 1050 * E8
+    assert ledger.day_start_equity_e8 == ledger.hours[0][1] == 1050 * E8
     again = RiskLedger(1000 * E8)
     rows = ledger.records()
     assert len(rows) == 3 and not ledger.dirty
     for row in rows:
         again.restore(row)
-    assert again.rolling_start_equity_e8 == 1050 * E8
+    assert again.hours[0][1] == 1050 * E8
     assert ledger.see_wallet(940 * E8 + SLACK_E8, -10 * E8) == -100 * E8
     assert ledger.day_start_equity_e8 == 950 * E8
 
@@ -94,8 +95,21 @@ def test_a_deposit_before_the_first_hour_counts_too():
     ledger = RiskLedger(1000 * E8)
     ledger.see_wallet(1000 * E8, 0)
     ledger.see_wallet(1100 * E8, 0)
-    assert ledger.rolling_start_equity_e8 == 1100 * E8
+    assert ledger.baselines(0, 5) == (1100 * E8, 1100 * E8)
     assert ledger.records() == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_baselines_of_a_quiet_time_are_those_of_the_roll_at_its_end(seed: int) -> None:
+    rng = random.Random(seed)
+    ledger, now_ns = RiskLedger(1000), 3 * DAY_NS
+    for _ in range(200):
+        now_ns += rng.choice((1, HOUR_NS // 3, HOUR_NS, 5 * HOUR_NS, 30 * HOUR_NS))
+        equity = rng.randrange(1, 2000)
+        looked = ledger.baselines(now_ns, equity)
+        was_empty = not ledger.hours
+        ledger.roll(now_ns, equity)
+        assert was_empty or looked == (ledger.day_start_equity_e8, ledger.hours[0][1]) == ledger.baselines(now_ns, equity)
 
 
 def test_trades_of_the_day():
