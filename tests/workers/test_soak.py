@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from config.paths import DataPaths
-from config.schema import Recorder, Settings, Storage
+from config.schema import Account, Recorder, Settings, Storage, Trading
 from core.constants import DAY_NS, HOUR_NS
 from core.consumption import Kind
 from shm.journal_reader import read_frames, segments
@@ -33,14 +33,16 @@ NS_PER_MS = 1_000_000
 THIN_MS, DENSE_MS = 2_000, 10  # steps of market time: most of the time, and around every full hour, when it trades
 DENSE_AROUND_MS = 20_000
 HOUR_MS = 3_600_000
-RECORDER_EVERY = 8  # steps
 TOPICS = (0, 1, 2, 4)
 WARM_HOURS = 3  # caches and pools fill up
 GROWTH_OBJECTS = 2_000  # per day, of some hundred thousand
 GROWTH_RSS = 24 << 20  # bytes per day: pages of files written by the database's library, of pools
 EASY = msgspec.structs.replace(EAGER.thresholds, score=msgspec.structs.replace(
     EAGER.thresholds.score, watch=(10.0,) * 3, arm=(15.0,) * 3))
-SETTINGS = msgspec.structs.replace(EAGER, thresholds=EASY, system=msgspec.structs.replace(
+RICH = msgspec.structs.replace(  # days of losing trades may neither kill nor latch a symbol off: it is to trade every day
+    EAGER, trading=Trading(account=Account(start_balance_usdt=1e6)), safety=msgspec.structs.replace(
+        EAGER.safety, limits=msgspec.structs.replace(EAGER.safety.limits, churn_orders=10_000, churn_round_trips=10_000)))
+SETTINGS = msgspec.structs.replace(RICH, thresholds=EASY, system=msgspec.structs.replace(
     EAGER.system, recorder=Recorder(segment_mb=1.0),
     storage=Storage(raw_h=6.0, raw_max_gb=1.0, replay_sessions=0, decisions_days=0.25, events_days=0.5, metrics_days=1.0)))
 
@@ -98,7 +100,7 @@ class Soak:
         self.rig = Rig(folder, symbols.seed, 2, settings, reads=first)
         self.rig.recorder.retention.stop()  # its clock is the real one; ours runs below
         self.paths = DataPaths(self.rig.data_dir, "SIM")
-        self.fed = self.steps = 0
+        self.fed = 0
         self.rolls: list[Roll] = []
         self.usage: list[tuple[int, int]] = []  # objects, resident bytes, each virtual hour
         account = self.rig.execution.broker.account
@@ -122,12 +124,10 @@ class Soak:
         before, self.clock.now_ns = self.clock.now_ns, rig.reads[rig.at][0][0]
         rig.now_ns += self.clock.now_ns - before
         self.fed += len(rig.reads[rig.at])
-        self.steps += 1
         rig.read()
         for agent in (*rig.shards, rig.execution, *rig.shards):
             agent.do_work()
-        if self.steps % RECORDER_EVERY == 0:
-            rig.recorder.do_work()
+        rig.recorder.do_work()  # a step is up to a second of the market
 
     def run(self, hours: float) -> None:
         """Virtual hours; files get the times they were written at, the retention job runs every second hour."""
