@@ -85,6 +85,11 @@ class TradingPart:
         return None
 
     def start(self) -> None:
+        """Returns when execution has answered the shards: what it accepted before their hello would have ended with it."""
+        while sum(report.reason == SYNC_HELLO and report.decision_id == 1 for report in self.seen) < len(self._sides):
+            self.engine.beat()
+            self.turn()
+
         def loop() -> None:
             while not self._stop.is_set():
                 self.turn()
