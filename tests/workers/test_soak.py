@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from config.paths import DataPaths
-from config.schema import Account, Recorder, Settings, Storage, Trading
+from config.schema import Account, ProfileRules, Recorder, Settings, Storage, Trading
 from core.constants import DAY_NS, HOUR_NS
 from core.consumption import Kind
 from shm.journal_reader import read_frames, segments
@@ -35,16 +35,17 @@ DENSE_AROUND_MS = 20_000
 HOUR_MS = 3_600_000
 TOPICS = (0, 1, 2, 4)
 WARM_HOURS = 3  # caches and pools fill up
+HOURLY_BYTES = 20 << 20  # of raw frames; the retention job comes every second hour
 GROWTH_OBJECTS = 2_000  # per day, of some hundred thousand
 GROWTH_RSS = 24 << 20  # bytes per day: pages of files written by the database's library, of pools
 EASY = msgspec.structs.replace(EAGER.thresholds, score=msgspec.structs.replace(
     EAGER.thresholds.score, watch=(10.0,) * 3, arm=(15.0,) * 3))
-RICH = msgspec.structs.replace(  # days of losing trades may neither kill nor latch a symbol off: it is to trade every day
+RICH = msgspec.structs.replace(  # days of losing trades may neither kill nor latch nor blacklist: it is to trade every day
     EAGER, trading=Trading(account=Account(start_balance_usdt=1e6)), safety=msgspec.structs.replace(
         EAGER.safety, limits=msgspec.structs.replace(EAGER.safety.limits, churn_orders=10_000, churn_round_trips=10_000)))
 SETTINGS = msgspec.structs.replace(RICH, thresholds=EASY, system=msgspec.structs.replace(
-    EAGER.system, recorder=Recorder(segment_mb=1.0),
-    storage=Storage(raw_h=6.0, raw_max_gb=1.0, replay_sessions=0, decisions_days=0.25, events_days=0.5, metrics_days=1.0)))
+    EAGER.system, recorder=Recorder(segment_mb=1.0), profiles=ProfileRules(enabled=False),
+    storage=Storage(raw_h=6.0, raw_max_gb=0.1, replay_sessions=0, decisions_days=0.25, events_days=0.5, metrics_days=1.0)))
 
 
 class SymbolSet(NamedTuple):
@@ -200,7 +201,8 @@ class Soak:
         raw = segments(self.paths.journal_dir)
         stamps = deque((f.ts_recv_ns for path in raw for f in read_frames(path) if f.kind <= Kind.FRAME_END), maxlen=1)
         assert stamps[-1] == now
-        assert now - int(raw[0].stem.split("-")[1]) <= (rules.raw_h + 4) * HOUR_NS
+        kept = sum(path.stat().st_size for path in raw)  # of the running session everything, as far as the cap allows
+        assert kept <= rules.raw_max_gb * 1e9 + HOURLY_BYTES * (1 + rules.every_h)
 
 
 @pytest.mark.parametrize(("symbols", "hours"), [
