@@ -56,9 +56,11 @@ def frames_between(path: Path, from_ns: int, to_ns: int) -> Iterator[Frame]:
     is not sound, the rest is searched for good ones, as `read_frames` does.
     """
 
+    def may_hold(block: Block) -> bool:
+        return block.last_ts_ns >= from_ns and block.first_ts_ns < to_ns
+
     def chosen(data: bytes, block: Block) -> Iterator[Frame]:
-        if block.last_ts_ns >= from_ns and block.first_ts_ns < to_ns:
-            yield from (f for f in block_frames(data, block, decompress) if from_ns <= f.ts_recv_ns < to_ns)
+        return (f for f in block_frames(data, block, decompress) if from_ns <= f.ts_recv_ns < to_ns)
 
     with path.open("rb", buffering=0) as file:
         decode_file_header(file.read(FILE_BYTES))
@@ -67,7 +69,7 @@ def frames_between(path: Path, from_ns: int, to_ns: int) -> Iterator[Frame]:
             block = block_header(head, at)
             if block is None:
                 break
-            if block.last_ts_ns >= from_ns and block.first_ts_ns < to_ns:
+            if may_hold(block):
                 data = os.pread(file.fileno(), block.end - at, at)
                 whole = good_block(data, 0)
                 if whole is None:
@@ -78,7 +80,7 @@ def frames_between(path: Path, from_ns: int, to_ns: int) -> Iterator[Frame]:
             return
     data, found = read_scan(path)
     for block in found.blocks:
-        if block.offset >= at:
+        if block.offset >= at and may_hold(block):
             yield from chosen(data, block)
 
 
