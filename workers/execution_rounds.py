@@ -62,7 +62,7 @@ class Rounds:
         host = self._host
         if host.rollout is None:
             return
-        off = host.broker.risk_off(host.broker.account.updated_ns, host.controls)
+        off = host.broker.risk_off(host.watch.event_ns(host.clock()), host.controls)
         if off == Gate.DAILY_LOSS and host.rollout.daily_loss():
             host.note(Note(LogKind.RISK, -1, time.time_ns(), 0, int(Gate.TIER), severity=Severity.CRITICAL,
                            text=f"daily loss: tier now {host.rollout.allowed.name}"))

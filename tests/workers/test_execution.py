@@ -121,6 +121,19 @@ class TestRollout:
         assert "daily loss: tier now MICRO" in rig.log_texts()
         assert keeper._paths.rollout_file.exists()
 
+    def test_a_daily_loss_of_a_quiet_account_costs_no_second_tier_days_later(self, make, tmp_path):
+        rig = make()
+        keeper, _ = self.make_live(rig, tmp_path)
+        keeper.state = keeper.state._replace(base_rank=int(Rank.NORMAL))
+        ledger = rig.execution.broker.ledger
+        ledger.roll(S, ledger.day_start_equity_e8 * 2)
+        rig.execution.rounds.keep_rollout()
+        cost = keeper.allowed
+        keeper.state = keeper.state._replace(base_ms=0)  # another day by the clock of the wall
+        rig.now += 26 * 3600 * S  # and nobody has told the account anything
+        rig.execution.rounds.keep_rollout()
+        assert keeper.allowed == cost
+
 
 def test_dry_run_logs_and_refuses(make):
     rig = make(mode="DRY_RUN")
