@@ -10,7 +10,7 @@ from core.orders.wire import Message, Report, read_reports, write_messages
 from core.records import REPORT
 from shm.topology import SLOT_ADMIN, Plant
 from tests.core.engine.streams import symbol_record
-from tests.workers.support import EAGER, make_plant
+from tests.workers.support import EAGER, make_plant, taken_down
 from workers.execution import SYNC_HELLO, SYNC_RESTART, Execution
 
 S = 10**9
@@ -78,16 +78,7 @@ class Rig:
 
 def made_rigs(tmp_path):
     """Body of the fixture `make`: rigs that are taken down."""
-    made = []
-
-    def build(**changes):
-        rig = Rig(tmp_path, **changes)
-        made.append(rig)
-        return rig
-
-    yield build
-    for rig in made:
-        rig.plant.destroy()
+    yield from taken_down(Rig, tmp_path)
 
 
 def enter(symbol=0, seq=1, side=1) -> Message:

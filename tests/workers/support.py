@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bisect
 import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,16 @@ def play(system: System, stream: Any, seed: int = 0, batch: int = 40) -> None:
         done = sum(rng.choice(everybody).do_work() for _ in range(rng.randint(1, 4)))
         idle = 0 if done or seq < last else idle + 1
         assert idle < 2000, "stuck"
+
+
+def taken_down(kind: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Body of a fixture: a function that builds rigs of a kind; their plants are destroyed at the end."""
+    made: list[Any] = []
+
+    def build(**changes: Any) -> Any:
+        made.append(kind(tmp_path, **changes))
+        return made[-1]
+
+    yield build
+    for rig in made:
+        rig.plant.destroy()

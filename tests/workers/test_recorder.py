@@ -19,7 +19,7 @@ from shm.journal_reader import read_frames, segments
 from shm.tap import Tap
 from shm.topology import Plant
 from tests.core.engine.streams import symbol_record
-from tests.workers.support import make_plant
+from tests.workers.support import make_plant, taken_down
 from workers import event_files, journal_files
 from workers.event_files import EventFiles, parts
 from workers.event_lines import LINES, NO_INSTRUMENT, STREAMS, Instrument, iso, line
@@ -76,16 +76,7 @@ class Rig:
 
 @pytest.fixture
 def make(tmp_path):
-    made = []
-
-    def build(**changes):
-        rig = Rig(tmp_path, **changes)
-        made.append(rig)
-        return rig
-
-    yield build
-    for rig in made:
-        rig.plant.destroy()
+    yield from taken_down(Rig, tmp_path)
 
 
 def payloads(count: int, seed: int = 0) -> list[bytes]:
