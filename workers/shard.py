@@ -53,7 +53,7 @@ from core.explain import naming_of
 from core.histogram import hist_record
 from core.jit import kernel
 from core.orders.broker import ANSWERED, INTENTS
-from core.orders.wire import Message, read_messages, write_messages
+from core.orders.wire import SYNC_HELLO, SYNC_RESTART, Message, read_messages, write_messages
 from core.params import PARAMS, params_row, profile_row
 from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, PROFILE, REPORT, SYMBOL, SYMBOL_ROW, TICKER
 from shm.agent import die_with_parent, run
@@ -64,7 +64,6 @@ from shm.regions import MAX_SYMBOLS
 from shm.scheduling import go_first
 from shm.tap import Tap
 from shm.topology import SLOT_SHARD, Plant
-from workers.execution import SYNC_HELLO, SYNC_RESTART
 from workers.funding_handover import known_ticker
 from workers.run_settings import load_settings
 from workers.symbol_boards import SymbolBoards

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from core.enums import DataState, EventKind, MessageKind, ReportKind
-from core.orders.wire import Report, read_messages, write_reports
+from core.orders.wire import SYNC_HELLO, SYNC_RESTART, Report, read_messages, write_reports
 from core.records import MESSAGE
 from shm.topology import Plant
 from tests.core.engine.streams import Market
 from tests.workers.support import EAGER, System, make_plant, play, starts, symbols_in
-from workers.execution import SYNC_HELLO, SYNC_RESTART
 from workers.shard import Shard, record_ages
 
 
@@ -218,7 +217,7 @@ def test_killed_execution_comes_back_and_nothing_is_lost_or_doubled(make):
         if rng.random() < 0.2:
             restarts += 1
             if rng.random() < 0.5:  # it had taken messages out of the ring and died before it wrote them down
-                system.execution._take(0)
+                system.execution.intake.take(0)
             system.execution = system.new_execution()
         if rng.random() < 0.7:
             system.settle()
