@@ -63,7 +63,7 @@ def test_free_run_trades_and_moves_its_watermark(make):
     assert counters.get("events") == len(starts(stream.cells()))
     assert counters.get("intents") >= account["orders"]
     assert system.plant.counters("execution").get("messages") >= account["fills"]
-    assert not system.shards[0]._unanswered
+    assert not system.shards[0].dialogue.unanswered
 
 
 def test_boards_and_detail_are_written(make):
@@ -109,7 +109,7 @@ def test_full_intent_ring_loses_nothing(tmp_path):
         stream = market(40.0)
         shard = system.shards[0]
         system.settle()
-        shard._intents.push(np.zeros(64, MESSAGE.dtype), 62)
+        shard.dialogue._intents.push(np.zeros(64, MESSAGE.dtype), 62)
         cells = stream.shard(0, 1)
         at = [*starts(cells), len(cells)]
         for begin in range(0, len(at) - 1, 50):
@@ -149,8 +149,8 @@ def test_reports_before_the_answer_to_hello_are_void(tmp_path):
         position = Report(symbol=0, kind=int(ReportKind.POSITION), qty_lots=4)
         writer.push(write_reports([stale, answer._replace(decision_id=1), answer, position, stale]), 5)
         shard.do_work()
-        assert shard._n_reports == 1
-        assert int(shard._reports[0]["qty_lots"]) == 4
+        assert shard.dialogue.n_reports == 1
+        assert int(shard.dialogue.reports[0]["qty_lots"]) == 4
     finally:
         plant.destroy()
 
@@ -223,7 +223,7 @@ def test_killed_execution_comes_back_and_nothing_is_lost_or_doubled(make):
             system.settle()
     system.settle()
     assert restarts > 10
-    assert not system.shards[0]._unanswered
+    assert not system.shards[0].dialogue.unanswered
     account = system.execution.broker.account
     assert account.digest != digest
     state = system.shards[0].state
