@@ -34,7 +34,9 @@ class AccountBoards:
             self._plant.orders().write(int(rows[0]["number"]) % ORDER_ROWS, rows)
         ledger.dirty.clear()
 
-    def write_account(self, broker: Broker, risk_off: Gate, exchange: ExchangeFacts | None = None) -> None:
-        """The account's row; LIVE: with the money as the exchange told it."""
-        account_row(self._account, broker, risk_off, exchange)
+    def write_account(
+        self, broker: Broker, ts_ns: int, risk_off: Gate, exchange: ExchangeFacts | None = None
+    ) -> None:
+        """The account's row at event time `ts_ns`; LIVE: with the money as the exchange told it."""
+        account_row(self._account, broker, ts_ns, risk_off, exchange)
         self._plant.account().write(0, self._account)

@@ -443,8 +443,9 @@ class Execution:
         self._boards.write_changes(broker, self.ledger)
         if force or self.account_dirty:
             self.account_dirty = False
-            gate = broker.risk_off(self.watch.event_ns(now), self.controls)
-            self._boards.write_account(broker, gate, self.controls.exchange if self.live is not None else None)
+            event_ns = self.watch.event_ns(now)
+            gate = broker.risk_off(event_ns, self.controls)
+            self._boards.write_account(broker, event_ns, gate, self.controls.exchange if self.live is not None else None)
             account = broker.account
             for name, value in (
                 ("intents", broker.intents), ("orders", broker.orders), ("fills", account.fills),

@@ -105,8 +105,10 @@ class ReplayBoards:
         self._known: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL.dtype)  # by symbol id, as the board has it
         self._row: np.ndarray = np.zeros(1, REPLAY.dtype)
 
-    def show(self, states: Iterable[EngineState], account: PageAccount, controls: Controls, regime: np.ndarray | None) -> None:
-        """Everything but the replay's own row."""
+    def show(
+        self, states: Iterable[EngineState], account: PageAccount, controls: Controls, regime: np.ndarray | None, ts_ns: int
+    ) -> None:
+        """Everything but the replay's own row, at event time `ts_ns`."""
         for state in states:
             self._show_symbols(state)
             self._symbol_boards.write(state)
@@ -115,7 +117,7 @@ class ReplayBoards:
         broker = account.replayed.broker
         if broker is not None:
             self._account_boards.write_changes(broker, account.ledger)
-            self._account_boards.write_account(broker, broker.risk_off(broker.account.updated_ns, controls))
+            self._account_boards.write_account(broker, ts_ns, broker.risk_off(ts_ns, controls))
 
     def show_funnel(self, states: Iterable[EngineState], ts_ns: int) -> None:
         for state in states:

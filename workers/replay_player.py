@@ -241,7 +241,7 @@ class Player:
         if replay is None:
             return
         states = [lane.lane.state for lane in replay.lanes]
-        self.boards.show(states, self.account, Controls(), replay.gateway.regime)
+        self.boards.show(states, self.account, Controls(), replay.gateway.regime, self.clock.cursor_ns)
         broker = self.account.replayed.broker
         seq = replay.gateway.publisher.seq if replay.gateway.publisher is not None else 0
         self.boards.show_controls(states[0], seq, broker is not None and not broker.account.positions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.constants import DAY_NS
 from core.enums import Gate
 from core.orders.broker import Broker
 from core.orders.exposure import ExchangeFacts
@@ -37,18 +38,26 @@ def position_row(rows: np.ndarray, position: Position, instrument: Instrument) -
     row["lot_size"] = instrument.lot_size
 
 
-def account_row(rows: np.ndarray, broker: Broker, risk_off: Gate, exchange: ExchangeFacts | None = None) -> None:
-    """Fill `rows[0]` (ACCOUNT_ROW). LIVE: the money is the `exchange`'s, zeros where it has not spoken yet; what trades
-    cost and brought is as booked here."""
+def account_row(
+    rows: np.ndarray, broker: Broker, ts_ns: int, risk_off: Gate, exchange: ExchangeFacts | None = None
+) -> None:
+    """Fill `rows[0]` (ACCOUNT_ROW) at event time `ts_ns`, with which the day of a quiet account ends, too. LIVE: the money
+    is the `exchange`'s, zeros where it has not spoken yet; what trades cost and brought is as booked here."""
     row, account = rows[0], broker.account
     highest = int(row["max_equity_e8"])
     for name in (
-        "balance_e8", "equity_e8", "unrealised_e8", "realised_e8", "realised_day_e8", "day_start_equity_e8",
-        "margin_used_e8", "fees_e8", "fills", "trades_closed", "wins", "updated_ns", "max_equity_e8",
+        "balance_e8", "equity_e8", "unrealised_e8", "realised_e8", "realised_day_e8", "margin_used_e8",
+        "fees_e8", "fills", "trades_closed", "wins", "updated_ns", "max_equity_e8",
     ):
         row[name] = getattr(account, name)
     if exchange is not None:
-        _exchange_money(row, broker, exchange, highest)
+        _exchange_money(row, exchange, highest)
+    based = exchange is None or bool(broker.ledger.hours)  # LIVE begins its day with the wallet, not with the paper balance
+    equity = int(row["equity_e8"])
+    row["day_start_equity_e8"] = broker.ledger.baselines(ts_ns, equity)[0] if based else equity
+    day = ts_ns // DAY_NS
+    if day > account.day >= 0:
+        row["realised_day_e8"] = 0
     row["heat_e8"] = account.heat_e8(broker.policy.taker_fee_e8)
     row["open_positions"] = len(account.positions)
     row["working_orders"] = len(broker.working)
@@ -57,16 +66,14 @@ def account_row(rows: np.ndarray, broker: Broker, risk_off: Gate, exchange: Exch
     row["rejects"] = broker.rejects
     row["risk_off"] = int(risk_off)
     row["mode"] = int(broker.router.mode)
-    row["day"] = max(account.day, 0)
+    row["day"] = max(account.day, day, 0)
     row["digest"] = np.uint64(account.digest)
 
 
-def _exchange_money(row: np.void, broker: Broker, exchange: ExchangeFacts, highest_e8: int) -> None:
-    """The wallet as told last; what of it is not available is margin in use. Before the first baseline the day begins
-    with it."""
+def _exchange_money(row: np.void, exchange: ExchangeFacts, highest_e8: int) -> None:
+    """The wallet as told last; what of it is not available is margin in use."""
     told = (exchange.balance_e8, exchange.equity_e8, exchange.available_e8)
     balance, equity, available = (0 if e8 == UNKNOWN else e8 for e8 in told)
     row["balance_e8"], row["equity_e8"], row["margin_used_e8"] = balance, equity, equity - available
     row["unrealised_e8"] = equity - balance
-    row["day_start_equity_e8"] = broker.ledger.day_start_equity_e8 if broker.ledger.hours else equity
     row["max_equity_e8"] = max(highest_e8, equity)

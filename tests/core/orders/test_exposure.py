@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from config.schema import Account, Limits, Safety, Settings, Symbols, Trading
+from core.constants import DAY_NS
 from core.enums import Gate, MessageKind, Mode, OrderRole, ReportKind
 from core.orders.broker import Broker, Controls
 from core.orders.exchange_words import PositionRow, WalletRow
@@ -277,16 +278,31 @@ def test_the_accounts_row_in_live_is_the_exchanges_wallet(told):
     b = broker(Mode.LIVE, "NORMAL")
     exchange = TOLD._replace(balance_e8=520 * E8, equity_e8=500 * E8, available_e8=400 * E8) if told else ExchangeFacts()
     rows = np.zeros(1, ACCOUNT_ROW.dtype)
-    account_row(rows, b, Gate.NONE, exchange)
+    account_row(rows, b, S, Gate.NONE, exchange)
     shown = [int(rows[0][f"{name}_e8"]) // E8 for name in ("balance", "equity", "margin_used", "unrealised", "day_start_equity",
                                                         "max_equity")]
     assert shown == ([520, 500, 100, -20, 500, 500] if told else [0] * 6)
-    account_row(rows, b, Gate.NONE, TOLD._replace(equity_e8=450 * E8))
+    account_row(rows, b, S, Gate.NONE, TOLD._replace(equity_e8=450 * E8))
     assert int(rows[0]["max_equity_e8"]) == (500 if told else 450) * E8
 
 
 def test_the_accounts_row_of_the_paper_account():
     b = broker()
     rows = np.zeros(1, ACCOUNT_ROW.dtype)
-    account_row(rows, b, Gate.NONE)
+    account_row(rows, b, S, Gate.NONE)
     assert {int(rows[0][f"{name}_e8"]) for name in ("balance", "equity", "day_start_equity")} == {1_000 * E8}
+
+
+@pytest.mark.parametrize("mode", [Mode.SIM, Mode.LIVE])
+def test_the_day_of_a_quiet_account_ends_in_its_row_too(mode):
+    b = broker(mode, "NORMAL")
+    exchange = TOLD._replace(balance_e8=900 * E8, equity_e8=900 * E8) if mode == Mode.LIVE else None
+    b.handle(enter(), Controls(exchange=TOLD))
+    b.account.realised_day_e8 = -100 * E8
+    rows = np.zeros(1, ACCOUNT_ROW.dtype)
+    account_row(rows, b, 2 * S, Gate.NONE, exchange)
+    assert (int(rows[0]["day"]), int(rows[0]["realised_day_e8"]), int(rows[0]["day_start_equity_e8"])) == (
+        0, -100 * E8, 1_000 * E8)
+    account_row(rows, b, DAY_NS + S, Gate.NONE, exchange)  # nothing was said since
+    equity = int(rows[0]["equity_e8"])
+    assert (int(rows[0]["day"]), int(rows[0]["realised_day_e8"]), int(rows[0]["day_start_equity_e8"])) == (1, 0, equity)
