@@ -7,7 +7,7 @@ import gc
 import json
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +26,7 @@ from tests.reference.venue import payload
 from tests.workers.journal_rig import Rig
 from tests.workers.support import EAGER
 from tests.workers.test_replay import assert_identical, replay
+from workers import execution
 from workers.event_lines import day
 from workers.retention import Retention
 
@@ -36,6 +37,7 @@ HOUR_MS = 3_600_000
 TOPICS = (0, 1, 2, 4)
 WARM_HOURS = 3  # caches and pools fill up
 HOURLY_BYTES = 20 << 20  # of raw frames; the retention job comes every second hour
+ANSWERS_KEPT = 64  # execution's memory of answers is bounded; here it is full before the watch begins
 GROWTH_OBJECTS = 2_000  # per day, of some hundred thousand
 GROWTH_RSS = 24 << 20  # bytes per day: pages of files written by the database's library, of pools
 EASY = msgspec.structs.replace(EAGER.thresholds, score=msgspec.structs.replace(
@@ -46,6 +48,11 @@ RICH = msgspec.structs.replace(  # days of losing trades may neither kill nor la
 SETTINGS = msgspec.structs.replace(RICH, thresholds=EASY, system=msgspec.structs.replace(
     EAGER.system, recorder=Recorder(segment_mb=1.0), profiles=ProfileRules(enabled=False),
     storage=Storage(raw_h=6.0, raw_max_gb=0.1, replay_sessions=0, decisions_days=0.25, events_days=0.5, metrics_days=1.0)))
+
+
+def kinds() -> Counter[str]:
+    """All objects the collector knows, by type."""
+    return Counter(f"{type(found).__module__}.{type(found).__qualname__}" for found in gc.get_objects())
 
 
 class SymbolSet(NamedTuple):
@@ -104,6 +111,7 @@ class Soak:
         self.fed = 0
         self.rolls: list[Roll] = []
         self.usage: list[tuple[int, int]] = []  # objects, resident bytes, each virtual hour
+        self.kinds: Counter[str] = Counter()  # objects by type, when caches and pools are full
         account = self.rig.execution.broker.account
         original = account.roll
 
@@ -152,6 +160,8 @@ class Soak:
             assert line["errors"] == []
         gc.collect()
         self.usage.append((len(gc.get_objects()), psutil.Process().memory_info().rss))
+        if hour == WARM_HOURS:
+            self.kinds = kinds()
 
     def check_account(self) -> None:
         """The figures of the day are those since its roll."""
@@ -185,7 +195,8 @@ class Soak:
         warm = self.usage[WARM_HOURS - 1 :]
         per_day = 24 / (hours - WARM_HOURS)
         objects, resident = warm[-1][0] - warm[0][0], warm[-1][1] - warm[0][1]
-        assert objects * per_day <= GROWTH_OBJECTS, [count for count, _ in self.usage]
+        print(f"\nin {hours:.0f} h: {objects:+} objects of {warm[0][0]}, {resident / 1e6:+.1f} MB of {warm[0][1] / 1e6:.0f}")
+        assert objects * per_day <= GROWTH_OBJECTS, (kinds() - self.kinds).most_common(20)
         assert resident * per_day <= GROWTH_RSS, [rss >> 10 for _, rss in self.usage]
 
     def check_files(self) -> None:
@@ -212,6 +223,7 @@ class Soak:
 ], ids=["few-short", "few-3-days", "many-1-day"])
 def test_days_of_virtual_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, symbols: SymbolSet, hours: float) -> None:
     monkeypatch.setattr(os, "fdatasync", lambda handle: None)
+    monkeypatch.setattr(execution, "ANSWERS_KEPT", ANSWERS_KEPT)
     start_ns = (START_MS // 86_400_000 + 1) * DAY_NS - 12 * 60 * 1_000_000_000  # twelve minutes before midnight
     clock = Clock(start_ns)
     monkeypatch.setattr(time, "time_ns", clock.time_ns)
