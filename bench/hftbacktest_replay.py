@@ -3,7 +3,7 @@
     {"do": "load", "rows": [FILE.npy, ..]}     one file per symbol: int64[n, 5] = time ns, kind (1 bid level, 2 ask level,
                                                3 buy print, 4 sell print), price ticks, lots, frame; ticks and lots are 1
     {"do": "books", "depth": "hashmap" | "roivector", "feed": "both" | "local", "books": bool}
-    {"do": "orders", "depth": .., "rows": bool}   quotes at the touch every 100 ms, latency, queue model, fees; "rows" adds
+    {"do": "quotes", "depth": .., "rows": bool}   quotes at the touch every 100 ms, latency, queue model, fees; "rows" adds
                                                [side, price ticks, sent ns, fill ns, fill ticks] of every order, per symbol
     {"do": "convert", "file": TAPE.gz, "depth": 50, "events": N}     the second of two conversions; at most N events
 
@@ -137,20 +137,18 @@ class Replay:
             hbt.close()
         return {"ns": spent, "books": found}
 
-    def orders(self, depth, rows):
-        spent = sent = filled = 0
+    def quotes(self, depth, rows):
+        spent = 0
         found = []
         for own in self.rows:
             hbt, _data = self._backtest(own, depth, "both", prints=True, latency_ns=LATENCY_NS)
             noted = np.zeros((len(own) if rows else 0, 5), np.int64)
             begin = time.process_time_ns()
-            n = quotes(hbt, STEP_NS, 1.0, noted)
+            sent = quotes(hbt, STEP_NS, 1.0, noted)
             spent += time.process_time_ns() - begin
-            sent += n
-            filled += hbt.state_values(0).num_trades
-            found.append(noted[:n].tolist())
+            found.append(noted[:sent].tolist())
             hbt.close()
-        return {"ns": spent, "orders": int(sent), "fills": int(filled), "rows": found if rows else []}
+        return {"ns": spent, "rows": found}
 
     def convert(self, file, depth, events):
         for _ in range(2):  # the first one compiles

@@ -19,7 +19,7 @@ event comes before a request that reaches the exchange at the same time, and tha
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -79,12 +79,12 @@ class Quoting(NamedTuple):
     """
 
     book: Book
-    working: np.ndarray
-    count: np.ndarray
-    fills: np.ndarray
-    prints: np.ndarray
-    orders: np.ndarray
-    quotes: np.ndarray
+    working: Any
+    count: Any
+    fills: Any
+    prints: Any
+    orders: Any
+    quotes: Any
 
 
 def new_quoting(room: int) -> Quoting:
@@ -99,7 +99,7 @@ def new_quoting(room: int) -> Quoting:
     return market
 
 
-def run_quotes(market: Quoting, cells: np.ndarray, as_peer: bool = True) -> np.ndarray:
+def run_quotes(market: Quoting, cells: np.ndarray, as_peer: bool = True) -> Any:
     """The messages of one symbol through the market; returns the orders sent (QUOTE). Raises ValueError where there is
     no room for them."""
     flat = cells.reshape(-1)
@@ -115,7 +115,7 @@ def run_quotes(market: Quoting, cells: np.ndarray, as_peer: bool = True) -> np.n
 @entry_kernel
 def play_quotes(market, cells, levels, trades, step_ns, latency_ns, as_peer):  # type: ignore[no-untyped-def]
     """All messages of `cells`; returns the number of orders sent, -1 where `quotes` has no room."""
-    book, working, count, fills, prints, orders, quotes = market
+    book, working, count, fills, prints, _, quotes = market
     n_sent = ZERO
     look_ns, arrive_ns = ZERO, NEVER
     at = ZERO
@@ -215,7 +215,7 @@ def _arrive(market, now_ns, as_peer):  # type: ignore[no-untyped-def]
         sign, price = quotes[number].side, quotes[number].price_ticks
         other = 1 - side
         own = working[other, 0].handle if count[other] > 0 else NONE
-        taken, n, _ = take(working, count, book, sign, price, ONE, ONE, own, fills)
+        taken, _, _ = take(working, count, book, sign, price, ONE, ONE, own, fills)
         if taken > 0:
             quotes[number].fill_ns = now_ns
             quotes[number].fill_ticks = fills[0, PRICE]

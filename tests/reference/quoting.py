@@ -61,7 +61,7 @@ def naive_quotes(events: list[Event], step_ns: int, latency_ns: int) -> list[tup
                         continue
                     if price == trade.price:
                         ahead[number] -= trade.qty
-                    if side * (price - trade.price) > 0 or price == trade.price and ahead[number] < 0:
+                    if side * (price - trade.price) > 0 or (price == trade.price and ahead[number] < 0):
                         fill(number, event.ts_ns, price)
             continue
         for side, levels in ((1, event.bids), (-1, event.asks)):
