@@ -13,8 +13,8 @@ A level event is a level of a book frame or a print; rates count the events of t
 our TIMERs, tickers and best-price frames cost time but count for nothing. `ours quotes` against hftbacktest's is the one
 comparison of the same load with orders: `ours orders` is our whole system and has no like there. For the sake of it ours
 takes three definitions of hftbacktest's; the digest says what our exchange's own rules give instead. hftbacktest keeps two
-books for it, one at its exchange and one for the strategy; with no feed latency they are the same, and ours keeps one.
-Peers, as their users run them:
+books for it, one at its exchange and one for the strategy. Without feed latency they are the same and ours keeps one, as the
+shard does on paper; `two books` keeps both. Peers, as their users run them:
 
     hashmap    hftbacktest, HashMapMarketDepth: its exchange and its local side each keep a book
     roivector  hftbacktest's faster depth: one array over all prices of the day, which it must be told beforehand
@@ -232,17 +232,17 @@ class Ours:
         self.orders_sent = run.broker.orders
         return spent
 
-    def quotes(self) -> int:
-        return self._quotes(as_peer=True)[0]
+    def quotes(self, books: int) -> int:
+        return self._quotes(books, as_peer=True)[0]
 
-    def sent_quotes(self, as_peer: bool) -> list[Rows]:
+    def sent_quotes(self, books: int, as_peer: bool) -> list[Rows]:
         """Per symbol the quotes as `hftbacktest_replay` tells them."""
-        return self._quotes(as_peer)[1]
+        return self._quotes(books, as_peer)[1]
 
-    def _quotes(self, as_peer: bool) -> tuple[int, list[Rows]]:
+    def _quotes(self, books: int, as_peer: bool) -> tuple[int, list[Rows]]:
         spent, sent = 0, []
         for cells in self.symbol_cells:
-            market = new_quoting(len(cells))
+            market = new_quoting(len(cells), books)
             begin = time.process_time_ns()
             found = run_quotes(market, cells, as_peer)
             spent += time.process_time_ns() - begin
@@ -286,10 +286,10 @@ def measure(bench: Bench, tape: Tape, ours: Ours, peers: dict[str, Peer], folder
     bench.figure(f"{tape.label}: level events, of them prints", n_all, f"({n_all - n_levels} prints)")
     runs: dict[str, tuple[int, Callable[[], int]]] = {
         "ours books": (n_levels, ours.books), "ours pipeline": (n_all, ours.pipeline), "ours orders": (n_all, ours.orders),
-        "ours quotes": (n_all, ours.quotes),
+        "ours quotes": (n_all, lambda: ours.quotes(1)), "ours quotes, two books": (n_all, lambda: ours.quotes(2)),
     }
     books = {"ours": ours.final_books()}
-    quotes = {"ours": ours.sent_quotes(as_peer=True)}
+    quotes = {"ours": ours.sent_quotes(1, as_peer=True), "ours with two books": ours.sent_quotes(2, as_peer=True)}
     for name, peer in peers.items():
         peer.ask(do="load", rows=files)
         if name == "hftbacktest":
@@ -304,7 +304,7 @@ def measure(bench: Bench, tape: Tape, ours: Ours, peers: dict[str, Peer], folder
                 books[how] = peer.ask(do="books", how=how, books=True)["books"]
                 runs[f"nautilus {how} books"] = (n_levels, _asking(peer, do="books", how=how, books=False))
     check(bench, tape, books)
-    check_quotes(bench, tape, quotes, ours.sent_quotes(as_peer=False))
+    check_quotes(bench, tape, quotes, ours.sent_quotes(1, as_peer=False))
     rates = {}
     samples: dict[str, list[float]] = {label: [] for label in runs}
     for _, once in runs.values():
@@ -354,6 +354,7 @@ GOALS = (  # ours, against, goal
     ("ours books", "nautilus book books", ""), ("ours pipeline", "hftbacktest hashmap books", ">= 1"),
     ("ours pipeline", "hftbacktest roivector books", ""), ("ours pipeline", "nautilus engine books", ""),
     ("ours quotes", "hftbacktest hashmap quotes", ">= 2"), ("ours quotes", "hftbacktest roivector quotes", ""),
+    ("ours quotes, two books", "hftbacktest hashmap quotes", ""), ("ours quotes, two books", "hftbacktest roivector quotes", ""),
     ("ours orders", "hftbacktest hashmap quotes", ""), ("ours orders", "hftbacktest roivector quotes", ""),
 )
 

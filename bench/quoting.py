@@ -2,9 +2,10 @@
 
 A bid and an ask of one lot at the touch, looked at every `step_ns` of event time. A quote that stands elsewhere than the
 touch, or is known to be filled, is replaced: the cancel goes first. Requests take `latency_ns` to the exchange, fills the
-same back; the feed takes none. Book and matching are the kernels of the embedded exchange (`core.book`, `core.sim.matching`,
-`core.sim.queue_model`, risk-averse); what is added here is the strategy, the latency and, with `as_peer`, three definitions
-of hftbacktest's that are not our exchange's. They only add work here:
+same back; the feed takes none, so that one book can be the exchange's and ours. Book and matching are the kernels of the
+embedded exchange (`core.book`, `core.sim.matching`, `core.sim.queue_model`, risk-averse); what is added here is the
+strategy, the latency and, with `as_peer`, three definitions of hftbacktest's that are not our exchange's. They only add
+work here:
 
 * no more lots are ahead of a quote than its level shows (`_cap_queues`), none where the book does not reach. Ours keeps
   what was ahead when it was placed, so that it stays a lower bound where the feed is sparse;
@@ -74,8 +75,9 @@ QUOTE = np.dtype(
 class Quoting(NamedTuple):
     """One symbol's exchange and our quotes in it. An order's number, its handle too, is its row of `quotes`.
 
-    orders: int64[2, 3], a row per side (bid, ask): the quote as we know it, the one on its way to the exchange, the one to
-    be cancelled before it; NONE where there is none. prints: int64[1, 3], scratch.
+    book: slot 0 the exchange's; slot 1, where it has one, what the strategy looks at. orders: int64[2, 3], a row per side
+    (bid, ask): the quote as we know it, the one on its way to the exchange, the one to be cancelled before it; NONE where
+    there is none. prints: int64[1, 3], scratch.
     """
 
     book: Book
@@ -87,10 +89,11 @@ class Quoting(NamedTuple):
     quotes: Any
 
 
-def new_quoting(room: int) -> Quoting:
-    """Nothing seen and nothing sent, with room for so many orders. Its pages are touched here, not while it runs."""
+def new_quoting(room: int, books: int = 1) -> Quoting:
+    """Nothing seen and nothing sent, with room for so many orders; `books` 2: the strategy has a book of its own. Pages
+    are touched here, not while it runs."""
     market = Quoting(
-        new_book(1, LEVELS), np.recarray((2, OWN_MAX), WORKING), np.zeros(2, np.int64),
+        new_book(books, LEVELS), np.recarray((2, OWN_MAX), WORKING), np.zeros(2, np.int64),
         np.zeros((2 * (LEVELS + OWN_MAX) + 2, FILL_FIELDS), np.int64), np.zeros((1, 3), np.int64),
         np.full((2, 3), NONE), np.recarray(room, QUOTE),
     )
@@ -157,10 +160,11 @@ def play_quotes(market, cells, levels, trades, step_ns, latency_ns, as_peer):  #
                 if n > 0:
                     _note(market, n, now_ns, as_peer)
         else:
-            if kind == SNAPSHOT:
-                apply_snapshot(book, ZERO, levels, first * LEVELS_PER_CELL, n_bids, n_asks)
-            else:
-                apply_delta(book, ZERO, levels, first * LEVELS_PER_CELL, n_bids, n_asks)
+            for slot in range(book.count.shape[0]):
+                if kind == SNAPSHOT:
+                    apply_snapshot(book, slot, levels, first * LEVELS_PER_CELL, n_bids, n_asks)
+                else:
+                    apply_delta(book, slot, levels, first * LEVELS_PER_CELL, n_bids, n_asks)
             n = match_book(working, count, book, MODEL, POWER, fills)
             if n > 0:
                 _note(market, n, now_ns, as_peer)
@@ -175,7 +179,8 @@ def play_quotes(market, cells, levels, trades, step_ns, latency_ns, as_peer):  #
 def _look(market, now_ns, latency_ns, n_sent):  # type: ignore[no-untyped-def]
     """The strategy's turn; returns the number of orders sent so far."""
     book, _, _, _, _, orders, quotes = market
-    touch = best(book, ZERO, ZERO)[0], best(book, ZERO, ONE)[0]
+    seen = np.int64(book.count.shape[0] - 1)
+    touch = best(book, seen, ZERO)[0], best(book, seen, ONE)[0]
     if touch[0] <= 0 or touch[1] <= touch[0]:
         return n_sent
     for side in range(2):

@@ -62,8 +62,8 @@ def cells_of(events: list[Event]) -> np.ndarray:
     return stream.cells()
 
 
-def run(events: list[Event], as_peer: bool) -> Sent:
-    found = run_quotes(new_quoting(2 * len(events)), cells_of(events), as_peer)
+def run(events: list[Event], as_peer: bool, books: int = 1) -> Sent:
+    found = run_quotes(new_quoting(2 * len(events), books), cells_of(events), as_peer)
     return [tuple(row) for row in found.tolist()]  # type: ignore[misc]
 
 
@@ -142,6 +142,7 @@ def test_as_the_peer_it_is_the_naive_twin(seed: int) -> None:
     expected = naive_quotes(events, STEP_NS, LATENCY_NS)
     assert len(expected) > 300 and sum(row[3] > 0 for row in expected) > 100
     assert run(events, as_peer=True) == expected
+    assert run(events, as_peer=True, books=2) == expected
 
 
 @pytest.mark.parametrize("seed", range(6))
