@@ -3,11 +3,18 @@
     books      level events into books, best prices read after every frame
     pipeline   books and prints through the engine: features, regime, score, zone, state machine, paper desk, TIMERs
     orders     the same with thresholds at which it trades all the time, every message through gate and account
+    quotes     books and prints through the simulated exchange, and one strategy in it: a bid and an ask of one lot at the
+               touch, looked at every 100 ms, 1 ms to the exchange and back (`quoting.py`, hftbacktest's own machinery on the
+               other side). The orders sent and the time and price of every fill must be the same before a rate is shown
     file       from the recorded frames: ours decodes, checks sequences and runs the whole pipeline; the peers' own Bybit
                converters, without running anything after them
 
 A level event is a level of a book frame or a print; rates count the events of the input that each side was given, so
-our TIMERs, tickers and best-price frames cost time but count for nothing. Peers, as their users run them:
+our TIMERs, tickers and best-price frames cost time but count for nothing. `ours quotes` against hftbacktest's is the one
+comparison of the same load with orders: `ours orders` is our whole system and has no like there. For the sake of it ours
+takes three definitions of hftbacktest's; the digest says what our exchange's own rules give instead. hftbacktest keeps two
+books for it, one at its exchange and one for the strategy. Without feed latency they are the same and ours keeps one, as the
+shard does on paper; `two books` keeps both. Peers, as their users run them:
 
     hashmap    hftbacktest, HashMapMarketDepth: its exchange and its local side each keep a book
     roivector  hftbacktest's faster depth: one array over all prices of the day, which it must be told beforehand
@@ -37,6 +44,7 @@ import numpy as np
 
 from bench.harness import Bench
 from bench.peers import HFTBACKTEST, NAUTILUS, Package, Peer, environment
+from bench.quoting import new_quoting, run_quotes
 from config.schema import Limits, Safety, Score, Settings, Signal, Thresholds, Windows
 from core.book.kernels import Book, apply_delta, apply_snapshot, best, new_book
 from core.enums import EventKind
@@ -52,6 +60,7 @@ from workers.pipeline import NO_FOLDER, Pipeline, local_spec, run_tape
 
 DELTA, SNAPSHOT, TRADES = int(EventKind.BOOK_DELTA), int(EventKind.BOOK_SNAPSHOT), int(EventKind.TRADES)
 HFT_BOOKS = (("hashmap", "hashmap", "both"), ("roivector", "roivector", "both"), ("local", "roivector", "local"))
+HFT_QUOTES = ("hashmap", "roivector")
 BUSY = Settings(  # low thresholds and short pauses: it trades all the time
     safety=Safety(limits=Limits(daily_loss_pct=5.0, max_heat_pct=50.0, max_unrealised_loss_pct=50.0)),
     thresholds=Thresholds(
@@ -115,6 +124,20 @@ def capture(path: Path, settings: Settings) -> Captured:
     return Captured(pipeline, parts, cells, len(source.contents.symbols))
 
 
+def cells_of(captured: Captured) -> list[np.ndarray]:
+    """Per symbol the messages of its books and prints, in the order of `rows_of`."""
+    cells = captured.cells
+    found: dict[int, list[np.ndarray]] = {}
+    at = 0
+    while at < len(cells):
+        word = int(cells[at, 6])
+        after = at + max((word >> 48) & 0xFFFF, 1)
+        if (word >> 32) & 0xFF in (DELTA, SNAPSHOT, TRADES):
+            found.setdefault(word & 0xFFFFFFFF, []).append(cells[at:after])
+        at = after
+    return [np.concatenate(found[symbol]) for symbol in sorted(found)]
+
+
 def rows_of(captured: Captured) -> list[np.ndarray]:
     """Per symbol int64[n, 5] = time ns, kind (1, 2 bid, ask level; 3, 4 buy, sell print), price, lots, frame."""
     cells = captured.cells
@@ -135,6 +158,8 @@ def rows_of(captured: Captured) -> list[np.ndarray]:
                     for k, level in enumerate(levels[first : first + n_bids + n_asks])]
         elif kind == TRADES:
             first = (at + 1) * TRADES_PER_CELL
+            if trades[first : first + n_bids]["flags"].any():
+                raise ValueError("a block or RPI print: the peers' input has no word for it")
             found.setdefault(symbol, []).extend(
                 (now, 3 if trade["side"] > 0 else 4, int(trade["price_ticks"]), int(trade["qty_lots"]), at)
                 for trade in trades[first : first + n_bids])
@@ -171,6 +196,7 @@ class Ours:
         self.quiet = capture(path, settings_for(Settings(), depth))
         self.busy = capture(path, self.settings)
         self.book: Book = new_book(self.quiet.symbols, 512)
+        self.symbol_cells = cells_of(self.quiet)
         self.orders_sent = 0
         self.decisions = ""
 
@@ -205,6 +231,23 @@ class Ours:
         spent = time.process_time_ns() - begin
         self.orders_sent = run.broker.orders
         return spent
+
+    def quotes(self, books: int) -> int:
+        return self._quotes(books, as_peer=True)[0]
+
+    def sent_quotes(self, books: int, as_peer: bool) -> list[Rows]:
+        """Per symbol the quotes as `hftbacktest_replay` tells them."""
+        return self._quotes(books, as_peer)[1]
+
+    def _quotes(self, books: int, as_peer: bool) -> tuple[int, list[Rows]]:
+        spent, sent = 0, []
+        for cells in self.symbol_cells:
+            market = new_quoting(len(cells), books)
+            begin = time.process_time_ns()
+            found = run_quotes(market, cells, as_peer)
+            spent += time.process_time_ns() - begin
+            sent.append([list(row) for row in found.tolist()])
+        return spent, sent
 
     def file(self) -> int:
         begin = time.process_time_ns()
@@ -243,21 +286,25 @@ def measure(bench: Bench, tape: Tape, ours: Ours, peers: dict[str, Peer], folder
     bench.figure(f"{tape.label}: level events, of them prints", n_all, f"({n_all - n_levels} prints)")
     runs: dict[str, tuple[int, Callable[[], int]]] = {
         "ours books": (n_levels, ours.books), "ours pipeline": (n_all, ours.pipeline), "ours orders": (n_all, ours.orders),
+        "ours quotes": (n_all, lambda: ours.quotes(1)), "ours quotes, two books": (n_all, lambda: ours.quotes(2)),
     }
     books = {"ours": ours.final_books()}
+    quotes = {"ours": ours.sent_quotes(1, as_peer=True), "ours with two books": ours.sent_quotes(2, as_peer=True)}
     for name, peer in peers.items():
         peer.ask(do="load", rows=files)
         if name == "hftbacktest":
             for label, depth, feed in HFT_BOOKS:
                 books[label] = peer.ask(do="books", depth=depth, feed=feed, books=True)["books"]
                 runs[f"hftbacktest {label} books"] = (n_levels, _asking(peer, do="books", depth=depth, feed=feed, books=False))
-            for depth in ("hashmap", "roivector"):
-                runs[f"hftbacktest {depth} orders"] = (n_all, _asking(peer, do="orders", depth=depth))
+            for depth in HFT_QUOTES:
+                quotes[depth] = peer.ask(do="quotes", depth=depth, rows=True)["rows"]
+                runs[f"hftbacktest {depth} quotes"] = (n_all, _asking(peer, do="quotes", depth=depth, rows=False))
         else:
             for how in ("engine", "book"):
                 books[how] = peer.ask(do="books", how=how, books=True)["books"]
                 runs[f"nautilus {how} books"] = (n_levels, _asking(peer, do="books", how=how, books=False))
     check(bench, tape, books)
+    check_quotes(bench, tape, quotes, ours.sent_quotes(1, as_peer=False))
     rates = {}
     samples: dict[str, list[float]] = {label: [] for label in runs}
     for _, once in runs.values():
@@ -286,12 +333,29 @@ def check(bench: Bench, tape: Tape, books: dict[str, list[Rows]]) -> None:
     bench.digest(f"{tape.label}: final books {digest}, the same in {', '.join(books)}")
 
 
+def check_quotes(bench: Bench, tape: Tape, quotes: dict[str, list[Rows]], own_rules: list[Rows]) -> None:
+    """Every quote sent and every fill is ours: side, price, times and price of the fill. AssertionError names who differs."""
+    for name, found in quotes.items():
+        if found != quotes["ours"]:
+            raise AssertionError(f"{tape.label}: the quotes of {name} are not ours")
+    digest = hashlib.sha256(repr(quotes["ours"]).encode()).hexdigest()[:16]
+    bench.digest(f"{tape.label}: {_count(quotes['ours'])} {digest}, the same in {', '.join(quotes)}; by the rules of our "
+                 f"exchange {_count(own_rules)}")
+
+
+def _count(quotes: list[Rows]) -> str:
+    sent = [row for rows in quotes for row in rows]
+    return f"{len(sent)} quotes sent, {sum(row[3] > 0 for row in sent)} filled"
+
+
 GOALS = (  # ours, against, goal
     ("ours books", "hftbacktest hashmap books", ">= 2"), ("ours books", "hftbacktest roivector books", ""),
     ("ours books", "hftbacktest local books", ""), ("ours books", "nautilus engine books", ">= 50"),
     ("ours books", "nautilus book books", ""), ("ours pipeline", "hftbacktest hashmap books", ">= 1"),
     ("ours pipeline", "hftbacktest roivector books", ""), ("ours pipeline", "nautilus engine books", ""),
-    ("ours orders", "hftbacktest hashmap orders", ""), ("ours orders", "hftbacktest roivector orders", ""),
+    ("ours quotes", "hftbacktest hashmap quotes", ">= 2"), ("ours quotes", "hftbacktest roivector quotes", ""),
+    ("ours quotes, two books", "hftbacktest hashmap quotes", ""), ("ours quotes, two books", "hftbacktest roivector quotes", ""),
+    ("ours orders", "hftbacktest hashmap quotes", ""), ("ours orders", "hftbacktest roivector quotes", ""),
 )
 
 
@@ -346,7 +410,7 @@ def start_peers(bench: Bench) -> dict[str, Peer]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     bench = Bench("bench_replay", argv, excluded="compilation, building of objects; peers' own logging is off; only BTC, "
-                  "ETH and DOGE; the peers' quoting strategy is not ours: 'orders' compares machinery, fills are bench_fills")
+                  "ETH and DOGE; 'ours orders' is the whole system, against 'quotes' it is another load: compare quotes")
     folder = SHARED / "recordings"
     if not folder.exists():
         bench.digest("no recordings beside the project: nothing measured")

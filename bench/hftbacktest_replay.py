@@ -3,7 +3,8 @@
     {"do": "load", "rows": [FILE.npy, ..]}     one file per symbol: int64[n, 5] = time ns, kind (1 bid level, 2 ask level,
                                                3 buy print, 4 sell print), price ticks, lots, frame; ticks and lots are 1
     {"do": "books", "depth": "hashmap" | "roivector", "feed": "both" | "local", "books": bool}
-    {"do": "orders", "depth": ..}              quotes at the touch every 100 ms, latency, queue model, fees
+    {"do": "quotes", "depth": .., "rows": bool}   quotes at the touch every 100 ms, latency, queue model, fees; "rows" adds
+                                               [side, price ticks, sent ns, fill ns, fill ticks] of every order, per symbol
     {"do": "convert", "file": TAPE.gz, "depth": 50, "events": N}     the second of two conversions; at most N events
 
 `ns` is CPU time of this process from the first event to the last, building excluded; "books" adds the final levels.
@@ -21,6 +22,7 @@ from hftbacktest import (
     BUY_EVENT,
     DEPTH_EVENT,
     EXCH_EVENT,
+    FILLED,
     GTC,
     LIMIT,
     LOCAL_EVENT,
@@ -43,12 +45,14 @@ WHOLE_NS = 1 << 60
 
 
 @njit
-def quotes(hbt, step_ns, lots):
-    """A bid and an ask at the touch, moved when the touch has moved; returns orders sent."""
+def quotes(hbt, step_ns, lots, rows):
+    """A bid and an ask at the touch, moved when the touch has moved; returns orders sent. `rows` int64[n, 5], as above,
+    is filled where it has room (it costs time, so timed runs give none)."""
     sent = 0
-    bid_id = ask_id = 0
+    bid_id = ask_id = -1
     bid_tick = ask_tick = 0
     while hbt.elapse(step_ns) == 0:
+        note(hbt, rows)
         hbt.clear_inactive_orders(0)
         depth = hbt.depth(0)
         best_bid, best_ask = depth.best_bid_tick, depth.best_ask_tick
@@ -58,16 +62,38 @@ def quotes(hbt, step_ns, lots):
         if best_bid != bid_tick or bid_id not in orders:
             if bid_id in orders and orders.get(bid_id).cancellable:
                 hbt.cancel(0, bid_id, False)
+            bid_id, bid_tick = sent, best_bid
             sent += 1
-            bid_id, bid_tick = 2 * sent, best_bid
             hbt.submit_buy_order(0, bid_id, float(best_bid), lots, GTC, LIMIT, False)
+            send(rows, bid_id, 1, best_bid, hbt.current_timestamp)
         if best_ask != ask_tick or ask_id not in orders:
             if ask_id in orders and orders.get(ask_id).cancellable:
                 hbt.cancel(0, ask_id, False)
+            ask_id, ask_tick = sent, best_ask
             sent += 1
-            ask_id, ask_tick = 2 * sent + 1, best_ask
             hbt.submit_sell_order(0, ask_id, float(best_ask), lots, GTC, LIMIT, False)
+            send(rows, ask_id, -1, best_ask, hbt.current_timestamp)
+    note(hbt, rows)
     return sent
+
+
+@njit
+def send(rows, number, side, tick, now):
+    if number < len(rows):
+        rows[number] = side, tick, now, 0, 0
+
+
+@njit
+def note(hbt, rows):
+    """The fills that are known by now."""
+    if len(rows) == 0:
+        return
+    values = hbt.orders(0).values()
+    while values.has_next():
+        order = values.get()
+        if order.status == FILLED and order.order_id < len(rows):
+            rows[order.order_id, 3] = order.exch_timestamp
+            rows[order.order_id, 4] = order.exec_price_tick
 
 
 class Replay:
@@ -111,15 +137,18 @@ class Replay:
             hbt.close()
         return {"ns": spent, "books": found}
 
-    def orders(self, depth):
-        spent = sent = 0
-        for rows in self.rows:
-            hbt, _data = self._backtest(rows, depth, "both", prints=True, latency_ns=LATENCY_NS)
+    def quotes(self, depth, rows):
+        spent = 0
+        found = []
+        for own in self.rows:
+            hbt, _data = self._backtest(own, depth, "both", prints=True, latency_ns=LATENCY_NS)
+            noted = np.zeros((len(own) if rows else 0, 5), np.int64)
             begin = time.process_time_ns()
-            sent += quotes(hbt, STEP_NS, 1.0)
+            sent = quotes(hbt, STEP_NS, 1.0, noted)
             spent += time.process_time_ns() - begin
+            found.append(noted[:sent].tolist())
             hbt.close()
-        return {"ns": spent, "orders": int(sent)}
+        return {"ns": spent, "rows": found}
 
     def convert(self, file, depth, events):
         for _ in range(2):  # the first one compiles
