@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from config.paths import DataPaths
 from core.consumption import ROW_DISK_FULL, ROW_TOO_LONG, Closed, Hole, Kind, NoteError, Position, Run, unpack
 from core.journal import Frame, JournalError, block_frames, decode_file_header
-from shm.journal_reader import SUFFIX, decompress, read_scan
+from shm.journal_reader import SUFFIX, decompress, journal_folders, read_scan, runs
 from shm.run_spec import RunSpec, process_rows
 
-MODES = ("SIM", "DRY_RUN", "LIVE")
 STREAMS = ("raw", "order")
 HOLES = {ROW_DISK_FULL: "the disk was full", ROW_TOO_LONG: "longer than a tap carries"}
 GATEWAY_ROW = process_rows(0).index(("gateway", 0))
@@ -35,25 +33,6 @@ class Record(NamedTuple):
 
 class NoJournal(Exception):
     """There is nothing to replay; the message gives cause and fix."""
-
-
-def journal_folders(place: Path) -> list[Path]:
-    """Journal folders of a data folder, a mode's folder, or the folder itself."""
-    candidates = [DataPaths(place, mode).journal_dir for mode in MODES] + [place / "journal", place]
-    return [folder for folder in candidates if any(folder.glob(f"order-*{SUFFIX}"))]
-
-
-def runs(folder: Path) -> dict[str, int]:
-    """Run ids with a stream of consumption in a journal folder, with the time their first segment was begun (ns)."""
-    found: dict[str, int] = {}
-    for path in sorted(folder.glob(f"order-*{SUFFIX}")):
-        try:
-            with path.open("rb") as file:
-                header = decode_file_header(file.read(64))
-        except (JournalError, OSError):
-            continue
-        found.setdefault(header.run_id, header.created_ns)
-    return found
 
 
 def find_run(place: Path, run_id: str = "") -> RunJournal:
