@@ -219,7 +219,7 @@ function verdict(row) {
   if (row.status === "STOPPED") {
     const r = row.result;
     if (!r) return ["done, but it said nothing", "warn"];
-    return [`${r.trades} trades, net ${signed(r.net_usdt, 4)} USDT in ${fixed(r.wall_s, 1)} s${r.id ? "" : `; kept in ${r.folder}, but not in the database`}`, r.id ? "" : "warn"];
+    return [`${r.trades} trade${r.trades === 1 ? "" : "s"}, net ${signed(r.net_usdt, 4)} USDT in ${fixed(r.wall_s, 1)} s${r.id ? "" : `; kept in ${r.folder}, but not in the database`}`, r.id ? "" : "warn"];
   }
   if (!row.progress) return ["preparing: compiling what is new, reading the order of events", "dim"];
   if (row.progress.share >= 1) return ["writing the report", "dim"];

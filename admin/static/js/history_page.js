@@ -122,7 +122,7 @@ async function openStorage() {
     const d = s.database;
     $("disk").replaceChildren(
       card("Free", bytes(s.disk_free_bytes), `${fixed(100 - s.disk_used_pct, 1)} % of ${bytes(s.disk_total_bytes)}`, s.disk_used_pct > 95 ? "bad" : ""),
-      card("Days left", s.days_left === null ? DASH : fixed(s.days_left, 1), s.bytes_per_day === null ? "known after the first retention run" : `${bytes(s.bytes_per_day)} a day`, s.days_left !== null && s.days_left < 3 ? "warn" : ""),
+      card("Days left", s.days_left === null ? DASH : fixed(s.days_left, 1), s.bytes_per_day === null ? "known when retention has run over an hour of files" : `${bytes(s.bytes_per_day)} a day`, s.days_left !== null && s.days_left < 3 ? "warn" : ""),
       card("Database", bytes(d.file_bytes), d.url),
       card("Rows written", count(d.rows_written), `${d.errors} refused`, d.errors ? "warn" : ""),
       card("Behind", `${(d.lag_ms / 1000).toFixed(1)} s`, "waiting for the database", d.lag_ms > 10_000 ? "warn" : ""),
