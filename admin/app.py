@@ -30,7 +30,7 @@ def create_app(views: Views, auth: Auth, controls: Controls, where: Address, com
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     protect(app, auth, where, views.replay.source.run_id if views.replay.source else "")
     app.register_blueprint(history_routes(views.history, views.backtests.history))
-    app.register_blueprint(backtest_routes(views.backtests, views.comparisons))
+    app.register_blueprint(backtest_routes(views.backtests, views.comparisons, views.recordings))
     app.register_blueprint(read_routes(views))
     app.register_blueprint(replay_routes(views, commands))
     app.register_blueprint(trade_routes(views, controls, commands, check_pin))

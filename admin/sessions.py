@@ -12,12 +12,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from admin.files import read_json
+from admin.recordings import Recordings
 from admin.snapshot import Snapshot
 from config.paths import ROOT, DataPaths
 from core.enums import Mode
@@ -67,14 +70,17 @@ class BacktestRun:
     process: subprocess.Popen[bytes]
     output: Path
     errors: Path
+    progress: Path
     stopped: bool = False
     ended_ts: int = 0
 
     def row(self) -> dict[str, Any]:
-        """As a session: RUNNING, STOPPED (done, or ended by a person), ERROR."""
+        """As a session: RUNNING, STOPPED (done, or ended by a person), ERROR. `progress`: {doing, share, left_s} of one
+        that runs, None while it prepares; `result`: what `backtest --json` says, with the `id` in the list of backtests."""
         code = self.process.poll()
         status, error, result = "RUNNING", "", None
         if code is not None:
+            self.progress.unlink(missing_ok=True)
             self.ended_ts = self.ended_ts or time.time_ns() // 1_000_000
             status = "STOPPED" if self.stopped or code == 0 else "ERROR"
             if code == 0:
@@ -83,19 +89,22 @@ class BacktestRun:
                 error = _tail(self.errors) or f"exit code {code}"
         return {"session_id": self.session_id, "session_type": "backtest", "mode": "SIM", "status": status, "error": error,
                 "symbols": self.symbols, "strategy_config": self.config, "started_ts": self.started_ts,
-                "ended_ts": self.ended_ts or None, "result": result}
+                "ended_ts": self.ended_ts or None, "progress": read_json(self.progress), "was_stopped": self.stopped,
+                "result": result}
 
 
 class BacktestRuns:
     """Backtests started from here; safe to call from several threads."""
 
-    def __init__(self, paths: DataPaths) -> None:
+    def __init__(self, paths: DataPaths, config_files: Sequence[str] = ()) -> None:
         self._paths = paths
+        self.recordings = Recordings(paths)
+        self.config_files = tuple(config_files)
         self._runs: list[BacktestRun] = []
         self._lock = threading.Lock()
 
-    def start(self, symbols: list[str], config: dict[str, Any], arguments: list[str]) -> dict[str, Any]:
-        """Start `launch.py backtest` with `arguments`. Raises BacktestBusy, OSError."""
+    def start(self, symbols: list[str], config: dict[str, Any], arguments: list[str], name: str = "") -> dict[str, Any]:
+        """Start `launch.py backtest` with `arguments`; `name` of the result, "" = the session's. Raises BacktestBusy, OSError."""
         with self._lock:
             busy = next((run for run in self._runs if run.process.poll() is None), None)
             if busy is not None:
@@ -103,14 +112,14 @@ class BacktestRuns:
             number = f"backtest-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
             folder = self._paths.log_dir
             folder.mkdir(parents=True, exist_ok=True)
-            output, errors = folder / f"{number}.json", folder / f"{number}.log"
-            command = [sys.executable, str(ROOT / "launch.py"), "backtest", "--json", "--no-check", "--name", number,
-                       "--data-dir", str(self._paths.data_dir), *arguments]
+            output, errors, progress = (folder / f"{number}.{kind}" for kind in ("json", "log", "progress"))
+            command = [sys.executable, str(ROOT / "launch.py"), "backtest", "--json", "--no-check", "--name", name or number,
+                       "--progress", str(progress), "--data-dir", str(self._paths.data_dir), *arguments]
             with output.open("wb") as out, errors.open("wb") as err:
                 process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=ROOT,
                                            env=os.environ | {"SCALPER_NO_VENV": "1"})
             os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
-            run = BacktestRun(number, symbols, config, time.time_ns() // 1_000_000, process, output, errors)
+            run = BacktestRun(number, symbols, config, time.time_ns() // 1_000_000, process, output, errors, progress)
             self._runs = [*self._runs, run][-KEPT:]
             return run.row()
 

@@ -78,7 +78,7 @@ class Views:
         recorded = self.recorded_paths
         self.history = History(recorded, database_url, lambda: self.replay.cursor_ns)
         self.backtests = Backtests(recorded, database_url)
-        self.backtest_runs = BacktestRuns(paths)
+        self.backtest_runs = BacktestRuns(paths, plant.spec.config_files)
         self.timeline = Timeline()
         self._decisions = Decisions(plant, recorded.decisions_dir)
         self._funnel = Funnel(plant)
@@ -109,6 +109,10 @@ class Views:
         self._pause: dict | None = None
         self._storage: tuple[int, dict] = (0, {})
         self._latest: Snapshot | None = None
+
+    def recordings(self) -> dict:
+        """What a backtest can be made of. Raises OSError."""
+        return self.backtest_runs.recordings.listed(self.run_id)
 
     # --- looking
     def snapshot(self, max_age_ns: int = MAX_AGE_NS) -> Snapshot:

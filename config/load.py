@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -85,6 +86,24 @@ def load(
     if errors or settings is None:
         raise ConfigError(errors)
     return Loaded(settings, sources, tuple(files))
+
+
+def parse_set(items: Iterable[str]) -> dict[str, Any]:
+    """Overrides from `key=value` texts; a value is JSON where it can be read so, else text. Raises ConfigError."""
+    overrides: dict[str, Any] = {}
+    faults = []
+    for item in items:
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals or not re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", key):
+            faults.append(f"{item!r}: write key=value, for example trading.exits.stop_atr=3.")
+            continue
+        try:
+            overrides[key] = json.loads(value)
+        except ValueError:
+            overrides[key] = value
+    if faults:
+        raise ConfigError(faults)
+    return overrides
 
 
 def _merge_file(path: Path, prefix: str, tree: dict[str, Any], sources: dict[str, str], errors: list[str]) -> None:

@@ -21,6 +21,8 @@ def default_data_dir(environ: dict[str, str] | None = None) -> Path:
     return Path(value).expanduser().resolve() if value else ROOT / "data"
 
 
+MODES = ("SIM", "DRY_RUN", "LIVE")
+"""Each has a folder of its own, so that none reads or writes what another one keeps."""
 STORES = ("orderbook", "trades_stream", "microcandles", "metrics", "events", "trades_log", "profiles", "system")
 """Kinds of the storage API (requirement A20): a folder of the mode each."""
 
@@ -176,6 +178,11 @@ class DataPaths:
     @property
     def audit_file(self) -> Path:
         return self.mode_dir / "audit.jsonl"
+
+    @property
+    def tape_dir(self) -> Path:
+        """Recorded frames that a person puts here to make backtests of."""
+        return self.data_dir / "tapes"
 
     @property
     def log_dir(self) -> Path:

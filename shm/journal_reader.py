@@ -8,6 +8,7 @@ from pathlib import Path
 
 import zstandard
 
+from config.paths import MODES, DataPaths
 from core.journal import (
     BLOCK_BYTES,
     FILE_BYTES,
@@ -84,6 +85,46 @@ def frames_between(path: Path, from_ns: int, to_ns: int) -> Iterator[Frame]:
             yield from chosen(data, block)
 
 
+def headers(path: Path) -> Iterator[Block]:
+    """Blocks of a segment up to the first that is not whole or not sound, by their headers: the contents stay unread. Raises
+    JournalError, OSError."""
+    with path.open("rb", buffering=0) as file:
+        decode_file_header(file.read(FILE_BYTES))
+        size, at = os.fstat(file.fileno()).st_size, FILE_BYTES
+        while (block := block_header(os.pread(file.fileno(), BLOCK_BYTES, at), at)) is not None and block.end <= size:
+            yield block
+            at = block.end
+
+
+def first_frame(path: Path) -> Frame | None:
+    """The first frame of a segment, None where there is none yet. Raises JournalError, OSError."""
+    block = next(headers(path), None)
+    if block is None:
+        return None
+    with path.open("rb", buffering=0) as file:
+        data = os.pread(file.fileno(), block.end, 0)
+    return next(block_frames(data, block, decompress), None)
+
+
 def segments(folder: Path, prefix: str = "raw") -> list[Path]:
     """Segments of a journal folder in order of their first frame."""
     return sorted(folder.glob(f"{prefix}-*{SUFFIX}"))
+
+
+def journal_folders(place: Path) -> list[Path]:
+    """Journal folders of a data folder, a mode's folder, or the folder itself."""
+    candidates = [DataPaths(place, mode).journal_dir for mode in MODES] + [place / "journal", place]
+    return [folder for folder in candidates if any(folder.glob(f"order-*{SUFFIX}"))]
+
+
+def runs(folder: Path) -> dict[str, int]:
+    """Run ids with a stream of consumption in a journal folder, with the time their first segment was begun (ns)."""
+    found: dict[str, int] = {}
+    for path in sorted(folder.glob(f"order-*{SUFFIX}")):
+        try:
+            with path.open("rb") as file:
+                header = decode_file_header(file.read(64))
+        except (JournalError, OSError):
+            continue
+        found.setdefault(header.run_id, header.created_ns)
+    return found

@@ -14,7 +14,7 @@ from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from config.atomic_file import write_replacing
-from config.paths import DataPaths
+from config.paths import MODES, DataPaths
 from core.constants import E8
 from core.performance.selection import Moments, moments
 from shm.database.connect import DatabaseError, database_url, writer
@@ -22,7 +22,6 @@ from shm.database.migrate import upgrade
 from shm.database.tables import backtest_results
 from workers.backtest import Result
 from workers.backtest_report import html
-from workers.run_journal import MODES
 
 RESULT, REPORT = "result.json", "report.html"
 CURVE_POINTS = 2000
@@ -90,8 +89,8 @@ def trade_moments(result: Result) -> Moments | None:
     return moments([trade.r for trade in result.trades if trade.r is not None])
 
 
-def write_row(result: Result, paths: DataPaths) -> None:
-    """One row of backtest_results, so that pages and other tools find it. Raises StoreError."""
+def write_row(result: Result, paths: DataPaths) -> int:
+    """One row of backtest_results, so that pages and other tools find it; its id. Raises StoreError."""
     f = result.figures
     step = max(1, len(result.equity) // CURVE_POINTS)
     try:
@@ -99,7 +98,7 @@ def write_row(result: Result, paths: DataPaths) -> None:
         try:
             upgrade(engine, paths.mode)
             with engine.begin() as connection:
-                connection.execute(insert(backtest_results), {
+                made = connection.execute(insert(backtest_results).values({
                     "name": result.name, "input": ", ".join(row["name"] for row in result.input),
                     "parameters": result.job.overrides, "settings_digest": result.settings_digest,
                     "created_ns": time.time_ns(), "from_ns": result.from_ns, "to_ns": result.to_ns,
@@ -111,7 +110,10 @@ def write_row(result: Result, paths: DataPaths) -> None:
                     "expectancy_r": f["expectancy_r"], "decision_digest": result.decision_digest,
                     "equity_curve": [list(point) for point in result.equity[::step]],
                     "trades": [trade._asdict() for trade in result.trades], "report": f,
-                })
+                }))
+                key = made.inserted_primary_key
+                assert key is not None, "an insert of one row has a key"
+                return int(key[0])
         finally:
             engine.dispose()
     except (DatabaseError, SQLAlchemyError, OSError) as error:

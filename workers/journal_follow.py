@@ -10,7 +10,7 @@ from pathlib import Path
 
 from core.journal import FILE_BYTES, Frame, JournalError, block_frames, good_block
 from shm.journal_reader import decompress
-from workers.run_journal import RunJournal, StreamState
+from workers.run_journal import Place, RunJournal, StreamState
 
 
 class FollowedJournal(RunJournal):
@@ -20,15 +20,16 @@ class FollowedJournal(RunJournal):
         super().__init__(folder, run_id)
         self._more = more
 
-    def _blocks(self, prefix: str, state: StreamState) -> Iterator[list[Frame]]:
+    def _blocks(self, prefix: str, state: StreamState, place: Place | None = None) -> Iterator[tuple[str, int, list[Frame]]]:
+        assert place is None, "what is being written is followed from its beginning"
         at, index, going = FILE_BYTES, 0, True
         while True:
             paths = self.paths(prefix)
             if index < len(paths):
                 path, is_last = paths[index], index == len(paths) - 1
                 for frames, end in _whole(path, at, state):
-                    at = end
-                    yield frames
+                    begin, at = at, end
+                    yield path.name, begin, frames
                 if state.hole:
                     return
                 if not is_last:  # a newer segment was there before this one was read to its end: nothing more comes here

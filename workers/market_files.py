@@ -27,8 +27,9 @@ from config.atomic_file import write_replacing
 from config.paths import DataPaths
 from core.constants import NS_PER_S
 from core.consumption import Kind
+from shm.journal_reader import runs
 from workers.journal_follow import FollowedJournal
-from workers.run_journal import Record, runs
+from workers.run_journal import Record
 from workers.stores import NAME, Stores
 
 TRADES, CANDLES, MARK = "trades_stream", "microcandles", "market_files.mark"

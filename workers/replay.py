@@ -47,7 +47,7 @@ from workers.replay_compare import (
 )
 from workers.replay_desk import desk_of
 from workers.replay_lanes import NEVER, ReplayLane, ShardScript, shard_script
-from workers.run_journal import NoJournal, RunJournal
+from workers.run_journal import NoJournal, Place, RunJournal
 
 CODE = ("config", "core", "shm", "gateway", "workers", "admin")
 KEPT = 20  # differences listed
@@ -127,12 +127,13 @@ class Replay:
     """One run through `shards` engines (0: as many as it had). `to_ns`: stop at this receive time.
 
     `pace` is told the time of the next read before it is stepped, and answers up to which time reads may be stepped
-    without asking again; it may wait. `beside` gets what the engines log and decide, besides the comparison.
+    without asking again; it may wait. `beside` gets what the engines log and decide, besides the comparison. `between` is
+    called before each block of the raw stream: what the Replay is then may be taken back to (workers/memento.py), and `resume`.
     """
 
     def __init__(
         self, journal: RunJournal, shards: int = 0, to_ns: int = 0, pace: Callable[[int], int] = lambda ts_ns: NEVER,
-        beside: LaneSink | None = None,
+        beside: LaneSink | None = None, between: Callable[[], None] = lambda: None,
     ) -> None:
         self.journal = journal
         self.order = read_order(journal)
@@ -141,6 +142,7 @@ class Replay:
         self._to_ns = to_ns
         self._pace = pace
         self._granted_ns = 0
+        self._begun_s = 0.0
         self._beside = beside
         scripts = {shard: shard_script(self.order.shards.get(shard, [])) for shard in range(spec.shards)}
         self._proven = {shard: self._last_check(shard) for shard in range(spec.shards)}
@@ -157,6 +159,9 @@ class Replay:
         self.gateway = ReplayGateway(
             Sinks(self.lanes, lambda seq: None), self._place, self._found, self._on_listing
         )
+        self.feed = RawFeed(self.gateway, self._ask, self._read)
+        self.place: Place | None = None  # block of the raw stream that comes next
+        self._between = between
 
     def _last_check(self, shard: int) -> int:
         return max((n.seq for n in self.order.shards.get(shard, []) if isinstance(n, CheckShard)), default=0)
@@ -235,10 +240,14 @@ class Replay:
     # --- run -------------------------------------------------------------------------------------------------------
     def run(self) -> Outcome:
         """Replay everything; the outcome lists differences in the order of events."""
-        begun = time.monotonic()
-        outcome = self.outcome
+        self._begun_s = time.monotonic()
         self._run_execution()
-        outcome.reports = compare_reports(self.account.given, self.order.shards, self._differ)
+        self.outcome.reports = compare_reports(self.account.given, self.order.shards, self._differ)
+        return self.resume()
+
+    def resume(self) -> Outcome:
+        """From where it stands to the end."""
+        outcome = self.outcome
         self._run_events()
         end = self.gateway.publisher.seq if self.gateway.publisher is not None else 0
         for lane in self.lanes:
@@ -248,7 +257,7 @@ class Replay:
                                     tell(message), NOTHING))
         self._conclude(end)
         outcome.differences.sort(key=lambda d: (d.seq < 0, d.seq))
-        outcome.wall_s = round(time.monotonic() - begun, 3)
+        outcome.wall_s = round(time.monotonic() - self._begun_s, 3)
         return outcome
 
     def _run_execution(self) -> None:
@@ -333,14 +342,17 @@ class Replay:
 
     def _run_frames(self) -> None:
         """The raw stream up to its end, or to the time asked for."""
-        feed = RawFeed(self.gateway, self._ask, self._read)
-        for record in self.journal.read("raw"):
-            frame = record.frame
-            if self._to_ns and frame.ts_recv_ns > self._to_ns and frame.kind <= Kind.FRAME_END:
-                self._stop_here()
-                break
-            feed.take(record)
-        feed.finish()
+        for place, records in self.journal.read_blocks("raw", self.place):
+            self.place = place
+            self._between()
+            for record in records:
+                frame = record.frame
+                if self._to_ns and frame.ts_recv_ns > self._to_ns and frame.kind <= Kind.FRAME_END:
+                    self._stop_here()
+                    self.feed.finish()
+                    return
+                self.feed.take(record)
+        self.feed.finish()
 
     def _read(self, count: int, ts_ns: int) -> None:
         """A read of `count` frames was handed over."""

@@ -6,7 +6,9 @@ In a running system every board has the process behind it as writer; here one pr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,7 @@ from workers.symbol_boards import SymbolBoards
 
 ADMIN_WAIT_S = 2.0  # a page process that does not read for so long loses events; the replay goes on
 POLL_S = 0.005
+RECENT = 16_384  # batches of log and decision records: more than the pages keep
 
 
 class PageSink(LaneSink):
@@ -43,17 +46,27 @@ class PageSink(LaneSink):
         self._execution = LogWriter(plant.log("execution", 0), plant.row("execution", 0))
         self._decisions = DecisionWriter(plant.decisions(0))
         self._waits = True
+        self.recent: deque[tuple[Callable[[Any], None], Any]] = deque(maxlen=RECENT)  # what was told last, and how
+
+    def again(self, recent: Iterable[tuple[Callable[[Any], None], Any]]) -> None:
+        """Tell the pages anew what they had been told, who forget everything when a replay goes back."""
+        self.recent.clear()
+        for tell, what in recent:
+            tell(what)
 
     def logs(self, records: np.ndarray) -> None:
         self._wait()
+        self.recent.append((self.logs, records.copy()))
         self._logs.write_records(records, len(records))
 
     def decisions(self, records: np.ndarray) -> None:
         self._wait()
+        self.recent.append((self.decisions, records.copy()))
         self._decisions.write(records)
 
     def note(self, note: Note) -> None:
         """What execution logged."""
+        self.recent.append((self.note, note))
         self._execution.emit(
             note.kind, note.symbol, note.severity, note.ts_ns, note.seq, note.a, note.b, note.c, note.d, note.e, note.f,
             note.x, note.y, note.text,
@@ -122,6 +135,16 @@ class ReplayBoards:
     def show_funnel(self, states: Iterable[EngineState], ts_ns: int) -> None:
         for state in states:
             self._symbol_boards.write_funnel(state, ts_ns)
+
+    @staticmethod
+    def show_all(states: Iterable[EngineState], account: PageAccount) -> None:
+        """Let the next `show` write every row, also those that have not changed."""
+        for state in states:
+            state.trade["dirty"][: int(state.control[C_N_SLOTS])] = 1
+        broker = account.replayed.broker
+        if broker is not None:
+            broker.dirty |= broker.account.positions.keys() | broker.account.closed.keys()
+        account.ledger.dirty |= set(range(1, account.ledger.last + 1))
 
     def show_controls(self, state: EngineState, seq: int, is_flat: bool) -> None:
         """Control words as the engines saw them: whoever paused or killed then, it shows as execution's."""

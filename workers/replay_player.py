@@ -4,7 +4,8 @@
                    ^ pace                                        execution's notes up to the cursor --^
     admin process --> command ring --> play, pause, step, seek, speed --> ReplayClock
 
-One process stands for gateway, shards and execution of the plant. Going back begins anew at full speed; what is shown at a
+One process stands for gateway, shards and execution of the plant. Going back takes the last checkpoint before that time
+(workers/replay_checkpoints.py; a tape run has none and begins anew) and replays from there at full speed; what is shown at a
 time is the same however it was reached (`REPLAY.digest`). Nothing here can place an order.
 """
 
@@ -34,8 +35,10 @@ from core.replay_row import ReplayAction, ReplayState
 from shm.agent import Beat, StopFlag, die_with_parent
 from shm.regions import COMMAND_SLOTS
 from shm.topology import Plant
+from workers.memento import Memento
 from workers.replay import Replay, run_digest
 from workers.replay_boards import PageAccount, PageSink, ReplayBoards
+from workers.replay_checkpoints import Checkpoint, Checkpoints
 from workers.replay_clock import ReplayClock
 from workers.run_journal import NoJournal, RunJournal
 
@@ -49,10 +52,11 @@ STALE_NS = 2_000_000_000
 MARKS = 2000
 MAX_SPEED_E3 = 1_000_000
 DESCRIPTION = "replay.json"
+OWN = ("_begun", "_booked", "_booked_ns", "_granted_ns")  # of the player, as a checkpoint keeps them
 
 
 class Rewind(Exception):
-    """Begin anew: the time asked for lies before the cursor."""
+    """Go back: the time asked for lies before the cursor."""
 
 
 class Stopped(Exception):
@@ -76,6 +80,7 @@ class Player:
         self.stop = StopFlag()
         self.replay: Replay | None = None
         self.account = PageAccount(self.sink)
+        self.checkpoints = Checkpoints()
         self.epoch = 1
         self.from_ns = self.to_ns = 0
         self.verdict = 0
@@ -83,6 +88,7 @@ class Player:
         self._marks: list[list[Any]] = []
         self._told_differences = 0
         self._booked = 0
+        self._booked_ns = 0
         self._granted_ns = 0
         self._begun = False
         self._looked_ns = self._board_ns = self._beat_ns = self._funnel_ns = 0
@@ -112,24 +118,57 @@ class Player:
         return self.beat.end(error)
 
     def play_through(self) -> None:
-        """One pass from the first event to the last. Raises Rewind, Stopped."""
-        self._begun = False
-        replay = self.replay = Replay(self.journal, 0, pace=self._pace, beside=self.sink)
-        self.account = PageAccount(self.sink, replay.order.spec)
-        self._notes = timed_notes(replay.order.execution)
-        self._marks = self._marks or marks(replay.order.execution)
-        self._told_differences = 0
-        self._booked = self._granted_ns = 0
-        self.to_ns = max(self.to_ns, last_check_ns(replay.order.shards))
-        self._describe(replay)
-        self.beat.running()
-        outcome = replay.run()
+        """On to the last event, from the checkpoint before the time asked for, else from the first. Raises Rewind, Stopped."""
+        checkpoint = self.checkpoints.before(self.clock.target_ns)
+        replay = self.replay
+        if checkpoint is None or replay is None:
+            replay = self._begin()
+            outcome = replay.run()
+        else:
+            self._take_back(checkpoint, replay)
+            outcome = replay.resume()
         self.verdict = 1 if outcome.identical else 2 if not outcome.checks else -1
         self._book(1 << 62)
         self.to_ns = max(self.to_ns, outcome.until_ns)
         self.clock.end(self.to_ns)
         self._describe(replay)  # with what the end has to say
         self._show(time.monotonic_ns())
+
+    def _begin(self) -> Replay:
+        """The run from its beginning."""
+        self._begun = False
+        replay = self.replay = Replay(self.journal, 0, pace=self._pace, beside=self.sink, between=self._between)
+        self.account = PageAccount(self.sink, replay.order.spec)
+        self._notes = timed_notes(replay.order.execution)
+        self._marks = self._marks or marks(replay.order.execution)
+        self._told_differences = 0
+        self._booked = self._booked_ns = self._granted_ns = 0
+        self.checkpoints.kept.clear()
+        self.sink.recent.clear()
+        self.to_ns = max(self.to_ns, last_check_ns(replay.order.shards))
+        self._describe(replay)
+        self.beat.running()
+        return replay
+
+    def _between(self) -> None:
+        """Between two blocks of the journal: keep a checkpoint where one is due."""
+        replay = self.replay
+        assert replay is not None
+        seq = replay.gateway.publisher.seq if replay.gateway.publisher is not None else 0
+        if self.checkpoints.due(seq):
+            cursor_ns = max(replay.outcome.until_ns, self._booked_ns)
+            own = {name: getattr(self, name) for name in OWN}
+            memento = Memento((replay, self.account), (self, self.sink, replay.order, self.plant))
+            self.checkpoints.keep(Checkpoint(seq, cursor_ns, memento, own, tuple(self.sink.recent)))
+
+    def _take_back(self, checkpoint: Checkpoint, replay: Replay) -> None:
+        checkpoint.memento.restore()
+        for name, value in checkpoint.own.items():
+            setattr(self, name, value)
+        self._told_differences = 0
+        self.boards.show_all((lane.lane.state for lane in replay.lanes), self.account)
+        self.sink.again(checkpoint.shown)
+        self.clock.begin(max(checkpoint.cursor_ns + 1, self.from_ns), time.monotonic_ns())
 
     def _rest(self) -> None:
         """At the end: wait for somebody to go back."""
@@ -172,6 +211,7 @@ class Player:
 
     def _book(self, until_ns: int) -> None:
         """Execution's notes up to an event time."""
+        self._booked_ns = max(self._booked_ns, until_ns)
         notes = self._notes
         while self._booked < len(notes) and notes[self._booked][0] <= until_ns:
             self.account.replayed.apply(notes[self._booked][1])
@@ -226,7 +266,9 @@ class Player:
         clock = self.clock
         if clock.state == ReplayState.ENDED and to_ns >= clock.cursor_ns:
             return False
-        return clock.seek(to_ns, clock.plays_on)
+        kept = self.checkpoints.before(to_ns)  # one that lies ahead saves the way there, too
+        is_ahead = kept is not None and kept.cursor_ns > clock.cursor_ns
+        return clock.seek(to_ns, clock.plays_on) or is_ahead
 
     # --- what is seen ----------------------------------------------------------------------------------------------
     def _beat(self, now: int) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import click
 import msgspec
 
+from config.atomic_file import write_replacing
+from config.load import ConfigError, parse_set
 from config.paths import DataPaths, default_data_dir
 from core.constants import NS_PER_S
 from workers.cli_common import compile_kernels
@@ -36,24 +38,9 @@ def parse_time(text: str) -> int:
     return round(at.timestamp() * 1000) * 1_000_000
 
 
-def parse_set(items: tuple[str, ...]) -> dict[str, Any]:
-    """`key=value` pairs; a value is JSON where it can be read so, else text."""
-    overrides: dict[str, Any] = {}
-    for item in items:
-        key, equals, value = item.partition("=")
-        if not equals or not key.strip():
-            raise click.BadParameter(f"{item!r}: write --set key=value, for example --set trading.exits.stop_atr=3")
-        try:
-            overrides[key.strip()] = json.loads(value)
-        except ValueError:
-            overrides[key.strip()] = value
-    return overrides
-
-
 @contextmanager
 def told_errors() -> Iterator[None]:
     """What a user can mend becomes one sentence and an exit code."""
-    from config.load import ConfigError
     from gateway.tape import TapeError
     from workers.backtest_store import StoreError
     from workers.sweep import SweepError
@@ -69,20 +56,28 @@ def told_errors() -> Iterator[None]:
 
 
 @contextmanager
-def shown_progress(title: str, quiet: bool) -> Iterator[Callable[[float], None]]:
-    """A bar with the time left on standard error."""
+def shown_progress(title: str, quiet: bool, file: Path | None = None) -> Iterator[Callable[[float], None]]:
+    """A bar with the time left on standard error; the same in `file` for whoever started this (admin/sessions.py)."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn(title), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(elapsed_when_finished=True))
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
         task = bar.add_task(title, total=1.0)
-        yield lambda share: bar.update(task, completed=share)
+
+        def told(share: float) -> None:
+            bar.update(task, completed=share)
+            if file is not None:
+                left_s = bar.tasks[task].time_remaining
+                write_replacing(file, msgspec.json.encode({"doing": title, "share": share, "left_s": left_s}))
+
+        yield told
 
 
 JOB_OPTIONS = (
     click.option("--tape", "tapes", multiple=True, type=click.Path(exists=True, dir_okay=False), help="recorded frames (repeat)"),
     click.option("--journal", type=click.Path(path_type=Path), help="folder of a run's journal, instead of tapes"),
+    click.option("--run", "run_id", default="", help="which run of the journal [the newest]"),
     click.option("--instruments", type=click.Path(exists=True, dir_okay=False), help="recorded instruments-info answer"),
     click.option("--symbols", default="", help="only these, or so many"),
     click.option("--from", "from_text", default="", help="enter nothing before this time (UTC); what is before warms up"),
@@ -110,15 +105,19 @@ def job_of(options: dict[str, Any]) -> Any:
     from_ns, to_ns = parse_time(options["from_text"]), parse_time(options["to_text"])
     if to_ns and from_ns >= to_ns:
         raise Fault(EXIT_USAGE, "--from must be before --to.")
+    try:
+        overrides = parse_set(options["sets"])
+    except ConfigError as error:
+        raise Fault(EXIT_USAGE, f"--set {error}") from None
     place, run_id = "", ""
     if journal:
         if options["symbols"] or options["instruments"]:
             raise Fault(EXIT_USAGE, "a journal brings the symbols and instruments of its run: --symbols and --instruments are "
                                     "for tapes.")
-        place, run_id, tapes = journal_place(journal)
+        place, run_id, tapes = journal_place(journal, options["run_id"])
     return Job(
         tapes=tapes, journal=place, run_id=run_id, instruments=options["instruments"] or "", symbols=options["symbols"],
-        config_files=options["config_files"], overrides=parse_set(options["sets"]), from_ns=from_ns, to_ns=to_ns,
+        config_files=options["config_files"], overrides=overrides, from_ns=from_ns, to_ns=to_ns,
     )
 
 
@@ -156,7 +155,10 @@ def summary_of(result: Any, folder: Path | None) -> dict[str, Any]:
 @click.option("--name", default="", help="what to call the result")
 @click.option("--timing", type=click.Choice(["run", "model"]), default="run", show_default=True,
               help="of a journal: answers when and in the order the run had them, or after latency_ms alone")
-def backtest(html_file: Path | None, check: bool, name: str, timing: str, **options: Any) -> None:
+@click.option("--progress", "progress_file", type=click.Path(path_type=Path), help="write here how far it is, as JSON")
+def backtest(
+    html_file: Path | None, check: bool, name: str, timing: str, progress_file: Path | None, **options: Any
+) -> None:
     """Run the system over recorded frames: trades, costs, figures, and a report that explains every trade."""
     from workers.backtest import look_ahead, run
     from workers.backtest_store import StoreError, save, write_row
@@ -165,22 +167,23 @@ def backtest(html_file: Path | None, check: bool, name: str, timing: str, **opti
     quiet = options["as_json"]
     with told_errors():
         job = msgspec.structs.replace(job_of(options), name=name, timing=timing)
-        with shown_progress("backtest", quiet) as progress:
+        with shown_progress("backtest", quiet, progress_file) as progress:
             result = run(job, progress)
         faults: list[str] = []
         if check:
-            with shown_progress("look-ahead check", quiet) as progress:
+            with shown_progress("look-ahead check", quiet, progress_file) as progress:
                 faults = look_ahead(job, result)
                 progress(1.0)
         paths = paths_of(options["data_dir"])
         folder = save(result, paths, html_file)
+        number = None
         try:
-            write_row(result, paths)
+            number = write_row(result, paths)
         except StoreError as error:
             click.echo(f"  {error}", err=True)
     f = result.figures
     if quiet:
-        click.echo(json.dumps(summary_of(result, folder) | {"look_ahead": faults if check else None}))
+        click.echo(json.dumps(summary_of(result, folder) | {"id": number, "look_ahead": faults if check else None}))
     else:
         click.echo(
             f"{f['trades']} trades, net {f['net_usdt']:+.4f} USDT, digest {result.decision_digest}, {result.wall_s:.1f} s\n"

@@ -256,11 +256,12 @@ def compress(path: Path) -> int:
 
 
 def written_per_day(files: Iterable[Kept], now_ns: int) -> int | None:
-    """Bytes a day by what the last 24 hours left; by the hours there were where it is younger. None without files."""
+    """Bytes a day by what the last 24 hours left; by the hours there were where it is younger. None before the first hour is
+    over: files tell when they were written last, so their first minutes look like no time at all."""
     recent = [kept for kept in files if now_ns - kept.written_ns < DAY_NS]
-    if not recent:
+    span = now_ns - min((kept.written_ns for kept in recent), default=now_ns)
+    if span < HOUR_NS:
         return None
-    span = max(now_ns - min(kept.written_ns for kept in recent), HOUR_NS)
     return round(sum(kept.bytes for kept in recent) * DAY_NS / span)
 
 

@@ -8,19 +8,17 @@ segment that was removed). The torn tail of the last segment is no hole: there t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from config.paths import DataPaths
 from core.consumption import ROW_DISK_FULL, ROW_TOO_LONG, Closed, Hole, Kind, NoteError, Position, Run, unpack
 from core.journal import Frame, JournalError, block_frames, decode_file_header
-from shm.journal_reader import SUFFIX, decompress, read_scan
+from shm.journal_reader import SUFFIX, decompress, journal_folders, read_scan, runs
 from shm.run_spec import RunSpec, process_rows
 
-MODES = ("SIM", "DRY_RUN", "LIVE")
 STREAMS = ("raw", "order")
 HOLES = {ROW_DISK_FULL: "the disk was full", ROW_TOO_LONG: "longer than a tap carries"}
 GATEWAY_ROW = process_rows(0).index(("gateway", 0))
@@ -35,25 +33,6 @@ class Record(NamedTuple):
 
 class NoJournal(Exception):
     """There is nothing to replay; the message gives cause and fix."""
-
-
-def journal_folders(place: Path) -> list[Path]:
-    """Journal folders of a data folder, a mode's folder, or the folder itself."""
-    candidates = [DataPaths(place, mode).journal_dir for mode in MODES] + [place / "journal", place]
-    return [folder for folder in candidates if any(folder.glob(f"order-*{SUFFIX}"))]
-
-
-def runs(folder: Path) -> dict[str, int]:
-    """Run ids with a stream of consumption in a journal folder, with the time their first segment was begun (ns)."""
-    found: dict[str, int] = {}
-    for path in sorted(folder.glob(f"order-*{SUFFIX}")):
-        try:
-            with path.open("rb") as file:
-                header = decode_file_header(file.read(64))
-        except (JournalError, OSError):
-            continue
-        found.setdefault(header.run_id, header.created_ns)
-    return found
 
 
 def find_run(place: Path, run_id: str = "") -> RunJournal:
@@ -77,6 +56,15 @@ class StreamState:
     notes: list[str] = field(default_factory=list)
     is_closed: bool = False
     last_ts_ns: int = 0
+
+
+class Place(NamedTuple):
+    """Where a block of a stream begins, and what reading up to there had found: reading may go on there."""
+
+    segment: str
+    offset: int
+    seen: dict[int, int]
+    state: StreamState
 
 
 class RunJournal:
@@ -130,22 +118,33 @@ class RunJournal:
 
     def read(self, prefix: str) -> Iterator[Record]:
         """Records of a stream in order, up to its end or its first hole. POSITION notes are checked and left out."""
-        state = self.state[prefix] = StreamState()
-        seen: dict[int, int] = {}
-        for frames in self._blocks(prefix, state):
-            records = self._checked(prefix, frames, seen, state)
-            for record in records:
-                if isinstance(record.note, Hole):
-                    row, lost = record.note
-                    why = HOLES.get(row) or f"the recorder was too slow for process row {row}"
-                    state.hole = f"{lost} records of {prefix} missing: {why}"
-                    return
-                state.records += 1
-                state.last_ts_ns = record.frame.ts_recv_ns
-                state.is_closed = isinstance(record.note, Closed)
-                yield record
+        for _, records in self.read_blocks(prefix):
+            yield from records
+
+    def read_blocks(self, prefix: str, place: Place | None = None) -> Iterator[tuple[Place, Iterator[Record]]]:
+        """The same by blocks; `place`: go on there. The records of a block are to be taken before the next block is."""
+        state = StreamState() if place is None else replace(place.state, notes=list(place.state.notes))
+        self.state[prefix] = state
+        seen: dict[int, int] = {} if place is None else dict(place.seen)
+        for segment, offset, frames in self._blocks(prefix, state, place):
+            here = Place(segment, offset, dict(seen), replace(state, notes=list(state.notes)))
+            yield here, self._told(prefix, self._checked(prefix, frames, seen, state), state)
             if state.hole:
                 return
+
+    @staticmethod
+    def _told(prefix: str, records: list[Record], state: StreamState) -> Iterator[Record]:
+        """Records up to a HOLE note."""
+        for record in records:
+            if isinstance(record.note, Hole):
+                row, lost = record.note
+                why = HOLES.get(row) or f"the recorder was too slow for process row {row}"
+                state.hole = f"{lost} records of {prefix} missing: {why}"
+                return
+            state.records += 1
+            state.last_ts_ns = record.frame.ts_recv_ns
+            state.is_closed = isinstance(record.note, Closed)
+            yield record
 
     @staticmethod
     def _checked(prefix: str, frames: list[Frame], seen: dict[int, int], state: StreamState) -> list[Record]:
@@ -169,8 +168,14 @@ class RunJournal:
             records.append(Record(frame, note))
         return records
 
-    def _blocks(self, prefix: str, state: StreamState) -> Iterator[list[Frame]]:
+    def _blocks(self, prefix: str, state: StreamState, place: Place | None = None) -> Iterator[tuple[str, int, list[Frame]]]:
+        """(segment, offset, frames) of every block, from `place` on."""
         paths = self.paths(prefix)
+        if place is not None:
+            paths = paths[next((n for n, path in enumerate(paths) if path.name == place.segment), len(paths)) :]
+            if not paths:
+                state.hole = f"{place.segment} is not there any more"
+                return
         for path in paths:
             try:
                 data, found = read_scan(path)
@@ -178,6 +183,8 @@ class RunJournal:
                 state.hole = f"{path.name}: {error}"
                 return
             for block in found.blocks:
+                if place is not None and path.name == place.segment and block.offset < place.offset:
+                    continue
                 gap = next((g for g in found.gaps if g[1] == block.offset), None)
                 if gap is not None:
                     state.hole = f"{path.name}: bytes {gap[0]} to {gap[1]} are damaged"
@@ -187,7 +194,7 @@ class RunJournal:
                 except JournalError as error:
                     state.hole = f"{path.name}: block at {block.offset}: {error}"
                     return
-                yield frames
+                yield path.name, block.offset, frames
             if found.torn_bytes:
                 text = f"{path.name}: {found.torn_bytes} bytes behind byte {found.good_end} are torn"
                 state.notes.append(text)

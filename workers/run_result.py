@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from config.load import digest
-from config.paths import DataPaths
+from config.paths import MODES, DataPaths
 from config.schema import Settings
 from core.enums import MessageKind
 from core.explain import decision_id
@@ -25,7 +25,6 @@ from workers.backtest import INTENTS, Job, Result, answer_name, closed_trade
 from workers.backtest_store import StoreError
 from workers.database_sources import RunInfo
 from workers.file_reading import journal_header
-from workers.run_journal import MODES
 
 
 def run_file_of(data_dir: Path, run_id: str) -> tuple[DataPaths, Path]:

@@ -28,11 +28,11 @@ from config.load import ConfigError
 from config.paths import DataPaths
 from core.performance.comparison import Comparison, compare
 from gateway.tape import TapeError
+from shm.journal_reader import runs
 from workers.backtest import Backtest, Job, Result
 from workers.backtest_report import pair_row
 from workers.backtest_store import StoreError, save_in
 from workers.journal_follow import FollowedJournal
-from workers.run_journal import runs
 from workers.run_result import result_of_run
 
 LOOK_S = 0.25

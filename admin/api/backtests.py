@@ -16,13 +16,23 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; s
 """A report is a page of its own with its style in it, and may do nothing at all."""
 
 
-def backtest_routes(backtests: Backtests, beside: Callable[[], dict[str, Any]]) -> Blueprint:
-    """The blueprint; lists are in api/history.py. `beside`: what shadow and calibration say of the run."""
+def backtest_routes(
+    backtests: Backtests, beside: Callable[[], dict[str, Any]], sources: Callable[[], dict[str, Any]]
+) -> Blueprint:
+    """The blueprint; lists are in api/history.py. `beside`: what shadow and calibration say of the run; `sources`: what
+    a backtest can be made of."""
     api = Blueprint("backtests", __name__, url_prefix="/api")
 
     @api.get("/comparisons")
     def comparisons() -> Response:
         return answer(beside())
+
+    @api.get("/backtests/sources")
+    def recordings() -> Response:
+        try:
+            return answer(sources())
+        except OSError as error:
+            raise ApiError(503, f"the recordings cannot be listed ({error.strerror})", "see its rights") from None
 
     @api.get("/backtests/<int:number>")
     def one(number: int) -> Response:

@@ -10,10 +10,10 @@ import re
 import time
 from typing import Any
 
-import msgspec
 from flask import Blueprint, Response, request
 
 from admin import present
+from admin.backtest_wish import arguments_of, name_of
 from admin.commands import CommandClient, NoAnswer
 from admin.controls import Controls
 from admin.sessions import STOPPED_BY, BacktestBusy, BacktestRuns, session_type, trading_session
@@ -24,12 +24,8 @@ from config.paths import DataPaths
 from core.enums import CommandKind
 
 TYPES = ("live", "paper", "backtest")
-CONFIG_FIELDS = frozenset({"settings", "tapes", "from", "to"})
 SYMBOL = re.compile(r"[A-Za-z0-9]{2,24}")
-SETTING = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")
 HINT = 'send {"session_type": "live" | "paper" | "backtest", "symbols": ["BTCUSDT"], "strategy_config": {}}'
-BACKTEST_HINT = ('strategy_config of a backtest: {"settings": {"thresholds.score.arm": [60, 60, 60]}, "tapes": ["FILE"], '
-                 '"from": epoch ms, "to": epoch ms}; without tapes the newest run of this data folder')
 
 
 def session_routes(views: Views, controls: Controls, commands: CommandClient, runs: BacktestRuns, paths: DataPaths) -> Blueprint:
@@ -83,9 +79,9 @@ def session_routes(views: Views, controls: Controls, commands: CommandClient, ru
         return ApiError(409, cause, fix, code=90004, beside={"success": False, "status": now["status"]})
 
     def start_backtest(symbols: list[str], config: dict[str, Any]) -> Response:
-        arguments = _backtest_arguments(symbols, config, paths)
+        arguments = arguments_of(symbols, config, runs.recordings, runs.config_files)
         try:
-            row = runs.start(symbols, config, arguments)
+            row = runs.start(symbols, config, arguments, name_of(config))
         except BacktestBusy as busy:
             raise ApiError(409, f"{busy} is still running", "wait for it, or POST /api/sessions/stop with its session_id",
                            code=90004, beside={"success": False}) from None
@@ -149,39 +145,5 @@ def _symbols(given: Any) -> list[str]:
     if given in (None, "", "ALL"):
         return []
     if not isinstance(given, list) or not all(isinstance(name, str) and SYMBOL.fullmatch(name) for name in given):
-        raise ApiError(400, "'symbols' is not a list of symbol names", HINT, beside={"success": False})
+        raise ApiError(400, "'symbols' is not a list of symbol names", HINT, beside={"success": False, "field": "symbols"})
     return sorted({name.upper() for name in given})
-
-
-def _backtest_arguments(symbols: list[str], config: dict[str, Any], paths: DataPaths) -> list[str]:
-    """Arguments of `launch.py backtest`. Raises ApiError."""
-    unknown = set(config) - CONFIG_FIELDS
-    if unknown:
-        raise ApiError(400, f"unknown in strategy_config: {', '.join(sorted(unknown))}", BACKTEST_HINT,
-                       beside={"success": False})
-    arguments: list[str] = []
-    tapes = config.get("tapes", [])
-    if not isinstance(tapes, list):
-        raise ApiError(400, "'tapes' is not a list", BACKTEST_HINT, beside={"success": False})
-    for name in tapes:
-        path = (paths.data_dir / str(name)).resolve()
-        if not path.is_relative_to(paths.data_dir.resolve()) or not path.is_file():
-            raise ApiError(400, f"'{str(name)[:80]}' is no file in the data folder", BACKTEST_HINT, beside={"success": False})
-        arguments += ["--tape", str(path)]
-    if not tapes:
-        arguments += ["--journal", str(paths.journal_dir)]
-    for key in ("from", "to"):
-        value = config.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 43:
-            raise ApiError(400, f"'{key}' is no time in epoch ms", BACKTEST_HINT, beside={"success": False})
-        arguments += [f"--{key}", str(value * 1_000_000)]
-    settings = config.get("settings", {})
-    if not isinstance(settings, dict) or not all(SETTING.fullmatch(str(key)) for key in settings):
-        raise ApiError(400, "'settings' is not an object of settings", BACKTEST_HINT, beside={"success": False})
-    for key, value in sorted(settings.items()):
-        arguments += ["--set", f"{key}={msgspec.json.encode(value).decode()}"]
-    if symbols:
-        arguments += ["--symbols", ",".join(symbols)]
-    return arguments

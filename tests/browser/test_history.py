@@ -9,6 +9,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from admin import sessions
 from tests.admin.test_backtests import keep, made_trade
 from tests.browser.stand_in import NEEDS_BROWSER, Running, complaints, texts, wait
 from tests.browser.test_symbol import BLANK, PAINTED
@@ -120,3 +121,66 @@ def test_performance_shows_what_a_shadow_says(run: MadeRun, page: webdriver.Chro
     assert texts(page, "#beside h3") == ["Other settings beside this run", "Live and shadow"]
     told = texts(page, "#beside td")
     assert {"1.3 s behind", "+1.5000", "3, 1, 2", "−0.5000", "Net USDT", "+0.5000"} <= set(told)
+
+
+FAKE = """
+import json, sys, time
+from pathlib import Path
+arguments = sys.argv[2:]
+told, folder = (Path(arguments[arguments.index(name) + 1]) for name in ("--progress", "--data-dir"))
+told.write_text(json.dumps({"doing": "backtest", "share": 0.5, "left_s": 12.0}))
+while not (folder / "go on").exists():
+    time.sleep(0.01)
+print(json.dumps({"trades": 3, "net_usdt": 4.0, "wall_s": 1.5, "id": 1, "folder": "x"}))
+"""
+
+
+def test_a_backtest_is_started_stopped_and_opened_by_keyboard(
+    engine, page: webdriver.Chrome, running: Running, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.delenv("SCALPER_DATABASE_URL", raising=False)
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "launch.py").write_text(FAKE)
+    monkeypatch.setattr(sessions, "ROOT", root)
+    paths = running.server.paths
+    keep(paths, "one", [made_trade(k, net) for k, net in enumerate((2, -1, 3))], 2 * 10**18)
+    page.get(f"{running.url}history#backtests")
+    wait(page, lambda: f"Nothing is recorded yet. Let the system run for a while, or put a tape into {paths.tape_dir}."
+         in texts(page, "#said-source"))
+    page.find_element(By.ID, "start-go").click()
+    wait(page, lambda: texts(page, "#start-said") == ["Not started: see recording."])
+    paths.tape_dir.mkdir()
+    (paths.tape_dir / "a.frames").write_text("x")
+    page.refresh()
+    wait(page, lambda: texts(page, "select[name=source] option") == ["tapes/a.frames · 1B"])
+
+    settings = page.find_element(By.NAME, "settings")
+    settings.send_keys("trading.exits.stop_atrr=3")  # 3 in here opens no other list
+    settings.send_keys(Keys.TAB, Keys.ENTER)
+    wait(page, lambda: "Did you mean `stop_atr`" in texts(page, "#said-settings")[0])
+    assert settings.get_attribute("aria-invalid") == "true" and page.switch_to.active_element == settings
+    assert "settings" in texts(page, "#start-said")[0] and page.current_url.endswith("#backtests")
+    settings.send_keys(Keys.CONTROL, "a")
+    settings.send_keys("trading.exits.stop_atr = 3")
+    assert settings.get_attribute("aria-invalid") is None
+
+    page.find_element(By.NAME, "name").send_keys("wide stop", Keys.ENTER)  # Enter in a field starts, too
+    wait(page, lambda: texts(page, "#started li span") == ["50 %, 12 s left"])
+    assert texts(page, "#started b") == ["wide stop"] and not page.find_element(By.ID, "start-go").is_enabled()
+    page.find_element(By.CSS_SELECTOR, "#started button").send_keys(Keys.ENTER)
+    wait(page, lambda: texts(page, "#started li span") == ["stopped, nothing is kept"])
+    (paths.data_dir / "go on").touch()
+    wait(page, page.find_element(By.ID, "start-go").is_enabled)
+    page.find_element(By.ID, "start-go").send_keys(Keys.ENTER)
+    wait(page, lambda: texts(page, "#started li:first-child span") == ["3 trades, net +4.0000 USDT in 1.5 s"])
+    page.find_element(By.CSS_SELECTOR, "#started a").send_keys(Keys.ENTER)
+    wait(page, lambda: texts(page, "#backtest-title") == ["one"])
+    assert not page.find_element(By.ID, "view-start").is_displayed()
+
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 600, "height": 900, "deviceScaleFactor": 1, "mobile": False})
+    page.find_element(By.CSS_SELECTOR, ".backtest-head a").click()
+    wait(page, page.find_element(By.ID, "start-go").is_displayed)
+    assert page.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+    assert [entry for entry in complaints(page) if "400" not in entry] == []

@@ -49,13 +49,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Scene:
     """A player in a thread, and a person at the command ring."""
 
-    def __init__(self, recorded: Path, folder: Path) -> None:
+    def __init__(self, recorded: Path, folder: Path, every: int) -> None:
         journal = find_run(recorded)
         spec = RunSpec(run_id="replay-test", shards=1, data_dir=str(folder), market_cells=1024, raw_cells=1024, tap_cells=1024,
                        replay=ReplaySource(str(journal.folder), journal.run_id, str(recorded)))
         self.plant = Plant.private(spec, "shard")
         self.paths = DataPaths(folder, spec.mode)
         self.player = Player(self.plant, speed_e3=0, playing=False)
+        self.player.checkpoints.every = every
         self.player.stop.install = lambda: None  # type: ignore[method-assign]  # only the main thread may
         self.view = ReplayView(self.plant, self.paths)
         self.client = CommandClient(self.plant)
@@ -104,9 +105,10 @@ class Scene:
         assert not self.thread.is_alive()
 
 
-@pytest.fixture
-def scene(recorded: Path, tmp_path: Path) -> Iterator[Scene]:
-    one = Scene(recorded, tmp_path)
+@pytest.fixture(params=[400, 10**9], ids=["checkpoints", "from the beginning"])
+def scene(recorded: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
+    """With a checkpoint every 400 events, or with the first one alone."""
+    one = Scene(recorded, tmp_path, request.param)
     yield one
     one.close()
 
@@ -127,6 +129,9 @@ def test_play_and_seek_lead_to_the_same_state(scene: Scene) -> None:
     assert first + 10**9 <= cursor < last and state["differences"] == 0
     assert scene.go(first + 1)[0] != played[0]
     assert scene.go(cursor) == played
+    assert scene.go(last) and scene.go(times[1]) == forward[1]
+    kept = scene.player.checkpoints.kept
+    assert len(kept) > 3 if scene.player.checkpoints.every == 400 else len(kept) == 1
 
 
 def test_nothing_behind_the_cursor_is_shown_and_steps_go_on(scene: Scene) -> None:

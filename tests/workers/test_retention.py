@@ -79,6 +79,7 @@ def test_rates_and_days_left():
     kept = files((30, 1, ""), (20, 2, ""), (10, 2, ""))
     assert written_per_day(kept, T0) == round(4 * GB * 24 / 20)
     assert written_per_day([], T0) is None
+    assert written_per_day(files((0.02, 1, "")), T0) is None  # a minute tells nothing of a day
     assert days_left(100 * GB, 10 * GB) == 10.0
     assert days_left(5, None) is None
 

@@ -22,7 +22,7 @@ export const LISTS = {
       ["Type", (r) => words(r.order_type), () => "text"], ["Quantity", (r) => plain(r.requested_quantity)],
       ["Filled", (r) => plain(r.filled_quantity)], ["Price", (r) => plain(r.requested_price)], ["Got", (r) => average(r.execution_price)],
       ["Slippage %", (r) => (r.slippage_pct === null ? DASH : signed(r.slippage_pct, 4)), (r) => (r.slippage_pct > 0 ? "down" : r.slippage_pct < 0 ? "up" : "")],
-      ["Fees", (r) => usdt(-Number(r.commission_usdt ?? 0)).replace("+", "")], ["Realised", (r) => usdt(r.realised_pnl_usdt), (r) => tone(Number(r.realised_pnl_usdt))],
+      ["Fees", (r) => usdt(r.commission_usdt ?? 0).replace("+", "")], ["Realised", (r) => usdt(r.realised_pnl_usdt), (r) => tone(Number(r.realised_pnl_usdt))],
       ["Status", (r) => words(r.status), () => "text"],
       ["Reason", (r) => r.rejection_text ?? words(r.done_reason), () => "text wide"], ["Decision", explain, () => "text"],
     ],

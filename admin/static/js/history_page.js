@@ -1,6 +1,7 @@
 // The past: lists with filters and pages, performance, storage. Everything by REST from the database; only the frame moves.
 import { $, cells, el, fillTable, setClass, setText } from "./dom.js";
 import { openBacktests, pickBox, watchBacktests } from "./backtests.js";
+import { showStart, watchStart } from "./backtest_form.js";
 import { besideRun, card, paintCurve, paintFigures } from "./figures.js";
 import { clock, count, DASH, fixed, lower } from "./format.js";
 import { startFrame } from "./frame.js";
@@ -121,7 +122,7 @@ async function openStorage() {
     const d = s.database;
     $("disk").replaceChildren(
       card("Free", bytes(s.disk_free_bytes), `${fixed(100 - s.disk_used_pct, 1)} % of ${bytes(s.disk_total_bytes)}`, s.disk_used_pct > 95 ? "bad" : ""),
-      card("Days left", s.days_left === null ? DASH : fixed(s.days_left, 1), s.bytes_per_day === null ? "known after the first retention run" : `${bytes(s.bytes_per_day)} a day`, s.days_left !== null && s.days_left < 3 ? "warn" : ""),
+      card("Days left", s.days_left === null ? DASH : fixed(s.days_left, 1), s.bytes_per_day === null ? "known when retention has run over an hour of files" : `${bytes(s.bytes_per_day)} a day`, s.days_left !== null && s.days_left < 3 ? "warn" : ""),
       card("Database", bytes(d.file_bytes), d.url),
       card("Rows written", count(d.rows_written), `${d.errors} refused`, d.errors ? "warn" : ""),
       card("Behind", `${(d.lag_ms / 1000).toFixed(1)} s`, "waiting for the database", d.lag_ms > 10_000 ? "warn" : ""),
@@ -149,6 +150,7 @@ function show() {
   $("view-list").hidden = !(state.view in LISTS) || isOne;
   $("view-backtest").hidden = !isOne;
   $("compare").hidden = state.view !== "backtests";
+  showStart(state.view === "backtests" && !isOne);
   $("view-performance").hidden = state.view !== "performance";
   $("view-storage").hidden = state.view !== "storage";
   setText($("stamp"), "");
@@ -171,7 +173,7 @@ addEventListener("hashchange", show);
 document.addEventListener("replay-moved", show);
 addEventListener("keydown", (event) => {
   const place = Number(event.key);
-  if (place >= 1 && place <= VIEWS.length && !event.ctrlKey && !event.altKey && !event.metaKey && !/INPUT|SELECT/.test(event.target.tagName)) location.hash = VIEWS[place - 1];
+  if (place >= 1 && place <= VIEWS.length && !event.ctrlKey && !event.altKey && !event.metaKey && !event.target.matches("input, select, textarea")) location.hash = VIEWS[place - 1];
 });
 setInterval(() => { // what is on the screen stays true without being asked for; an older page stays as it is
   if (document.hidden || !state.view) return;
@@ -180,5 +182,6 @@ setInterval(() => { // what is on the screen stays true without being asked for;
   else if (state.rows.length <= LIMIT && $("view-backtest").hidden) load(false);
 }, 15_000);
 watchBacktests();
+watchStart(() => { if (state.view === "backtests" && state.rows.length <= LIMIT) load(false); });
 show();
 startFrame({ hello() {}, title: () => "history · ", escape: () => location.assign("/") }).connect();

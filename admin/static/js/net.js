@@ -3,7 +3,7 @@ import { decode } from "./protocol.js";
 
 const csrf = document.querySelector('meta[name="csrf"]').content;
 
-/** POST JSON; resolves to the result, rejects with {status, cause, fix, result}. A hanging server is a failure too. */
+/** POST JSON; resolves to the result, rejects with {status, cause, fix, result, field}. A hanging server is a failure too. */
 export async function post(path, content = {}, timeoutMs = 8000) {
   let response;
   try {
@@ -12,10 +12,10 @@ export async function post(path, content = {}, timeoutMs = 8000) {
       signal: AbortSignal.timeout(timeoutMs),
     });
   } catch {
-    throw { status: 0, cause: "the admin process does not answer", fix: "use the terminal", result: {} };
+    throw { status: 0, cause: "the admin process does not answer", fix: "use the terminal", result: {}, field: "" };
   }
   const answer = await response.json().catch(() => ({ retMsg: `HTTP ${response.status}`, retExtInfo: {}, result: {} }));
-  if (!response.ok) throw { status: response.status, cause: answer.retMsg, fix: answer.retExtInfo?.hint ?? "", result: answer.result };
+  if (!response.ok) throw { status: response.status, cause: answer.retMsg, fix: answer.retExtInfo?.hint ?? "", result: answer.result, field: answer.field ?? "" };
   return answer.result;
 }
 
