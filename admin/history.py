@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from admin.parquet import parquet
 from config.paths import DataPaths
@@ -28,6 +31,12 @@ GROUPS = ("symbol", "hour", "weekday", "move_type", "exit_reason", "side")
 HIDDEN = frozenset({"record"})  # too long for a list
 MOST_ROWS = 100_000  # of a download
 LIVE_TRADES = 20_000  # the newest; all-time figures are over these
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+
+
+class NoSession(Exception):
+    """There is no session of that id."""
 
 
 class HistoryUnavailable(Exception):
@@ -117,19 +126,20 @@ class History:
 
     def csv(self, name: str, filters: dict[str, str], from_ms: int = 0, to_ms: int = 0) -> Iterator[str]:
         """A list as CSV text, piece by piece."""
-        head: list[str] | None = None
+        from shm.database import queries
+
+        out = io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(told(dict.fromkeys(column.name for column in queries.columns_of(name))))  # also where no row follows
         for page in self._pages(name, filters, from_ms, to_ms):
-            rows = [told(row) for row in page]
-            out = io.StringIO()
-            writer = csv.writer(out)
-            if head is None and rows:
-                head = list(rows[0])
-                writer.writerow(head)
-            writer.writerows([[_cell(row[column]) for column in head or ()] for row in rows])
+            writer.writerows([[_cell(value) for value in told(row).values()] for row in page])
             yield out.getvalue()
+            out.seek(0)
+            out.truncate()
 
     def performance(self, period: str, session_id: str = "") -> dict[str, Any]:
-        """Figures, groups and curve of the last day, week, month, of everything, or of one session ('' = the newest)."""
+        """Figures, groups and curve of the last day, week, month, of everything, or of one session ('' = the newest).
+        Raises NoSession."""
         key = (period, session_id)
         with self._lock:
             known = self._figures.get(key)
@@ -147,6 +157,8 @@ class History:
         now_ns = until_ns or time.time_ns()
         with self.reading() as connection:
             found = queries.session(connection, session_id)
+            if session_id and found is None:
+                raise NoSession(session_id)
             session_id = found["session_id"] if found and period == "session" else ""
             from_ns = now_ns - PERIODS[period] * DAY_NS if PERIODS.get(period) else 0
             trades = queries.trades(connection, from_ns, until_ns, session_id=session_id)
@@ -181,5 +193,9 @@ class History:
 
 
 def _cell(value: Any) -> Any:
-    """A spreadsheet must not take a text for a formula."""
-    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "@", "\t", "\r") else value
+    """Lists and objects as JSON. A spreadsheet must not take a text for a formula; a negative number is none."""
+    if isinstance(value, dict | list):
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, str) and value[:1] in FORMULA and not NUMBER.fullmatch(value):
+        return "'" + value
+    return value

@@ -20,8 +20,11 @@ def folders(paths: DataPaths) -> dict[str, Path]:
     return known | {name: paths.store_dir(name) for name in STORES} | {"logs": paths.log_dir, "run": paths.run_dir}
 
 
-def storage(paths: DataPaths, counters: dict[str, int], database: str) -> dict[str, Any]:
-    """Sizes, free space, the last retention run, and the recorder's figures about the database."""
+def storage(
+    paths: DataPaths, counters: dict[str, int], database: str, refusal: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Sizes, free space, the last retention run, and the recorder's figures about the database. `refusal`: the newest entry
+    of its error log about it."""
     usage = shutil.disk_usage(next(p for p in (paths.data_dir, *paths.data_dir.parents) if p.exists()))
     last = last_retention(paths.retention_log)
     return {
@@ -35,7 +38,8 @@ def storage(paths: DataPaths, counters: dict[str, int], database: str) -> dict[s
             "took_ms": last.get("took_ms", 0)},
         "database": {"url": database, "rows_written": counters.get("database_rows", 0),
                      "errors": counters.get("database_errors", 0), "lag_ms": counters.get("database_lag_ms", 0),
-                     "file_bytes": size_of(paths.database_file)},
+                     "file_bytes": size_of(paths.database_file), "last_error": refusal["text"] if refusal else "",
+                     "last_error_ts": refusal["last_ns"] // 1_000_000 if refusal else None},
     }
 
 

@@ -47,6 +47,7 @@ from core.enums import (
 )
 from core.features.registry import ALL_FEATURE_NAMES
 from core.records import ACCOUNT_ROW, GLOBAL, POSITION_ROW, SYMBOL_ROW
+from shm.errors import DATABASE_KIND
 from shm.regions import MAX_SYMBOLS
 from shm.seqlock import RowBusy
 from shm.topology import SLOT_ADMIN, Plant
@@ -367,7 +368,9 @@ class Views:
             measured, result = self._storage
             now = time.monotonic_ns()
             if not measured or now - measured > STORAGE_NS:
-                result = storage(self._paths, self._plant.counters("recorder").as_dict(zeros=True), self.history.where())
+                refusals = self._plant.cnc("recorder").errors.entries()
+                result = storage(self._paths, self._plant.counters("recorder").as_dict(zeros=True), self.history.where(),
+                                 next((entry for entry in refusals if entry["kind"] == DATABASE_KIND), None))
                 self._storage = (now, result)
             return result
 

@@ -109,6 +109,12 @@ def body() -> dict:
     return content
 
 
+def whole(text: str, most: int = (1 << 63) - 1) -> int | None:
+    """The number from 0 to `most` that a text of plain digits says; None for every other text."""
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else most + 1
+    return number if number <= most else None
+
+
 def text_of(content: dict, key: str, limit: int = 200, default: str | None = None) -> str:
     """A string of at most `limit` characters from the body."""
     value = content.get(key, default)

@@ -24,6 +24,7 @@ from config.paths import CALIBRATED, LOCAL, SHIPPED
 from config.schema import Section, Settings, SymbolOverride
 
 ENV_PREFIX = "SCALPER__"
+PASSWORD_IN_URL = re.compile(r"//[^/@]*:[^/]*@|[?&]\w*password=", re.IGNORECASE)
 SECRET_NAMES = re.compile(r"(^|[._])(api_?key|api_?secret|secret|password|token|pin)$", re.IGNORECASE)
 
 
@@ -294,4 +295,7 @@ def _cross_checks(s: Settings) -> list[str]:
         (value & (value - 1) == 0, f"system.rings.{name} must be a power of two (got {value})")
         for name, value in msgspec.structs.asdict(rings).items()
     ]
-    return [f"{text}. Fix one of them." for ok, text in rules if not ok]
+    faults = [f"{text}. Fix one of them." for ok, text in rules if not ok]
+    if PASSWORD_IN_URL.search(s.system.database.url):  # settings are shown, journalled and kept in the database itself
+        faults.append("system.database.url holds a password. Put the URL into the environment: SCALPER_DATABASE_URL.")
+    return faults

@@ -17,6 +17,7 @@ from shm.layout import ERROR_ROW, ERROR_ROWS
 
 _DIGITS = re.compile(r"\d+")
 OVERFLOW_KIND = "Other"
+DATABASE_KIND = "Database"  # the recorder's: what the trading database refused
 
 
 def put_text(target: np.ndarray, text: str) -> None:

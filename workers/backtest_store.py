@@ -89,12 +89,13 @@ def trade_moments(result: Result) -> Moments | None:
     return moments([trade.r for trade in result.trades if trade.r is not None])
 
 
-def write_row(result: Result, paths: DataPaths) -> int:
-    """One row of backtest_results, so that pages and other tools find it; its id. Raises StoreError."""
+def write_row(result: Result, paths: DataPaths, url: str = "") -> int:
+    """One row of backtest_results, so that pages and other tools find it; its id. `url`: `[database] url`. Raises
+    StoreError."""
     f = result.figures
     step = max(1, len(result.equity) // CURVE_POINTS)
     try:
-        engine = writer(database_url(paths), paths.mode)
+        engine = writer(database_url(paths, url), paths.mode)
         try:
             upgrade(engine, paths.mode)
             with engine.begin() as connection:

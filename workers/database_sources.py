@@ -31,6 +31,7 @@ from workers.event_files import PART
 from workers.file_reading import frames_from, journal_header, lines_from, plain_name
 from workers.projection import EventRows, audit_row, decision_rows, end_row, sample_row, session_row, symbols_row
 
+NUL = b"\\u0000"  # no text of PostgreSQL holds this character, and somebody may have typed it
 EVENT_STREAMS = ("orders", "signals", "risk", "market", "system")
 
 
@@ -93,7 +94,7 @@ class LineSource:
         rows: list[Row] = []
         for offset, text in lines:
             try:
-                line = msgspec.json.decode(text)
+                line = msgspec.json.decode(text.replace(NUL, b"?"))
                 rows += self.to_rows(line, offset)
             except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
                 self.broken += bool(text.strip())
@@ -190,7 +191,7 @@ class Sources:
             info = self._runs[run_id] = RunInfo()
             with contextlib.suppress(OSError):
                 for text in (self._paths.runs_dir / f"{run_id}.jsonl").read_bytes().splitlines():
-                    with contextlib.suppress(msgspec.MsgspecError, KeyError):
+                    with contextlib.suppress(msgspec.MsgspecError, KeyError, TypeError):
                         info.take(msgspec.json.decode(text))
         return self._runs[run_id]
 

@@ -51,6 +51,7 @@ class DatabaseWriter:
         self.last_error = ""
         self._behind_since = 0.0
         self._more = False
+        self._unsettled = True  # a session of an earlier run may stand there as if it ran
         self._engine: Engine | None = None
         self._file_id: tuple[int, int] | None = None
         self._cursors: dict[str, tuple[int, bool]] = {}
@@ -150,6 +151,8 @@ class DatabaseWriter:
             taken += self._take(source)
         assert self._derived is not None and self._readers is not None
         self._derived.turn(self._readers, self._clock(), at_once=self._stop.is_set() and not taken)
+        if not taken and self._unsettled:
+            self._end_lost_sessions()
         if not taken and self._clock() >= self._prune_at:
             self._prune()
         return taken
@@ -209,6 +212,7 @@ class DatabaseWriter:
         self._waiting = None
         self._cursors[source.key] = (batch.position, batch.done)
         self.rows += written
+        self._unsettled |= any(row.values.get("session_id", self._run_id) != self._run_id for row in batch.rows)
         if self._derived is not None:
             self._derived.note(batch.rows)
 
@@ -243,7 +247,7 @@ class DatabaseWriter:
             self._derived = Derived(self._paths, self._settings, self._reload)
         self._file_id = _file_id(path) if path is not None else None
         self._remember_transitions()
-        self._end_lost_sessions()
+        self._unsettled = True
 
     def _remember_transitions(self) -> None:
         """The last state changes of the symbols of this run, which the next ones are put before."""
@@ -259,7 +263,7 @@ class DatabaseWriter:
                 self._sources.events.transitions[(session, symbol)] = list(steps or ())
 
     def _end_lost_sessions(self) -> None:
-        """Sessions of earlier runs that nobody ended: their plant was killed."""
+        """Sessions of earlier runs that nobody ended: their plant was killed. Once what their files say is read."""
         from sqlalchemy import update
 
         from shm.database.tables import sessions
@@ -271,6 +275,7 @@ class DatabaseWriter:
                 .where(sessions.c.session_id != self._run_id, sessions.c.ended_ns.is_(None),
                        sessions.c.status.in_(("RUNNING", "PAUSED")))
                 .values(status="ERROR", error="not ended in order"))
+        self._unsettled = False
 
 
 def _file_id(path: Path) -> tuple[int, int] | None:

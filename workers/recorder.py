@@ -32,6 +32,7 @@ from shm.agent import die_with_parent, run
 from shm.broadcast import BroadcastReader, BroadcastRing
 from shm.counters import S_RAW_TO_DISK
 from shm.decisions import DecisionReader
+from shm.errors import DATABASE_KIND
 from shm.journal_reader import segments
 from shm.logs import BATCH, LOG_CELLS, LogReader
 from shm.scheduling import give_way
@@ -140,6 +141,7 @@ class Recorder:
         if settings.system.database.enabled:
             reload = None if plant.spec.paced else lambda: plant.control.request_config("recorder")
             self.database = DatabaseWriter(paths, settings, plant.spec.run_id, reload=reload)
+        self._database_errors = 0
         self.stores = Stores(paths, self._error)
         self.retention = Retention(paths, settings.system.storage, plant.spec.run_id,
                                    waiting=self.database.unread if self.database is not None else frozenset)
@@ -391,6 +393,9 @@ class Recorder:
             counters.set("database_rows", self.database.rows)
             counters.set("database_errors", self.database.errors)
             counters.set("database_lag_ms", self.database.lag_ms)
+            if self.database.errors != self._database_errors:
+                self._database_errors = self.database.errors
+                self.cnc.errors.record(DATABASE_KIND, self.database.last_error)
 
 
 def main(argv: list[str] | None = None) -> int:

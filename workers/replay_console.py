@@ -21,7 +21,7 @@ def time_ns(text: str) -> int:
     """ISO time (UTC where it names no zone) or ns since 1970; 0 for nothing. Raises NoJournal."""
     if not text:
         return 0
-    if text.isdigit():
+    if text.isdecimal():
         return int(text)
     try:
         at = datetime.fromisoformat(text)

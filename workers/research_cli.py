@@ -27,7 +27,7 @@ def parse_time(text: str) -> int:
     """ns since the epoch from `2026-08-09T14:00:00` (UTC), ns or seconds. Raises click.BadParameter."""
     if not text:
         return 0
-    if text.isdigit():
+    if text.isdecimal():
         value = int(text)
         return value if value > 10**15 else value * NS_PER_S
     try:
@@ -160,7 +160,7 @@ def backtest(
     html_file: Path | None, check: bool, name: str, timing: str, progress_file: Path | None, **options: Any
 ) -> None:
     """Run the system over recorded frames: trades, costs, figures, and a report that explains every trade."""
-    from workers.backtest import look_ahead, run
+    from workers.backtest import look_ahead, run, settings_of
     from workers.backtest_store import StoreError, save, write_row
 
     compile_kernels()
@@ -178,7 +178,7 @@ def backtest(
         folder = save(result, paths, html_file)
         number = None
         try:
-            number = write_row(result, paths)
+            number = write_row(result, paths, settings_of(job).system.database.url)
         except StoreError as error:
             click.echo(f"  {error}", err=True)
     f = result.figures

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from admin.api.history import unavailable
 from admin.backtests import Backtests
 from admin.history import HistoryUnavailable
-from admin.web import ApiError, answer
+from admin.web import ApiError, answer, whole
 
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'none'"
 """A report is a page of its own with its style in it, and may do nothing at all."""
@@ -77,6 +77,7 @@ def _missing(number: int) -> ApiError:
 
 def _number(name: str) -> int:
     text = request.args.get(name, "")
-    if not text.isdigit() or len(text) > 18:
+    number = whole(text)
+    if number is None:
         raise ApiError(400, f"{name} is '{text[:20]}'", "send the ids of two backtests: ?a=1&b=2")
-    return int(text)
+    return number

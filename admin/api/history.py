@@ -7,9 +7,9 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from admin.history import PERIODS, History, HistoryUnavailable
+from admin.history import PERIODS, History, HistoryUnavailable, NoSession
 from admin.parquet import NoParquet
-from admin.web import ApiError, answer
+from admin.web import ApiError, answer, whole
 
 MAX_LIMIT = 500
 LISTS = {"orders": "orders", "signals": "signals", "trades": "positions", "incidents": "incidents", "audit": "audit",
@@ -27,9 +27,10 @@ def _number(name: str, default: int, least: int, most: int) -> int:
     text = request.args.get(name, "")
     if not text:
         return default
-    if not text.isdigit() or not least <= int(text) <= most:
+    number = whole(text, most)
+    if number is None or number < least:
         raise ApiError(400, f"{name} is '{text[:20]}'", f"send {name}={least}…{most}")
-    return int(text)
+    return number
 
 
 def _filters(name: str) -> dict[str, str]:
@@ -114,6 +115,8 @@ def history_routes(history: History, backtests: History) -> Blueprint:
             made: dict[str, Any] = history.performance(period, request.args.get("session", "")[:64])
         except HistoryUnavailable as error:
             raise unavailable(error) from None
+        except NoSession as error:
+            raise ApiError(404, f"no session '{error}'", "GET /api/sessions/history lists them") from None
         return answer(made)
 
     return api

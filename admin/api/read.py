@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from admin import present
 from admin.views import Views
-from admin.web import ApiError, answer
+from admin.web import ApiError, answer, whole
 from core.orders.lifecycle import OrderState
 
 MAX_LIMIT = 500
@@ -17,9 +17,18 @@ MAX_LIMIT = 500
 
 def _limit() -> int:
     text = request.args.get("limit", "100")
-    if not text.isdigit() or not 1 <= int(text) <= MAX_LIMIT:
+    limit = whole(text, MAX_LIMIT)
+    if not limit:
         raise ApiError(400, f"limit is '{text[:20]}'", f"send limit=1…{MAX_LIMIT}")
-    return int(text)
+    return limit
+
+
+def _cursor() -> int:
+    """Where the page before ended; 0 for the first one."""
+    cursor = whole(request.args.get("cursor") or "0")
+    if cursor is None:
+        raise ApiError(400, "cursor is not one of ours", "send back nextPageCursor as you got it")
+    return cursor
 
 
 def read_routes(views: Views) -> Blueprint:
@@ -100,12 +109,10 @@ def read_routes(views: Views) -> Blueprint:
 
     @api.get("/orders/recent")
     def orders_recent() -> Response:
-        cursor, state = request.args.get("cursor", ""), request.args.get("state", "").upper()
-        if cursor and not cursor.isdigit():
-            raise ApiError(400, "cursor is not one of ours", "send back nextPageCursor as you got it")
+        cursor, state = _cursor(), request.args.get("state", "").upper()
         if state and state not in OrderState.__members__:
             raise ApiError(400, f"state '{state[:20]}' is unknown", f"one of {', '.join(OrderState.__members__)}")
-        rows, older = views.orders.history(_limit(), request.args.get("symbol", "").upper(), state, int(cursor or 0))
+        rows, older = views.orders.history(_limit(), request.args.get("symbol", "").upper(), state, cursor)
         return answer({"list": rows, "count": len(rows), "nextPageCursor": str(older) if older else ""}, orders=rows,
                       count=len(rows))
 
@@ -122,15 +129,13 @@ def read_routes(views: Views) -> Blueprint:
             if info is None:
                 raise ApiError(404, f"symbol '{wanted[:24]}' is not listed", "GET /api/hotlist lists every symbol")
             symbol = info.id
-        cursor = request.args.get("cursor", "")
-        if cursor and not cursor.isdigit():
-            raise ApiError(400, "cursor is not one of ours", "send back nextPageCursor as you got it")
+        cursor = _cursor()
         kind = request.args.get("kind")
         if kind is not None and not views.events.is_kind(kind):
             raise ApiError(400, f"kind '{kind[:20]}' is unknown", f"one of {', '.join(views.events.kinds())}")
         views.snapshot()
         rows, older = views.events.page(limit, views.names(), symbol=symbol, kind=kind,
-                                        before=int(cursor) if cursor else None)
+                                        before=cursor or None)
         return answer({"list": rows, "count": len(rows), "nextPageCursor": str(older) if older else ""})
 
     @api.get("/storage/status")

@@ -19,7 +19,7 @@ from admin.commands import CommandClient, NoAnswer
 from admin.controls import Controls
 from admin.snapshot import SymbolInfo
 from admin.views import Views
-from admin.web import ApiError, answer, body, current, text_of
+from admin.web import ApiError, answer, body, current, text_of, whole
 from core.enums import CommandKind, Gate, Mode
 from core.orders.command_words import Answer, position_id
 
@@ -179,9 +179,10 @@ def trade_routes(views: Views, controls: Controls, commands: CommandClient, chec
 def seen_position(content: dict) -> int:
     """COMMAND.position_id of the position the person saw; -1 where the request names none."""
     seen = content.get("positionId", "")
-    if not isinstance(seen, str) or (seen and not seen.isdigit()):
+    number = whole(seen) if isinstance(seen, str) else None
+    if seen != "" and number is None:
         raise ApiError(400, "'positionId' is not one of ours", "send order_id of the position as you got it")
-    return position_id(int(seen)) if seen else -1
+    return -1 if number is None else position_id(number)
 
 
 def _hint(found: Answer, gate: Gate) -> str:

@@ -40,7 +40,7 @@ def database_url(paths: DataPaths, setting: str = "", environ: Mapping[str, str]
     backend = url.get_backend_name()
     if backend == "sqlite":
         return url.set(drivername="sqlite")
-    if backend == "postgresql":
+    if backend in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
     raise DatabaseError(f"databases of kind {backend!r} are not supported: use SQLite or PostgreSQL")
 
@@ -51,8 +51,9 @@ def schema_of(mode: str) -> str:
 
 
 def shown(url: URL) -> str:
-    """The URL without its password."""
-    return url.render_as_string(hide_password=True)
+    """The URL without its password, wherever that stands in it."""
+    secrets = [name for name in url.query if "password" in name.lower()]
+    return url.difference_update_query(secrets).render_as_string(hide_password=True)
 
 
 def sqlite_file(url: URL) -> Path | None:

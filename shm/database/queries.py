@@ -27,6 +27,7 @@ from shm.database.tables import (
 )
 
 MAX_PAGE = 500
+MAX_ID = (1 << 63) - 1
 E8 = 100_000_000
 LISTS: dict[str, Table] = {"orders": orders, "signals": signal_history, "positions": positions,
                            "incidents": metadata.tables["incidents"], "audit": metadata.tables["audit"],
@@ -170,6 +171,8 @@ def sessions_between(connection: Connection, from_ns: int, to_ns: int) -> list[d
 
 def backtest(connection: Connection, number: int) -> dict[str, Any] | None:
     """A kept backtest with everything that came of it."""
+    if number > MAX_ID:
+        return None
     table = LISTS["backtests"]
     row = connection.execute(select(table).where(table.c.id == number)).mappings().first()
     return dict(row) if row else None

@@ -90,16 +90,40 @@ def test_csv_has_every_row_and_no_formula(run, browser):
     assert "scalper-orders.csv" in answer.headers["Content-Disposition"]
     read = list(csv.DictReader(io.StringIO(answer.text)))
     assert [row["link_id"] for row in read] == [row["link_id"] for row in rows]
-    assert history_module._cell("=cmd()") == "'=cmd()"
+    for text in ("=cmd()", "+1+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(1)", "\t=1", "\r=1", "\n=1"):
+        assert history_module._cell(text) == "'" + text
+    assert [history_module._cell(value) for value in ("-12.50000000", "-3", -4, "a-b")] == ["-12.50000000", "-3", -4, "a-b"]
     some = list(csv.DictReader(io.StringIO(browser.get("/api/orders/history.csv?symbol=ETHUSDT").text)))
     assert {row["symbol"] for row in some} == {"ETHUSDT"}
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "cursor=-1", "from=yesterday", "colour=red", "cursor=1;x"])
+def test_csv_of_nothing_has_its_columns_and_lists_are_json(run, browser):
+    some = browser.get("/api/orders/history.csv").text.splitlines()
+    assert browser.get("/api/orders/history.csv?symbol=NOPE").text.splitlines() == some[:1]
+    (session,) = csv.DictReader(io.StringIO(browser.get("/api/sessions/history.csv").text))
+    assert json.loads(session["symbols"]) == sorted(i.name for i in run.broker.instruments.values())
+
+
+def test_figures_of_a_session_nobody_ran_are_no_figures(run, browser):
+    answer = browser.get("/api/performance?session=20991231T000000-none")
+    assert (answer.status_code, answer.json["retCode"]) == (404, 10001)
+    assert "20991231T000000-none" in answer.json["retMsg"]
+    assert browser.get(f"/api/performance?session={run.run_id}").json["result"]["session"] == run.run_id
+
+
+@pytest.mark.parametrize("query", ["limit=%C2%B2", "limit=" + 5000 * "9", "cursor=%C2%B2", "limit=-1", "limit=1e9", "limit=0", "limit=501", "limit=x", "cursor=-1", "from=yesterday", "colour=red", "cursor=1;x"])
 def test_bad_questions_are_refused_with_a_hint(run, browser, query):
     answer = browser.get(f"/api/orders/history?{query}")
     assert (answer.status_code, answer.json["retCode"]) == (400, 10001)
     assert answer.json["retExtInfo"]["hint"]
+
+
+@pytest.mark.parametrize("path", [
+    "/api/orders/recent?limit=%C2%B2", "/api/orders/recent?cursor=%C2%B2", "/api/events/recent?cursor=%C2%B2",
+    "/api/backtests/compare?a=%C2%B2&b=1", "/api/backtests/99999999999999999999999", "/api/backtests/9999999999999999999/report",
+])
+def test_digits_of_elsewhere_and_endless_ones_are_refused(run, browser, path):
+    assert browser.get(path).status_code in (400, 404)
 
 
 def test_what_a_filter_says_is_no_sql(run, browser):

@@ -169,6 +169,11 @@ def test_results_are_kept_and_found(result: Result, tmp_path: Path) -> None:
     assert row["decision_digest"] == result.decision_digest
     assert row["net_pnl_e8"] == sum(t.net_e8 for t in result.trades)
     assert row["trade_count"] == len(result.trades)
+    engine.dispose()
+    backtest_store.write_row(result, paths, f"sqlite:///{tmp_path / 'elsewhere.sqlite'}")  # [database] url
+    engine = reader(database_url(paths, f"sqlite:///{tmp_path / 'elsewhere.sqlite'}"), "SIM")
+    with engine.connect() as connection:
+        assert connection.execute(select(backtest_results.c.name)).scalars().all() == [result.name]
 
 
 def test_two_runs_side_by_side(job: Job, result: Result) -> None:

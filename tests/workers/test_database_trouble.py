@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 
 import pytest
+from sqlalchemy import select
 
-from tests.workers.database_checks import T0, check, contents, writer_of
+from core.enums import LogKind
+from core.orders.broker import Note
+from shm.database.tables import audit, sessions
+from tests.workers.database_checks import T0, check, contents, query, writer_of
 from tests.workers.made_runs import SETTINGS, MadeRun
 from workers import database_writer
+from workers.database_writer import DatabaseWriter
 
 
 @pytest.fixture
@@ -180,3 +186,48 @@ def test_a_locked_database_does_not_hold_up_whoever_records(local, monkeypatch):
     blocker.close()
     assert writer_of(local).drain()
     check(local)
+
+
+@pytest.mark.parametrize("line", [b"[1]", b'"notes"', b"123", b"null", b'{"t":"run"}', b"\xff\xfe"])
+def test_somebody_elses_file_among_the_runs_stops_nobody(local, line):
+    local.step()
+    (local.paths.runs_dir / "notes.jsonl").write_bytes(line + b"\n")
+    (local.paths.events_dir / "2025-11-20" / "signals.9.jsonl").write_bytes(line + b"\n")
+    writer = writer_of(local)
+    assert writer.drain(), writer.last_error
+    assert writer.errors == 0
+    check(local)
+
+
+def test_a_character_no_database_holds_stops_nobody(tmp_path, db_url):
+    """A person may type NUL into a reason: it reaches the audit file as JSON."""
+    run = MadeRun(tmp_path / "data", "r1", T0)
+    run.step()
+    lines = [{"ts_ns": k, "evt": "pause", "actor": "a", "reason": reason} for k, reason in enumerate(("x\0y", "=cmd", "\U0001f600"))]
+    run.paths.audit_file.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    writer = writer_of(run)
+    assert writer.drain(), writer.last_error
+    writer.close()
+    reasons = [row.reason for row in query(run.paths, select(audit.c.reason).order_by(audit.c.n))]
+    assert reasons == ["x?y", "=cmd", "\U0001f600"]
+    check(run)
+    run.close()
+
+
+def test_a_run_that_was_killed_is_no_running_one(local):
+    """Also where all there is of it is read at once, and whatever its last lines say."""
+    local.step()
+    local.log(Note(LogKind.CONTROL, -1, local.now_ns, 0, a=0, text="resumed"))
+    local.close()
+    status = select(sessions.c.session_id, sessions.c.status)
+    writer = DatabaseWriter(local.paths, SETTINGS, "r2")
+    assert writer.drain(), writer.last_error
+    assert query(local.paths, status) == [("r1", "ERROR")]
+    again = MadeRun(local.paths.data_dir, "r2", T0 + 10**12)
+    again.step()
+    assert writer.drain(), writer.last_error
+    writer.close()
+    assert dict(query(local.paths, status)) == {"r1": "ERROR", "r2": "RUNNING"}
+    again.end()
+    assert DatabaseWriter(local.paths, SETTINGS, "r3").drain()
+    assert dict(query(local.paths, status)) == {"r1": "ERROR", "r2": "STOPPED"}

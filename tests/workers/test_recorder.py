@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from config.schema import Recorder as RecorderSettings
 from core.consumption import Kind
 from core.enums import Cause, Gate, LogKind, OrderRole, Pump, Severity, State
 from core.records import CELL_WORDS
+from shm.errors import DATABASE_KIND
 from shm.journal_reader import read_frames, segments
 from shm.tap import Tap
 from shm.topology import Plant
@@ -252,3 +254,15 @@ def test_event_files_drop_the_oldest_when_full_for_long(tmp_path, monkeypatch):
     assert (tmp_path / "d" / "s.jsonl").read_bytes().split()[-1] == b"00099"
     assert event_files.ROTATE_BYTES == 256 << 20
     assert CELL_WORDS == 8
+
+
+def test_what_the_database_refused_is_told(make):
+    recorder = make().recorder
+    recorder.database = SimpleNamespace(rows=7, errors=0, last_error="", lag_ms=0, stop=lambda within_s: None)
+    recorder._count()
+    assert recorder.cnc.errors.entries() == []
+    recorder.database.errors, recorder.database.last_error = 2, "OperationalError: database is locked"
+    for _ in range(3):
+        recorder._count()
+    (told,) = recorder.cnc.errors.entries()
+    assert (told["kind"], told["count"], told["text"]) == (DATABASE_KIND, 1, "OperationalError: database is locked")

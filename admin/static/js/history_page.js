@@ -125,7 +125,7 @@ async function openStorage() {
       card("Days left", s.days_left === null ? DASH : fixed(s.days_left, 1), s.bytes_per_day === null ? "known when retention has run over an hour of files" : `${bytes(s.bytes_per_day)} a day`, s.days_left !== null && s.days_left < 3 ? "warn" : ""),
       card("Database", bytes(d.file_bytes), d.url),
       card("Rows written", count(d.rows_written), `${d.errors} refused`, d.errors ? "warn" : ""),
-      card("Behind", `${(d.lag_ms / 1000).toFixed(1)} s`, "waiting for the database", d.lag_ms > 10_000 ? "warn" : ""),
+      card("Behind", `${(d.lag_ms / 1000).toFixed(1)} s`, d.lag_ms && d.last_error ? d.last_error : "waiting for the database", d.lag_ms > 10_000 ? "warn" : ""),
     );
     fillTable($("folders"), s.folders, cells(4), (tr, f) => [f.name, String(f.files), bytes(f.bytes), date(f.newest_ts)].forEach((v, k) => setText(tr.children[k], v)));
     const r = s.retention;
