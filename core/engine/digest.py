@@ -13,7 +13,6 @@ from core.jit import kernel
 from core.mixing import MASK, mix64, mix64_int
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_LANES = (np.int64(0), np.int64(1), np.int64(2), np.int64(3))
 
 # what a fold is about, so that equal numbers of different meaning do not cancel
 TAG_STATE = np.int64(1)
@@ -36,24 +35,15 @@ def fold_int(digest: int, value: int) -> int:
 
 @kernel
 def fold_row(digest, words, slot):  # type: ignore[no-untyped-def]
-    """`digest` (uint64) with the int64 words[slot, :] taken in, in their order.
+    """`digest` (uint64) with words[slot, :] taken in, each in its place.
 
-    Four chains side by side, then their ends: a step of a chain waits for the one before it, and the 68 words of a
-    symbol's features in one chain were an eighth of an event.
+    A sum of words that are scrambled each for itself: none waits for the one before it, so they are worked on four or
+    more at a time. The 68 words of a symbol's features in one chain were an eighth of an event.
     """
-    a, b, c, d = fold(digest, _LANES[0]), fold(digest, _LANES[1]), fold(digest, _LANES[2]), fold(digest, _LANES[3])
-    count = words.shape[1]
-    k = 0
-    while k + 4 <= count:
-        a = fold(a, np.int64(words[slot, k]))
-        b = fold(b, np.int64(words[slot, k + 1]))
-        c = fold(c, np.int64(words[slot, k + 2]))
-        d = fold(d, np.int64(words[slot, k + 3]))
-        k += 4
-    while k < count:
-        a = fold(a, np.int64(words[slot, k]))
-        k += 1
-    return fold(fold(fold(a, np.int64(b)), np.int64(c)), np.int64(d))
+    total = np.uint64(0)
+    for k in range(words.shape[1]):
+        total += mix64(np.uint64(words[slot, k]) + _GOLDEN * np.uint64(k + 1))
+    return fold(digest, np.int64(total))
 
 
 @kernel

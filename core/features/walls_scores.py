@@ -9,7 +9,6 @@ import numpy as np
 from core.book.kernels import ASKS, BIDS
 from core.features.depth import refresh_depth
 from core.features.walls_levels import distance_bps
-from core.features.walls_state import WATCHED
 from core.jit import kernel
 
 DECAY_NS = 100_000_000  # scores decay in steps of a TIMER
@@ -30,24 +29,27 @@ def _side_strength(state, slot, side, ts_ns, par):  # type: ignore[no-untyped-de
     side: see WALLS.md."""
     now = state.track[slot]
     standing = now.standing[side]
-    far_bps, size_x, old_s = math.nan, 0.0, 0.0
     if standing == 0:
-        return 0.0, far_bps, size_x, old_s
-    doubt, most = 1.0, -1.0
+        return 0.0, math.nan, 0.0, 0.0
+    size = 1.0 / (now.average_lots * par.wall_full_x)
+    near = par.wall_near_bps * now.mid2
+    half_ns = 1e9 * par.wall_age_s
     trust = 1.0 / (1.0 + now.spoof[side])
-    for k in range(WATCHED):
-        if standing >> k & 1 == 0:
-            continue
-        w = state.watch[slot, side, k]
-        x = np.float64(w.lots) / now.average_lots
-        bps = distance_bps(now, state.price[slot, side, k])
-        age_s = max(ts_ns - w.since_ns, 0) / 1e9
-        near = par.wall_near_bps / (par.wall_near_bps + bps)
-        strength = min(x / par.wall_full_x, 1.0) * near * (age_s / (age_s + par.wall_age_s))
-        doubt *= 1.0 - trust * strength
-        if strength > most:
-            most, far_bps, size_x, old_s = strength, bps, x, age_s
-    return 100.0 * (1.0 - doubt), far_bps, size_x, old_s
+    doubt, most = 1.0, -1.0
+    strongest = k = np.int64(0)
+    while standing >> k != 0:
+        if standing >> k & 1 != 0:
+            w = state.watch[slot, side, k]
+            away = 1e4 * abs(2 * state.price[slot, side, k] - now.mid2)
+            age_ns = np.float64(max(ts_ns - w.since_ns, 0))
+            strength = min(size * w.lots, 1.0) * (near * age_ns / ((near + away) * (age_ns + half_ns)))  # one division
+            doubt *= 1.0 - trust * strength
+            if strength > most:
+                most, strongest = strength, k
+        k += 1
+    w = state.watch[slot, side, strongest]
+    bps = distance_bps(now, state.price[slot, side, strongest])
+    return 100.0 * (1.0 - doubt), bps, w.lots / now.average_lots, max(ts_ns - w.since_ns, 0) / 1e9
 
 
 @kernel

@@ -46,7 +46,7 @@ def known_mean(a, b):  # type: ignore[no-untyped-def]
 def one_sidedness(delta, volume, full):  # type: ignore[no-untyped-def]
     """Signed share of one-sided volume, counted in full from `full`; no trades speak for no side (0), unknown is nan."""
     if volume > 0.0:
-        return clip1(delta / volume / full)
+        return clip1(delta / (volume * full))
     return 0.0 * (delta + volume)
 
 
@@ -56,28 +56,32 @@ def fee_quality(atr_bps, min_move_bps, horizon_s):  # type: ignore[no-untyped-de
     m = ATR x sqrt(horizon) / MinMove, the diffusive reach of one-second ranges. nan in, nan out."""
     if min_move_bps <= 0.0:
         return 1.0
-    reach = atr_bps * math.sqrt(horizon_s) / min_move_bps
-    return reach / (reach + 0.5)
+    reach = atr_bps * math.sqrt(horizon_s)
+    return reach / (reach + 0.5 * min_move_bps)
 
 
 @kernel
 def calm_quality(atr_bps, explosion_bps):  # type: ignore[no-untyped-def]
     """How far from an explosion, (0, 1]: 1 / (1 + (ATR / explosion)^2). nan in, nan out."""
-    heat = atr_bps / explosion_bps
-    return 1.0 / (1.0 + heat * heat)
+    limit = explosion_bps * explosion_bps
+    return limit / (limit + atr_bps * atr_bps)
 
 
 @kernel
 def raw_signals(raw, inputs, params):  # type: ignore[no-untyped-def]
-    """INPUTS (shape (1,)) turned into signals raw[0:N_SIGNALS], in the order of `terms.TERMS`; nan = not known."""
+    """INPUTS (shape (1,)) turned into signals raw[0:N_SIGNALS], in the order of `terms.TERMS`; nan = not known.
+
+    Here and in the penalties every event pays for every division: each is made once, and percents are multiplied.
+    """
     x = inputs[0]
     par = params[0]
-    raw[0] = clip1(x.imbalance_top / par.imbalance_full)
-    raw[1] = clip1(known_mean(x.imbalance_levels, x.imbalance_zone) / par.imbalance_full)
+    per_full = 1.0 / par.imbalance_full
+    raw[0] = clip1(x.imbalance_top * per_full)
+    raw[1] = clip1(known_mean(x.imbalance_levels, x.imbalance_zone) * per_full)
     raw[2] = clip1(x.micro_offset)
     raw[3] = clip1(x.ofi / (par.ofi_full * x.depth)) if x.depth > 0.0 else _NAN
-    raw[4] = (x.support - x.resistance) / 100.0
-    raw[5] = (x.absorb_bid - x.absorb_ask) / 100.0
+    raw[4] = (x.support - x.resistance) * 0.01
+    raw[5] = (x.absorb_bid - x.absorb_ask) * 0.01
     raw[6] = one_sidedness(x.delta_fast, x.volume_fast, par.flow_full)
     slow = one_sidedness(x.delta_slow, x.volume_slow, par.flow_full)
     raw[7] = slow * (x.rate_slow / (x.rate_slow + par.rate_half))
@@ -85,7 +89,7 @@ def raw_signals(raw, inputs, params):  # type: ignore[no-untyped-def]
     raw[9] = x.vpin * slow
     raw[10] = calm_quality(x.atr_bps, par.explosion_bps)
     raw[11] = fee_quality(x.atr_bps, x.min_move_bps, par.horizon_s)
-    raw[12] = x.liq_safety / 100.0
+    raw[12] = x.liq_safety * 0.01
 
 
 @kernel
@@ -95,8 +99,9 @@ def spread_share(spread_bps, widest_bps):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def penalty_shares(shares, inputs, pump, widest_bps, side):  # type: ignore[no-untyped-def]
+def penalty_shares(shares, inputs, pump, spread, side):  # type: ignore[no-untyped-def]
     """How much of each penalty applies to a side (+1.0, -1.0), into shares[0:N_PENALTIES]; nan = not known.
+    spread: its `spread_share`, the same for both.
 
     Spoofing counts in full for the side whose own walls are fake, half without a lean, not at all for the other.
     """
@@ -108,10 +113,10 @@ def penalty_shares(shares, inputs, pump, widest_bps, side):  # type: ignore[no-u
         elif pump == _BLOWOFF:
             shares[0] = 2.0
     lean = 0.0 if math.isnan(x.spoof_lean) else clip1(x.spoof_lean)
-    shares[1] = x.spoof / 100.0 * 0.5 * (1.0 + side * lean)
-    shares[2] = x.layering / 100.0
-    shares[3] = x.news / 100.0
-    shares[4] = spread_share(x.spread_bps, widest_bps)
+    shares[1] = x.spoof * 0.005 * (1.0 + side * lean)
+    shares[2] = x.layering * 0.01
+    shares[3] = x.news * 0.01
+    shares[4] = spread
 
 
 @kernel
@@ -132,7 +137,7 @@ def update_score(trade, slot, signals, terms, raw, shares, inputs, now_ns, param
         signals[slot, k] = raw[k] if math.isnan(old) else old + weight * (raw[k] - old)
     flow = signals[slot, SIGNAL_CVD_SLOPE]
     row.flow = 0.0 if math.isnan(flow) else flow
-    widest = par.max_spread_bps[row.category]
+    spread = spread_share(inputs[0].spread_bps, par.max_spread_bps[row.category])
     for k in range(2):
         side = 1.0 - 2.0 * k
         total = 0.0
@@ -142,7 +147,7 @@ def update_score(trade, slot, signals, terms, raw, shares, inputs, now_ns, param
             terms[slot, k, term] = points
             if points > 0.0:
                 total += points
-        penalty_shares(shares, inputs, row.pump, widest, side)
+        penalty_shares(shares, inputs, row.pump, spread, side)
         for term in range(N_PENALTIES):
             points = 0.0 - par.penalties[term] * shares[term]
             terms[slot, k, N_SIGNALS + term] = points

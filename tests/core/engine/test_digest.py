@@ -7,7 +7,9 @@ import random
 import numpy as np
 
 from core.engine.digest import combine, fold, fold_int, fold_row
-from core.mixing import mix64, mix64_int
+from core.mixing import MASK, mix64, mix64_int
+
+GOLDEN = 0x9E3779B97F4A7C15
 
 
 def test_kernels_and_integers_agree() -> None:
@@ -21,14 +23,8 @@ def test_kernels_and_integers_agree() -> None:
 
 def fold_row_int(digest: int, values: list[int]) -> int:
     """`fold_row` on plain Python integers."""
-    whole = len(values) // 4 * 4
-    lanes = [fold_int(digest, lane) for lane in range(4)]
-    for k, value in enumerate(values):
-        lane = k % 4 if k < whole else 0
-        lanes[lane] = fold_int(lanes[lane], value)
-    for lane in lanes[1:]:
-        lanes[0] = fold_int(lanes[0], lane)
-    return lanes[0]
+    places = range(GOLDEN, (len(values) + 1) * GOLDEN, GOLDEN)
+    return fold_int(digest, sum(mix64_int((value + place) & MASK) for value, place in zip(values, places, strict=True)))
 
 
 def test_a_row_is_folded_as_its_twin_folds_it() -> None:
