@@ -6,9 +6,11 @@ import random
 
 import numpy as np
 import pytest
+from numba import config
 
 from bench.quoting import LATENCY_NS, STEP_NS, new_quoting, run_quotes
 from core.enums import EventKind
+from core.jit import KERNELS
 from core.sim.latency import ConstantDelay, Delays, Link, Place
 from core.sim.matching_book import NO_TRIGGER, MatchingBook
 from core.sim.queue_model import QueueModel
@@ -199,3 +201,14 @@ def test_no_room_for_orders_is_said() -> None:
     events = market_events(0, 400)
     with pytest.raises(ValueError, match="more than 3 orders"):
         run_quotes(new_quoting(3), cells_of(events))
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="interpreted")  # type: ignore[attr-defined]
+def test_one_compiled_signature_each() -> None:
+    """Also of the exchange's kernels, which this one calls from compiled code."""
+    events = market_events(0, 400)
+    run(events, as_peer=True, books=2)
+    exchange_quotes(events)
+    own = ("bench.quoting", "core.sim.matching", "core.sim.queue_model", "core.book")
+    found = {kernel.__name__: len(kernel.signatures) for kernel in KERNELS if kernel.__module__.startswith(own)}
+    assert found["play_quotes"] == 1 and max(found.values()) == 1
