@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from importlib import import_module
+from statistics import median
 
 import numpy as np
 
@@ -109,19 +110,34 @@ def walk(state, cells, levels, trades, n_cells, stages, out, logs):
         at += max((word >> 48) & 0xFFFF, 1)
 
 
+def event_ns(runner: Runner) -> float:
+    """CPU ns per event, the median of three runs from the start."""
+    samples = []
+    for _ in range(3):
+        runner.prepare()
+        begin = time.process_time_ns()
+        runner()
+        samples.append((time.process_time_ns() - begin) / runner.events)
+    return median(samples)
+
+
 def shares(bench: Bench, runner: Runner, per_event: float) -> None:
-    """Print what the stages of `runner`'s events cost; TIMERs are what is left of the whole."""
+    """Print what the stages of `runner`'s events cost, in rounds that take turns; TIMERs are what is left of the whole."""
     flat = runner.cells.reshape(-1)
     levels, trades = flat.view(LEVEL.dtype), flat.view(TRADE.dtype)
     kinds = (runner.cells[event_starts(runner.cells)[:-1], 6] >> 32) & 0xFF
     own = float(np.count_nonzero(kinds < 16)) / len(kinds)
-    spent: list[float] = []
-    for stages in (0, 0, 1, 2):
-        runner.prepare()
-        begin = time.process_time_ns()
-        walk(runner.state, runner.cells, levels, trades, np.int64(len(runner.cells)), np.int64(stages), runner.out, runner.logs)
-        spent.append((time.process_time_ns() - begin) / len(kinds))
-    market, decisions = spent[2] - spent[1], spent[3] - spent[2]
+    samples: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    for warm in (True, False, False, False):
+        for stages, spent in samples.items():
+            runner.prepare()
+            begin = time.process_time_ns()
+            walk(runner.state, runner.cells, levels, trades, np.int64(len(runner.cells)), np.int64(stages), runner.out,
+                 runner.logs)
+            if not warm:
+                spent.append((time.process_time_ns() - begin) / len(kinds))
+    alone, with_market, with_decisions = (median(spent) for spent in samples.values())
+    market, decisions = with_market - alone, with_decisions - with_market
     bench.figure("share of market data and features", 100 * market / per_event, "%")
     bench.figure("share of regime, score, gates, states", 100 * decisions / per_event, "%")
     bench.figure("share of desk, messages, TIMER sweeps", 100 * (per_event - market - decisions) / per_event, "%")
@@ -165,13 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         runner = Runner(stream_of(symbols, events).cells(), symbols, 128)
         runner()
         bench.digest(f"{symbols} symbols: {runner.events} events, {runner.digest()}")
-        samples = []
-        for _ in range(3):
-            runner.prepare()
-            begin = time.process_time_ns()
-            runner()
-            samples.append((time.process_time_ns() - begin) / runner.events)
-        per_event[symbols] = sorted(samples)[1]
+        per_event[symbols] = event_ns(runner)
         bench.figure(f"{symbols} symbols", per_event[symbols], "ns/event", "<= 3000")
         if symbols == sizes[-1]:
             shares(bench, runner, per_event[symbols])
@@ -184,18 +194,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         runner = Runner(tape_stream(REAL).cells(), 2, 512)
         runner()
         bench.digest(f"real tape: {runner.events} events, {runner.digest()}")
-        runner.prepare()
-        begin = time.process_time_ns()
-        runner()
-        bench.figure("real tape, depth 200", (time.process_time_ns() - begin) / runner.events, "ns/event", "<= 3000")
+        bench.figure("real tape, depth 200", event_ns(runner), "ns/event", "<= 3000")
 
     small = stream_of(4, 400 if bench.small else 1500)
     naive = twin_ns(small)
-    runner = Runner(small.cells(), 4, 64)
-    runner.prepare()
-    begin = time.process_time_ns()
-    runner()
-    bench.ratio("naive twin / engine", naive, (time.process_time_ns() - begin) / runner.events)
+    bench.ratio("naive twin / engine", naive, event_ns(Runner(small.cells(), 4, 64)))
     return bench.finish()
 
 

@@ -6,9 +6,11 @@ import random
 
 import numpy as np
 import pytest
+from numba import config
 
 from bench.quoting import LATENCY_NS, STEP_NS, new_quoting, run_quotes
 from core.enums import EventKind
+from core.jit import KERNELS
 from core.sim.latency import ConstantDelay, Delays, Link, Place
 from core.sim.matching_book import NO_TRIGGER, MatchingBook
 from core.sim.queue_model import QueueModel
@@ -17,31 +19,39 @@ from tests.core.streams import Event
 from tests.reference.quoting import naive_quotes
 from tests.reference.tape import Trade
 
+START_NS = 1_700_000_000_000_000_000
+MS = 1_000_000
 Sent = list[tuple[int, int, int, int, int]]
 
 
 def market_events(seed: int, n: int) -> list[Event]:
     """A snapshot, then changes and prints on whole ms (ties with looks and arrivals): levels shrink by more than is traded,
-    prints come beyond the touch and from the wrong side, the price jumps across quotes and requests on their way."""
+    prints come beside the touch and from the wrong side, the price jumps across quotes and requests on their way, now and
+    then by more than the book shows, and back."""
     rng = random.Random(seed)
-    now_ns, bid, shown = 1_700_000_000_000_000_000, 5_000, {1: {}, -1: {}}  # type: ignore[var-annotated]
+    now_ns, bid, away, shown = START_NS, 5_000, 0, {1: {}, -1: {}}  # type: ignore[var-annotated]
     events: list[Event] = []
     while len(events) < n:
-        now_ns += rng.choice((0, 1, 2, 7, 20, 60)) * 1_000_000
+        now_ns += rng.choice((0, 1, 2, 7, 20, 50)) * MS
         ask = bid + 1
         if events and rng.random() < 0.5:
             trades = []
             for _ in range(rng.randrange(1, 4)):
                 side = rng.choice((1, -1))
                 touch = bid if (side < 0) ^ (rng.random() < 0.05) else ask
-                trades.append(Trade(touch + side * (rng.random() < 0.1), rng.randrange(1, 15), side, 0, now_ns))
+                beside = rng.choice((-1, 1)) if rng.random() < 0.1 else 0
+                trades.append(Trade(touch + beside, rng.randrange(1, 8), side, 0, now_ns))
             events.append(Event(EventKind.TRADES, "X", now_ns, trades=trades))
             continue
-        bid += rng.choice((-1, 0, 0, 0, 0, 1)) if rng.random() < 0.97 else rng.randrange(-6, 7)
+        bid, away = bid - away, 0
+        bid += rng.choice((-1, 0, 0, 0, 0, 1)) if rng.random() < 0.95 else rng.randrange(-6, 7)
+        if rng.random() < 0.05:
+            away = rng.choice((-20, 20))
+            bid += away
         changes = []
         for side, best in ((1, bid), (-1, bid + rng.choice((1, 1, 2)))):
             old = shown[side]
-            new = {best - side * k: rng.randrange(1, 40) for k in range(12) if k == 0 or rng.random() < 0.9}
+            new = {best - side * k: rng.randrange(1, 12) for k in range(12) if k == 0 or rng.random() < 0.9}
             new |= {price: lots for price, lots in old.items() if price in new and rng.random() < 0.7}
             levels = new | {price: 0 for price in old if price not in new}
             changes.append(sorted(((p, q) for p, q in levels.items() if old.get(p) != q), reverse=side > 0))
@@ -154,7 +164,51 @@ def test_as_ourselves_it_is_the_exchange(seed: int) -> None:
     assert run(events, as_peer=True) != expected  # the definitions do matter
 
 
+LOOK_NS = START_NS + STEP_NS
+SNAPSHOT = Event(EventKind.BOOK_SNAPSHOT, "X", START_NS, 50, [(10, 5)], [(12, 5)])
+LOWER = Event(EventKind.BOOK_DELTA, "X", LOOK_NS + 1, 50, [(10, 0), (8, 5)], [(9, 1)])  # the bid at 10 will take at 9
+
+
+@pytest.mark.parametrize("as_peer", [True, False])
+def test_what_is_under_way_at_the_end_still_arrives(as_peer: bool) -> None:
+    expected = [(1, 10, LOOK_NS, LOOK_NS + LATENCY_NS, 9), (-1, 12, LOOK_NS, 0, 0)]
+    assert naive_quotes([SNAPSHOT, LOWER], STEP_NS, LATENCY_NS) == expected
+    assert run([SNAPSHOT, LOWER], as_peer) == expected
+
+
+def test_what_a_quote_took_is_gone_here_and_stays_there() -> None:
+    """The next ask stands at 9, where one lot was shown and taken: a print of one lot fills it only if that is gone."""
+    later_ns = LOOK_NS + STEP_NS + 2 * LATENCY_NS
+    events = [SNAPSHOT, LOWER, Event(EventKind.TRADES, "X", later_ns, trades=[Trade(9, 1, 1, 0, later_ns)])]
+    assert run(events, as_peer=True) == naive_quotes(events, STEP_NS, LATENCY_NS)
+    assert run(events, as_peer=False) == exchange_quotes(events)
+    assert [run(events, as_peer)[3] for as_peer in (True, False)] == [
+        (-1, 9, LOOK_NS + STEP_NS, 0, 0), (-1, 9, LOOK_NS + STEP_NS, later_ns, 9)]
+
+
+def test_deeper_than_the_book_nobody_is_ahead_there_and_all_are_here() -> None:
+    """The price jumps away from a bid on its way; then a print at that bid."""
+    away = Event(EventKind.BOOK_DELTA, "X", LOOK_NS + 1, 50, [(30, 5), (10, 0)], [(12, 0), (32, 5)])
+    later_ns = LOOK_NS + 2 * LATENCY_NS
+    events = [SNAPSHOT, away, Event(EventKind.TRADES, "X", later_ns, trades=[Trade(10, 1, -1, 0, later_ns)])]
+    assert run(events, as_peer=True) == naive_quotes(events, STEP_NS, LATENCY_NS)
+    assert run(events, as_peer=False) == exchange_quotes(events)
+    assert [run(events, as_peer)[0] for as_peer in (True, False)] == [
+        (1, 10, LOOK_NS, later_ns, 10), (1, 10, LOOK_NS, 0, 0)]
+
+
 def test_no_room_for_orders_is_said() -> None:
     events = market_events(0, 400)
     with pytest.raises(ValueError, match="more than 3 orders"):
         run_quotes(new_quoting(3), cells_of(events))
+
+
+@pytest.mark.skipif(bool(config.DISABLE_JIT), reason="interpreted")  # type: ignore[attr-defined]
+def test_one_compiled_signature_each() -> None:
+    """Also of the exchange's kernels, which this one calls from compiled code."""
+    events = market_events(0, 400)
+    run(events, as_peer=True, books=2)
+    exchange_quotes(events)
+    own = ("bench.quoting", "core.sim.matching", "core.sim.queue_model", "core.book")
+    found = {kernel.__name__: len(kernel.signatures) for kernel in KERNELS if kernel.__module__.startswith(own)}
+    assert found["play_quotes"] == 1 and max(found.values()) == 1
