@@ -79,7 +79,7 @@ function paintPair(c) {
   $("backtest-curves").replaceChildren(curveBox("Equity of a", "curve-a"), curveBox("Equity of b", "curve-b"));
   $("backtest-groups").replaceChildren(
     figureTable("Figures", c.figures, "a", "b"),
-    table("Settings that differ", ["", "a", "b"], c.settings.length ? c.settings.map((s) => [[s.name, ""], [String(s.a ?? DASH), ""], [String(s.b ?? DASH), ""]]) : [[["none", ""], ["", ""], ["", ""]]]));
+    table("Settings that differ", ["", "a", "b"], c.settings.length ? c.settings.map((s) => [[s.name, ""], [String(s.a ?? "as in the files"), ""], [String(s.b ?? "as in the files"), ""]]) : [[["none", ""], ["", ""], ["", ""]]]));
   const net = (t) => (t ? usdt(t.net_usdt) : DASH);
   const rows = c.pairs.slice(0, SHOWN).map((pair) => {
     const t = pair.a ?? pair.b;
