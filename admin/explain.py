@@ -142,9 +142,10 @@ class Funnel:
         self._rows: np.ndarray = np.zeros(MAX_SYMBOLS, FUNNEL.dtype)
         self._samples: deque[tuple[int, np.ndarray]] = deque(maxlen=WINDOW_S * 1_000_000_000 // SAMPLE_NS + 1)
 
-    def clear(self) -> None:
-        """Forget the samples (a replay began anew)."""
+    def clear(self, since_ns: int) -> None:
+        """Forget the samples (a replay went back): the board counts from `since_ns` on."""
         self._samples.clear()
+        self._samples.append((since_ns, np.zeros_like(self._rows["looks"], np.int32)))
 
     def look(self, now_ns: int) -> None:
         """Read the board; keep a sample once a minute. now_ns: CLOCK_MONOTONIC."""

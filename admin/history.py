@@ -18,7 +18,7 @@ import msgspec
 from admin.parquet import parquet
 from config.paths import DataPaths
 from core.constants import DAY_NS, NS_PER_MS
-from core.performance.figures import equity_curve, grouped, live_stats, performance
+from core.performance.figures import Point, grouped, live_stats, performance, session_curve
 from core.units import format_fixed
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ class History:
             unrealised = queries.unrealised_e8(connection, found["session_id"], until_ns) if found else 0
             everything = queries.trades(connection, to_ns=until_ns, last=LIVE_TRADES)
         start_e8 = (found or {}).get("start_balance_e8") or 0
-        curve = samples if len(samples) > 2 else equity_curve(start_e8, trades)
+        begun = Point((found or {}).get("started_ns") or 0, start_e8)
+        curve = session_curve(samples, begun, trades)
         step = max(1, len(curve) // CURVE_POINTS)
         return {
             "period": period, "session": session_id, "from_ts": from_ns // NS_PER_MS, "made_ts": now_ns // NS_PER_MS,

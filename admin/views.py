@@ -165,7 +165,7 @@ class Views:
         """A replay began anew: nothing that was seen has happened yet."""
         self.events.clear()
         self._decisions.clear()
-        self._funnel.clear()
+        self._funnel.clear(self.replay.from_ns)
         self.timeline = Timeline()
         self._global_since = (-1, 0)
         self._seen_events[:] = 0

@@ -129,8 +129,9 @@ def _put_back(each: Any, content: Any) -> None:
     elif isinstance(each, types.CellType):
         each.cell_contents = content
     elif not hasattr(each, "__dict__") and not isinstance(each, dict | deque | set):
+        put = setattr if isinstance(each, msgspec.Struct) else object.__setattr__  # a frozen one, too: it is what it was
         for name, value in content.items():
-            object.__setattr__(each, name, value)  # also where it is frozen: it is what it was
+            put(each, name, value)
     else:
         target = each if isinstance(each, dict | deque | set) else vars(each)
         target.clear()

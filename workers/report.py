@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from core.constants import NS_PER_S
 from core.enums import Gate
 from core.explain import gate_words, sentences
-from core.performance.figures import Point, equity_curve, grouped, live_stats, performance
+from core.performance.figures import Point, equity_curve, grouped, live_stats, performance, session_curve
 from core.performance.trades import Trade
 from shm.database import queries
 
@@ -131,7 +131,10 @@ def gather(connection: Connection, period: Period, mode: str, now_ns: int) -> Re
     start_e8 = next((s["start_balance_e8"] for s in sessions if s["start_balance_e8"]), 0)
     samples = queries.equity(connection, period.from_ns, period.to_ns, period.session_id)
     # samples of several accounts (every SIM session begins anew) are no one curve: closed trades then make it
-    curve = samples if len(sessions) == 1 and len(samples) > 2 else equity_curve(start_e8, trades, period.from_ns)
+    if len(sessions) == 1:
+        curve = session_curve(samples, Point(sessions[0]["started_ns"] or 0, start_e8), trades, period.from_ns)
+    else:
+        curve = equity_curve(start_e8, trades, period.from_ns)
     unrealised = queries.unrealised_e8(connection, sessions[-1]["session_id"]) if sessions else 0
     incidents = list(queries.all_pages(connection, "incidents", {}, period.from_ns, period.to_ns, most=500))
     if period.session_id:

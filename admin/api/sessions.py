@@ -88,7 +88,8 @@ def session_routes(views: Views, controls: Controls, commands: CommandClient, ru
         except OSError as error:
             raise ApiError(503, f"the backtest cannot be started ({error.strerror})", "see the disk and the memory",
                            beside={"success": False}) from None
-        controls.audit("session_start", current().actor, from_address(), session=row["session_id"], config=config)
+        controls.audit("session_start", current().actor, from_address(), session=row["session_id"], config=config,
+                       reason=f"backtest {name_of(config) or row['session_id']}")
         return told(row)
 
     def session_id_of(content: dict[str, Any]) -> str:
@@ -118,7 +119,7 @@ def session_routes(views: Views, controls: Controls, commands: CommandClient, ru
         wanted = session_id_of(body())
         if wanted != views.run_json()["run_id"]:
             row = runs.stop(wanted)
-            controls.audit("session_stop", current().actor, from_address(), session=wanted)
+            controls.audit("session_stop", current().actor, from_address(), session=wanted, reason=f"backtest {wanted}")
             assert row is not None, "session_id_of has found it"
             return told(row)
         result = controls.pause(True, current().actor, from_address(), why=f"{STOPPED_BY} {current().actor}")

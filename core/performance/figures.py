@@ -60,6 +60,14 @@ def equity_curve(start_e8: int, trades: Sequence[Trade], start_ns: int = 0) -> l
     return points
 
 
+def session_curve(samples: Sequence[Point], begun: Point, trades: Sequence[Trade], from_ns: int = 0) -> list[Point]:
+    """Equity of one session: its samples, from the balance it began with on where the period holds that; with hardly any
+    sample the balance after every closed trade."""
+    if len(samples) <= 2:
+        return equity_curve(begun.equity_e8, trades, from_ns)
+    return [begun, *samples] if from_ns <= begun.ts_ns < samples[0].ts_ns else list(samples)
+
+
 def drawdown(points: Sequence[Point]) -> Drawdown | None:
     """None without points."""
     if not points:

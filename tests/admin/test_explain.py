@@ -95,6 +95,9 @@ def test_the_funnel_forgets_what_is_older_than_an_hour_and_survives_a_restarted_
     row["looks"][0, Gate.SPREAD] = 7
     board.write(0, row)
     assert measured.answer({}, 199 * minute + 1)["evaluations"] == 7
+    measured.clear(100 * minute)  # a replay went back: its board counts from the run's beginning on, and so it is told
+    answer = measured.answer({}, 110 * minute)
+    assert (answer["covered_s"], answer["evaluations"]) == (600, 7)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_performance(run, browser):
     assert sum(row["trades"] for row in figures["groups"]["symbol"]) == account.trades_closed
     assert figures["equity"][-1][1] == pytest.approx(1000 + figures["net_usdt"])
     session = browser.get("/api/performance").json["result"]
-    assert session["session"] == run.run_id
+    assert session["session"] == run.run_id and session["equity"][0][1] == 1000
     assert browser.get("/api/performance?period=day").json["result"]["trades"] == 0
     assert browser.get("/api/performance?period=aeon").status_code == 400
 
@@ -179,7 +180,7 @@ def test_a_row_is_told_in_words_of_rest():
 
 
 def test_storage_status(run, browser):
-    Retention(run.paths, Storage(), run.run_id).run()
+    Retention(run.paths, Storage(), run.run_id, clock=lambda: time.time_ns() + 2 * 3600 * 10**9).run()
     with run.paths.retention_log.open("ab") as file:
         file.write(b'{"half')
     status = browser.get("/api/storage/status").json["result"]

@@ -124,6 +124,7 @@ def _no_answer(self: object, kind: CommandKind, **fields: object) -> None:
 def test_pages_say_replay_and_have_no_kill(player: PlayerPart, browser: Browser) -> None:
     for path in PAGES:
         page = browser.get(path).text
+        assert 'id="start-go"' not in page, "nothing is started from a replay"
         assert 'data-mode="REPLAY"' in page and f"<title>REPLAY of {RUN} · " in page and 'id="replay-bar"' in page
         assert '<div class="actions" hidden>' in page
     status = browser.get("/api/replay/status").json["result"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -125,6 +126,8 @@ def test_a_backtest_session_runs_beside(admin: AdminServer, browser: Browser, pr
     assert "thresholds.score.arm=[70.0,70.0,70.0]" in given and "trading.exits.stop_atr=3" in given
     assert given[-2:] == ["--symbols", "BTCUSDT"] and row["result"]["id"] == 7 and row["ended_ts"] >= row["started_ts"]
     assert given[given.index("--name") + 1] == row["session_id"]
+    line = json.loads(admin.paths.audit_file.read_text().splitlines()[-1])
+    assert (line["evt"], line["reason"]) == ("admin.session_start", f"backtest {row['session_id']}")
 
 
 def test_a_backtest_that_fails_says_why(admin: AdminServer, browser: Browser, programs: Path) -> None:

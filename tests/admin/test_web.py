@@ -38,7 +38,7 @@ READS = [
 ]
 HISTORY = [f"/api/{name}/history{kind}" for name in ("orders", "signals", "trades", "incidents", "audit", "backtests", "sessions")
            for kind in ("", ".csv", ".parquet")] + ["/api/performance", "/api/backtests/1", "/api/backtests/compare",
-                                                    "/api/backtests/1/report"]
+                                                    "/api/backtests/1/report", "/api/backtests/sources"]
 """Reads of the database: tests/admin/test_history.py."""
 PAGES = ["/", "/symbol/BTCUSDT", "/explain/BTCUSDT", "/trades", "/orders", "/history"]
 WRITES = {

@@ -276,9 +276,12 @@ def launch(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_verbs(job: Job, result: Result, tmp_path: Path) -> None:
     sets = [f"--set={key}={json.dumps(value)}" for key, value in EAGER.items()]
     common = ["--tape", job.tapes[0], "--data-dir", str(tmp_path), *sets]
-    done = launch("backtest", *common, "--json", "--no-check", "--html", str(tmp_path / "report.html"))
+    done = launch("backtest", *common, "--json", "--no-check", "--html", str(tmp_path / "report.html"),
+                  "--progress", str(tmp_path / "progress"))
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1])["decision_digest"] == result.decision_digest
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert (told["decision_digest"], told["id"]) == (result.decision_digest, 1)
+    assert json.loads((tmp_path / "progress").read_text())["share"] == 1.0
     assert (tmp_path / "report.html").stat().st_size > 5000
     done = launch("compare", "latest", "latest", "--data-dir", str(tmp_path), "--json")
     assert json.loads(done.stdout)["same_decisions"] == len(result.intents)
@@ -289,6 +292,7 @@ def test_the_verbs(job: Job, result: Result, tmp_path: Path) -> None:
     (("backtest", "--tape", __file__, "--set", "x"), 2, "key=value"),
     (("backtest", "--tape", __file__, "--set", "trading.nothing=1"), 3, "trading.nothing"),
     (("backtest", "--tape", __file__, "--from", "soon"), 2, "is no time"),
+    (("backtest", "--journal", "/no/such/folder", "--run", "nobody"), 2, "holds no run nobody"),
     (("compare", "a", "b", "--data-dir", "/nonexistent"), 1, "no backtest 'a'"),
 ])
 def test_errors_say_cause_and_fix(arguments: tuple[str, ...], code: int, words: str) -> None:

@@ -22,6 +22,7 @@ from gateway.venue.synthetic_feed import SyntheticFeed
 from shm.journal_reader import read_frames, segments
 from tests.gateway.venue.running import Running, new_exchange, served_venue
 from tests.workers.live_rig import LiveRig
+from tests.workers.test_replay import taken_back
 from workers.journal_files import SegmentWriter
 from workers.replay import Outcome, Replay
 from workers.run_journal import find_run
@@ -124,6 +125,8 @@ def test_a_run_is_the_same_again(recorded: Path) -> None:
     outcome = replay(recorded)
     assert_same(outcome)
     kinds = {frame.kind for frame in frames_of(recorded)}
+    again = taken_back(recorded)
+    assert all(each == again[0] for each in again) and again[0]["sent"] == outcome.sent
     assert kinds >= {Kind.PRIVATE, Kind.TRADE_ACK, Kind.REST, Kind.SENT}
 
 

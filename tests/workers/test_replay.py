@@ -27,6 +27,7 @@ from tests.workers.journal_rig import Rig
 from tests.workers.support import EAGER
 from workers import journal_files, lane
 from workers.journal_files import SegmentWriter, recover
+from workers.memento import Memento
 from workers.replay import Outcome, Replay
 from workers.run_journal import RunJournal, find_run
 
@@ -55,6 +56,24 @@ def replay(folder: Path, shards: int = 0) -> Outcome:
     return Replay(find_run(folder), shards).run()
 
 
+def taken_back(folder: Path, shards: int = 0) -> list[dict[str, Any]]:
+    """Outcomes of one Replay, to the end and then from each of its checkpoints again, the last ones first."""
+    replay: Replay
+    kept: list[Memento] = []
+
+    def between() -> None:
+        if len(kept) < 6:
+            kept.append(Memento([replay], [replay.order, kept]))
+
+    replay = Replay(find_run(folder), shards, between=between)
+    found = [replay.run().as_dict()]
+    for memento in reversed(kept):
+        memento.restore()
+        found.append(replay.resume().as_dict())
+    assert len(found) > 2
+    return [{name: value for name, value in each.items() if name != "wall_s"} for each in found]
+
+
 def assert_identical(outcome: Outcome) -> None:
     assert outcome.identical, (outcome.notes, [d.text() for d in outcome.differences[:2]])
     assert outcome.is_complete and outcome.checks > 0 and outcome.account_checks > 0
@@ -73,6 +92,8 @@ def test_any_number_of_engines_repeats_a_run(
         assert_identical(outcome)
         assert outcome.digest == outcomes[0].digest
     assert outcomes[0].messages > 0 and outcomes[0].reports > 0 and outcomes[0].decisions > 0
+    again = taken_back(folder)
+    assert all(each == again[0] for each in again) and again[0]["digest"] == outcomes[0].digest
 
 
 @pytest.mark.slow

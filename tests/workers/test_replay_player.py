@@ -160,6 +160,28 @@ def test_nothing_behind_the_cursor_is_shown_and_steps_go_on(scene: Scene) -> Non
     scene.until(lambda s: s["state"] == "PAUSED" and s["frames"] > frames)
 
 
+def test_going_back_tells_the_pages_again_what_they_had_been_told(scene: Scene) -> None:
+    row = scene.row()
+    first, last = int(row["from_ns"]), int(row["to_ns"])
+    at = (first + 3 * last) // 4
+    readers = scene.plant.log_readers(SLOT_ADMIN, from_start=True)
+
+    def drained() -> dict[Any, list[bytes]]:
+        found: dict[Any, list[bytes]] = {}
+        for name, reader in readers.items():
+            lines = found.setdefault(name, [])
+            while len(records := reader.read()):
+                lines += [record.tobytes() for record in records]
+        return found
+
+    scene.go(at)
+    forward = drained()
+    scene.go(last)
+    drained()
+    scene.go(at)
+    assert drained() == forward and sum(len(lines) for lines in forward.values()) > 20
+
+
 def test_the_end_is_the_recorded_run_and_playing_on_begins_anew(scene: Scene, recorded: Path) -> None:
     assert scene.ask(ReplayAction.PLAY).ok
     state = scene.until(lambda s: s["state"] == "ENDED")

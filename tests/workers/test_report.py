@@ -59,6 +59,7 @@ def test_figures_are_those_of_the_account(run, kind):
     assert len(made.incidents) == len(made.kills) == 1
     assert [s["session_id"] for s in made.sessions] == [run.run_id]
     assert made.figures["max_drawdown_usdt"] == pytest.approx(drawdown(made.equity).e8 / 1e8)
+    assert made.equity[0].equity_e8 == 1000 * 10**8, "from the balance it began with"
 
 
 def test_the_worst_trades_are_the_worst_and_explained(run):

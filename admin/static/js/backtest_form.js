@@ -1,6 +1,6 @@
 // Starting a backtest from the page: the form, how far the one that runs is, and what came of those started from here.
 import { $, el, setClass, setText } from "./dom.js";
-import { count, fixed, lower, signed } from "./format.js";
+import { count, fixed, lower, plural, signed } from "./format.js";
 import { date } from "./history_lists.js";
 import { get, post } from "./net.js";
 
@@ -219,7 +219,7 @@ function verdict(row) {
   if (row.status === "STOPPED") {
     const r = row.result;
     if (!r) return ["done, but it said nothing", "warn"];
-    return [`${r.trades} trade${r.trades === 1 ? "" : "s"}, net ${signed(r.net_usdt, 4)} USDT in ${fixed(r.wall_s, 1)} s${r.id ? "" : `; kept in ${r.folder}, but not in the database`}`, r.id ? "" : "warn"];
+    return [`${plural(r.trades, "trade")}, net ${signed(r.net_usdt, 4)} USDT in ${fixed(r.wall_s, 1)} s${r.id ? "" : `; kept in ${r.folder}, but not in the database`}`, r.id ? "" : "warn"];
   }
   if (!row.progress) return ["preparing: compiling what is new, reading the order of events", "dim"];
   if (row.progress.share >= 1) return ["writing the report", "dim"];

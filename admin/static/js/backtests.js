@@ -1,7 +1,7 @@
 // Backtests: one with its figures and trades, or two side by side; which two is chosen in the list.
 import { $, el, setText } from "./dom.js";
 import { card, figureTable, paintCurve, paintFigures, table } from "./figures.js";
-import { DASH, lower, signed, tone } from "./format.js";
+import { DASH, lower, plural, signed, tone } from "./format.js";
 import { date, usdt } from "./history_lists.js";
 import { get } from "./net.js";
 
@@ -62,10 +62,10 @@ function paintOne(b) {
   $("backtest-curves").replaceChildren(curveBox("Equity and fall from its peak", "curve-a"));
   paintFigures({ ...b.figures, groups: b.groups }, $("backtest-cards"), $("backtest-groups"));
   const rows = b.trades.slice(0, SHOWN).map((t) => [
-    [date(t.opened_ts), ""], [t.symbol, ""], [t.side === "Buy" ? "▲ long" : "▼ short", t.side === "Buy" ? "up" : "down"], [t.quantity || DASH, ""],
+    [date(t.opened_ts), ""], [t.symbol, "text"], [t.side === "Buy" ? "▲ long" : "▼ short", t.side === "Buy" ? "up text" : "down text"], [t.quantity || DASH, ""],
     [t.entry_price || DASH, ""], [t.exit_price || DASH, ""], [usdt(t.net_usdt), tone(Number(t.net_usdt))], [t.r === null ? DASH : signed(t.r, 2), tone(t.r)],
-    [`${((t.closed_ts - t.opened_ts) / 1000).toFixed(1)} s`, ""], [lower(t.close_reason || DASH), ""], [t.move_type || DASH, ""]]);
-  const title = b.trades_total > rows.length ? `The first ${rows.length} of ${b.trades_total} trades` : `${b.trades_total} trades`;
+    [`${((t.closed_ts - t.opened_ts) / 1000).toFixed(1)} s`, ""], [lower(t.close_reason || DASH), "text"], [t.move_type || DASH, "text"]]);
+  const title = b.trades_total > rows.length ? `The first ${rows.length} of ${b.trades_total} trades` : plural(b.trades_total, "trade");
   $("backtest-trades").replaceChildren(table(title, ["Opened (UTC)", "Symbol", "Side", "Quantity", "In", "Out", "Net USDT", "R", "Held", "Closed by", "Move"], rows));
   paintCurve(b.equity, $("curve-a"));
 }
@@ -79,11 +79,11 @@ function paintPair(c) {
   $("backtest-curves").replaceChildren(curveBox("Equity of a", "curve-a"), curveBox("Equity of b", "curve-b"));
   $("backtest-groups").replaceChildren(
     figureTable("Figures", c.figures, "a", "b"),
-    table("Settings that differ", ["", "a", "b"], c.settings.length ? c.settings.map((s) => [[s.name, ""], [String(s.a ?? DASH), ""], [String(s.b ?? DASH), ""]]) : [[["none", ""], ["", ""], ["", ""]]]));
+    table("Settings that differ", ["", "a", "b"], c.settings.length ? c.settings.map((s) => [[s.name, ""], [String(s.a ?? "as in the files"), ""], [String(s.b ?? "as in the files"), ""]]) : [[["none", ""], ["", ""], ["", ""]]]));
   const net = (t) => (t ? usdt(t.net_usdt) : DASH);
   const rows = c.pairs.slice(0, SHOWN).map((pair) => {
     const t = pair.a ?? pair.b;
-    return [[date(t.opened_ts), ""], [t.symbol, ""], [t.side === "Buy" ? "▲ long" : "▼ short", t.side === "Buy" ? "up" : "down"], [net(pair.a), tone(Number(pair.a?.net_usdt ?? 0))], [net(pair.b), tone(Number(pair.b?.net_usdt ?? 0))], [usdt(pair.difference_usdt), tone(Number(pair.difference_usdt))]];
+    return [[date(t.opened_ts), ""], [t.symbol, "text"], [t.side === "Buy" ? "▲ long" : "▼ short", t.side === "Buy" ? "up text" : "down text"], [net(pair.a), tone(Number(pair.a?.net_usdt ?? 0))], [net(pair.b), tone(Number(pair.b?.net_usdt ?? 0))], [usdt(pair.difference_usdt), tone(Number(pair.difference_usdt))]];
   });
   $("backtest-trades").replaceChildren(table("Trades of both", ["Opened (UTC)", "Symbol", "Side", "a net", "b net", "b − a"], rows));
   paintCurve(c.a.equity, $("curve-a"));

@@ -1,6 +1,6 @@
 // Figures of performance: cards, groups, the curve of equity over the fall from its peak. For a period, a session, a backtest.
 import { color, el, MONO, sized, waiting } from "./dom.js";
-import { DASH, fixed, lower, signed, tone } from "./format.js";
+import { DASH, fixed, lower, plural, signed, tone } from "./format.js";
 import { date, percent, usdt } from "./history_lists.js";
 
 export function card(name, value, remark, kind = "") {
@@ -23,8 +23,8 @@ export function paintFigures(f, cards, groupsBox) {
     card("Sortino · Calmar", `${fixed(f.sortino, 2)} · ${fixed(f.calmar, 2)}`, `slippage ${fixed(f.slippage_bps, 2)} bps`),
     card("Hold", f.average_hold_s === null ? DASH : `${fixed(f.average_hold_s, 1)} s`, "average"),
     ...(f.live ? [
-      card("7 days", usdt(f.live.week_usdt, 2), `${f.live.week_trades} trades`, tone(f.live.week_usdt)),
-      card("All time", usdt(f.live.total_usdt, 2), `${f.live.trades} trades`, tone(f.live.total_usdt)),
+      card("7 days", usdt(f.live.week_usdt, 2), plural(f.live.week_trades, "trade"), tone(f.live.week_usdt)),
+      card("All time", usdt(f.live.total_usdt, 2), plural(f.live.trades, "trade"), tone(f.live.total_usdt)),
     ] : []),
   );
   const titles = { move_type: "Kind of move", exit_reason: "Exit reason", symbol: "Symbol", side: "Side", hour: "Hour of entry (UTC)", weekday: "Weekday of entry (UTC)" };
@@ -40,7 +40,7 @@ export function table(title, head, rows) {
   const box = el("div", "cell");
   const t = el("table", "list");
   const line = el("tr");
-  line.append(...head.map((name) => el("th", "", name)));
+  line.append(...head.map((name, k) => el("th", rows[0]?.[k]?.[1]?.includes("text") ? "text" : "", name)));
   const top = el("thead");
   top.append(line);
   const body = el("tbody");
@@ -109,7 +109,7 @@ export function paintCurve(points, canvas) {
 }
 
 const E8 = 1e8;
-const NAMES = { trades: "Trades", win_rate: "Win rate", net_usdt: "Net USDT", gross_usdt: "Gross USDT", fees_usdt: "Fees USDT", slippage_usdt: "Slippage USDT", profit_factor: "Profit factor", expectancy_r: "Expectancy R", sharpe: "Sharpe", sortino: "Sortino", calmar: "Calmar", max_drawdown_pct: "Drawdown %", mean_mfe_r: "MFE R", mean_mae_r: "MAE R", average_hold_s: "Hold s" };
+const NAMES = { trades: "Trades", win_rate: "Win rate", net_usdt: "Net USDT", gross_usdt: "Gross USDT", fees_usdt: "Fees USDT", funding_usdt: "Funding USDT", slippage_usdt: "Slippage USDT", profit_factor: "Profit factor", expectancy_r: "Expectancy R", sharpe: "Sharpe", sortino: "Sortino", calmar: "Calmar", max_drawdown_pct: "Drawdown %", mean_mfe_r: "MFE R", mean_mae_r: "MAE R", average_hold_s: "Hold s" };
 const NEUTRAL = new Set(["trades", "fees_usdt", "slippage_usdt", "max_drawdown_pct", "mean_mae_r", "average_hold_s"]);
 
 /** Figures of two runs, a and b, as rows {figure, a, b, difference}. */

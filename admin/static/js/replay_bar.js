@@ -55,8 +55,8 @@ function paint(replay) {
   setText($("replay-time"), `${new Date(replay.ts).toISOString().slice(0, 10)} ${clock(replay.ts, true)}`);
   setText($("replay-left"), `${length(replay.ts - replay.from_ts)} of ${length(span)}`);
   const words = { PLAYING: "playing", PAUSED: "paused", ENDED: "at the end", FAILED: "failed: see logs/player.log", NONE: "starting" };
-  const part = replay.target_ts === null ? null : Math.min(Math.max((replay.ts - replay.from_ts) / Math.max(replay.target_ts - replay.from_ts, 1), 0), 1);
-  setText($("replay-state"), replay.state === "SEEKING" ? `seeking ${clock(replay.target_ts)} · ${Math.round(100 * (part ?? 0))} %` : words[replay.state] ?? replay.state);
+  const part = replay.target_ts === null || replay.ts > replay.target_ts ? null : Math.max((replay.ts - replay.from_ts) / Math.max(replay.target_ts - replay.from_ts, 1), 0);
+  setText($("replay-state"), replay.state === "SEEKING" ? (part === null ? `going back to ${clock(replay.target_ts)}` : `seeking ${clock(replay.target_ts)} · ${Math.round(100 * part)} %`) : words[replay.state] ?? replay.state);
   setClass($("replay-state"), replay.state === "FAILED" ? "bad" : "");
   if (!dragging) $("replay-at").value = String((1000 * (replay.ts - replay.from_ts)) / span);
   $("replay-at").setAttribute("aria-valuetext", `${clock(replay.ts)} UTC`);

@@ -20,6 +20,7 @@ from core.performance.figures import (
     grouped,
     live_stats,
     performance,
+    session_curve,
     sharpe,
     sortino,
     summary,
@@ -137,6 +138,15 @@ def test_drawdown_finds_the_fall_in_money_and_in_share():
     assert (found.e8, found.peak_ns, found.trough_ns) == (60, 4, 5)
     assert found.share == pytest.approx(0.2)
     assert drawdown([Point(0, 5), Point(1, 6)]).share == 0.0
+
+
+def test_the_curve_of_a_session_begins_with_the_balance_it_had():
+    """The first sample comes a minute after the start: what was lost before it is a fall, too."""
+    samples = [Point(60, 990), Point(120, 995), Point(180, 996)]
+    curve = session_curve(samples, Point(1, 1000), [])
+    assert curve == [Point(1, 1000), *samples] and drawdown(curve).e8 == 10
+    assert session_curve(samples, Point(1, 1000), [], from_ns=50) == samples, "it began before the period"
+    assert session_curve(samples[:2], Point(1, 1000), [], from_ns=50) == [Point(50, 1000)]
 
 
 def test_groups_add_up_to_the_whole():
