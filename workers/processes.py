@@ -71,6 +71,7 @@ class Child:
     last_exit: str = ""
     _usage: psutil.Process | None = None
     _log_from: int = 0  # where the log of the running child begins
+    _told_silence: tuple[int, bool] = (0, False)  # process, whether it waited for the disk
 
     @property
     def name(self) -> str:
@@ -122,6 +123,25 @@ class Child:
             return self._usage.memory_info().rss / 1e6 if self._usage else 0.0
         except psutil.Error:
             return 0.0
+
+    def end_silence(self) -> str:
+        """It runs, but has had no heartbeat for long: killed, unless it waits for the disk. That ends no sooner by a kill,
+        its successor would wait for the same disk, and enough deaths stop the run. What to say of it, "" = said before."""
+        if self.process is None:
+            return ""
+        waits = self._waits_for_disk()
+        if not waits:
+            self.process.kill()
+        told, self._told_silence = self._told_silence, (self.pid, waits)
+        if told == self._told_silence:
+            return ""
+        return "waits for the disk" if waits else "hangs: killed"
+
+    def _waits_for_disk(self) -> bool:
+        try:
+            return self._usage is not None and self._usage.status() == psutil.STATUS_DISK_SLEEP
+        except psutil.Error:
+            return False
 
     def note_death(self, code: int) -> float:
         """Remember a death; return the pause in seconds before the next start.

@@ -344,15 +344,16 @@ class Supervisor:
             self._fork(child)
 
     def _check_heartbeats(self) -> None:
-        """A running process whose heartbeat stands still is stuck: SIGKILL, then its policy applies."""
+        """A running process whose heartbeat stands still is stuck: killed, then its policy applies."""
         now = time.monotonic_ns()
         for child in self.children:
             if child.role == "venue" or child.process is None:
                 continue
             cnc = self.plant.cnc(child.role, child.index)
             if cnc.pid == child.pid and cnc.ready and now - cnc.heartbeat_ns > HANG_S * 1e9:
-                self._say(f"{child.name} hangs (no heartbeat for {HANG_S:.0f} s): killed")
-                child.process.kill()
+                said = child.end_silence()
+                if said:
+                    self._say(f"{child.name} {said} (no heartbeat for {HANG_S:.0f} s)")
 
     def _check_incidents(self) -> None:
         """A LIVE system on a real exchange that killed itself has had an incident."""
