@@ -15,6 +15,7 @@ an error instead of printing a digest that means nothing.
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import time
@@ -71,6 +72,7 @@ class Child:
     last_exit: str = ""
     _usage: psutil.Process | None = None
     _log_from: int = 0  # where the log of the running child begins
+    _waited_at: float = -math.inf  # when it was last seen waiting for the disk
     _told_silence: tuple[int, bool] = (0, False)  # process, whether it waited for the disk
 
     @property
@@ -124,12 +126,16 @@ class Child:
         except psutil.Error:
             return 0.0
 
-    def end_silence(self) -> str:
-        """It runs, but has had no heartbeat for long: killed, unless it waits for the disk. That ends no sooner by a kill,
-        its successor would wait for the same disk, and enough deaths stop the run. What to say of it, "" = said before."""
+    def end_silence(self, limit_s: float) -> str:
+        """It runs, but has had no heartbeat for `limit_s`: killed, unless it waits for the disk, or did so that long ago.
+        A kill makes no disk faster, its successor would wait for the same one, and enough deaths stop the run. Returns
+        what to say of it, "" = said before."""
         if self.process is None:
             return ""
-        waits = self._waits_for_disk()
+        now = time.monotonic()
+        if self._waits_for_disk():
+            self._waited_at = now
+        waits = now - self._waited_at <= limit_s
         if not waits:
             self.process.kill()
         told, self._told_silence = self._told_silence, (self.pid, waits)

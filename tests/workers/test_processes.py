@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
+import pytest
 
+from workers import processes
 from workers.processes import Child
 
 
@@ -35,22 +38,29 @@ class Silent:
         return self.told
 
 
-def test_a_process_without_a_heartbeat_is_killed_and_told_once(tmp_path: Path) -> None:
-    child, process = Child("recorder", 0, tmp_path / "log"), Silent(7)
+def silent_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Child, Silent, list[float]]:
+    child, process, now = Child("recorder", 0, tmp_path / "log"), Silent(7), [100.0]
     child.process = child._usage = process  # type: ignore[assignment]
-    assert [child.end_silence() for _ in range(3)] == ["hangs: killed", "", ""]
+    monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    return child, process, now
+
+
+def test_a_process_without_a_heartbeat_is_killed_and_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child, process, _ = silent_child(tmp_path, monkeypatch)
+    assert [child.end_silence(10.0) for _ in range(3)] == ["hangs: killed", "", ""]
     assert process.kills == 3
     child.process = child._usage = Silent(8)  # type: ignore[assignment]
-    assert child.end_silence() == "hangs: killed"
+    assert child.end_silence(10.0) == "hangs: killed"
     child.process = None
-    assert child.end_silence() == ""
+    assert child.end_silence(10.0) == ""
 
 
-def test_a_process_that_waits_for_the_disk_is_not_killed(tmp_path: Path) -> None:
-    child, process = Child("recorder", 0, tmp_path / "log"), Silent(7)
-    child.process = child._usage = process  # type: ignore[assignment]
+def test_a_process_that_waits_for_the_disk_is_not_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    child, process, now = silent_child(tmp_path, monkeypatch)
     process.told = psutil.STATUS_DISK_SLEEP
-    assert [child.end_silence() for _ in range(2)] == ["waits for the disk", ""]
-    assert process.kills == 0
-    process.told = psutil.STATUS_SLEEPING  # the disk answers, and still nothing
-    assert child.end_silence() == "hangs: killed" and process.kills == 1
+    assert [child.end_silence(10.0) for _ in range(2)] == ["waits for the disk", ""]
+    process.told = psutil.STATUS_SLEEPING  # the disk has answered, the heartbeat comes behind what is left of the turn
+    now[0] += 10.0
+    assert child.end_silence(10.0) == "" and process.kills == 0
+    now[0] += 0.1
+    assert child.end_silence(10.0) == "hangs: killed" and process.kills == 1
