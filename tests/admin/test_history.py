@@ -111,7 +111,10 @@ def test_figures_of_a_session_nobody_ran_are_no_figures(run, browser):
     assert browser.get(f"/api/performance?session={run.run_id}").json["result"]["session"] == run.run_id
 
 
-@pytest.mark.parametrize("query", ["limit=%C2%B2", "limit=" + 5000 * "9", "cursor=%C2%B2", "limit=-1", "limit=1e9", "limit=0", "limit=501", "limit=x", "cursor=-1", "from=yesterday", "colour=red", "cursor=1;x"])
+@pytest.mark.parametrize("query", [
+    "limit=%C2%B2", "limit=" + 5000 * "9", "cursor=%C2%B2", "limit=-1", "limit=1e9", "limit=0", "limit=501", "limit=x",
+    "cursor=-1", "from=yesterday", "colour=red", "cursor=1;x",
+])
 def test_bad_questions_are_refused_with_a_hint(run, browser, query):
     answer = browser.get(f"/api/orders/history?{query}")
     assert (answer.status_code, answer.json["retCode"]) == (400, 10001)

@@ -203,7 +203,8 @@ def test_a_character_no_database_holds_stops_nobody(tmp_path, db_url):
     """A person may type NUL into a reason: it reaches the audit file as JSON."""
     run = MadeRun(tmp_path / "data", "r1", T0)
     run.step()
-    lines = [{"ts_ns": k, "evt": "pause", "actor": "a", "reason": reason} for k, reason in enumerate(("x\0y", "=cmd", "\U0001f600"))]
+    lines = [{"ts_ns": k, "evt": "pause", "actor": "a", "reason": reason}
+             for k, reason in enumerate(("x\0y", "=cmd", "\U0001f600"))]
     run.paths.audit_file.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     writer = writer_of(run)
     assert writer.drain(), writer.last_error
