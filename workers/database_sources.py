@@ -1,7 +1,7 @@
 """What the database is made from: files of the data folder, each with a place up to which it has been taken over.
 
     system/runs/<run>.jsonl      sessions, instruments            key run:<run id>
-    execution*.journal           orders, executions, positions    key execution:<run id>     (renamed when a run is over)
+    execution*.journal           orders, executions, positions    key booked:<run id>        (renamed when a run is over)
     events/DAY/<stream>.jsonl    signals, states, incidents       key events/DAY/<file>
     metrics/DAY/account.jsonl    balances                         key metrics/DAY/<file>
     decisions/DAY/*.sjr          decisions                        key decisions/DAY/<file>
@@ -118,43 +118,56 @@ class DecisionSource:
 
 class ExecutionSource:
     """An execution journal. Rows depend on everything before them, so a ledger walks along; put at a place it has not
-    come to by itself it begins anew and reads up to there. Waits where an instrument is not known yet."""
+    come to by itself it begins anew and reads up to there. Its place is the number of records booked, not a byte: a
+    restart of execution may replace the file by a shorter one with the same records (`journal_compaction.py`). Waits
+    where an instrument is not known yet."""
 
     def __init__(self, key: str, path: Path, session_id: str, info: RunInfo, final: bool = False) -> None:
         self.key, self.path, self.final = key, path, final
         self._session_id, self._info = session_id, info
-        self._ledger = self._new_ledger()
-        self._at = 0
         self.unknown = 0  # records that wait for the name of their symbol
+        self._begin()
 
-    def _new_ledger(self) -> Ledger:
-        return Ledger(self._session_id, self._info.start_balance_e8, self._info.leverage_of)
+    def _begin(self) -> None:
+        self._ledger = Ledger(self._session_id, self._info.start_balance_e8, self._info.leverage_of)
+        self._at = 0
+        self._file = 0
 
     def read(self, position: int, limit: int) -> Batch:
         if not self._info.known:
             return Batch(0, [], position, False)
-        if self._at != position:
-            self._ledger, self._at = self._new_ledger(), 0
-            while self._at < position:
-                before = self._at
-                self._step(limit, position)
-                if self._at == before:
-                    raise JournalError(f"{self.path.name}: ends at {before}, {position} was taken over")
-        records, rows = self._step(limit)
-        return Batch(records, rows, self._at, self.final and records == 0 and not self.unknown)
+        file = self.path.stat().st_ino
+        if file != self._file or self._ledger.records > position:
+            self._begin()
+        self._file = file
+        frames, rows = 0, list[Row]()
+        while True:
+            before = self._at
+            taken, booked = self._step(limit)
+            frames += taken
+            rows += [row for number, changed in booked if number > position for row in changed]
+            if self._ledger.records > position or self._at == before:
+                break
+        if self.path.stat().st_ino != file:  # replaced while it was read: the next look begins anew
+            self._file = 0
+            return Batch(0, [], position, False)
+        if self._ledger.records < position and not self.unknown:
+            raise JournalError(f"{self.path.name}: holds {self._ledger.records} records, {position} were taken over")
+        return Batch(frames, rows, max(self._ledger.records, position), self.final and frames == 0 and not self.unknown)
 
-    def _step(self, limit: int, until: int = 1 << 62) -> tuple[int, list[Row]]:
-        """Whole blocks; where a symbol is unknown, none."""
-        frames, end = frames_from(self.path, self._at, limit, until)
+    def _step(self, limit: int) -> tuple[int, list[tuple[int, list[Row]]]]:
+        """Whole blocks: (frames, [(number of the record, rows it changed)]); where a symbol is unknown, none."""
+        frames, end = frames_from(self.path, self._at, limit)
         entries = [_entry(frame.data) for frame in frames if frame.kind == ENTRY_RECORD]
         self.unknown = sum(message.symbol not in self._info.instruments for message, _ in entries)
         if self.unknown:
             return 0, []
-        rows: list[Row] = []
+        booked = []
         for message, report in entries:
-            rows += self._ledger.take(message, report, self._info.instruments[message.symbol])
+            changed = self._ledger.take(message, report, self._info.instruments[message.symbol])
+            booked.append((self._ledger.records, changed))
         self._at = end
-        return len(frames), rows
+        return len(frames), booked
 
 
 def _entry(data: bytes) -> tuple[Message, Report | None]:
@@ -202,8 +215,8 @@ class Sources:
                 yield self._run_source(run_id, path)
         for path in sorted(self._paths.mode_dir.glob("execution*.journal")):
             header = journal_header(path)
-            if header is not None and header.kind == EXECUTION and f"execution:{header.run_id}" not in complete:
-                yield ExecutionSource(f"execution:{header.run_id}", path, header.run_id, self.info(header.run_id),
+            if header is not None and header.kind == EXECUTION and f"booked:{header.run_id}" not in complete:
+                yield ExecutionSource(f"booked:{header.run_id}", path, header.run_id, self.info(header.run_id),
                                       final=header.run_id != self._run_id)
         yield from self._lines("events", self._paths.events_dir, EVENT_STREAMS, complete)
         yield from self._lines("metrics", self._paths.metrics_dir, ("account",), complete)

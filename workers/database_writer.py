@@ -103,13 +103,16 @@ class DatabaseWriter:
         self._engine = self._readers = None
 
     def unread(self) -> frozenset[Path]:
-        """Files that still hold something the database has not. May be called from another thread."""
+        """Files that still hold something the database has not; the running execution journal, which never goes, is none of
+        them. May be called from another thread."""
         from workers.database_sources import Sources
 
         cursors = dict(self._cursors)
         complete = {key for key, (_, done) in cursors.items() if done}
         waiting = set()
         for source in Sources(self._paths, self._run_id).listed(complete):
+            if source.path == self._paths.execution_journal:
+                continue
             position = cursors.get(source.key, (-1, False))[0]
             with contextlib.suppress(OSError):
                 if position < 0 or (source.path.suffix != ".zst" and position < source.path.stat().st_size):

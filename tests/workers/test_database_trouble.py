@@ -10,12 +10,15 @@ import pytest
 from sqlalchemy import select
 
 from core.enums import LogKind
+from core.journal import EXECUTION, encode_record
 from core.orders.broker import Note
 from shm.database.tables import audit, sessions
 from tests.workers.database_checks import T0, check, contents, query, writer_of
 from tests.workers.made_runs import SETTINGS, MadeRun
-from workers import database_writer
+from workers import database_writer, journal_compaction
 from workers.database_writer import DatabaseWriter
+from workers.journal_files import DurableLog
+from workers.noted_desk import DESK_RECORD
 
 
 @pytest.fixture
@@ -232,3 +235,39 @@ def test_a_run_that_was_killed_is_no_running_one(local):
     again.end()
     assert DatabaseWriter(local.paths, SETTINGS, "r3").drain()
     assert dict(query(local.paths, status)) == {"r1": "ERROR", "r2": "STOPPED"}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_journal_made_short_loses_and_repeats_nothing(local, monkeypatch, resumed):
+    """LIVE: execution restarts and its journal becomes a shorter file, without old records of the desk. In the same blocks or
+    others, before anything is read or in the middle, by the recorder that knew the long one or by its successor."""
+    def desk() -> None:
+        local.journal.write([encode_record(local.now_ns, 0, 0, DESK_RECORD + 2, b"x" * 400)] * 30, local.now_ns, False)
+
+    writer = writer_of(local)
+    for k in range(25):
+        desk()
+        local.step()
+        if k == 15:
+            assert writer.drain(), writer.last_error
+    path = local.paths.execution_journal
+    size = path.stat().st_size
+    run_id, frames, _ = DurableLog.load(path)
+    journal_compaction._replace(path, run_id, T0, [encode_record(*f) for f in frames if f.kind < DESK_RECORD])
+    assert path.stat().st_size < size
+    local.journal.close()
+    local.journal = DurableLog(path, EXECUTION, run_id, local.now_ns)
+    if resumed:
+        writer.close()
+        writer = writer_of(local)
+    writer._looked = -10.0
+    assert writer.drain(), writer.last_error
+    check(local)
+    for _ in range(15):
+        local.step()
+    local.end()
+    writer._looked = -10.0
+    assert writer.drain(), writer.last_error
+    assert writer.errors == 0
+    writer.close()
+    check(local)

@@ -89,7 +89,7 @@ def test_runs_follow_each_other(run, tmp_path, db_url):
     check(second)
     assert dict(query(run.paths, select(sessions.c.session_id, sessions.c.status))) == {"r1": "STOPPED", "r2": "RUNNING"}
     done = {source for source, complete in query(run.paths, select(cursors.c.source, cursors.c.complete)) if complete}
-    assert {"run:r1", "execution:r1"} <= done
+    assert {"run:r1", "booked:r1"} <= done
     third = MadeRun(tmp_path / "data", "r3", second.now_ns, seed=3)  # r2 was killed: nobody ended it
     assert writer_of(third).drain()
     assert dict(query(run.paths, select(sessions.c.session_id, sessions.c.status)))["r2"] == "ERROR"
