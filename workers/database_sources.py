@@ -23,15 +23,20 @@ import msgspec
 from config.paths import DataPaths
 from config.schema import Settings
 from core.journal import EXECUTION, JournalError
+from core.orders.desk_journal import DeskRecordError, Executed, decode
+from core.orders.exchange_desk_core import DESK_SEQ
+from core.orders.exchange_words import RecordKind
 from core.orders.wire import ENTRY_RECORD, Message, Report, unpack_entry
-from core.performance.ledger import Ledger, Row, Traded
+from core.performance.ledger import NO_IDS, Ledger, Row, Traded, VenueIds
 from core.records import MESSAGE, REPORT
 from core.risk.policy import Policy, policy
 from workers.event_files import PART
 from workers.file_reading import frames_from, journal_header, lines_from, plain_name
+from workers.noted_desk import DESK_RECORD
 from workers.projection import EventRows, audit_row, decision_rows, end_row, sample_row, session_row, symbols_row
 
 NUL = b"\\u0000"  # no text of PostgreSQL holds this character, and somebody may have typed it
+EXECUTED = DESK_RECORD + RecordKind.EXECUTION
 EVENT_STREAMS = ("orders", "signals", "risk", "market", "system")
 
 
@@ -77,6 +82,10 @@ class RunInfo:
         """Leverage x 100 by the settings the run began with."""
         rules: Any = self._policy  # asks for the name and the highest leverage of an instrument, which `traded` has
         return int(rules.leverage_of(traded)) if rules is not None else 100
+
+    def maintenance_of(self, traded: Traded) -> int:
+        """Maintenance margin rate (1e-8) of its category."""
+        return int(self._policy.maintenance_e8[traded.category]) if self._policy is not None else 0
 
 
 @dataclass
@@ -129,7 +138,9 @@ class ExecutionSource:
         self._begin()
 
     def _begin(self) -> None:
-        self._ledger = Ledger(self._session_id, self._info.start_balance_e8, self._info.leverage_of)
+        info = self._info
+        self._ledger = Ledger(self._session_id, info.start_balance_e8, info.leverage_of, info.maintenance_of)
+        self._ids: dict[int, VenueIds] = {}  # LIVE: by the number of the message that tells the execution
         self._at = 0
         self._file = 0
 
@@ -158,16 +169,28 @@ class ExecutionSource:
     def _step(self, limit: int) -> tuple[int, list[tuple[int, list[Row]]]]:
         """Whole blocks: (frames, [(number of the record, rows it changed)]); where a symbol is unknown, none."""
         frames, end = frames_from(self.path, self._at, limit)
+        self._ids |= dict(_venue_ids(frame.data) for frame in frames if frame.kind == EXECUTED)
         entries = [_entry(frame.data) for frame in frames if frame.kind == ENTRY_RECORD]
         self.unknown = sum(message.symbol not in self._info.instruments for message, _ in entries)
         if self.unknown:
             return 0, []
         booked = []
         for message, report in entries:
-            changed = self._ledger.take(message, report, self._info.instruments[message.symbol])
+            changed = self._ledger.take(message, report, self._info.instruments[message.symbol],
+                                        self._ids.pop(message.seq, NO_IDS))
             booked.append((self._ledger.records, changed))
         self._at = end
         return len(frames), booked
+
+
+def _venue_ids(data: bytes) -> tuple[int, VenueIds]:
+    """(`seq` of the message, ids) of an execution the desk noted. Raises JournalError."""
+    try:
+        record = decode(RecordKind.EXECUTION, data)
+    except DeskRecordError as error:
+        raise JournalError(str(error)) from None
+    assert isinstance(record, Executed)
+    return DESK_SEQ + record.number, VenueIds(record.exec_id, record.venue_id)
 
 
 def _entry(data: bytes) -> tuple[Message, Report | None]:
