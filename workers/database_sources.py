@@ -200,10 +200,10 @@ def _entry(data: bytes) -> tuple[Message, Report | None]:
 
 
 class Sources:
-    """Every source of a mode, looked up anew at each `listed`."""
+    """Every source of a mode, looked up anew at each `listed`. `place`: before every key (`database_rows.place_of`)."""
 
-    def __init__(self, paths: DataPaths, run_id: str) -> None:
-        self._paths = paths
+    def __init__(self, paths: DataPaths, run_id: str, place: str = "") -> None:
+        self._paths, self._place = paths, place
         self._run_id = run_id  # the running one; its files may still grow
         self._runs: dict[str, RunInfo] = {}
         self._known: dict[str, Source] = {}
@@ -234,19 +234,19 @@ class Sources:
     def _find(self, complete: set[str]) -> Iterator[Source]:
         for path in sorted(self._paths.runs_dir.glob("*.jsonl*")):
             run_id = plain_name(path).removesuffix(".jsonl")
-            if f"run:{run_id}" not in complete:
+            if f"{self._place}run:{run_id}" not in complete:
                 yield self._run_source(run_id, path)
         for path in sorted(self._paths.mode_dir.glob("execution*.journal")):
             header = journal_header(path)
-            if header is not None and header.kind == EXECUTION and f"booked:{header.run_id}" not in complete:
-                yield ExecutionSource(f"booked:{header.run_id}", path, header.run_id, self.info(header.run_id),
+            if header is not None and header.kind == EXECUTION and f"{self._place}booked:{header.run_id}" not in complete:
+                yield ExecutionSource(f"{self._place}booked:{header.run_id}", path, header.run_id, self.info(header.run_id),
                                       final=header.run_id != self._run_id)
         yield from self._lines("events", self._paths.events_dir, EVENT_STREAMS, complete)
         yield from self._lines("metrics", self._paths.metrics_dir, ("account",), complete)
         yield from self._decisions(complete)
         if self._paths.audit_file.exists():
-            place = f"{self._paths.mode.lower()}/audit.jsonl"
-            yield LineSource("audit.jsonl", self._paths.audit_file, lambda line, at: [audit_row(line, place, at)])
+            place = f"{self._place}{self._paths.mode.lower()}/audit.jsonl"
+            yield LineSource(f"{self._place}audit.jsonl", self._paths.audit_file, lambda line, at: [audit_row(line, place, at)])
 
     def _run_source(self, run_id: str, path: Path) -> Source:
         info = self.info(run_id)
@@ -259,7 +259,7 @@ class Sources:
                 return [end_row(run_id, line)]
             return [symbols_row(run_id, sorted(traded.name for traded in info.instruments.values()))]
 
-        return LineSource(f"run:{run_id}", path, rows, final=run_id != self._run_id)
+        return LineSource(f"{self._place}run:{run_id}", path, rows, final=run_id != self._run_id)
 
     def _lines(self, name: str, folder: Path, streams: tuple[str, ...], complete: set[str]) -> Iterator[Source]:
         days = sorted(path.name for path in folder.glob("*") if path.is_dir())
@@ -272,7 +272,7 @@ class Sources:
             for stream in streams:
                 numbered = sorted(parts.get(stream, []))
                 for number, path in numbered:
-                    key = f"{name}/{day}/{plain_name(path)}"
+                    key = f"{self._place}{name}/{day}/{plain_name(path)}"
                     if key not in complete:
                         # the day before may still get a line around midnight, so two days stay open
                         final = number < numbered[-1][0] or day not in days[-2:] or path.suffix == ".zst"
@@ -287,6 +287,6 @@ class Sources:
         for day in sorted(path for path in self._paths.decisions_dir.glob("*") if path.is_dir()):
             files = sorted(day.glob("decisions-*.sjr"))
             for path in files:
-                key = f"decisions/{day.name}/{path.name}"
+                key = f"{self._place}decisions/{day.name}/{path.name}"
                 if key not in complete and (header := journal_header(path)) is not None:
                     yield DecisionSource(key, path, header.run_id, final=header.run_id != self._run_id[:32])

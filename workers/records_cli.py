@@ -64,12 +64,12 @@ def reading(data_dir: Path, mode: str, settings: Settings) -> Iterator[Connectio
         raise RecordsError(EXIT_UNEXPECTED, f"nothing has run in {paths.mode_dir}. Start it with `launch.py --shards 2`, or "
                                             "name another folder with --data-dir.")
     writer = catch_up(data_dir, mode, settings)
-    if writer.last_error:
-        click.echo(f"warning: what happened last may be missing, the database could not be brought up to the files: "
-                   f"{writer.last_error}", err=True)
     try:
         engine = reader(database_url(paths, settings.system.database.url), mode, REPORT_TIMEOUT_S)
         with engine.connect() as connection:
+            if writer.last_error:
+                click.echo(f"warning: what happened last may be missing, the database could not be brought up to the files: "
+                           f"{writer.last_error}", err=True)
             yield connection
     except DatabaseError as error:
         raise RecordsError(EXIT_USAGE, str(error)) from None

@@ -109,10 +109,12 @@ def db(verb: str, mode: str | None, data_dir: Path | None, config_files: tuple[P
         raise Fault(error.code, str(error)) from None
     if as_json:
         click.echo(json.dumps(state))
-        return
-    for name, value in state.items():
-        click.echo(f"{name}: {value}" if not isinstance(value, dict) else
-                   f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in value.items()))
+    else:
+        for name, value in state.items():
+            click.echo(f"{name}: {value}" if not isinstance(value, dict) else
+                       f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in value.items()))
+    if "error" in state:
+        raise click.exceptions.Exit(1)
 
 
 VERBS = (latency, report, export, db)

@@ -271,3 +271,28 @@ def test_a_journal_made_short_loses_and_repeats_nothing(local, monkeypatch, resu
     assert writer.errors == 0
     writer.close()
     check(local)
+
+
+def test_two_data_folders_in_one_database_lose_nothing(tmp_path, db_url):
+    """Their files have the same names; neither takes the other's places, nor ends the other's run."""
+    runs = [MadeRun(tmp_path / name, f"r{k}", T0, seed=k) for k, name in enumerate(("one", "two"))]
+    writers = [writer_of(run) for run in runs]
+    for k, run in enumerate(runs):
+        run.paths.audit_file.write_bytes(b'{"ts_ns":1,"evt":"pause","actor":"%d"}\n' % k * (k + 1))
+    for _ in range(3):
+        for run, writer in zip(runs, writers, strict=True):
+            for _ in range(8):
+                run.step()
+            writer._looked = -10.0
+            assert writer.drain(), writer.last_error
+    for run, writer in zip(runs, writers, strict=True):
+        check(run)
+        writer.close()
+    paths = runs[0].paths
+    assert sorted(query(paths, select(sessions.c.session_id, sessions.c.status))) == [("r0", "RUNNING"), ("r1", "RUNNING")]
+    assert sorted(row.actor for row in query(paths, select(audit.c.actor))) == ["0", "1", "1"]
+    again = writer_of(runs[1])  # a successor finds its places
+    assert again.drain() and again.rows == 0
+    again.close()
+    for run in runs:
+        run.close()
