@@ -167,5 +167,5 @@ def database_verb(verb: str, data_dir: Path, mode: str, settings: Settings) -> d
             if newest:
                 state["newest session"] = f"{newest['session_id']} ({newest['status']}, {moment(newest['started_ns'])})"
     except (SQLAlchemyError, DatabaseError) as error:
-        state["error"] = str(error).splitlines()[0]
+        state.setdefault("error", str(error).splitlines()[0])  # what refused the writer is the cause
     return state

@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -19,7 +20,9 @@ from core.orders.broker import Note
 from core.performance.figures import Point, drawdown
 from shm.database import connect
 from tests.workers.made_runs import SETTINGS, MadeRun, S
+from workers import records_cli
 from workers.cli import cli
+from workers.cli_errors import Fault
 from workers.html_page import thinned
 from workers.records_cli import RecordsError, database_verb, export_trades, make_report, reading
 from workers.report import gather, period_of
@@ -240,6 +243,23 @@ def test_a_report_may_take_longer_than_a_page(run, tmp_path, monkeypatch):
     text = make_report(folder(run), "SIM", SETTINGS, "session", "", "", None, None, None, False)
     assert text.startswith("# Session")
     assert "written" in export_trades(folder(run), "SIM", SETTINGS, tmp_path / "trades.jsonl")
+
+
+@pytest.mark.parametrize("words", [
+    ["report", "session", "--html", "{}/x.html"], ["report", "session", "--md", "{}/x.md"],
+    ["report", "session", "--trades", "{}/x.jsonl"], ["export", "trades", "--to", "{}/x.jsonl"],
+])
+def test_a_target_that_cannot_be_written_is_a_word_and_no_traceback(run, tmp_path, words):
+    done = CliRunner().invoke(cli, [word.format(tmp_path / "none") for word in words] + ["--data-dir", str(folder(run))])
+    assert isinstance(done.exception, SystemExit | Fault), done.exception
+    assert "No such file or directory. Name a folder" in (done.output + str(done.exception))
+
+
+def test_db_names_the_cause_and_fails(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(records_cli, "catch_up", lambda *asked: SimpleNamespace(rows=0, last_error="database or disk is full"))
+    assert database_verb("catch-up", tmp_path, "SIM", SETTINGS)["error"] == "database or disk is full"
+    for place, code in ((tmp_path, 1), (folder(run), 0)):
+        assert CliRunner().invoke(cli, ["db", "status", "--data-dir", str(place)]).exit_code == code
 
 
 @pytest.mark.parametrize("day", ["2900-01-01", "0001-01-01", "2025-02-30", "yesterday"])
