@@ -151,12 +151,10 @@ class ExecutionSource:
         if file != self._file or self._ledger.records > position:
             self._begin()
         self._file = file
-        frames, rows = 0, list[Row]()
+        rows: list[Row] = []
         while True:
             before = self._at
-            taken, booked = self._step(limit)
-            frames += taken
-            rows += [row for number, changed in booked if number > position for row in changed]
+            rows += [row for number, changed in self._step(limit) if number > position for row in changed]
             if self._ledger.records > position or self._at == before:
                 break
         if self.path.stat().st_ino != file:  # replaced while it was read: the next look begins anew
@@ -164,23 +162,24 @@ class ExecutionSource:
             return Batch(0, [], position, False)
         if self._ledger.records < position and not self.unknown:
             raise JournalError(f"{self.path.name}: holds {self._ledger.records} records, {position} were taken over")
-        return Batch(frames, rows, max(self._ledger.records, position), self.final and frames == 0 and not self.unknown)
+        new = max(self._ledger.records - position, 0)
+        return Batch(new, rows, position + new, self.final and not new and not self.unknown)
 
-    def _step(self, limit: int) -> tuple[int, list[tuple[int, list[Row]]]]:
-        """Whole blocks: (frames, [(number of the record, rows it changed)]); where a symbol is unknown, none."""
+    def _step(self, limit: int) -> list[tuple[int, list[Row]]]:
+        """Whole blocks as (number of the record, rows it changed); where a symbol is unknown, none."""
         frames, end = frames_from(self.path, self._at, limit)
         self._ids |= dict(_venue_ids(frame.data) for frame in frames if frame.kind == EXECUTED)
         entries = [_entry(frame.data) for frame in frames if frame.kind == ENTRY_RECORD]
         self.unknown = sum(message.symbol not in self._info.instruments for message, _ in entries)
         if self.unknown:
-            return 0, []
+            return []
         booked = []
         for message, report in entries:
             changed = self._ledger.take(message, report, self._info.instruments[message.symbol],
                                         self._ids.pop(message.seq, NO_IDS))
             booked.append((self._ledger.records, changed))
         self._at = end
-        return len(frames), booked
+        return booked
 
 
 def _venue_ids(data: bytes) -> tuple[int, VenueIds]:

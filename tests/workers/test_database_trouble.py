@@ -12,7 +12,7 @@ from sqlalchemy import select
 from core.enums import LogKind
 from core.journal import EXECUTION, encode_record
 from core.orders.broker import Note
-from shm.database.tables import audit, sessions
+from shm.database.tables import audit, cursors, sessions
 from tests.workers.database_checks import T0, check, contents, query, writer_of
 from tests.workers.made_runs import SETTINGS, MadeRun
 from workers import database_writer, journal_compaction
@@ -271,6 +271,10 @@ def test_a_journal_made_short_loses_and_repeats_nothing(local, monkeypatch, resu
     assert writer.errors == 0
     writer.close()
     check(local)
+    later = DatabaseWriter(local.paths, SETTINGS, "r2")  # the run is over: its journal is known to the end
+    assert later.drain() and later.rows == 0 and later.errors == 0
+    later.close()
+    assert query(local.paths, select(cursors.c.complete).where(cursors.c.source == "booked:r1")) == [(True,)]
 
 
 def test_two_data_folders_in_one_database_lose_nothing(tmp_path, db_url):
