@@ -19,18 +19,21 @@ from admin.parquet import parquet
 from config.paths import DataPaths
 from core.constants import DAY_NS, NS_PER_MS
 from core.performance.figures import Point, grouped, live_stats, performance, session_curve
+from core.performance.trades import Trade
 from core.units import format_fixed
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-FRESH_S = 5.0  # figures are worked out at most this often
+FRESH_S = 5.0  # figures are worked out at most this often ...
+REST = 9  # ... and for at most a tenth of the time
+TRADES_PAGE = 2000
 CURVE_POINTS = 400
 PERIODS = {"day": 1, "week": 7, "month": 30, "all": 0}
 GROUPS = ("symbol", "hour", "weekday", "move_type", "exit_reason", "side")
 HIDDEN = frozenset({"record"})  # too long for a list
 MOST_ROWS = 100_000  # of a download
-LIVE_TRADES = 20_000  # the newest; all-time figures are over these
+LIVE_TRADES = 20_000  # the newest; live statistics are over these
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
@@ -65,7 +68,7 @@ class History:
     def __init__(self, paths: DataPaths, setting: str = "", until_ns: Callable[[], int] = lambda: 0) -> None:
         self._paths, self._setting, self._until_ns = paths, setting, until_ns
         self._engine: Engine | None = None
-        self._lock = threading.Lock()
+        self._lock, self._making = threading.Lock(), threading.Lock()
         self._figures: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {}
 
     @contextmanager
@@ -141,14 +144,32 @@ class History:
         """Figures, groups and curve of the last day, week, month, of everything, or of one session ('' = the newest).
         Raises NoSession."""
         key = (period, session_id)
-        with self._lock:
-            known = self._figures.get(key)
-        if known is not None and time.monotonic() - known[0] < FRESH_S:
+        known = self._figures.get(key)
+        if known is not None and (time.monotonic() < known[0] or self._making.locked()):
             return known[1]
-        made = self._performance(period, session_id)
-        with self._lock:
-            self._figures[key] = (time.monotonic(), made)
-        return made
+        with self._making:  # several who ask at once wait for the one answer
+            known = self._figures.get(key)
+            if known is not None and time.monotonic() < known[0]:
+                return known[1]
+            began = time.monotonic()
+            made = self._performance(period, session_id)
+            ended = time.monotonic()
+            self._figures[key] = (ended + max(FRESH_S, REST * (ended - began)), made)
+            return made
+
+    def _trades(self, from_ns: int, to_ns: int, session_id: str = "", most: int = MOST_ROWS) -> list[Trade]:
+        """Closed trades in order of closing, the newest `most`; page by page, so that no question is long."""
+        from shm.database import queries
+
+        found: list[Trade] = []
+        before: queries.Place | None = None
+        while len(found) < most:
+            with self.reading() as connection:
+                page, before = queries.trades_page(connection, from_ns, to_ns, session_id, limit=TRADES_PAGE, before=before)
+            found += page
+            if before is None:
+                break
+        return found[:most][::-1]
 
     def _performance(self, period: str, session_id: str) -> dict[str, Any]:
         from shm.database import queries
@@ -161,17 +182,18 @@ class History:
                 raise NoSession(session_id)
             session_id = found["session_id"] if found and period == "session" else ""
             from_ns = now_ns - PERIODS[period] * DAY_NS if PERIODS.get(period) else 0
-            trades = queries.trades(connection, from_ns, until_ns, session_id=session_id)
             samples = queries.equity(connection, from_ns, until_ns, session_id) if session_id else []
             unrealised = queries.unrealised_e8(connection, found["session_id"], until_ns) if found else 0
-            everything = queries.trades(connection, to_ns=until_ns, last=LIVE_TRADES)
-        start_e8 = (found or {}).get("start_balance_e8") or 0
-        begun = Point((found or {}).get("started_ns") or 0, start_e8)
-        curve = session_curve(samples, begun, trades)
+            booked = queries.booked_e8(connection, session_id) if session_id and not until_ns else 0
+            ran = [found] if session_id and found else queries.sessions_between(connection, from_ns, now_ns)
+            start_e8 = queries.balance_e8(connection, ran, from_ns)
+        trades = self._trades(from_ns, until_ns, session_id)
+        everything = trades[-LIVE_TRADES:] if period == "all" else self._trades(0, until_ns, most=LIVE_TRADES)
+        curve = session_curve(samples, Point((found or {}).get("started_ns") or 0, start_e8), trades)
         step = max(1, len(curve) // CURVE_POINTS)
         return {
             "period": period, "session": session_id, "from_ts": from_ns // NS_PER_MS, "made_ts": now_ns // NS_PER_MS,
-            **performance(trades, start_e8, curve, unrealised), "live": live_stats(everything, now_ns),
+            **performance(trades, start_e8, curve, unrealised, booked), "live": live_stats(everything, now_ns),
             "groups": {name: grouped(trades, name) for name in GROUPS},
             "equity": [[p.ts_ns // NS_PER_MS, p.equity_e8 / 1e8] for p in [*curve[:-1:step], *curve[-1:]]],
         }

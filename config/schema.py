@@ -412,21 +412,21 @@ class Recorder(Section, frozen=True):
 
 
 class Storage(Section, frozen=True):
-    """How long what is kept, and how much of it; see workers/retention.py. 0 = for good."""
+    """How long what is kept, and how much of it; see workers/retention.py. 0 = for good (the job itself runs always)."""
 
     every_h: Positive = 2.0
     market_files: bool = True  # keep every public trade and micro candle as lines beside the journal
-    raw_h: Positive = 24.0  # raw frames, order books, trade streams, micro candles
-    raw_max_gb: Positive = 20.0
+    raw_h: NonNegative = 24.0  # raw frames, order books, trade streams, micro candles
+    raw_max_gb: NonNegative = 20.0
     replay_sessions: Count = 3  # raw frames of the last so many sessions stay longer, up to raw_max_gb
     decisions_days: NonNegative = 7.0
-    decisions_max_gb: Positive = 5.0
+    decisions_max_gb: NonNegative = 5.0
     events_days: NonNegative = 30.0
-    events_max_gb: Positive = 5.0
+    events_max_gb: NonNegative = 5.0
     metrics_days: NonNegative = 90.0
     logs_days: NonNegative = 30.0  # output of the processes
     shadow_days: NonNegative = 30.0  # what candidates decided beside runs, with report and comparison
-    shadow_max_gb: Positive = 2.0
+    shadow_max_gb: NonNegative = 2.0
     calibration_days: NonNegative = 365.0  # what own fills said about the paper engine
     journal_days: NonNegative = 0.0  # execution journals and run files: what a database can be made from again
     compress_after_h: NonNegative = 24.0  # lines of days gone by become .zst

@@ -132,12 +132,15 @@ class Tally(Observer):
         self.name = name
         self._from_ns = from_ns
         start_e8 = round(settings.trading.account.start_balance_usdt * E8)
-        self._ledger = Ledger(name, start_e8, self._leverage)
+        self._ledger = Ledger(name, start_e8, self._leverage, self._maintenance)
         self._traded: dict[int, Traded] = {}
 
     def _leverage(self, traded: Traded) -> int:
         broker = self.pipeline.broker
         return next(broker.policy.leverage_of(i) for i in broker.instruments.values() if i.name == traded.name)
+
+    def _maintenance(self, traded: Traded) -> int:
+        return self.pipeline.broker.policy.maintenance_e8[traded.category]
 
     def controls(self, message: Message) -> Controls:
         return PAUSED if message.ts_event_ns < self._from_ns else NO_CONTROLS

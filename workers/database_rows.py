@@ -14,6 +14,7 @@ from core.constants import DAY_NS
 from core.performance.ledger import Row
 from shm.database.tables import KEYS, cursors, metadata, sessions
 
+FIRST_FOLDER, OTHER_FOLDER = "folder", "folder:"  # in cursors: the id of the first data folder; sources of others
 ORDER = {table.name: place for place, table in enumerate(metadata.sorted_tables)}
 
 
@@ -30,10 +31,21 @@ class CursorMoved(Exception):
     """Somebody else has taken this part over meanwhile: nothing was written, the place must be looked up again."""
 
 
-def read_cursors(connection: Connection) -> dict[str, tuple[int, bool]]:
-    """(position, complete) of every source."""
+def place_of(connection: Connection, folder_id: int) -> str:
+    """What the sources of a data folder are called by in this database: '' for the folder it was begun with, else a prefix.
+    Files of two folders have the same names, and neither may move the cursors of the other."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    first = {"source": FIRST_FOLDER, "position": folder_id, "complete": False}
+    connection.execute(dialect.insert(cursors).values(first).on_conflict_do_nothing(index_elements=["source"]))
+    known = connection.execute(select(cursors.c.position).where(cursors.c.source == FIRST_FOLDER)).scalar()
+    return "" if known == folder_id else f"{OTHER_FOLDER}{folder_id:x}/"
+
+
+def read_cursors(connection: Connection, place: str = "") -> dict[str, tuple[int, bool]]:
+    """(position, complete) of every source of a folder, as `place_of` calls them."""
     rows = connection.execute(select(cursors.c.source, cursors.c.position, cursors.c.complete))
-    return {source: (position, complete) for source, position, complete in rows}
+    return {source: (position, complete) for source, position, complete in rows if source != FIRST_FOLDER
+            and (source.startswith(place) if place else not source.startswith(OTHER_FOLDER))}
 
 
 def move_cursor(connection: Connection, source: str, before: int | None, position: int, complete: bool) -> None:

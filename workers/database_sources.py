@@ -1,7 +1,7 @@
 """What the database is made from: files of the data folder, each with a place up to which it has been taken over.
 
     system/runs/<run>.jsonl      sessions, instruments            key run:<run id>
-    execution*.journal           orders, executions, positions    key execution:<run id>     (renamed when a run is over)
+    execution*.journal           orders, executions, positions    key booked:<run id>        (renamed when a run is over)
     events/DAY/<stream>.jsonl    signals, states, incidents       key events/DAY/<file>
     metrics/DAY/account.jsonl    balances                         key metrics/DAY/<file>
     decisions/DAY/*.sjr          decisions                        key decisions/DAY/<file>
@@ -23,15 +23,20 @@ import msgspec
 from config.paths import DataPaths
 from config.schema import Settings
 from core.journal import EXECUTION, JournalError
+from core.orders.desk_journal import DeskRecordError, Executed, decode
+from core.orders.exchange_desk_core import DESK_SEQ
+from core.orders.exchange_words import RecordKind
 from core.orders.wire import ENTRY_RECORD, Message, Report, unpack_entry
-from core.performance.ledger import Ledger, Row, Traded
+from core.performance.ledger import NO_IDS, Ledger, Row, Traded, VenueIds
 from core.records import MESSAGE, REPORT
 from core.risk.policy import Policy, policy
 from workers.event_files import PART
 from workers.file_reading import frames_from, journal_header, lines_from, plain_name
+from workers.noted_desk import DESK_RECORD
 from workers.projection import EventRows, audit_row, decision_rows, end_row, sample_row, session_row, symbols_row
 
 NUL = b"\\u0000"  # no text of PostgreSQL holds this character, and somebody may have typed it
+EXECUTED = DESK_RECORD + RecordKind.EXECUTION
 EVENT_STREAMS = ("orders", "signals", "risk", "market", "system")
 
 
@@ -78,6 +83,10 @@ class RunInfo:
         rules: Any = self._policy  # asks for the name and the highest leverage of an instrument, which `traded` has
         return int(rules.leverage_of(traded)) if rules is not None else 100
 
+    def maintenance_of(self, traded: Traded) -> int:
+        """Maintenance margin rate (1e-8) of its category."""
+        return int(self._policy.maintenance_e8[traded.category]) if self._policy is not None else 0
+
 
 @dataclass
 class LineSource:
@@ -118,43 +127,69 @@ class DecisionSource:
 
 class ExecutionSource:
     """An execution journal. Rows depend on everything before them, so a ledger walks along; put at a place it has not
-    come to by itself it begins anew and reads up to there. Waits where an instrument is not known yet."""
+    come to by itself it begins anew and reads up to there. Its place is the number of records booked, not a byte: a
+    restart of execution may replace the file by a shorter one with the same records (`journal_compaction.py`). Waits
+    where an instrument is not known yet."""
 
     def __init__(self, key: str, path: Path, session_id: str, info: RunInfo, final: bool = False) -> None:
         self.key, self.path, self.final = key, path, final
         self._session_id, self._info = session_id, info
-        self._ledger = self._new_ledger()
-        self._at = 0
         self.unknown = 0  # records that wait for the name of their symbol
+        self._begin()
 
-    def _new_ledger(self) -> Ledger:
-        return Ledger(self._session_id, self._info.start_balance_e8, self._info.leverage_of)
+    def _begin(self) -> None:
+        info = self._info
+        self._ledger = Ledger(self._session_id, info.start_balance_e8, info.leverage_of, info.maintenance_of)
+        self._ids: dict[int, VenueIds] = {}  # LIVE: by the number of the message that tells the execution
+        self._at = 0
+        self._file = 0
 
     def read(self, position: int, limit: int) -> Batch:
         if not self._info.known:
             return Batch(0, [], position, False)
-        if self._at != position:
-            self._ledger, self._at = self._new_ledger(), 0
-            while self._at < position:
-                before = self._at
-                self._step(limit, position)
-                if self._at == before:
-                    raise JournalError(f"{self.path.name}: ends at {before}, {position} was taken over")
-        records, rows = self._step(limit)
-        return Batch(records, rows, self._at, self.final and records == 0 and not self.unknown)
+        file = self.path.stat().st_ino
+        if file != self._file or self._ledger.records > position:
+            self._begin()
+        self._file = file
+        rows: list[Row] = []
+        while True:
+            before = self._at
+            rows += [row for number, changed in self._step(limit) if number > position for row in changed]
+            if self._ledger.records > position or self._at == before:
+                break
+        if self.path.stat().st_ino != file:  # replaced while it was read: the next look begins anew
+            self._file = 0
+            return Batch(0, [], position, False)
+        if self._ledger.records < position and not self.unknown:
+            raise JournalError(f"{self.path.name}: holds {self._ledger.records} records, {position} were taken over")
+        new = max(self._ledger.records - position, 0)
+        return Batch(new, rows, position + new, self.final and not new and not self.unknown)
 
-    def _step(self, limit: int, until: int = 1 << 62) -> tuple[int, list[Row]]:
-        """Whole blocks; where a symbol is unknown, none."""
-        frames, end = frames_from(self.path, self._at, limit, until)
+    def _step(self, limit: int) -> list[tuple[int, list[Row]]]:
+        """Whole blocks as (number of the record, rows it changed); where a symbol is unknown, none."""
+        frames, end = frames_from(self.path, self._at, limit)
+        self._ids |= dict(_venue_ids(frame.data) for frame in frames if frame.kind == EXECUTED)
         entries = [_entry(frame.data) for frame in frames if frame.kind == ENTRY_RECORD]
         self.unknown = sum(message.symbol not in self._info.instruments for message, _ in entries)
         if self.unknown:
-            return 0, []
-        rows: list[Row] = []
+            return []
+        booked = []
         for message, report in entries:
-            rows += self._ledger.take(message, report, self._info.instruments[message.symbol])
+            changed = self._ledger.take(message, report, self._info.instruments[message.symbol],
+                                        self._ids.pop(message.seq, NO_IDS))
+            booked.append((self._ledger.records, changed))
         self._at = end
-        return len(frames), rows
+        return booked
+
+
+def _venue_ids(data: bytes) -> tuple[int, VenueIds]:
+    """(`seq` of the message, ids) of an execution the desk noted. Raises JournalError."""
+    try:
+        record = decode(RecordKind.EXECUTION, data)
+    except DeskRecordError as error:
+        raise JournalError(str(error)) from None
+    assert isinstance(record, Executed)
+    return DESK_SEQ + record.number, VenueIds(record.exec_id, record.venue_id)
 
 
 def _entry(data: bytes) -> tuple[Message, Report | None]:
@@ -164,10 +199,10 @@ def _entry(data: bytes) -> tuple[Message, Report | None]:
 
 
 class Sources:
-    """Every source of a mode, looked up anew at each `listed`."""
+    """Every source of a mode, looked up anew at each `listed`. `place`: before every key (`database_rows.place_of`)."""
 
-    def __init__(self, paths: DataPaths, run_id: str) -> None:
-        self._paths = paths
+    def __init__(self, paths: DataPaths, run_id: str, place: str = "") -> None:
+        self._paths, self._place = paths, place
         self._run_id = run_id  # the running one; its files may still grow
         self._runs: dict[str, RunInfo] = {}
         self._known: dict[str, Source] = {}
@@ -198,19 +233,19 @@ class Sources:
     def _find(self, complete: set[str]) -> Iterator[Source]:
         for path in sorted(self._paths.runs_dir.glob("*.jsonl*")):
             run_id = plain_name(path).removesuffix(".jsonl")
-            if f"run:{run_id}" not in complete:
+            if f"{self._place}run:{run_id}" not in complete:
                 yield self._run_source(run_id, path)
         for path in sorted(self._paths.mode_dir.glob("execution*.journal")):
             header = journal_header(path)
-            if header is not None and header.kind == EXECUTION and f"execution:{header.run_id}" not in complete:
-                yield ExecutionSource(f"execution:{header.run_id}", path, header.run_id, self.info(header.run_id),
+            if header is not None and header.kind == EXECUTION and f"{self._place}booked:{header.run_id}" not in complete:
+                yield ExecutionSource(f"{self._place}booked:{header.run_id}", path, header.run_id, self.info(header.run_id),
                                       final=header.run_id != self._run_id)
         yield from self._lines("events", self._paths.events_dir, EVENT_STREAMS, complete)
         yield from self._lines("metrics", self._paths.metrics_dir, ("account",), complete)
         yield from self._decisions(complete)
         if self._paths.audit_file.exists():
-            place = f"{self._paths.mode.lower()}/audit.jsonl"
-            yield LineSource("audit.jsonl", self._paths.audit_file, lambda line, at: [audit_row(line, place, at)])
+            place = f"{self._place}{self._paths.mode.lower()}/audit.jsonl"
+            yield LineSource(f"{self._place}audit.jsonl", self._paths.audit_file, lambda line, at: [audit_row(line, place, at)])
 
     def _run_source(self, run_id: str, path: Path) -> Source:
         info = self.info(run_id)
@@ -223,7 +258,7 @@ class Sources:
                 return [end_row(run_id, line)]
             return [symbols_row(run_id, sorted(traded.name for traded in info.instruments.values()))]
 
-        return LineSource(f"run:{run_id}", path, rows, final=run_id != self._run_id)
+        return LineSource(f"{self._place}run:{run_id}", path, rows, final=run_id != self._run_id)
 
     def _lines(self, name: str, folder: Path, streams: tuple[str, ...], complete: set[str]) -> Iterator[Source]:
         days = sorted(path.name for path in folder.glob("*") if path.is_dir())
@@ -236,7 +271,7 @@ class Sources:
             for stream in streams:
                 numbered = sorted(parts.get(stream, []))
                 for number, path in numbered:
-                    key = f"{name}/{day}/{plain_name(path)}"
+                    key = f"{self._place}{name}/{day}/{plain_name(path)}"
                     if key not in complete:
                         # the day before may still get a line around midnight, so two days stay open
                         final = number < numbered[-1][0] or day not in days[-2:] or path.suffix == ".zst"
@@ -251,6 +286,6 @@ class Sources:
         for day in sorted(path for path in self._paths.decisions_dir.glob("*") if path.is_dir()):
             files = sorted(day.glob("decisions-*.sjr"))
             for path in files:
-                key = f"decisions/{day.name}/{path.name}"
+                key = f"{self._place}decisions/{day.name}/{path.name}"
                 if key not in complete and (header := journal_header(path)) is not None:
                     yield DecisionSource(key, path, header.run_id, final=header.run_id != self._run_id[:32])

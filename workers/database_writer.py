@@ -11,6 +11,8 @@ the rings never wait for it.
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +33,7 @@ RETRY_MIN_S, RETRY_MAX_S = 0.25, 10.0
 LOOK_S = 2.0  # how often the folders are searched for new files
 BATCHES_PER_TURN = 20
 FIRST_PRUNE_S = 120.0
+FOLDER_ID = "folder.id"
 
 
 class DatabaseWriter:
@@ -55,6 +58,7 @@ class DatabaseWriter:
         self._engine: Engine | None = None
         self._file_id: tuple[int, int] | None = None
         self._cursors: dict[str, tuple[int, bool]] = {}
+        self._place = ""  # before the names of this folder's sources
         self._waiting: tuple[Source, Batch] | None = None  # read, but not yet in the database
         self._sources: Sources | None = None
         self._listed: list[Source] = []
@@ -103,13 +107,16 @@ class DatabaseWriter:
         self._engine = self._readers = None
 
     def unread(self) -> frozenset[Path]:
-        """Files that still hold something the database has not. May be called from another thread."""
+        """Files that still hold something the database has not; the running execution journal, which never goes, is none of
+        them. May be called from another thread."""
         from workers.database_sources import Sources
 
         cursors = dict(self._cursors)
         complete = {key for key, (_, done) in cursors.items() if done}
         waiting = set()
-        for source in Sources(self._paths, self._run_id).listed(complete):
+        for source in Sources(self._paths, self._run_id, self._place).listed(complete):
+            if source.path == self._paths.execution_journal:
+                continue
             position = cursors.get(source.key, (-1, False))[0]
             with contextlib.suppress(OSError):
                 if position < 0 or (source.path.suffix != ".zst" and position < source.path.stat().st_size):
@@ -207,7 +214,7 @@ class DatabaseWriter:
         except CursorMoved:
             self._waiting = None
             with self._engine.connect() as connection:
-                self._cursors = read_cursors(connection)
+                self._cursors = read_cursors(connection, self._place)
             return
         self._waiting = None
         self._cursors[source.key] = (batch.position, batch.done)
@@ -221,7 +228,7 @@ class DatabaseWriter:
         """An engine over migrated tables, with the cursors as they stand there; again when the file was taken away."""
         from shm.database.connect import database_url, reader, sqlite_file, writer
         from shm.database.migrate import upgrade
-        from workers.database_rows import read_cursors
+        from workers.database_rows import place_of, read_cursors
 
         url = database_url(self._paths, self._rules.url)
         path = sqlite_file(url)
@@ -230,13 +237,14 @@ class DatabaseWriter:
         self.close()
         engine = writer(url, self._paths.mode)
         upgrade(engine, self._paths.mode)
-        with engine.connect() as connection:
-            cursors = read_cursors(connection)
+        with engine.begin() as connection:
+            place = self._place = place_of(connection, folder_id(self._paths.system_dir / FOLDER_ID))
+            cursors = read_cursors(connection, place)
         if self._sources is None or cursors != self._cursors:  # another database: what was read for the last does not fit
             from workers.database_sources import Sources
 
             self._waiting = None
-            self._sources = Sources(self._paths, self._run_id)
+            self._sources = Sources(self._paths, self._run_id, place)
         self._cursors = cursors
         self._looked = -LOOK_S
         self._engine = engine
@@ -267,12 +275,14 @@ class DatabaseWriter:
         from sqlalchemy import update
 
         from shm.database.tables import sessions
+        from workers.file_reading import plain_name
 
         assert self._engine is not None
+        ours = [plain_name(path).removesuffix(".jsonl") for path in self._paths.runs_dir.glob("*.jsonl*")]
         with self._engine.begin() as connection:
             connection.execute(
                 update(sessions)
-                .where(sessions.c.session_id != self._run_id, sessions.c.ended_ns.is_(None),
+                .where(sessions.c.session_id != self._run_id, sessions.c.session_id.in_(ours), sessions.c.ended_ns.is_(None),
                        sessions.c.status.in_(("RUNNING", "PAUSED")))
                 .values(status="ERROR", error="not ended in order"))
         self._unsettled = False
@@ -284,3 +294,15 @@ def _file_id(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
+
+
+def folder_id(path: Path) -> int:
+    """The number a data folder is known by, made once. Raises OSError, ValueError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    if not path.exists():
+        beside.write_text(f"{secrets.randbits(62):x}\n")
+        with contextlib.suppress(FileExistsError):  # somebody was faster: that one counts
+            os.link(beside, path)
+        beside.unlink()
+    return int(path.read_text(), 16)

@@ -97,7 +97,7 @@ class Derived:
     def _write_day(self, connection: Any, number: int) -> None:
         trades = queries.trades(connection, number * DAY_NS, (number + 1) * DAY_NS)
         sessions = queries.sessions_between(connection, number * DAY_NS, (number + 1) * DAY_NS)
-        start_e8 = next((s["start_balance_e8"] for s in sessions if s["start_balance_e8"]), 0)
+        start_e8 = queries.balance_e8(connection, sessions, number * DAY_NS)
         summary = {"day": day(number * DAY_NS), "sessions": [s["session_id"] for s in sessions],
                    **performance(trades, start_e8), "by": {name: grouped(trades, name) for name in GROUPS}, "v": 1}
         folder = self._paths.trades_dir / day(number * DAY_NS)

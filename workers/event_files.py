@@ -79,8 +79,14 @@ class EventFiles:
         handle = self._handles.get(key)
         if handle is None:
             handle = self._open(key)
-        size = os.fstat(handle).st_size
-        if size and size + len(data) > self._rotate_bytes:
+        stat = os.fstat(handle)
+        size = stat.st_size
+        if stat.st_nlink == 0:  # somebody took the file away: what is written to it would be lost
+            number = PART.fullmatch(self._paths[key].name)["number"]  # type: ignore[index]
+            self._close(key)
+            handle = self._open(key, at_least=int(number or 0) + 1)
+            size = os.fstat(handle).st_size
+        elif size and size + len(data) > self._rotate_bytes:
             self._close(key)
             handle = self._open(key, following=True)
             size = 0
@@ -97,13 +103,14 @@ class EventFiles:
         return {str(path.relative_to(self.folder)): os.fstat(self._handles[key]).st_size
                 for key, path in self._paths.items()}
 
-    def _open(self, key: tuple[str, str], following: bool = False) -> int:
+    def _open(self, key: tuple[str, str], following: bool = False, at_least: int = 0) -> int:
+        """The newest part, or the `following` one, and never one under `at_least`: no place in a file is used twice."""
         for other in [k for k in self._handles if k[1] == key[1]]:  # the day before is closed
             self._close(other)
         folder = self.folder / key[0]
         folder.mkdir(parents=True, exist_ok=True)
         number, newest = (parts(folder, key[1]) or [(0, folder / part_name(key[1], 0))])[-1]
-        path = folder / part_name(key[1], number + (following or newest.suffix == ".zst"))
+        path = folder / part_name(key[1], max(number + (following or newest.suffix == ".zst"), at_least))
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":  # the last writer died inside a line

@@ -64,9 +64,9 @@ def journal_header(path: Path) -> FileHeader | None:
         return None
 
 
-def frames_from(path: Path, position: int, limit: int, until: int = 1 << 62) -> tuple[list[Frame], int]:
-    """At least `limit` frames of whole blocks from byte `position` (0 = start) up to `until`, if there are so many, and the
-    place behind the last block. Damaged blocks in the middle are passed over. Raises OSError, JournalError."""
+def frames_from(path: Path, position: int, limit: int) -> tuple[list[Frame], int]:
+    """At least `limit` frames of whole blocks from byte `position` (0 = start), if there are so many, and the place behind
+    the last block. Damaged blocks in the middle are passed over. Raises OSError, JournalError."""
     start = max(position, FILE_BYTES)
     wanted = LIMIT_BYTES
     with path.open("rb") as file:
@@ -81,7 +81,7 @@ def frames_from(path: Path, position: int, limit: int, until: int = 1 << 62) -> 
     frames: list[Frame] = []
     end = FILE_BYTES
     for block in found.blocks:
-        if len(frames) >= limit or start + block.end - FILE_BYTES > until:
+        if len(frames) >= limit:
             break
         frames += block_frames(data, block, decompress)
         end = block.end

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import msgspec
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.paths import DataPaths
 from config.schema import Settings
 from shm.database import queries
-from shm.database.connect import DatabaseError, database_url, reader, shown, sqlite_file
+from shm.database.connect import REPORT_TIMEOUT_S, DatabaseError, database_url, reader, shown, sqlite_file
 from shm.database.migrate import version
 from workers.control import attach
 from workers.database_writer import DatabaseWriter
@@ -32,6 +33,7 @@ from workers.report_text import markdown, moment, money
 from workers.run_journal import NoJournal
 
 EXIT_UNEXPECTED, EXIT_USAGE = 1, 2
+FIRST_YEAR, LAST_YEAR = 2000, 2200  # what 64 bits of ns can tell, and no typing error
 
 
 class RecordsError(Exception):
@@ -63,8 +65,11 @@ def reading(data_dir: Path, mode: str, settings: Settings) -> Iterator[Connectio
                                             "name another folder with --data-dir.")
     writer = catch_up(data_dir, mode, settings)
     try:
-        engine = reader(database_url(paths, settings.system.database.url), mode)
+        engine = reader(database_url(paths, settings.system.database.url), mode, REPORT_TIMEOUT_S)
         with engine.connect() as connection:
+            if writer.last_error:
+                click.echo(f"warning: what happened last may be missing, the database could not be brought up to the files: "
+                           f"{writer.last_error}", err=True)
             yield connection
     except DatabaseError as error:
         raise RecordsError(EXIT_USAGE, str(error)) from None
@@ -77,9 +82,12 @@ def _day(text: str) -> date:
     if not text:
         return datetime.now(UTC).date()
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise RecordsError(EXIT_USAGE, f"{text!r} is no date: write it as 2026-11-21") from None
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise RecordsError(EXIT_USAGE, f"nothing was recorded in {day.year}: name a day of {FIRST_YEAR} to {LAST_YEAR}")
+    return day
 
 
 def make_report(
@@ -159,5 +167,5 @@ def database_verb(verb: str, data_dir: Path, mode: str, settings: Settings) -> d
             if newest:
                 state["newest session"] = f"{newest['session_id']} ({newest['status']}, {moment(newest['started_ns'])})"
     except (SQLAlchemyError, DatabaseError) as error:
-        state["error"] = str(error).splitlines()[0]
+        state.setdefault("error", str(error).splitlines()[0])  # what refused the writer is the cause
     return state

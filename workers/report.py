@@ -128,21 +128,21 @@ def gather(connection: Connection, period: Period, mode: str, now_ns: int) -> Re
         sessions = [found] if found else []
     else:
         sessions = queries.sessions_between(connection, period.from_ns, period.to_ns or now_ns)
-    start_e8 = next((s["start_balance_e8"] for s in sessions if s["start_balance_e8"]), 0)
+    start_e8 = queries.balance_e8(connection, sessions, period.from_ns)
+    booked = queries.booked_e8(connection, period.session_id) if period.session_id else 0
     samples = queries.equity(connection, period.from_ns, period.to_ns, period.session_id)
     # samples of several accounts (every SIM session begins anew) are no one curve: closed trades then make it
     if len(sessions) == 1:
         curve = session_curve(samples, Point(sessions[0]["started_ns"] or 0, start_e8), trades, period.from_ns)
     else:
         curve = equity_curve(start_e8, trades, period.from_ns)
-    unrealised = queries.unrealised_e8(connection, sessions[-1]["session_id"]) if sessions else 0
-    incidents = list(queries.all_pages(connection, "incidents", {}, period.from_ns, period.to_ns, most=500))
-    if period.session_id:
-        incidents = [row for row in incidents if row["session_id"] == period.session_id]
+    unrealised = queries.unrealised_e8(connection, sessions[-1]["session_id"], period.to_ns) if sessions else 0
+    only = {"session_id": period.session_id} if period.session_id else {}
+    incidents = list(queries.all_pages(connection, "incidents", only, period.from_ns, period.to_ns, most=500))
     ordered = sorted(trades, key=lambda t: t.net_e8)
     return Report(
         period=period, mode=mode, made_ns=now_ns, sessions=sessions,
-        figures=performance(trades, start_e8, curve, unrealised),
+        figures=performance(trades, start_e8, curve, unrealised, booked),
         live=live_stats(queries.trades(connection, last=20_000), now_ns), equity=curve,
         groups={name: grouped(trades, name) for name in GROUPS},
         worst=[_told(connection, t) for t in ordered[:WORST] if not t.won],

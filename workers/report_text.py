@@ -19,6 +19,7 @@ def money(value: float | None, sign: bool = True) -> str:
     if value is None:
         return NOTHING
     digits = 2 if abs(value) >= 0.01 or value == 0 else 4
+    value += 0.0  # nothing is not less than nothing
     return f"{value:{'+' if sign and value else ''},.{digits}f}".replace("-", MINUS)
 
 

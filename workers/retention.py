@@ -2,25 +2,27 @@
 `<mode>/system/retention.log.jsonl`.
 
     stream      files                                     goes after            and over
-    raw         journal/*.sjr                             raw_h                 raw_max_gb
+    raw         journal/{raw,order}-NS.sjr                raw_h                 raw_max_gb
     books       orderbook, trades_stream, microcandles    raw_h                 raw_max_gb
-    decisions   decisions/DAY/*.sjr                       decisions_days        decisions_max_gb
+    decisions   decisions/DAY/decisions-NS.sjr            decisions_days        decisions_max_gb
     events      events/DAY/*.jsonl[.zst]                  events_days           events_max_gb
-    metrics     metrics/DAY/*                             metrics_days          -
-    logs        logs/*                                    logs_days             -
-    shadow      shadow/RUN/*                              shadow_days           shadow_max_gb
+    metrics     metrics/DAY/*.jsonl[.zst]                 metrics_days          -
+    logs        logs/*.log, logs/backtest-*.json          logs_days             -
+    shadow      shadow/RUN/*.json, *.html                 shadow_days           shadow_max_gb
     calibration calibration/RUN.{toml,json}               calibration_days      -
-    journals    execution-*.journal, system/runs/*        journal_days          -
-    never       trades_log, profiles, execution.journal, audit.jsonl
+    journals    execution-NS.journal, system/runs/RUN.*   journal_days          -
+    never       trades_log, profiles, execution.journal, audit.jsonl, and whatever has another name
     database    refused decisions, signals, samples       as their files        (`database_rows.prune`)
 
 Raw frames of the current run and of the last `replay_sessions` sessions are what a replay needs: their age does not count, only
 the cap, and then the oldest session goes first. The newest file of a stream is being written: it never goes. A file that
-the database has not taken over yet waits, too, unless the cap says otherwise.
+the database has not taken over yet waits, too, unless the cap says otherwise. Nothing here makes links: one, or what lies
+behind one, is somebody else's. (The folder of a stream may be a link, to another disk.)
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
@@ -28,6 +30,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, NamedTuple
 
 import msgspec
@@ -37,11 +40,15 @@ from config.paths import DataPaths
 from config.schema import Storage
 from core.constants import DAY_NS, HOUR_NS
 from workers.event_files import PART
-from workers.event_lines import iso
+from workers.event_lines import day, iso
 from workers.file_reading import journal_header
 from workers.journal_files import write_all
 
 GB = 1_000_000_000
+DAY = "[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
+RUN = "[12][0-9][0-9][0-9][0-9]*-*"  # begins with its time
+BOOKS = ("orderbook", "trades_stream", "microcandles")
+FOLDERS = frozenset({"events", "decisions", "metrics", "shadow", *BOOKS})  # of folders by day or run
 FIRST_RUN_S = 60.0
 ZSTD_LEVEL = 9
 
@@ -65,16 +72,17 @@ class Stream(NamedTuple):
 
 def streams(rules: Storage) -> tuple[Stream, ...]:
     """The table above with its numbers."""
+    lines = ("*.jsonl", "*.jsonl.zst", ".*.zst.tmp")
     return (
-        Stream("raw", ("journal/*.sjr", "journal/*/*.sjr"), rules.raw_h, rules.raw_max_gb, for_replay=True),
-        Stream("books", ("orderbook/*/*", "trades_stream/*/*", "microcandles/*/*"), rules.raw_h, rules.raw_max_gb),
-        Stream("decisions", ("decisions/*/*.sjr",), 24 * rules.decisions_days, rules.decisions_max_gb),
-        Stream("events", ("events/*/*.jsonl", "events/*/*.jsonl.zst"), 24 * rules.events_days, rules.events_max_gb),
-        Stream("metrics", ("metrics/*/*",), 24 * rules.metrics_days, 0.0),
-        Stream("logs", ("../logs/*",), 24 * rules.logs_days, 0.0),
-        Stream("shadow", ("shadow/*/*",), 24 * rules.shadow_days, rules.shadow_max_gb),
-        Stream("calibration", ("calibration/*",), 24 * rules.calibration_days, 0.0),
-        Stream("journals", ("execution-*.journal", "system/runs/*"), 24 * rules.journal_days, 0.0),
+        Stream("raw", ("journal/raw-[0-9]*.sjr", "journal/order-[0-9]*.sjr"), rules.raw_h, rules.raw_max_gb, for_replay=True),
+        Stream("books", tuple(f"{store}/{DAY}/{name}" for store in BOOKS for name in lines), rules.raw_h, rules.raw_max_gb),
+        Stream("decisions", (f"decisions/{DAY}/decisions-[0-9]*.sjr",), 24 * rules.decisions_days, rules.decisions_max_gb),
+        Stream("events", tuple(f"events/{DAY}/{name}" for name in lines), 24 * rules.events_days, rules.events_max_gb),
+        Stream("metrics", tuple(f"metrics/{DAY}/{name}" for name in lines), 24 * rules.metrics_days, 0.0),
+        Stream("logs", ("../logs/*.log", "../logs/backtest-*.json"), 24 * rules.logs_days, 0.0),
+        Stream("shadow", (f"shadow/{RUN}/*.json", f"shadow/{RUN}/*.html"), 24 * rules.shadow_days, rules.shadow_max_gb),
+        Stream("calibration", (f"calibration/{RUN}.toml", f"calibration/{RUN}.json"), 24 * rules.calibration_days, 0.0),
+        Stream("journals", ("execution-[0-9]*.journal", f"system/runs/{RUN}.jsonl*"), 24 * rules.journal_days, 0.0),
     )
 
 
@@ -126,7 +134,6 @@ class Retention:
         self._paths, self._rules, self._run_id, self._clock, self._waiting = paths, rules, run_id, clock, waiting
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._last = self._clock() - round(rules.every_h * HOUR_NS)  # how long a rate is measured over, at least
 
     # --- life --------------------------------------------------------------------------------------------------------
     def start(self) -> None:
@@ -146,19 +153,20 @@ class Retention:
     def run(self) -> dict[str, Any]:
         """Remove, compress, write the line; returns it. A disk that refuses is a word in `errors`."""
         started, now = time.monotonic(), self._clock()
-        outcome = Outcome()
+        outcome, emptied = Outcome(), set[Path]()
         protected = self._protected()
         waiting = self._waiting()
         for stream in streams(self._rules):
             files = list(self._files(stream))
             going = doomed(files, now, stream, protected, waiting)
             gone = {kept.path for kept in going if self._remove(kept.path, outcome)}
+            emptied |= {path.parent for path in gone}
             freed = sum(kept.bytes for kept in going if kept.path in gone)
             outcome.removed[stream.name] = [len(gone), freed]
             outcome.kept[stream.name] = [len(files) - len(gone), sum(kept.bytes for kept in files) - freed]
         if self._rules.compress_after_h:
             self._compress(now, outcome, waiting)
-        self._remove_empty()
+        self._remove_empty(emptied)
         rate = written_per_day(self._all_files(), now)
         free = shutil.disk_usage(self._paths.mode_dir).free if self._paths.mode_dir.exists() else 0
         line = {
@@ -184,10 +192,10 @@ class Retention:
             folder = self._paths.log_dir if pattern.startswith("../logs/") else self._paths.mode_dir
             for path in folder.glob(pattern.removeprefix("../logs/")):
                 try:
-                    stat = path.stat()
+                    stat = path.lstat()
                 except OSError:
                     continue
-                if path.is_file():
+                if S_ISREG(stat.st_mode) and not (pattern.count("/") > 1 and path.parent.is_symlink()):
                     yield Kept(path, stat.st_size, stat.st_mtime_ns, self._session(path) if stream.for_replay else "")
 
     def _all_files(self) -> Iterable[Kept]:
@@ -210,22 +218,26 @@ class Retention:
     def _compress(self, now: int, outcome: Outcome, waiting: frozenset[Path]) -> None:
         """Lines of days gone by, except what the database still has to read and the newest part of each stream."""
         for folder in (self._paths.events_dir, self._paths.metrics_dir):
-            for path in sorted(folder.glob("*/*.jsonl")):
-                stat = path.stat()
-                old = now - stat.st_mtime_ns > self._rules.compress_after_h * HOUR_NS
-                if old and PART.fullmatch(path.name) and path not in waiting:
-                    try:
-                        won = compress(path)
-                    except OSError as error:
-                        outcome.errors.append(f"{path.name}: {error.strerror}")
-                    else:
-                        outcome.compressed = [outcome.compressed[0] + 1, outcome.compressed[1] + won]
+            for path in sorted(folder.glob(f"{DAY}/*.jsonl")):
+                if path.parent.name >= day(now) or path.parent.is_symlink() or path in waiting:
+                    continue  # today's are being written
+                try:
+                    stat = path.lstat()
+                    old = now - stat.st_mtime_ns > self._rules.compress_after_h * HOUR_NS
+                    won = compress(path) if old and S_ISREG(stat.st_mode) and PART.fullmatch(path.name) else None
+                except OSError as error:
+                    outcome.errors.append(f"{path.name}: {error.strerror}")
+                    continue
+                if won is not None:
+                    outcome.compressed = [outcome.compressed[0] + 1, outcome.compressed[1] + won]
 
-    def _remove_empty(self) -> None:
-        for folder in (self._paths.mode_dir / name for name in ("events", "decisions", "metrics", "orderbook", "shadow")):
-            for day in folder.glob("*"):
-                if day.is_dir() and not any(day.iterdir()):
-                    day.rmdir()
+    @staticmethod
+    def _remove_empty(folders: set[Path]) -> None:
+        """Folders of days and runs from which the last file went."""
+        for folder in folders:
+            with contextlib.suppress(OSError):  # not empty, or somebody just made a file in it
+                if folder.parent.name in FOLDERS:
+                    folder.rmdir()
 
     def _note(self, line: dict[str, Any], outcome: Outcome) -> None:
         path = self._paths.retention_log

@@ -35,6 +35,10 @@ def latency(data_dir: Path | None, mode: str, form: str | None) -> None:
         raise Fault(1, f"no order of mode {name} in {data_dir_of(data_dir)}.")
 
 
+def _unwritten(error: OSError) -> Fault:
+    return Fault(1, f"{error.filename or 'the output'}: {error.strerror}. Name a folder that exists and can be written.")
+
+
 @click.command()
 @click.argument("kind", type=click.Choice(["daily", "weekly", "session"]))
 @click.option("--date", "day", default=None, help="a day of the period, YYYY-MM-DD (UTC)  [today]")
@@ -59,6 +63,8 @@ def report(
                            html_file, md_file, trades_file, as_json)
     except RecordsError as error:
         raise Fault(error.code, str(error)) from None
+    except OSError as error:
+        raise _unwritten(error) from None
     click.echo(text)
 
 
@@ -89,6 +95,8 @@ def export(
             text = export_journals(folder, target or Path("parquet"), tuple(only.split(",")), from_time, until)
     except RecordsError as error:
         raise Fault(error.code, str(error)) from None
+    except OSError as error:
+        raise _unwritten(error) from None
     click.echo(text)
 
 
@@ -109,10 +117,12 @@ def db(verb: str, mode: str | None, data_dir: Path | None, config_files: tuple[P
         raise Fault(error.code, str(error)) from None
     if as_json:
         click.echo(json.dumps(state))
-        return
-    for name, value in state.items():
-        click.echo(f"{name}: {value}" if not isinstance(value, dict) else
-                   f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in value.items()))
+    else:
+        for name, value in state.items():
+            click.echo(f"{name}: {value}" if not isinstance(value, dict) else
+                       f"{name}: " + ", ".join(f"{key} {count:,}" for key, count in value.items()))
+    if "error" in state:
+        raise click.exceptions.Exit(1)
 
 
 VERBS = (latency, report, export, db)

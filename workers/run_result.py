@@ -52,7 +52,7 @@ def result_of_run(data_dir: Path, run_id: str = "") -> Result:
         info.take(line)
         head = line if line["t"] == "run" else head
         end_ns = line["ts_ns"] if line["t"] == "end" else end_ns
-    ledger = Ledger(run_file.stem, info.start_balance_e8, info.leverage_of)
+    ledger = Ledger(run_file.stem, info.start_balance_e8, info.leverage_of, info.maintenance_of)
     trades: list[Trade] = []
     first_ns = head.get("ts_ns", 0)
     points = [Point(first_ns, info.start_balance_e8)]

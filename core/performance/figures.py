@@ -217,14 +217,15 @@ def costs(trades: Sequence[Trade]) -> list[dict[str, Any]]:
 
 
 def performance(
-    trades: Sequence[Trade], start_e8: int, points: Sequence[Point] = (), unrealised_e8: int = 0
+    trades: Sequence[Trade], start_e8: int, points: Sequence[Point] = (), unrealised_e8: int = 0, booked_e8: int = 0
 ) -> dict[str, Any]:
     """All figures of a period. `points`: equity through time where known (unrealised included), else made of the closed
-    trades; `start_e8`: balance at the begin; `unrealised_e8`: of positions open now."""
+    trades; `start_e8`: balance at the begin; `unrealised_e8`: of positions open at the end; `booked_e8`: what these have
+    realised so far (fees, funding, parts closed): with the closed trades that is the change of the balance."""
     curve = list(points) or equity_curve(start_e8, trades)
     returns = daily_returns(curve)
     fall, ratio_of_sharpe = drawdown(curve), sharpe(returns)
-    realised = sum(t.net_e8 for t in trades)
+    realised = sum(t.net_e8 for t in trades) + booked_e8
     daily = mean(returns)
     calmar = daily * DAYS_PER_YEAR / fall.share if daily is not None and fall and fall.share > 0 and len(returns) > 1 else None
     return {

@@ -35,6 +35,16 @@ class Row(NamedTuple):
     add: tuple[str, ...] = ()
 
 
+class VenueIds(NamedTuple):
+    """What the exchange calls an execution and its order; '' on paper."""
+
+    exec_id: str = ""
+    order_id: str = ""
+
+
+NO_IDS = VenueIds()
+
+
 @dataclass(frozen=True, slots=True)
 class Traded:
     """What the ledger needs of an instrument: exact steps of price and quantity, and the fee of a taker (1e-8)."""
@@ -109,6 +119,7 @@ class _Order:
     done_reason: str = ""
     updated_ns: int = 0
     done_ns: int = 0
+    venue_id: str = ""
 
 
 @dataclass(slots=True)
@@ -146,16 +157,20 @@ class _Position:
 
 
 class Ledger:
-    """One session. `leverage_of` gives the leverage x 100 in force for an instrument: messages do not carry it."""
+    """One session. `leverage_of` gives the leverage x 100 in force for an instrument, `maintenance_of` its maintenance margin
+    rate (1e-8): messages do not carry them."""
 
-    def __init__(self, session_id: str, start_balance_e8: int, leverage_of: Callable[[Traded], int]) -> None:
+    def __init__(
+        self, session_id: str, start_balance_e8: int, leverage_of: Callable[[Traded], int],
+        maintenance_of: Callable[[Traded], int],
+    ) -> None:
         self.session_id = session_id
         self.balance_e8 = start_balance_e8
         self.realised_e8 = 0
         self.fees_e8 = 0
         self.trades = self.wins = 0
         self.records = 0
-        self._leverage_of = leverage_of
+        self._leverage_of, self._maintenance_of = leverage_of, maintenance_of
         self._working: dict[int, _Order] = {}
         self._positions: dict[int, _Position] = {}
 
@@ -167,8 +182,8 @@ class Ledger:
     def margin_used_e8(self) -> int:
         return sum(initial_margin_e8(p.entry_value_e8, p.leverage_e2) for p in self._positions.values())
 
-    def take(self, message: Message, report: Report | None, traded: Traded) -> list[Row]:
-        """Book one journal record; returns the rows that changed."""
+    def take(self, message: Message, report: Report | None, traded: Traded, venue: VenueIds = NO_IDS) -> list[Row]:
+        """Book one journal record; returns the rows that changed. `venue`: what the exchange calls a fill (LIVE)."""
         self.records += 1
         kind = message.kind
         if kind in (MessageKind.ENTER, MessageKind.ADD) and report is not None:
@@ -178,7 +193,7 @@ class Ledger:
         if kind == MessageKind.CASH:
             return self._cash(message, traded)
         if kind == MessageKind.FILL:
-            return self._fill(message, traded)
+            return self._fill(message, traded, venue)
         if kind == MessageKind.DONE:
             return self._done(message, traded)
         if kind == MessageKind.CANCEL and (order := self._working.get(message.symbol)) is not None:
@@ -245,7 +260,8 @@ class Ledger:
         opening_side = order.side if order.opening else -order.side
         action = ("BUY" if order.side > 0 else "SHORT") if order.opening else ("COVER" if order.side > 0 else "SELL")
         return Row("orders", {
-            "session_id": self.session_id, "link_id": order.link_id, "order_no": order.order_no, "strategy": STRATEGY,
+            "session_id": self.session_id, "link_id": order.link_id, "order_no": order.order_no,
+            "exchange_order_id": order.venue_id or None, "strategy": STRATEGY,
             "symbol": traded.name, "side": side_name(order.side), "position_side": position_side(opening_side),
             "action": action, "order_type": order.order_type, "role": order.role, "reduce_only": not order.opening,
             "requested_quantity": traded.quantity(order.lots), "filled_quantity": traded.quantity(order.filled_lots),
@@ -261,7 +277,7 @@ class Ledger:
         })
 
     # --- fills -------------------------------------------------------------------------------------------------------
-    def _fill(self, message: Message, traded: Traded) -> list[Row]:
+    def _fill(self, message: Message, traded: Traded, venue: VenueIds) -> list[Row]:
         position = self._positions.get(message.symbol)
         entry = message.role == OrderRole.ENTRY
         if position is None:
@@ -279,6 +295,7 @@ class Ledger:
         self.realised_e8 += realised
         self.fees_e8 += message.fee_e8
         order = self._filled_order(message, position, traded, entry)
+        order.venue_id = order.venue_id or venue.order_id
         order.filled_lots += message.qty_lots
         order.filled_value_e8 += value
         order.fees_e8 += message.fee_e8
@@ -296,7 +313,7 @@ class Ledger:
             decided = role == OrderRole.EXIT.name and position.exit_cause
             position.close_reason = position.exit_cause if decided else role
         self._status_after(order, message, position, entry)
-        rows = [self._execution_row(message, order, value, realised, traded), self._order_row(order, traded)]
+        rows = [self._execution_row(message, order, value, realised, traded, venue.exec_id), self._order_row(order, traded)]
         if position.lots == 0:
             del self._positions[message.symbol]
             position.closed_ns = message.ts_event_ns
@@ -353,10 +370,13 @@ class Ledger:
                 other.status, other.done_ns, other.lots = "FILLED", other.done_ns or other.updated_ns, other.filled_lots
 
     # --- rows --------------------------------------------------------------------------------------------------------
-    def _execution_row(self, message: Message, order: _Order, value: int, realised: int, traded: Traded) -> Row:
+    def _execution_row(
+        self, message: Message, order: _Order, value: int, realised: int, traded: Traded, exec_id: str
+    ) -> Row:
         return Row("executions", {
-            "session_id": self.session_id, "n": self.records, "link_id": order.link_id, "order_no": message.order_id,
-            "symbol": traded.name, "side": side_name(message.side), "role": name_or(OrderRole, message.role),
+            "session_id": self.session_id, "n": self.records, "exec_id": exec_id or None, "link_id": order.link_id,
+            "order_no": message.order_id, "symbol": traded.name, "side": side_name(message.side),
+            "role": name_or(OrderRole, message.role),
             "price": traded.price(message.price_ticks), "quantity": traded.quantity(message.qty_lots),
             "is_maker": bool(message.is_maker), "value_e8": value, "fee_e8": message.fee_e8, "realised_pnl_e8": realised,
             "seq": message.seq, "ts_ns": message.ts_event_ns,
@@ -376,12 +396,26 @@ class Ledger:
             "funding_accrued_e8": p.funding_e8, "realised_pnl_e8": p.gross_e8 - p.fees_e8 - p.funding_e8,
             "leverage": p.leverage_e2 / 100,
             "margin_used_e8": initial_margin_e8(p.entry_value_e8, p.leverage_e2) if is_open else 0,
+            "margin_ratio": self._margin_ratio(), "liquidation_price": self._liquidation_price(p, traded) if is_open else None,
+            "unrealised_pnl_e8": -p.grid.signed_value_e8(p.last_ticks, -p.lots) - p.entry_value_e8,
             "stop_price": traded.price(p.stop_ticks), "target_price": traded.price(p.target_ticks), "risk_e8": p.risk_e8,
             "slippage_pct": round(slip, 6) + 0.0 if slip is not None else None,
             "close_reason": (p.close_reason or None) if not is_open else None, "entry_link_id": p.entry_link or None,
             "decision_id": p.decision or None, "opened_ns": p.opened_ns, "updated_ns": p.updated_ns,
             "closed_ns": p.closed_ns or None,
         })
+
+    def _margin_ratio(self) -> float | None:
+        """Share of the balance that no position binds, % (as the gate sees it, `core.risk.gate.margin_ratio_pct`)."""
+        return round(100 * (self.balance_e8 - self.margin_used_e8) / self.balance_e8, 4) if self.balance_e8 > 0 else None
+
+    def _liquidation_price(self, p: _Position, traded: Traded) -> str | None:
+        """Where a position of its own margin would be liquidated: entry x (1 -/+ (1/leverage - maintenance)). An estimate
+        without fees and funding; the exchange's own price counts in LIVE."""
+        bears_e8 = E8 * 100 // p.leverage_e2 - self._maintenance_of(traded)
+        value_e8 = abs(p.entry_value_e8) * (E8 - p.side * bears_e8) // E8
+        scaled = max(value_e8, 0) * 10 ** traded.price_exp * 10 ** traded.qty_exp // (abs(p.lots) * traded.lot_mant * E8)
+        return format_fixed(scaled, traded.price_exp)
 
     def _balance_row(self, message: Message) -> Row:
         margin = self.margin_used_e8

@@ -21,6 +21,7 @@ from config.paths import DataPaths
 URL_VARIABLE = "SCALPER_DATABASE_URL"
 BUSY_MS = 2000  # how long the writer waits for a lock before it goes on with something else
 READ_TIMEOUT_S = 3.0  # a read that takes longer is ended: nobody waits for a page that long
+REPORT_TIMEOUT_S = 300.0  # a report or an export of years may take its time: it holds up nobody
 STEPS = 10_000  # SQLite instructions between two looks at the clock
 
 
@@ -80,8 +81,9 @@ def _sqlite_writer(connection: sqlite3.Connection, record: Any) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-def reader(url: URL, mode: str) -> Engine:
-    """Engine of readers: refuses to write, ends what takes longer than READ_TIMEOUT_S."""
+def reader(url: URL, mode: str, within_s: float = 0.0) -> Engine:
+    """Engine of readers: refuses to write, ends what takes longer than `within_s` (0: READ_TIMEOUT_S)."""
+    within_s = within_s or READ_TIMEOUT_S
     path = sqlite_file(url)
     if path is not None:
         def connect() -> sqlite3.Connection:
@@ -91,14 +93,14 @@ def reader(url: URL, mode: str) -> Engine:
             return connection
 
         engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
-        event.listen(engine, "begin", _watch)
+        event.listen(engine, "begin", lambda connection: _watch(connection, within_s))
         return engine
-    return _postgres(url, mode, f"-c default_transaction_read_only=on -c statement_timeout={int(READ_TIMEOUT_S * 1000)}")
+    return _postgres(url, mode, f"-c default_transaction_read_only=on -c statement_timeout={int(within_s * 1000)}")
 
 
-def _watch(connection: Any) -> None:
+def _watch(connection: Any, within_s: float) -> None:
     """A clock for everything this connection does from here on."""
-    deadline = time.monotonic() + READ_TIMEOUT_S
+    deadline = time.monotonic() + within_s
     raw = connection.connection.driver_connection
     raw.set_progress_handler(lambda: time.monotonic() > deadline, STEPS)
 

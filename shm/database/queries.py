@@ -5,11 +5,11 @@ A page of a list is newest first; its cursor is the `id` of the last row shown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, Table, and_, func, or_, select
+from sqlalchemy import Column, Connection, Select, Table, and_, case, func, or_, select
 
 from core.performance.figures import Point
 from core.performance.profiles import Sightings
@@ -122,10 +122,14 @@ def _trade(row: Any) -> Trade:
     )
 
 
-def trades(
-    connection: Connection, from_ns: int = 0, to_ns: int = 0, session_id: str = "", symbol: str = "", last: int = 0
-) -> list[Trade]:
-    """Closed trades in order of closing; by the time they were closed."""
+Place = tuple[int, int]
+
+
+def trades_page(
+    connection: Connection, from_ns: int = 0, to_ns: int = 0, session_id: str = "", symbol: str = "", limit: int = 0,
+    before: Place | None = None,
+) -> tuple[list[Trade], Place | None]:
+    """(closed trades by the time they were closed, newest first, where the next page goes on or None); limit 0: all."""
     p, d = positions.c, decisions.c
     statement = (
         select(positions, d.pump)
@@ -133,13 +137,23 @@ def trades(
         .where(p.closed_ns.is_not(None), p.opened_ns.is_not(None))
         .order_by(p.closed_ns.desc(), p.id.desc())
     )
+    older = before and or_(p.closed_ns < before[0], and_(p.closed_ns == before[0], p.id < before[1]))
     for condition in (p.closed_ns >= from_ns if from_ns else None, p.closed_ns < to_ns if to_ns else None,
-                      p.session_id == session_id if session_id else None, p.symbol == symbol if symbol else None):
+                      p.session_id == session_id if session_id else None, p.symbol == symbol if symbol else None,
+                      p.closed_ns <= before[0] if before else None, older):  # the first lets an index begin there
         if condition is not None:
             statement = statement.where(condition)
-    if last:
-        statement = statement.limit(last)
-    return [_trade(row) for row in reversed(connection.execute(statement).mappings().all())]
+    if limit:
+        statement = statement.limit(limit)
+    rows = connection.execute(statement).mappings().all()
+    return [_trade(row) for row in rows], (rows[-1]["closed_ns"], rows[-1]["id"]) if limit and len(rows) == limit else None
+
+
+def trades(
+    connection: Connection, from_ns: int = 0, to_ns: int = 0, session_id: str = "", symbol: str = "", last: int = 0
+) -> list[Trade]:
+    """Closed trades in order of closing; by the time they were closed."""
+    return trades_page(connection, from_ns, to_ns, session_id, symbol, last)[0][::-1]
 
 
 def equity(connection: Connection, from_ns: int, to_ns: int, session_id: str = "") -> list[Point]:
@@ -163,9 +177,11 @@ def session(connection: Connection, session_id: str = "") -> dict[str, Any] | No
 
 
 def sessions_between(connection: Connection, from_ns: int, to_ns: int) -> list[dict[str, Any]]:
-    """Sessions that ran at some time of a period, oldest first."""
-    s = sessions.c
-    statement = select(sessions).where(s.started_ns < to_ns, or_(s.ended_ns.is_(None), s.ended_ns >= from_ns))
+    """Sessions that ran at some time of a period, oldest first. One that was killed ran until its last balance."""
+    s, b = sessions.c, balances.c
+    last = select(func.max(b.ts_ns)).where(b.session_id == s.session_id).scalar_subquery()
+    ended = case((s.status == "ERROR", func.coalesce(s.ended_ns, last, s.started_ns)), else_=s.ended_ns)
+    statement = select(sessions).where(s.started_ns < to_ns, or_(ended.is_(None), ended >= from_ns))
     return [dict(row) for row in connection.execute(statement.order_by(s.started_ns)).mappings()]
 
 
@@ -204,6 +220,23 @@ def unrealised_e8(connection: Connection, session_id: str, to_ns: int = 0) -> in
     if to_ns:
         statement = statement.where(b.ts_ns < to_ns)
     return connection.execute(statement.order_by(b.ts_ns.desc()).limit(1)).scalar() or 0
+
+
+def balance_e8(connection: Connection, ran: Sequence[Mapping[str, Any]], at_ns: int) -> int:
+    """Balance at a time of the first of these sessions that has one: after its last fill before, else what it began with."""
+    b = balances.c
+    for row in ran:
+        if row["start_balance_e8"]:
+            statement = select(b.balance_e8).where(b.source == "FILL", b.session_id == row["session_id"], b.ts_ns < at_ns)
+            return connection.execute(statement.order_by(b.n.desc()).limit(1)).scalar() or row["start_balance_e8"]
+    return 0
+
+
+def booked_e8(connection: Connection, session_id: str) -> int:
+    """What the positions a session has open have booked so far: fees, funding, parts that were closed."""
+    p = positions.c
+    statement = select(func.sum(p.realised_pnl_e8)).where(p.session_id == session_id, p.closed_ns.is_(None))
+    return int(connection.execute(statement).scalar() or 0)
 
 
 def sightings(connection: Connection, from_day: int) -> dict[str, Sightings]:

@@ -156,7 +156,7 @@ positions = Table(
     Column("entry_price", Exact), Column("exit_price", Exact), Column("mark_price", Exact),
     _money("entry_value"), _money("exit_value"), _money("gross_pnl"), _money("fees"), _money("funding_accrued"),
     _money("realised_pnl"), _money("unrealised_pnl"),
-    Column("leverage", Float), _money("margin_used"), Column("margin_ratio", Float),
+    Column("leverage", Float), _money("margin_used"), Column("margin_ratio", Float),  # % of the balance nothing binds
     Column("liquidation_price", Exact), Column("stop_price", Exact), Column("target_price", Exact),
     _money("risk"),  # loss at the stop, fees included, when it was opened: one R
     Column("best_price", Exact), Column("worst_price", Exact),

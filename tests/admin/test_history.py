@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -112,7 +113,10 @@ def test_figures_of_a_session_nobody_ran_are_no_figures(run, browser):
     assert browser.get(f"/api/performance?session={run.run_id}").json["result"]["session"] == run.run_id
 
 
-@pytest.mark.parametrize("query", ["limit=%C2%B2", "limit=" + 5000 * "9", "cursor=%C2%B2", "limit=-1", "limit=1e9", "limit=0", "limit=501", "limit=x", "cursor=-1", "from=yesterday", "colour=red", "cursor=1;x"])
+@pytest.mark.parametrize("query", [
+    "limit=%C2%B2", "limit=" + 5000 * "9", "cursor=%C2%B2", "limit=-1", "limit=1e9", "limit=0", "limit=501", "limit=x",
+    "cursor=-1", "from=yesterday", "colour=red", "cursor=1;x",
+])
 def test_bad_questions_are_refused_with_a_hint(run, browser, query):
     answer = browser.get(f"/api/orders/history?{query}")
     assert (answer.status_code, answer.json["retCode"]) == (400, 10001)
@@ -144,6 +148,21 @@ def test_performance(run, browser):
     assert session["session"] == run.run_id and session["equity"][0][1] == 1000
     assert browser.get("/api/performance?period=day").json["result"]["trades"] == 0
     assert browser.get("/api/performance?period=aeon").status_code == 400
+
+
+def test_figures_of_many_trades_are_read_page_by_page_and_worked_out_once(run, monkeypatch):
+    """No question is long, whatever there is; several who ask at once get the one answer."""
+    whole = History(run.paths).performance("all")
+    monkeypatch.setattr(history_module, "TRADES_PAGE", 7)
+    history = History(run.paths)
+    made, real = [], history._performance
+    monkeypatch.setattr(history, "_performance", lambda *asked: made.append(asked) or real(*asked))
+    with ThreadPoolExecutor(4) as admins:
+        answers = list(admins.map(lambda _: history.performance("all"), range(8)))
+    assert len(made) == 1 and all(answer is answers[0] for answer in answers)
+    same = [name for name in whole if name != "made_ts" and whole[name] == answers[0][name]]
+    assert set(same) == set(whole) - {"made_ts"}
+    assert history._trades(0, 0, most=10) == history._trades(0, 0)[-10:]
 
 
 def test_without_a_database_everything_else_goes_on(engine, browser):

@@ -51,6 +51,8 @@ def test_every_setting_is_in_a_shipped_file() -> None:
         ("[system.rings]\nmarket_cells = 1000\n", "", "power of two"),
         ("[symbols]\ndepth = [500, 50, 50]\n", "", "50, 200 or 1000"),
         ('[trading]\napi_key = "x"\n', "mine.toml:2", "environment only"),
+        ('[system.database]\nurl = "postgresql://me:hunter2@h/db"\n', "", "SCALPER_DATABASE_URL"),
+        ('[system.database]\nurl = "postgresql://h/db?user=me&password=hunter2"\n', "", "SCALPER_DATABASE_URL"),
         ("[trading\n", "mine.toml", "not valid TOML"),
     ],
 )
@@ -58,6 +60,7 @@ def test_bad_input_names_place_and_fix(tmp_path: Path, text: str, place: str, wo
     (error,) = errors_of(tmp_path, text)
     assert place in error
     assert words in error
+    assert "hunter2" not in error
 
 
 def test_all_errors_come_at_once(tmp_path: Path) -> None:

@@ -10,12 +10,15 @@ import pytest
 from sqlalchemy import select
 
 from core.enums import LogKind
+from core.journal import EXECUTION, encode_record
 from core.orders.broker import Note
-from shm.database.tables import audit, sessions
+from shm.database.tables import audit, cursors, sessions
 from tests.workers.database_checks import T0, check, contents, query, writer_of
 from tests.workers.made_runs import SETTINGS, MadeRun
-from workers import database_writer
+from workers import database_writer, journal_compaction
 from workers.database_writer import DatabaseWriter
+from workers.journal_files import DurableLog
+from workers.noted_desk import DESK_RECORD
 
 
 @pytest.fixture
@@ -203,7 +206,8 @@ def test_a_character_no_database_holds_stops_nobody(tmp_path, db_url):
     """A person may type NUL into a reason: it reaches the audit file as JSON."""
     run = MadeRun(tmp_path / "data", "r1", T0)
     run.step()
-    lines = [{"ts_ns": k, "evt": "pause", "actor": "a", "reason": reason} for k, reason in enumerate(("x\0y", "=cmd", "\U0001f600"))]
+    lines = [{"ts_ns": k, "evt": "pause", "actor": "a", "reason": reason}
+             for k, reason in enumerate(("x\0y", "=cmd", "\U0001f600"))]
     run.paths.audit_file.write_bytes(b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     writer = writer_of(run)
     assert writer.drain(), writer.last_error
@@ -231,3 +235,68 @@ def test_a_run_that_was_killed_is_no_running_one(local):
     again.end()
     assert DatabaseWriter(local.paths, SETTINGS, "r3").drain()
     assert dict(query(local.paths, status)) == {"r1": "ERROR", "r2": "STOPPED"}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_journal_made_short_loses_and_repeats_nothing(local, monkeypatch, resumed):
+    """LIVE: execution restarts and its journal becomes a shorter file, without old records of the desk. In the same blocks or
+    others, before anything is read or in the middle, by the recorder that knew the long one or by its successor."""
+    def desk() -> None:
+        local.journal.write([encode_record(local.now_ns, 0, 0, DESK_RECORD + 2, b"x" * 400)] * 30, local.now_ns, False)
+
+    writer = writer_of(local)
+    for k in range(25):
+        desk()
+        local.step()
+        if k == 15:
+            assert writer.drain(), writer.last_error
+    path = local.paths.execution_journal
+    size = path.stat().st_size
+    run_id, frames, _ = DurableLog.load(path)
+    journal_compaction._replace(path, run_id, T0, [encode_record(*f) for f in frames if f.kind < DESK_RECORD])
+    assert path.stat().st_size < size
+    local.journal.close()
+    local.journal = DurableLog(path, EXECUTION, run_id, local.now_ns)
+    if resumed:
+        writer.close()
+        writer = writer_of(local)
+    writer._looked = -10.0
+    assert writer.drain(), writer.last_error
+    check(local)
+    for _ in range(15):
+        local.step()
+    local.end()
+    writer._looked = -10.0
+    assert writer.drain(), writer.last_error
+    assert writer.errors == 0
+    writer.close()
+    check(local)
+    later = DatabaseWriter(local.paths, SETTINGS, "r2")  # the run is over: its journal is known to the end
+    assert later.drain() and later.rows == 0 and later.errors == 0
+    later.close()
+    assert query(local.paths, select(cursors.c.complete).where(cursors.c.source == "booked:r1")) == [(True,)]
+
+
+def test_two_data_folders_in_one_database_lose_nothing(tmp_path, db_url):
+    """Their files have the same names; neither takes the other's places, nor ends the other's run."""
+    runs = [MadeRun(tmp_path / name, f"r{k}", T0, seed=k) for k, name in enumerate(("one", "two"))]
+    writers = [writer_of(run) for run in runs]
+    for k, run in enumerate(runs):
+        run.paths.audit_file.write_bytes(b'{"ts_ns":1,"evt":"pause","actor":"%d"}\n' % k * (k + 1))
+    for _ in range(3):
+        for run, writer in zip(runs, writers, strict=True):
+            for _ in range(8):
+                run.step()
+            writer._looked = -10.0
+            assert writer.drain(), writer.last_error
+    for run, writer in zip(runs, writers, strict=True):
+        check(run)
+        writer.close()
+    paths = runs[0].paths
+    assert sorted(query(paths, select(sessions.c.session_id, sessions.c.status))) == [("r0", "RUNNING"), ("r1", "RUNNING")]
+    assert sorted(row.actor for row in query(paths, select(audit.c.actor))) == ["0", "1", "1"]
+    again = writer_of(runs[1])  # a successor finds its places
+    assert again.drain() and again.rows == 0
+    again.close()
+    for run in runs:
+        run.close()

@@ -8,11 +8,15 @@ import pytest
 from sqlalchemy import func, select
 
 from config.profiles import load_profiles
-from core.enums import LogKind, Severity, State
+from core.enums import LogKind, MessageKind, Severity, State
+from core.journal import encode_record
 from core.orders.broker import Note
+from core.orders.desk_journal import Executed, persist
+from core.orders.exchange_desk_core import DESK_SEQ
 from shm.database.tables import (
     audit,
     cursors,
+    executions,
     incidents,
     orders,
     positions,
@@ -24,6 +28,7 @@ from tests.workers.made_runs import SETTINGS, MadeRun
 from workers import database_writer
 from workers.database_rows import CursorMoved, prune
 from workers.database_writer import DatabaseWriter
+from workers.noted_desk import DESK_RECORD
 
 
 @pytest.fixture
@@ -89,7 +94,7 @@ def test_runs_follow_each_other(run, tmp_path, db_url):
     check(second)
     assert dict(query(run.paths, select(sessions.c.session_id, sessions.c.status))) == {"r1": "STOPPED", "r2": "RUNNING"}
     done = {source for source, complete in query(run.paths, select(cursors.c.source, cursors.c.complete)) if complete}
-    assert {"run:r1", "execution:r1"} <= done
+    assert {"run:r1", "booked:r1"} <= done
     third = MadeRun(tmp_path / "data", "r3", second.now_ns, seed=3)  # r2 was killed: nobody ended it
     assert writer_of(third).drain()
     assert dict(query(run.paths, select(sessions.c.session_id, sessions.c.status)))["r2"] == "ERROR"
@@ -258,12 +263,37 @@ def test_profiles_and_day_files_follow_the_trades(run, db_url):
     assert asked == [1]  # nothing new acts
 
 
+def test_what_the_exchange_calls_a_fill_is_in_the_database(run):
+    """LIVE: the desk notes an execution before the message that tells it, in the same journal."""
+    run.seq = DESK_SEQ
+    told = []
+    real = run.handle
+
+    def handle(**fields):
+        if fields["kind"] == MessageKind.FILL:
+            told.append((f"exec-{len(told)}", f"venue-{fields['order_id']}-{fields['role']}"))
+            note = persist(Executed(*[0] * 22)._replace(
+                number=run.seq - DESK_SEQ, exec_id=told[-1][0], exec_type="Trade", venue_id=told[-1][1], link_id="l",
+                symbol="X"))
+            run.journal.write([encode_record(run.now_ns, 0, 0, DESK_RECORD + note.kind, note.payload)], run.now_ns, False)
+        return real(**fields)
+
+    run.handle = handle
+    for _ in range(12):
+        run.step()
+    writer = writer_of(run)
+    assert writer.drain(), writer.last_error
+    assert told and query(run.paths, select(executions.c.exec_id).order_by(executions.c.n)) == [(name,) for name, _ in told]
+    found = {row[0] for row in query(run.paths, select(orders.c.exchange_order_id)) if row[0]}
+    assert found == {venue for _, venue in told}
+
+
 def test_retention_waits_for_the_database(run):
     for _ in range(5):
         run.step()
     writer = writer_of(run)
     unread = {path.name for path in writer.unread()}
-    assert {"orders.jsonl", "signals.jsonl", "execution.journal", "r1.jsonl"} <= unread
+    assert {"orders.jsonl", "signals.jsonl", "r1.jsonl"} <= unread
     assert writer.drain(), writer.last_error
     assert writer.unread() == frozenset()
     for _ in range(5):

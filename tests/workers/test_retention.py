@@ -8,6 +8,7 @@ import os
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from config.paths import DataPaths
 from config.schema import Storage
 from core.constants import HOUR_NS
 from core.journal import encode_file_header
-from workers.event_files import part_name
+from workers.event_files import EventFiles, part_name
 from workers.event_lines import day
 from workers.file_reading import lines_from
 from workers.retention import GB, Kept, Retention, Stream, compress, days_left, doomed, streams, written_per_day
@@ -176,13 +177,13 @@ def test_what_candidates_and_own_fills_said_goes_by_its_own_age_and_cap(tmp_path
     week = Week(tmp_path)
     rules = Storage(shadow_days=3.0, shadow_max_gb=0.0000082, calibration_days=5.0)
     for k in range(7):
-        week.hour(f"run{k}")
+        week.hour(f"2025000{k}-run")
         week.now += 24 * HOUR_NS
-    line = Retention(week.paths, rules, "run6", lambda: week.now).run()
-    assert sorted(path.name for path in week.paths.calibration_dir.iterdir()) == [f"run{k}.toml" for k in range(2, 7)]
+    line = Retention(week.paths, rules, "20250006-run", lambda: week.now).run()
+    assert sorted(path.name for path in week.paths.calibration_dir.iterdir()) == [f"2025000{k}-run.toml" for k in range(2, 7)]
     kept = sorted(str(path.relative_to(week.paths.shadow_dir)) for path in week.paths.shadow_dir.glob("*/*"))
-    assert kept == ["run5/result.json", "run5/status.json", "run6/result.json", "run6/status.json"]
-    assert sorted(path.name for path in week.paths.shadow_dir.iterdir()) == ["run5", "run6"]
+    assert kept == [f"2025000{k}-run/{name}.json" for k in (5, 6) for name in ("result", "status")]
+    assert sorted(path.name for path in week.paths.shadow_dir.iterdir()) == ["20250005-run", "20250006-run"]
     assert line["removed"]["shadow"]["files"] == 10 and line["kept"]["calibration"]["files"] == 5
     assert {"shadow", "calibration"} <= {stream.name for stream in streams(rules)}
 
@@ -220,3 +221,93 @@ def test_an_empty_folder_is_no_trouble(tmp_path):
     line = Retention(DataPaths(tmp_path / "none", "SIM"), Storage(), "r").run()
     assert (line["freed_bytes"], line["days_left"]) == (0, None)
     assert {stream.name for stream in streams(Storage())} == set(line["kept"])
+
+
+def test_what_somebody_else_put_there_stays(tmp_path):
+    """Files with other names, links, and what lies behind a link: none of it was made here."""
+    week = Week(tmp_path / "data")
+    week.hour("20250001-run")
+    old, mode, today = week.now, week.paths.mode_dir, day(T0)
+    strangers = [mode / name for name in (
+        "journal/notes.txt", "journal/keep/raw-00000000000000000001.sjr", f"orderbook/{today}/notes.txt",
+        "orderbook/mine/top.jsonl",
+        f"metrics/{today}/sheet.ods", "shadow/20250001-run/notes.txt", "shadow/mine/result.json", "calibration/mine.toml",
+        "events/mine/orders.jsonl", "system/runs/notes.jsonl", "execution-copy.journal", "decisions/mine/decisions-1.sjr",
+        f"events/{today}/orders.jsonl.bak")] + [week.paths.log_dir / "notes.txt"]
+    elsewhere = tmp_path / "elsewhere"
+    for path in [*strangers, elsewhere / "top.jsonl", elsewhere / "orders.jsonl"]:
+        week.put(path, 800)
+    links = [mode / "orderbook" / "2025-01-01", mode / "events" / "2025-01-01", mode / "metrics" / "2025-01-01"]
+    for link in links:
+        link.symlink_to(elsewhere, target_is_directory=True)
+    links.append(mode / "journal" / "raw-00000000000000000002.sjr")
+    links[-1].symlink_to(elsewhere / "top.jsonl")
+    empty = mode / "events" / "empty"
+    empty.mkdir()
+    week.now += 500 * 24 * HOUR_NS
+    week.hour("20260601-run")
+    rules = Storage(replay_sessions=0, journal_days=1.0, raw_max_gb=1e-9, events_max_gb=1e-9, shadow_max_gb=1e-9,
+                    decisions_max_gb=1e-9)
+    for _ in range(2):
+        line = Retention(week.paths, rules, "20260601-run", lambda: week.now).run()
+        assert line["errors"] == []
+    assert [path for path in strangers if not path.exists()] == []
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["orders.jsonl", "top.jsonl"]
+    assert all(link.is_symlink() for link in links) and empty.is_dir()
+    assert not (week.paths.journal_dir / f"raw-{old:020d}.sjr").exists()  # but ours went
+    assert not (mode / "events" / today / "orders.jsonl").exists()
+
+
+def test_lines_of_today_stay_lines(tmp_path):
+    """However short `compress_after_h` is: the file of a quiet stream is open."""
+    week = Week(tmp_path)
+    week.hour("r")
+    week.now += 5 * HOUR_NS
+    rules = Storage(compress_after_h=1.0)
+    Retention(week.paths, rules, "r", lambda: week.now).run()
+    assert (week.paths.events_dir / day(T0) / "orders.jsonl").exists()
+    week.now += 24 * HOUR_NS
+    Retention(week.paths, rules, "r", lambda: week.now).run()
+    assert (week.paths.events_dir / day(T0) / "orders.jsonl.zst").exists()
+
+
+def test_a_clock_that_jumps_back_costs_nothing(tmp_path):
+    week = Week(tmp_path)
+    for _ in range(30):
+        week.hour("r")
+        week.now += HOUR_NS
+    before = sorted(path for path in week.paths.mode_dir.rglob("*") if path.is_file())
+    week.now -= 400 * 24 * HOUR_NS
+    line = Retention(week.paths, Storage(), "r", lambda: week.now).run()
+    assert line["errors"] == [] and line["freed_bytes"] == 0
+    assert [path for path in before if not path.exists()] == []
+    assert line["days_left"] is None or line["days_left"] > 0
+
+
+def test_zero_is_a_setting_and_keeps_for_good(tmp_path):
+    week = Week(tmp_path)
+    week.hour("r")
+    week.now += 4000 * 24 * HOUR_NS
+    week.hour("r2")
+    zeros = {name: 0 for name in Storage.__struct_fields__ if name.endswith(("_h", "_gb", "_days")) and name != "every_h"}
+    rules = msgspec.convert(zeros, Storage)
+    line = Retention(week.paths, rules, "r2", lambda: week.now).run()
+    assert line["freed_bytes"] == 0 and line["compressed"]["files"] == 0
+
+
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_file_that_was_taken_away_is_followed_by_the_next(tmp_path, number):
+    """No line goes into a file nobody can see, and no place of a file is used twice: the database knows places."""
+    files_ = EventFiles(tmp_path)
+    folder = tmp_path / "2025-11-20"
+    folder.mkdir()
+    (folder / part_name("orders", number)).write_bytes(b'{"n":0}\n')
+    files_.add("2025-11-20", "orders", b'{"n":1}')
+    assert files_.flush()
+    (folder / part_name("orders", number)).unlink()
+    files_.add("2025-11-20", "orders", b'{"n":2}')
+    files_.add("2025-11-20", "orders", b'{"n":3}')
+    assert files_.flush()
+    assert [path.name for path in folder.iterdir()] == [part_name("orders", number + 1)]
+    assert (folder / part_name("orders", number + 1)).read_bytes() == b'{"n":2}\n{"n":3}\n'
+    files_.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.enums import Cause, Gate, MessageKind, OrderRole, ReportKind
 from core.orders.wire import Message, Report
-from core.performance.ledger import Ledger, Traded
+from core.performance.ledger import Ledger, Traded, VenueIds
 
 E8 = 10**8
 S = 10**9
@@ -26,7 +26,7 @@ def fill(seq: int, price: int, lots: int, leaves: int = 0, side: int = 1, role: 
 
 
 def ledger() -> Ledger:
-    return Ledger("run", 1000 * E8, lambda traded: 500)
+    return Ledger("run", 1000 * E8, lambda traded: 500, lambda traded: E8 // 100)
 
 
 def newest(rows, table: str) -> dict:
@@ -48,6 +48,9 @@ def test_a_whole_trade_by_hand():
     assert order["slippage_pct"] == 0.133333
     position = newest(rows, "positions")
     assert (position["status"], position["quantity"], position["position_no"]) == ("OPEN", "3.0", 10)
+    # 5 x leverage bears 20 % less 1 % of maintenance: 100.1333 x 0.81 = 81.108; 300.4 / 5 of 999.99998 are bound
+    assert (position["liquidation_price"], position["margin_ratio"]) == ("81.10", 93.992)
+    assert position["unrealised_pnl_e8"] == 3 * 10_020_000_000 - 30_040_000_000
     stop_value = 3 * 99 * E8
     assert position["risk_e8"] == 30_040_000_000 - stop_value + -(-stop_value * 55_000 // E8) + 2000
     book.take(Message(seq=13, ts_event_ns=13 * S, symbol=1, kind=int(MessageKind.EXIT), reason=int(Cause.TIME_STOP)), None, X)
@@ -56,6 +59,7 @@ def test_a_whole_trade_by_hand():
     gross = 3 * 10_050_000_000 - 30_040_000_000
     assert (position["status"], position["close_reason"], position["gross_pnl_e8"]) == ("CLOSED", "TIME_STOP", gross)
     assert (position["realised_pnl_e8"], position["fees_e8"], position["exit_price"]) == (gross - 5000, 5000, "100.5")
+    assert (position["liquidation_price"], position["unrealised_pnl_e8"], position["margin_ratio"]) == (None, 0, 100.0)
     closing = newest(rows, "orders")
     assert (closing["link_id"], closing["action"], closing["reduce_only"], closing["status"]) == (
         "sa-XUSDT-b.exit", "SELL", True, "FILLED")
@@ -130,3 +134,13 @@ def test_fills_of_nothing_known_open_a_position_all_the_same():
     assert newest(rows, "positions")["stop_price"] == "99.00"
     assert newest(rows, "orders")["link_id"] == "o10-XUSDT.entry"
     assert newest(book.take(fill(12, 2000, 30, 0, -1, OrderRole.KILL), None, X), "positions")["close_reason"] == "KILL"
+
+
+def test_a_short_is_liquidated_above_and_the_exchanges_ids_are_kept():
+    book = ledger()
+    book.take(*enter(side=-1), X)
+    rows = book.take(fill(11, 2000, 30, 0, side=-1), None, X, VenueIds("e-1", "o-1"))
+    assert newest(rows, "positions")["liquidation_price"] == "119.00"
+    assert (newest(rows, "executions")["exec_id"], newest(rows, "orders")["exchange_order_id"]) == ("e-1", "o-1")
+    paper = book.take(fill(12, 1990, 30, 0, side=1, role=OrderRole.STOP), None, X)
+    assert (newest(paper, "executions")["exec_id"], newest(paper, "orders")["exchange_order_id"]) == (None, None)

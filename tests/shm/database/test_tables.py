@@ -121,8 +121,8 @@ def test_where_the_database_is(tmp_path) -> None:
     url = database_url(paths, "postgresql://me@h/x", {connect.URL_VARIABLE: "postgresql://u:secret@h/db"})
     assert url.drivername == "postgresql+psycopg"
     assert shown(url) == "postgresql+psycopg://u:***@h/db"
-    for text in ("postgres://h/db?user=x&password=secret", "postgresql://u:secret@h/db?sslpassword=secret&sslmode=require"):
-        told = shown(database_url(paths, "", {connect.URL_VARIABLE: text}))
+    for given in ("postgres://h/db?user=x&password=secret", "postgresql://u:secret@h/db?sslpassword=secret&sslmode=require"):
+        told = shown(database_url(paths, "", {connect.URL_VARIABLE: given}))
         assert told.startswith("postgresql+psycopg://") and "secret" not in told
     with pytest.raises(DatabaseError, match="mysql"):
         database_url(paths, "mysql://x/y", {})
