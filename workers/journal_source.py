@@ -73,6 +73,11 @@ class JournalSource:
     def frames(self) -> int:
         return self._feed.frames
 
+    def remarks(self) -> list[str]:
+        """What is wrong with the frames."""
+        hole = self.journal.state["raw"].hole
+        return [f"the frames end early: {hole}"] if hole else []
+
     def on_start(self) -> None:
         self._last_ns = self.journal.last_ns("raw")
         self._records = self.journal.read("raw")

@@ -60,12 +60,12 @@ def replay_folder(
 ) -> int:
     """Replay and print; the exit code. Raises NoJournal."""
     from_ns, to_ns = time_ns(from_time), time_ns(to_time)
+    if to_ns and from_ns >= to_ns:
+        raise NoJournal("--from must be before --to.")
     journal = find_run(folder, run_id)
     progress = Progress(as_json)
-    outcome = Replay(journal, shards, to_ns, progress).run()
+    outcome = Replay(journal, shards, to_ns, progress, from_ns=from_ns).run()
     progress.end()
-    if from_ns:  # what came before had to be run, and is not asked for
-        outcome.differences = [d for d in outcome.differences if d.ts_ns == 0 or d.ts_ns >= from_ns]
     if as_json:
         click.echo(json.dumps(outcome.as_dict()))
     else:
@@ -92,6 +92,8 @@ def verdict_lines(outcome: Outcome) -> list[str]:
     lines.append(f"identical: NO   recorded {outcome.recorded_digest}, replayed {outcome.digest}")
     if not outcome.checks:
         lines.append("nothing could be compared: no check of a shard is in the journal")
+    if outcome.before:
+        lines.append(f"{outcome.before} differences before --from (without it, they are told)")
     if outcome.differences:
         lines += ["first difference:", outcome.differences[0].text()]
         rest = len(outcome.differences) - 1 + outcome.more

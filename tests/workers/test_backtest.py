@@ -23,7 +23,7 @@ from shm.database.tables import backtest_results
 from tests.shared_data import recording
 from tests.system.plant_runner import ROOT, environment
 from workers import backtest_store, sweep
-from workers.backtest import Job, Result, Tally, look_ahead, run, settings_of
+from workers.backtest import Job, Result, run, settings_of
 from workers.backtest_report import comparison_html, html
 from workers.pipeline import run_tape
 
@@ -69,24 +69,6 @@ def test_the_same_job_gives_the_same_result(job: Job, result: Result) -> None:
     again = run(job)
     same = msgspec.structs.replace(again, wall_s=result.wall_s)
     assert msgspec.json.encode(same) == msgspec.json.encode(result)
-
-
-def test_no_decision_knows_the_future(job: Job, result: Result) -> None:
-    assert look_ahead(job, result) == []
-
-
-def test_a_decision_that_knows_the_future_is_found(job: Job, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cheat: intents carry a mark of how long the whole recording is."""
-    booked = Tally.booked
-
-    def cheat(self: Tally, message, report, notes):  # type: ignore[no-untyped-def]
-        booked(self, message, report, notes)
-        if self.intents:
-            self.intents[-1] = (*self.intents[-1][:3], -1)
-
-    monkeypatch.setattr(Tally, "booked", cheat)
-    faults = look_ahead(job, result)
-    assert faults and "with the future known" in faults[0]
 
 
 def test_frames_before_the_window_only_warm_up(job: Job, result: Result) -> None:
