@@ -33,6 +33,10 @@ class ConfigError(Exception):
         super().__init__("\n".join(errors))
         self.errors = list(errors)
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:
+        """As made, not from its text: it crosses processes."""
+        return type(self), (self.errors,)
+
 
 @dataclass(frozen=True)
 class Loaded:

@@ -101,8 +101,6 @@ class TapeSource:
         """What is wrong with the tapes, as far as they were read."""
         said = []
         for path, fault in zip(self._paths, self._reader.faults, strict=True):
-            if fault.lines:
-                said.append(f"{path.name}: {fault.lines} lines are no frames, the first is line {fault.first_lines[0]}")
             if fault.damage:
                 said.append(f"{path.name}: reading ended early: {fault.damage}")
         return said

@@ -27,7 +27,7 @@ from config.schema import Settings
 from core.constants import E8
 from core.enums import Gate, MessageKind, ReportKind
 from core.explain import decision_id, naming_of, plain
-from core.orders.broker import Controls, Note
+from core.orders.broker import INTENTS, Controls, Note
 from core.orders.wire import Message, Report
 from core.performance.figures import Point, performance
 from core.performance.ledger import Ledger, Traded
@@ -46,7 +46,6 @@ from workers.run_journal import NoJournal, RunJournal, find_run
 
 TRADED_FIELDS = ("tick_mant", "price_exp", "lot_mant", "qty_exp", "taker_fee_e8", "max_leverage_e2")
 EQUITY_STEP_NS = 1_000_000_000
-INTENTS = frozenset({int(MessageKind.ENTER), int(MessageKind.CANCEL), int(MessageKind.EXIT)})
 PAUSED = Controls(paused=True)
 SHOW_EVERY_S = 0.1
 Intent = tuple[int, int, int, int]  # seq, symbol id, kind, price in ticks
@@ -273,15 +272,21 @@ class Backtest:
         points = [Point(first, start_e8), *tally.equity]
         figures = performance(tally.trades, start_e8, points, account.unrealised_e8)
         kept = {trade.decision_id for trade in tally.trades}
+        counts = pipeline.counts()
         return Result(
             job=job, name=tally.name, kind=self.kind, input=self.facts, settings_digest=settings_digest(self.settings),
             decision_digest=pipeline.digest(), from_ns=first, to_ns=self.source.now_ns,
-            wall_s=time.monotonic() - self._started, counts=pipeline.counts(), figures=figures, trades=list(tally.trades),
+            wall_s=time.monotonic() - self._started, counts=counts, figures=figures, trades=list(tally.trades),
             equity=points, intents=list(tally.intents),
             decisions={key: value for key, value in tally.decisions_of.items() if key in kept},
-            remarks=self.remarks + self.source.remarks(),
+            remarks=self.remarks + self.source.remarks() + rejected(counts["rejected"]),
             answers=dict(tally.answers),
         )
+
+
+def rejected(count: int) -> list[str]:
+    """What is to be said of frames that could not be decoded."""
+    return [f"{count} lines or frames were rejected: damaged, or none of this exchange"] if count else []
 
 
 def journal_of(job: Job) -> RunJournal:

@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
+from core.orders.broker import INTENTS
 from core.performance.trades import Trade
-from workers.backtest import INTENTS, Backtest, Intent, Job, Result, finish, intent_of
+from workers.backtest import Backtest, Intent, Job, Result, finish, intent_of
 
 CUTS = 3
 NOTHING = "nothing"

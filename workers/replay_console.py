@@ -88,10 +88,10 @@ def verdict_lines(outcome: Outcome) -> list[str]:
                      f"compared byte for byte, {outcome.told} messages of the exchange desk")
     lines += [f"note: {note}" for note in outcome.notes]
     if outcome.identical:
-        return [*lines, f"identical: yes   digest {outcome.digest}"]
+        return [*lines, f"identical: yes{'' if outcome.is_complete else ', up to there'}   digest {outcome.digest}"]
     lines.append(f"identical: NO   recorded {outcome.recorded_digest}, replayed {outcome.digest}")
-    if not outcome.checks:
-        lines.append("nothing could be compared: no check of a shard is in the journal")
+    if not outcome.checks or not outcome.events:
+        lines.append("nothing could be compared: no event, or no check of a shard, was read")
     if outcome.before:
         lines.append(f"{outcome.before} differences before --from (without it, they are told)")
     if outcome.differences:

@@ -358,6 +358,8 @@ def show_ranking(found: Any) -> None:
     for trial in found.trials[:10]:
         value = "–" if trial.value is None else f"{trial.value:.4f}"
         click.echo(f"{value:>12}  {trial.trades:4} trades  {', '.join(f'{k}={v}' for k, v in trial.parameters.items())}")
+    if found.refused:
+        click.echo(f"{len(found.refused)} points were no valid settings, the first: {found.refused[0]}")
     if found.deflated is not None:
         click.echo(f"{len(found.trials)} tries. That the best one is more than luck: {100 * found.deflated:.0f} % "
                    f"(luck alone would show a Sharpe ratio of {found.expected_luck:.2f} per trade)")

@@ -21,10 +21,11 @@ from typing import Any
 
 import msgspec
 
+from config.load import ConfigError
 from config.memory import return_large_blocks
 from core.performance.selection import Moments, deflated_sharpe, luck
 from shm.agent import die_with_parent
-from workers.backtest import Job, Result, run
+from workers.backtest import Job, Result, run, settings_of
 from workers.backtest_store import trade_moments
 
 ROUND = 8  # a sampler learns once a round, so larger ones learn less
@@ -69,12 +70,14 @@ class Trial(msgspec.Struct, kw_only=True):
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """Trials best first. `deflated`: probability that the best one's Sharpe ratio per trade is more than luck."""
+    """Trials best first. `deflated`: probability that the best one's Sharpe ratio per trade is more than luck. `refused`: why
+    points were no valid settings."""
 
     objective: str
     trials: list[Trial]
     expected_luck: float
     deflated: float | None
+    refused: list[str] = []
     interrupted: bool = False
 
 
@@ -154,7 +157,7 @@ def executor(jobs: int, cluster: str = "", of: Callable[[Job], Any] = task) -> I
             if cluster == "local":
                 local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
             client = Client(local or cluster, timeout="20s")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise SweepError(f"no Dask cluster at {cluster} ({error})") from None
         try:
             yield lambda todo: client.gather(client.map(of, todo, pure=False))
@@ -217,27 +220,38 @@ def sweep(
     job: Job, space: Space, *, trials: int, jobs: int, current: Callable[[str], Any], objective: str = "net_usdt",
     sampler: str = "tpe", seed: int = 0, cluster: str = "", told: Callable[[Trial], None] = lambda trial: None,
 ) -> Outcome:
-    """Run up to `trials` points; Ctrl-C ends it with the rounds that were whole. `current(key)`: the setting in force. Raises
-    SweepError, ConfigError, TapeError."""
+    """Run up to `trials` points; Ctrl-C ends it with the rounds that were whole. `current(key)`: the setting in force. Points
+    that are no valid settings count as tried. Raises SweepError, TapeError, ConfigError (of a first round without a valid one)."""
     source: _Grid | _Tpe = _Grid(space) if sampler == "grid" else _Tpe(space, seed)
     done: list[Trial] = []
+    refused: list[str] = []
     is_interrupted = False
     try:
         with executor(jobs, cluster) as run_all:
-            while len(done) < trials:
-                asked = source.ask(min(max(ROUND, jobs), trials - len(done)))
+            while (tried := len(done) + len(refused)) < trials:
+                asked = source.ask(min(max(ROUND, jobs), trials - tried))
                 if not asked:
                     break
-                points = [overrides_of(space, chosen, job.overrides, current) for _, chosen in asked]
-                results = run_all([msgspec.structs.replace(job, overrides=point) for point in points])
-                for (token, chosen), point, result in zip(asked, points, results, strict=True):
-                    trial = trial_of(len(done), chosen, point, result, objective)
+                valid: list[tuple[Any, dict[str, Any], Job]] = []
+                for token, chosen in asked:
+                    one = msgspec.structs.replace(job, overrides=overrides_of(space, chosen, job.overrides, current))
+                    try:
+                        settings_of(one)
+                        valid.append((token, chosen, one))
+                    except ConfigError as error:
+                        refused.append(str(error))
+                        source.tell(token, None)
+                if not valid and not tried:
+                    raise ConfigError(refused[:1])
+                results = run_all([one for *_, one in valid])
+                for (token, chosen, one), result in zip(valid, results, strict=True):
+                    trial = trial_of(len(done), chosen, one.overrides, result, objective)
                     source.tell(token, trial.value)
                     done.append(trial)
                     told(trial)
     except KeyboardInterrupt:
         is_interrupted = True
-    return msgspec.structs.replace(outcome(done, objective), interrupted=is_interrupted)
+    return msgspec.structs.replace(outcome(done, objective), refused=refused, interrupted=is_interrupted)
 
 
 def trial_of(number: int, chosen: dict[str, Any], overrides: dict[str, Any], result: Result, objective: str) -> Trial:
