@@ -82,7 +82,7 @@ class Outcome:
     @property
     def identical(self) -> bool:
         """No difference, and something was compared: checks of shards that had seen nothing yet prove nothing."""
-        compared = self.checks > 0 and self.events > 0
+        compared = self.checks > 0 and self.frames > 0
         return not self.differences and not self.before and compared and self.digest == self.recorded_digest
 
     def as_dict(self) -> dict[str, Any]:

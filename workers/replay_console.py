@@ -90,8 +90,8 @@ def verdict_lines(outcome: Outcome) -> list[str]:
     if outcome.identical:
         return [*lines, f"identical: yes{'' if outcome.is_complete else ', up to there'}   digest {outcome.digest}"]
     lines.append(f"identical: NO   recorded {outcome.recorded_digest}, replayed {outcome.digest}")
-    if not outcome.checks or not outcome.events:
-        lines.append("nothing could be compared: no event, or no check of a shard, was read")
+    if not outcome.checks or not outcome.frames:
+        lines.append("nothing could be compared: no frame, or no check of a shard, was read")
     if outcome.before:
         lines.append(f"{outcome.before} differences before --from (without it, they are told)")
     if outcome.differences:

@@ -221,7 +221,7 @@ def sweep(
     sampler: str = "tpe", seed: int = 0, cluster: str = "", told: Callable[[Trial], None] = lambda trial: None,
 ) -> Outcome:
     """Run up to `trials` points; Ctrl-C ends it with the rounds that were whole. `current(key)`: the setting in force. Points
-    that are no valid settings count as tried. Raises SweepError, TapeError, ConfigError (of a first round without a valid one)."""
+    that are no valid settings count as tried. Raises SweepError, TapeError; ConfigError where the first round has none valid."""
     source: _Grid | _Tpe = _Grid(space) if sampler == "grid" else _Tpe(space, seed)
     done: list[Trial] = []
     refused: list[str] = []
@@ -232,26 +232,33 @@ def sweep(
                 asked = source.ask(min(max(ROUND, jobs), trials - tried))
                 if not asked:
                     break
-                valid: list[tuple[Any, dict[str, Any], Job]] = []
-                for token, chosen in asked:
-                    one = msgspec.structs.replace(job, overrides=overrides_of(space, chosen, job.overrides, current))
-                    try:
-                        settings_of(one)
-                        valid.append((token, chosen, one))
-                    except ConfigError as error:
-                        refused.append(str(error))
-                        source.tell(token, None)
-                if not valid and not tried:
+                points = [overrides_of(space, chosen, job.overrides, current) for _, chosen in asked]
+                todo = [msgspec.structs.replace(job, overrides=point) for point in points]
+                faults = [fault_of(one) for one in todo]
+                refused += [fault for fault in faults if fault]
+                if all(faults) and not tried:
                     raise ConfigError(refused[:1])
-                results = run_all([one for *_, one in valid])
-                for (token, chosen, one), result in zip(valid, results, strict=True):
-                    trial = trial_of(len(done), chosen, one.overrides, result, objective)
+                results = iter(run_all([one for one, fault in zip(todo, faults, strict=True) if not fault]))
+                for (token, chosen), point, fault in zip(asked, points, faults, strict=True):
+                    if fault:
+                        source.tell(token, None)
+                        continue
+                    trial = trial_of(len(done), chosen, point, next(results), objective)
                     source.tell(token, trial.value)
                     done.append(trial)
                     told(trial)
     except KeyboardInterrupt:
         is_interrupted = True
     return msgspec.structs.replace(outcome(done, objective), refused=refused, interrupted=is_interrupted)
+
+
+def fault_of(job: Job) -> str:
+    """Why these are no valid settings, "" where they are."""
+    try:
+        settings_of(job)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def trial_of(number: int, chosen: dict[str, Any], overrides: dict[str, Any], result: Result, objective: str) -> Trial:
