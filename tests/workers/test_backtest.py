@@ -66,6 +66,7 @@ def test_trades_fit_together(result: Result) -> None:
         assert result.from_ns <= trade.opened_ns <= trade.closed_ns <= result.to_ns + 10**9
         assert trade.mfe_e8 is not None and trade.mae_e8 is not None and min(trade.mfe_e8, trade.mae_e8) >= 0
         assert result.decisions[trade.decision_id]["accepted"]
+        assert trade.mfe_e8 >= trade.gross_e8 >= -trade.mae_e8  # a price it was closed at was reached
     assert [p.ts_ns for p in result.equity] == sorted(p.ts_ns for p in result.equity)
     again = performance(result.trades, result.equity[0].equity_e8, result.equity, 0)
     assert again["net_usdt"] == result.figures["net_usdt"]
