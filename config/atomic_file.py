@@ -7,6 +7,8 @@ power cut: for marks and pages of figures, which are written often and made anew
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -16,11 +18,12 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    with _gone_on_error(beside):
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
     sync_folder(path.parent)
 
 
@@ -29,8 +32,19 @@ def write_replacing(path: Path, data: bytes) -> None:
     file stands as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.tmp")
-    beside.write_bytes(data)
-    beside.replace(path)
+    with _gone_on_error(beside):
+        beside.write_bytes(data)
+        beside.replace(path)
+
+
+@contextmanager
+def _gone_on_error(beside: Path) -> Iterator[None]:
+    """A full disk gets back the half of a file that it took."""
+    try:
+        yield
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

@@ -35,6 +35,10 @@ class ConfigError(Exception):
         super().__init__("\n".join(errors))
         self.errors = list(errors)
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[str]]]:
+        """As made, not from its text: it crosses processes."""
+        return type(self), (self.errors,)
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -79,6 +83,9 @@ def load(
         files.append(path)
     _merge_environment(environ or {}, tree, sources, errors)
     for key, value in (overrides or {}).items():
+        if isinstance(_get(tree, key.split(".")), dict):
+            errors.append(f"command line: `{key}` is a section. Name one setting in it.")
+            continue
         _put(tree, key.split("."), value)
         sources[key] = "command line"
     settings = _convert(tree, sources, errors)
@@ -155,6 +162,12 @@ def _leaves(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             rows.append((path, value))
     return rows
+
+
+def _get(tree: Any, path: Sequence[str]) -> Any:
+    for part in path:
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
 
 
 def _put(tree: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -14,6 +14,10 @@ import struct
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from core.enums import EventKind
+from core.params import PARAMS
+from core.records import GLOBAL, MESSAGE, NEWS, PROFILE, REPORT, SYMBOL
+
 ROW_DISK_FULL, ROW_TOO_LONG = -1, -2  # of a Hole that no process row is to blame for
 MASK64 = (1 << 64) - 1
 
@@ -412,8 +416,18 @@ _BY_KIND = {int(kind): _form(kind, make) for kind, make in NOTES.items()}
 _BY_TYPE = {form.make: form for form in _BY_KIND.values()}
 
 
+EVENT_RECORDS = {
+    EventKind.CONFIG: PARAMS.dtype, EventKind.GLOBAL: GLOBAL.dtype, EventKind.PROFILE: PROFILE.dtype,
+    EventKind.NEWS: NEWS.dtype,
+}
+_RECORD_BYTES: dict[type[Any], tuple[int, ...]] = {  # what a payload that is a record may be long
+    Listing: (SYMBOL.size,), Taken: (REPORT.size,), MessageNote: (MESSAGE.size,),
+    Booked: (MESSAGE.size, MESSAGE.size + REPORT.size),
+}
+
+
 class NoteError(ValueError):
-    """The bytes are no note of that kind."""
+    """The bytes are no note of that kind, or hold a record of another layout."""
 
 
 def pack(note: Any) -> tuple[int, bytes]:
@@ -433,7 +447,15 @@ def unpack(kind: int, data: bytes) -> Any:
     if len(data) < size or (not form.has_payload and len(data) != size):
         raise NoteError(f"{form.make.__name__}: {len(data)} bytes")
     values = form.ints.unpack_from(data)
-    return form.make(*values, data[size:]) if form.has_payload else form.make(*values)
+    if not form.has_payload:
+        return form.make(*values)
+    note = form.make(*values, data[size:])
+    lengths = _RECORD_BYTES.get(form.make)
+    if form.make is EventNote and (dtype := EVENT_RECORDS.get(EventKind(note.kind))) is not None:
+        lengths = (dtype.itemsize,)
+    if lengths is not None and len(note.payload) not in lengths:
+        raise NoteError(f"{form.make.__name__} of {len(note.payload)} bytes, here it has {lengths[-1]}")
+    return note
 
 
 def signed(digest: int) -> int:

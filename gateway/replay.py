@@ -18,6 +18,7 @@ import numpy as np
 
 from config.schema import Settings
 from core.consumption import (
+    EVENT_RECORDS,
     Asked,
     DataStateNote,
     Delisting,
@@ -31,8 +32,8 @@ from core.consumption import (
 from core.enums import DataReason, DataState, EventKind, FeedState
 from core.explain import naming_of
 from core.journal import Frame
-from core.params import PARAMS, params_row
-from core.records import GLOBAL, NEWS, PROFILE, SYMBOL
+from core.params import params_row
+from core.records import SYMBOL
 from gateway import routing
 from gateway.bybit.symbol_index import SymbolIndex
 from gateway.connection import fill_frames
@@ -43,11 +44,6 @@ from gateway.service import Sinks
 from gateway.tape import FRAME_COLUMNS, STAGE_TAIL
 from shm.counters import PAGE_WORDS, CounterPage
 from shm.regions import MAX_SYMBOLS
-
-_PAYLOADS = {
-    EventKind.CONFIG: PARAMS.dtype, EventKind.GLOBAL: GLOBAL.dtype, EventKind.PROFILE: PROFILE.dtype,
-    EventKind.NEWS: NEWS.dtype,
-}
 
 
 class Finding(NamedTuple):
@@ -87,6 +83,7 @@ class ReplayGateway:
         self._own = own
         self._rows: np.ndarray = np.zeros((MAX_FRAMES, FRAME_COLUMNS), np.int64)
         self._settings: dict[int, Settings] = {}
+        self._foreign: dict[int, str] = {}  # settings that this version cannot read, and why
         self._verdict: np.ndarray | None = None
         self.regime: np.ndarray | None = None  # GLOBAL record in force
 
@@ -133,7 +130,10 @@ class ReplayGateway:
     # --- notes -----------------------------------------------------------------------------------------------------
     def settings(self, note: SettingsNote) -> None:
         """All settings of a config version; the CONFIG event that follows must agree with them."""
-        self._settings[note.version] = msgspec.json.decode(note.payload, type=Settings)
+        try:
+            self._settings[note.version] = msgspec.json.decode(note.payload, type=Settings)
+        except msgspec.MsgspecError as error:
+            self._foreign[note.version] = f"not of this version of the code: {error}"
 
     def apply(self, note: Any) -> None:
         """A note of the gateway, in its place."""
@@ -172,7 +172,7 @@ class ReplayGateway:
 
     def _event(self, publisher: Publisher, note: EventNote) -> None:
         kind = EventKind(note.kind)
-        dtype = _PAYLOADS.get(kind)
+        dtype = EVENT_RECORDS.get(kind)
         payload = None if dtype is None else np.frombuffer(note.payload, dtype).copy()
         if kind == EventKind.CONFIG and payload is not None:
             payload = payload if self._own is None else params_row(self._own, note.u)
@@ -200,7 +200,8 @@ class ReplayGateway:
             return
         settings = self._settings.get(note.u)
         if settings is None:
-            self._found(Finding(publisher.seq, f"settings of config version {note.u}", "not in the journal", ""))
+            why = self._foreign.get(note.u, "not in the journal")
+            self._found(Finding(publisher.seq, f"settings of config version {note.u}", why, ""))
             return
         expected = params_row(settings, note.u)
         if expected.tobytes() != row.tobytes():

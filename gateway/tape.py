@@ -14,8 +14,9 @@ import gzip
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import numpy as np
 import zstandard
@@ -160,7 +161,7 @@ def merge_frames(buffers, rows, heads, counts, ended, stage, frames, at_byte, at
     return at_byte, at_frame, -1
 
 
-def open_stream(path: Path) -> BinaryIO:
+def open_stream(path: Path) -> BufferedIOBase:
     """Decompressed bytes of a tape. Raises TapeError with cause and fix."""
     try:
         raw = path.open("rb")
@@ -174,9 +175,9 @@ def open_stream(path: Path) -> BinaryIO:
     raw.seek(0)
     if magic[:2] == b"\x1f\x8b":
         raw.close()
-        return cast(BinaryIO, gzip.open(path))
+        return cast(BufferedIOBase, gzip.open(path))
     if magic == b"\x28\xb5\x2f\xfd":
-        return cast(BinaryIO, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=True))
+        return cast(BufferedIOBase, zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=True))
     if not magic:
         raw.close()
         raise TapeError(f"tape {path}: is empty. Record one, or name another file.")
@@ -208,7 +209,7 @@ class TapeReader:
         self.paths = list(paths)
         self.faults = [Faults() for _ in paths]
         count = len(paths)
-        self._streams: list[BinaryIO | None] = [open_stream(path) for path in paths]
+        self._streams: list[BufferedIOBase | None] = [open_stream(path) for path in paths]
         self._buffers = np.zeros((count, BUFFER_BYTES), np.uint8)
         self._rows = np.zeros((count, BUFFER_FRAMES, 3), np.int64)
         self._heads = np.zeros(count, np.int64)
@@ -291,16 +292,20 @@ class TapeReader:
         span[0], span[1] = 0, rest + len(chunk)
 
     def _read_chunk(self, file: int) -> bytes:
-        stream = self._streams[file]
+        """Up to CHUNK_BYTES; of a damaged file what comes before the damage, then nothing."""
+        stream, fault = self._streams[file], self.faults[file]
         assert stream is not None, "reader is closed"
+        parts: list[bytes] = []
+        left = CHUNK_BYTES
         try:
-            chunk = stream.read(CHUNK_BYTES)
+            while left and not fault.damage and (part := stream.read1(left)):
+                parts.append(part)
+                left -= len(part)
         except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
-            self.faults[file].damage = str(error) or type(error).__name__
-            chunk = b""
-        if not chunk:
+            fault.damage = str(error) or type(error).__name__
+        if not parts:
             self._eof[file] = True
-        return chunk
+        return b"".join(parts)
 
     def _note_bad(self, file: int, numbers: list[int], count: int) -> None:
         fault = self.faults[file]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from core.jit import kernel
+from core.units import EXP_MAX
 from gateway.bybit.universe import Instrument
 from gateway.tape import FRAME_COLUMNS, TapeError, TapeReader
 
@@ -245,7 +246,11 @@ class TapeSymbol:
     qty_decimals: int
 
     def instrument(self) -> Instrument:
-        """An instrument whose grid holds every number of the tape; limits as wide as they may be."""
+        """An instrument whose grid holds every number of the tape; limits as wide as they may be. Raises TapeError."""
+        decimals = max(self.price_decimals, self.qty_decimals)
+        if decimals > EXP_MAX:
+            raise TapeError(f"tape: {self.name} has a number with {decimals} decimals, no exchange has more than {EXP_MAX}: the "
+                            "tape is damaged. Record it again, or give its grid with --instruments.")
         return Instrument(self.name, True, (1, self.price_decimals), (1, self.qty_decimals))
 
 

@@ -97,6 +97,14 @@ class TapeSource:
         """Receive time of the first frame."""
         return self.contents.first_ns
 
+    def remarks(self) -> list[str]:
+        """What is wrong with the tapes, as far as they were read."""
+        said = []
+        for path, fault in zip(self._paths, self._reader.faults, strict=True):
+            if fault.damage:
+                said.append(f"{path.name}: reading ended early: {fault.damage}")
+        return said
+
     def on_start(self) -> None:
         self.service.start(self.contents.first_ns, self._changes, FeedState.CONNECTED)
         self._start_mono_ns = time.monotonic_ns()

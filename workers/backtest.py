@@ -21,13 +21,13 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from config.load import ConfigError, load
 from config.load import digest as settings_digest
-from config.load import load
 from config.schema import Settings
 from core.constants import E8
 from core.enums import Gate, MessageKind, ReportKind
 from core.explain import decision_id, naming_of, plain
-from core.orders.broker import Controls, Note
+from core.orders.broker import INTENTS, Controls, Note
 from core.orders.wire import Message, Report
 from core.performance.figures import Point, performance
 from core.performance.ledger import Ledger, Traded
@@ -37,6 +37,7 @@ from gateway.tape import TapeError
 from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
 from shm.run_spec import RunSpec
+from workers.html_page import when
 from workers.journal_source import JournalSource, decide_alike, run_settings
 from workers.pipeline import NO_CONTROLS, NO_FOLDER, Observer, Pipeline, local_spec
 from workers.recorded_order import recorded_order, remarks_of
@@ -45,9 +46,13 @@ from workers.run_journal import NoJournal, RunJournal, find_run
 
 TRADED_FIELDS = ("tick_mant", "price_exp", "lot_mant", "qty_exp", "taker_fee_e8", "max_leverage_e2")
 EQUITY_STEP_NS = 1_000_000_000
-INTENTS = frozenset({int(MessageKind.ENTER), int(MessageKind.CANCEL), int(MessageKind.EXIT)})
 PAUSED = Controls(paused=True)
 SHOW_EVERY_S = 0.1
+Intent = tuple[int, int, int, int]  # seq, symbol id, kind, price in ticks
+
+
+def intent_of(message: Message) -> Intent:
+    return (message.seq, message.symbol, message.kind, message.price_ticks)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +74,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, kw_only=True):
-    """What came of it. `intents`: (seq, symbol id, kind, price ticks) of every decision that left the engine, in order."""
+    """What came of it. `intents`: every decision that left the engine, in the order of handling."""
 
     job: Job
     name: str
@@ -84,7 +89,7 @@ class Result(msgspec.Struct, kw_only=True):
     figures: dict[str, Any]
     trades: list[Trade]
     equity: list[Point]
-    intents: list[tuple[int, int, int, int]]
+    intents: list[Intent]
     decisions: dict[str, dict[str, Any]]
     remarks: list[str] = []  # why a backtest of a journal may not be the run
     answers: dict[str, str] = {}  # by decision id: ACCEPTED, or the gate that refused the entry
@@ -95,7 +100,9 @@ class Result(msgspec.Struct, kw_only=True):
 
 
 def settings_of(job: Job) -> Settings:
-    """Settings of a job, always SIM. Raises ConfigError."""
+    """Settings of a job, always SIM, whatever the files say. Raises ConfigError."""
+    if "trading.mode" in job.overrides:
+        raise ConfigError(["command line: `trading.mode`: a backtest is always SIM. Leave it out."])
     files = [Path(name) for name in job.config_files]
     return load(files, os.environ, {**job.overrides, "trading.mode": "SIM"}).settings
 
@@ -126,7 +133,7 @@ class Tally(Observer):
         self.pipeline: Pipeline
         self.trades: list[Trade] = []
         self.equity: list[Point] = []
-        self.intents: list[tuple[int, int, int, int]] = []
+        self.intents: list[Intent] = []
         self.decisions_of: dict[str, dict[str, Any]] = {}
         self.answers: dict[str, str] = {}
         self.name = name
@@ -154,7 +161,7 @@ class Tally(Observer):
     def booked(self, message: Message, report: Report | None, notes: list[Note]) -> None:
         account = self.pipeline.broker.account
         if message.kind in INTENTS:
-            self.intents.append((message.seq, message.symbol, message.kind, message.price_ticks))
+            self.intents.append(intent_of(message))
         if message.kind == MessageKind.ENTER and message.symbol in self.pipeline.broker.instruments:
             name = self.pipeline.broker.instruments[message.symbol].name
             self.answers[decision_id(message.seq, name)] = answer_name(report)
@@ -268,14 +275,21 @@ class Backtest:
         points = [Point(first, start_e8), *tally.equity]
         figures = performance(tally.trades, start_e8, points, account.unrealised_e8)
         kept = {trade.decision_id for trade in tally.trades}
+        counts = pipeline.counts()
         return Result(
             job=job, name=tally.name, kind=self.kind, input=self.facts, settings_digest=settings_digest(self.settings),
             decision_digest=pipeline.digest(), from_ns=first, to_ns=self.source.now_ns,
-            wall_s=time.monotonic() - self._started, counts=pipeline.counts(), figures=figures, trades=list(tally.trades),
+            wall_s=time.monotonic() - self._started, counts=counts, figures=figures, trades=list(tally.trades),
             equity=points, intents=list(tally.intents),
-            decisions={key: value for key, value in tally.decisions_of.items() if key in kept}, remarks=list(self.remarks),
+            decisions={key: value for key, value in tally.decisions_of.items() if key in kept},
+            remarks=self.remarks + self.source.remarks() + rejected(counts["rejected"]),
             answers=dict(tally.answers),
         )
+
+
+def rejected(count: int) -> list[str]:
+    """What is to be said of frames that could not be decoded."""
+    return [f"{count} lines or frames were rejected: damaged, or none of this exchange"] if count else []
 
 
 def journal_of(job: Job) -> RunJournal:
@@ -294,29 +308,25 @@ def journal_facts(journal: RunJournal) -> list[dict[str, Any]]:
 def run(
     job: Job, progress: Callable[[float], None] = lambda share: None, settings: Settings | None = None
 ) -> Result:
-    """Run a job to its end. `progress` gets the share of the recording that is done. Raises ConfigError, TapeError."""
-    backtest, shown = Backtest(job, settings=settings), 0.0
-    source = backtest.source
+    """Run a job to its end. Raises ConfigError, TapeError."""
+    backtest = Backtest(job, settings=settings)
+    finish(backtest, progress)
+    result, source = backtest.result(), backtest.source
+    if not result.counts["frames"]:
+        raise TapeError(f"nothing was received before --to {when(job.to_ns)}: the recording begins at "
+                        f"{when(source.first_ns)} UTC.")
+    if job.from_ns > source.now_ns:
+        raise TapeError(f"nothing was received after --from {when(job.from_ns)}: the recording ends at "
+                        f"{when(source.now_ns)} UTC.")
+    return result
+
+
+def finish(backtest: Backtest, progress: Callable[[float], None] = lambda share: None) -> None:
+    """Work until there is no more. `progress` gets the share of the recording that is done. Raises TapeError."""
+    source, shown = backtest.source, 0.0
     backtest.start()
     while backtest.work():
         if (now := time.monotonic()) - shown >= SHOW_EVERY_S:
             shown = now
             progress((source.now_ns - source.first_ns) / max(source.until_ns - source.first_ns, 1))
     progress(1.0)
-    return backtest.result()
-
-
-def look_ahead(job: Job, result: Result, cuts: int = 3) -> list[str]:
-    """Self-check: the same job on a recording cut short must decide the same up to the cut. Returns what differed."""
-    faults = []
-    first, last = result.from_ns, result.to_ns
-    for k in range(1, cuts + 1):
-        at = first + (last - first) * k // (cuts + 1)
-        short = run(msgspec.structs.replace(job, to_ns=at))
-        n = len(short.intents)
-        until = short.to_ns
-        if short.intents != result.intents[:n]:
-            at_fault = next(i for i, pair in enumerate(zip(short.intents, result.intents, strict=False)) if pair[0] != pair[1])
-            faults.append(f"cut at {until}: decision {at_fault} is {short.intents[at_fault]}, "
-                          f"with the future known it was {result.intents[at_fault]}")
-    return faults

@@ -113,7 +113,7 @@ def html(result: Result) -> str:
                 ("decision digest", result.decision_digest), ("frames", number(result.counts["frames"], 0)),
                 ("gaps", number(result.counts["gaps"], 0)), ("open at the end", number(result.counts["open_positions"], 0)),
             )], (Column("", "name"), Column("", "value")),
-        ), note("Not in it: our own impact on the market beyond the displayed size, hidden orders.")),
+        ), *map(note, result.remarks), note("Not in it: our own impact on the market beyond the displayed size, hidden orders.")),
     ]
     subtitle = (f"{when(result.from_ns)} to {when(result.to_ns)} UTC · {result.counts['frames']:,} frames "
                 f"in {result.wall_s:.1f} s")

@@ -49,9 +49,20 @@ def save_in(result: Result, folder: Path, report_file: Path | None = None) -> No
         write_replacing(folder / RESULT, msgspec.json.encode(result))
         for target in (folder / REPORT, report_file):
             if target is not None:
-                target.write_text(html(result), encoding="utf-8")
+                write_page(target, html(result))
     except OSError as error:
         raise StoreError(f"the result cannot be written ({error}). Choose another place with --data-dir or --html.") from None
+
+
+def write_page(file: Path, text: str) -> None:
+    """The whole page or none; a pipe or device gets it as it is. Raises StoreError."""
+    try:
+        if file.exists() and not file.is_file():
+            file.write_text(text, encoding="utf-8")
+        else:
+            write_replacing(file, text.encode())
+    except OSError as error:
+        raise StoreError(f"{file} cannot be written ({error}). Choose another place with --html.") from None
 
 
 def load_result(name: str, paths: DataPaths) -> Result:

@@ -19,6 +19,7 @@ from core.params import params_row
 from core.risk.policy import instrument, policy
 from gateway.replay import Finding, ReplayGateway
 from gateway.tape import TapeError
+from workers.html_page import when
 from workers.pipeline import GATEWAY_COUNTS, Pipeline
 from workers.raw_feed import RawFeed
 from workers.run_journal import Record, RunJournal
@@ -73,6 +74,11 @@ class JournalSource:
     def frames(self) -> int:
         return self._feed.frames
 
+    def remarks(self) -> list[str]:
+        """What is wrong with the frames."""
+        hole = self.journal.state["raw"].hole
+        return [f"the frames end early: {hole}"] if hole else []
+
     def on_start(self) -> None:
         self._last_ns = self.journal.last_ns("raw")
         self._records = self.journal.read("raw")
@@ -100,7 +106,10 @@ class JournalSource:
         self.is_done = True
         self._feed.finish()
         if not self.frames:
-            why = self.journal.state["raw"].hole or "it is empty (the frames of a tape run are in its tape)"
+            why = self.journal.state["raw"].hole or (
+                f"nothing was received before --to {when(self._until_ns)}" if self._until_ns
+                else "it is empty (the frames of a tape run are in its tape)"
+            )
             raise TapeError(f"the journal of run {self.journal.run_id} holds no public frames: {why}")
 
     def _found(self, finding: Finding) -> None:

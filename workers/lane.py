@@ -21,7 +21,7 @@ from core.engine.engine import (
     P_WORDS,
     run_batch,
 )
-from core.engine.state import C_N_SLOTS, new_state
+from core.engine.state import C_LAST_SEQ, C_LAST_TS, C_N_SLOTS, new_state
 from core.explain import naming_of
 from core.orders.wire import Message, Report, read_messages, write_reports
 from core.records import LOG, MESSAGE, REPORT
@@ -93,6 +93,15 @@ class Lane:
     def idle(self) -> bool:
         """Everything published has been stepped."""
         return self._at >= self._n_cells
+
+    @property
+    def stuck(self) -> bool:
+        """After `work`: it waits for an answer."""
+        return not self.idle
+
+    def reached(self) -> tuple[int, int]:
+        """The last event stepped and its receive time in ns."""
+        return int(self.state.control[C_LAST_SEQ]), int(self.state.control[C_LAST_TS])
 
     def work(self) -> list[Message]:
         """Step what is there until it is used up or an answer is missing; the messages it led to, in order."""

@@ -33,6 +33,7 @@ from workers.lane import COUNTS, Lane, LaneSink
 from workers.shard import TAPE_DEPTH, book_levels
 
 NO_CONTROLS = Controls()
+NEVER_NS = 1 << 62
 NO_FOLDER = "/nonexistent"  # data folder of a run that has none: no symbol profiles
 GATEWAY_COUNTS = ("frames", "decoded", "other", "rejected", "unknown_topic", "unknown_symbol", "off_grid", "gaps", "events")
 
@@ -139,6 +140,14 @@ class Pipeline:
             self.broker.instruments[symbol] = instrument(row)
 
     # --- what it came to -------------------------------------------------------------------------------------------
+    def reached(self) -> tuple[int, int]:
+        """(event, receive time in ns) up to which every engine has stepped."""
+        return min((lane.reached() for lane in self.lanes if lane.stuck), default=(self.seq, NEVER_NS))
+
+    def waiting(self) -> list[Message]:
+        """Messages of the engines that were not handled yet: none behind a publication, here."""
+        return []
+
     def digest(self) -> str:
         """Digest over all decisions and the account: `decision_digest` of a run of the processes."""
         pairs = [lane.digests() for lane in self.lanes]

@@ -151,6 +151,9 @@ class RecordedPipeline(Pipeline):
                     if broker.instruments[report.symbol].shard == shard
                 ])
 
+    def waiting(self) -> list[Message]:
+        return [message for *_, shard, _, _, message in self._queue if shard >= 0 and message is not None]
+
     def counts(self) -> dict[str, int]:
         return super().counts() | {"late_answers": sum(lane.late for lane in self._timed)}
 

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from config.fingerprint import source_digest
@@ -60,8 +59,9 @@ class Outcome:
     run_id: str
     shards: int
     recorded_shards: int
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)  # from the time asked for on, the first KEPT
     more: int = 0
+    before: int = 0  # differences before the time asked for
     notes: list[str] = field(default_factory=list)
     is_complete: bool = True
     checks: int = 0
@@ -81,8 +81,9 @@ class Outcome:
 
     @property
     def identical(self) -> bool:
-        """No difference, and something was compared."""
-        return not self.differences and self.checks > 0 and self.digest == self.recorded_digest
+        """No difference, and something was compared: checks of shards that had seen nothing yet prove nothing."""
+        compared = self.checks > 0 and self.frames > 0
+        return not self.differences and not self.before and compared and self.digest == self.recorded_digest
 
     def as_dict(self) -> dict[str, Any]:
         out = {k: v for k, v in vars(self).items() if k != "differences"}
@@ -107,7 +108,7 @@ def read_order(journal: RunJournal) -> Order:
     names: list[tuple[str, int]] = []
     for frame, note in journal.read("order"):
         if isinstance(note, Run):
-            spec = msgspec.json.decode(note.payload, type=RunSpec)
+            spec = journal.spec_of(note)
             names = process_rows(spec.shards)
         elif frame.kind < Kind.RUN:
             execution.append(frame)  # bytes of a private link
@@ -124,7 +125,8 @@ def read_order(journal: RunJournal) -> Order:
 
 # --- the replay --------------------------------------------------------------------------------------------------------
 class Replay:
-    """One run through `shards` engines (0: as many as it had). `to_ns`: stop at this receive time.
+    """One run through `shards` engines (0: as many as it had). `from_ns`: what differs before it is counted only; `to_ns`: stop
+    at this receive time.
 
     `pace` is told the time of the next read before it is stepped, and answers up to which time reads may be stepped
     without asking again; it may wait. `beside` gets what the engines log and decide, besides the comparison. `between` is
@@ -133,8 +135,9 @@ class Replay:
 
     def __init__(
         self, journal: RunJournal, shards: int = 0, to_ns: int = 0, pace: Callable[[int], int] = lambda ts_ns: NEVER,
-        beside: LaneSink | None = None, between: Callable[[], None] = lambda: None,
+        beside: LaneSink | None = None, between: Callable[[], None] = lambda: None, from_ns: int = 0,
     ) -> None:
+        self._from_ns = from_ns
         self.journal = journal
         self.order = read_order(journal)
         spec = self.order.spec
@@ -207,7 +210,9 @@ class Replay:
         self._differ(Difference(finding.seq, 0, finding.what, finding.recorded, finding.replayed))
 
     def _differ(self, difference: Difference) -> None:
-        if len(self.outcome.differences) < KEPT:
+        if 0 < difference.ts_ns < self._from_ns:
+            self.outcome.before += 1
+        elif len(self.outcome.differences) < KEPT:
             self.outcome.differences.append(difference)
         else:
             self.outcome.more += 1

@@ -60,12 +60,12 @@ def replay_folder(
 ) -> int:
     """Replay and print; the exit code. Raises NoJournal."""
     from_ns, to_ns = time_ns(from_time), time_ns(to_time)
+    if to_ns and from_ns >= to_ns:
+        raise NoJournal("--from must be before --to.")
     journal = find_run(folder, run_id)
     progress = Progress(as_json)
-    outcome = Replay(journal, shards, to_ns, progress).run()
+    outcome = Replay(journal, shards, to_ns, progress, from_ns=from_ns).run()
     progress.end()
-    if from_ns:  # what came before had to be run, and is not asked for
-        outcome.differences = [d for d in outcome.differences if d.ts_ns == 0 or d.ts_ns >= from_ns]
     if as_json:
         click.echo(json.dumps(outcome.as_dict()))
     else:
@@ -88,10 +88,12 @@ def verdict_lines(outcome: Outcome) -> list[str]:
                      f"compared byte for byte, {outcome.told} messages of the exchange desk")
     lines += [f"note: {note}" for note in outcome.notes]
     if outcome.identical:
-        return [*lines, f"identical: yes   digest {outcome.digest}"]
+        return [*lines, f"identical: yes{'' if outcome.is_complete else ', up to there'}   digest {outcome.digest}"]
     lines.append(f"identical: NO   recorded {outcome.recorded_digest}, replayed {outcome.digest}")
-    if not outcome.checks:
-        lines.append("nothing could be compared: no check of a shard is in the journal")
+    if not outcome.checks or not outcome.frames:
+        lines.append("nothing could be compared: no frame, or no check of a shard, was read")
+    if outcome.before:
+        lines.append(f"{outcome.before} differences before --from (without it, they are told)")
     if outcome.differences:
         lines += ["first difference:", outcome.differences[0].text()]
         rest = len(outcome.differences) - 1 + outcome.more

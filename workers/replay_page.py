@@ -17,10 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from config.paths import DataPaths
-from core.consumption import Run
 from shm.agent import be_parent
 from shm.run_spec import ReplaySource, RunSpec, new_run_id
 from shm.topology import Plant, leftovers
@@ -48,7 +45,7 @@ class ReplayPage:
     """Starts the plant of a replay and watches it until Ctrl-C; `main` returns the exit code. Raises NoJournal."""
 
     def __init__(self, journal: RunJournal, data_dir: Path, options: PageOptions) -> None:
-        recorded = recorded_spec(journal)
+        recorded = journal.spec()
         self.paths = DataPaths(data_dir / "replay", recorded.mode)
         self.spec = RunSpec(
             run_id=new_run_id(), mode=recorded.mode, shards=1, data_dir=str(self.paths.data_dir), seed=recorded.seed,
@@ -139,14 +136,6 @@ class ReplayPage:
         self.paths.run_file.unlink(missing_ok=True)
         self.paths.admin_file.unlink(missing_ok=True)
         plant.destroy()
-
-
-def recorded_spec(journal: RunJournal) -> RunSpec:
-    """What the recorded run was. Raises NoJournal."""
-    for _, note in journal.read("order"):
-        if isinstance(note, Run):
-            return msgspec.json.decode(note.payload, type=RunSpec)
-    raise NoJournal(f"{journal.folder}: the journal of run {journal.run_id} says nothing of the run")
 
 
 def replay_page(folder: Path, run_id: str, data_dir: Path, options: PageOptions) -> int:

@@ -153,15 +153,19 @@ def summary_of(result: Any, folder: Path | None) -> dict[str, Any]:
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="also write the report here")
 @click.option("--check/--no-check", default=True, help="look-ahead self-check: recordings cut short decide the same [on]")
 @click.option("--name", default="", help="what to call the result")
+@click.option("--jobs", default=1, type=click.IntRange(1), show_default=True,
+              help="processes for the self-check: its cuts run side by side")
 @click.option("--timing", type=click.Choice(["run", "model"]), default="run", show_default=True,
               help="of a journal: answers when and in the order the run had them, or after latency_ms alone")
 @click.option("--progress", "progress_file", type=click.Path(path_type=Path), help="write here how far it is, as JSON")
 def backtest(
-    html_file: Path | None, check: bool, name: str, timing: str, progress_file: Path | None, **options: Any
+    html_file: Path | None, check: bool, name: str, jobs: int, timing: str, progress_file: Path | None, **options: Any
 ) -> None:
     """Run the system over recorded frames: trades, costs, figures, and a report that explains every trade."""
-    from workers.backtest import look_ahead, run, settings_of
+    from workers.backtest import run, settings_of
     from workers.backtest_store import StoreError, save, write_row
+    from workers.look_ahead import look_ahead, past_of
+    from workers.sweep import executor
 
     compile_kernels()
     quiet = options["as_json"]
@@ -171,8 +175,11 @@ def backtest(
             result = run(job, progress)
         faults: list[str] = []
         if check:
-            with shown_progress("look-ahead check", quiet, progress_file) as progress:
-                faults = look_ahead(job, result)
+            with (
+                shown_progress("look-ahead check", quiet, progress_file) as progress,
+                executor(jobs, of=past_of) as beside,
+            ):
+                faults = look_ahead(job, result, beside if jobs > 1 else None)
                 progress(1.0)
         paths = paths_of(options["data_dir"])
         folder = save(result, paths, html_file)
@@ -190,7 +197,7 @@ def backtest(
             f"report: {folder / 'report.html'}"
         )
         for remark in result.remarks:
-            click.echo(f"not the run itself: {remark}")
+            click.echo(f"note: {remark}")
         if check:
             click.echo("look-ahead: " + ("\n".join(faults) or "none (recordings cut short decide the same)"))
     if faults:
@@ -233,6 +240,7 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     """
     from core.performance.comparison import compare as compared
     from workers.backtest_report import comparison_html, shortfall_rows
+    from workers.backtest_store import write_page
     from workers.run_reasons import Reasons, share_events
 
     if "journal" in (a.partition(":")[0], b.partition(":")[0]):
@@ -246,7 +254,8 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     reasons = Reasons(left, right) if share_events(left, right) else None
     whys = [(pair, reasons.why(pair)) for pair in found.pairs if reasons and not pair.is_same]
     if html_file is not None:
-        html_file.write_text(comparison_html(left, right, found), encoding="utf-8")
+        with told_errors():
+            write_page(html_file, comparison_html(left, right, found))
     if as_json:
         short = found.shortfall
         click.echo(json.dumps({
@@ -332,7 +341,7 @@ def sweep(
         def current(key: str) -> Any:
             value: Any = settings
             for part in key.split("."):
-                value = getattr(value, part)
+                value = getattr(value, part, None)
             return value
 
         with shown_progress("sweep", quiet) as progress:
@@ -344,10 +353,19 @@ def sweep(
                            cluster=cluster, told=told)
     if quiet:
         click.echo(msgspec.json.encode(found).decode())
-        return
+    else:
+        show_ranking(found)
+    if found.interrupted:
+        raise Fault(EXIT_UNEXPECTED, f"interrupted: {len(found.trials)} of {trials} trials were done.")
+
+
+def show_ranking(found: Any) -> None:
+    """The best trials, and what their best is worth."""
     for trial in found.trials[:10]:
         value = "–" if trial.value is None else f"{trial.value:.4f}"
         click.echo(f"{value:>12}  {trial.trades:4} trades  {', '.join(f'{k}={v}' for k, v in trial.parameters.items())}")
+    if found.refused:
+        click.echo(f"{len(found.refused)} points were no valid settings, the first: {found.refused[0]}")
     if found.deflated is not None:
         click.echo(f"{len(found.trials)} tries. That the best one is more than luck: {100 * found.deflated:.0f} % "
                    f"(luck alone would show a Sharpe ratio of {found.expected_luck:.2f} per trade)")

@@ -98,8 +98,17 @@ class RunJournal:
         """Description of the run: the first record of every segment. Raises NoJournal."""
         for _, note in self.read("order"):
             if isinstance(note, Run):
-                return msgspec.json.decode(note.payload, type=RunSpec)
-        raise NoJournal(f"{self.folder}: the journal of run {self.run_id} says nothing of the run")
+                return self.spec_of(note)
+        why = self.state["order"].hole
+        raise NoJournal(f"{self.folder}: the journal of run {self.run_id} says nothing of the run{f' ({why})' if why else ''}")
+
+    def spec_of(self, note: Run) -> RunSpec:
+        """What the note says. Raises NoJournal."""
+        try:
+            return msgspec.json.decode(note.payload, type=RunSpec)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise NoJournal(f"{self.folder}: run {self.run_id} is not of this version of the code ({error}). Read it with the "
+                            "version that made it.") from None
 
     def last_ns(self, prefix: str) -> int:
         """Receive time of the last record on disk, 0 = there is none."""

@@ -16,12 +16,13 @@ from config.schema import Settings
 from core.enums import MessageKind
 from core.explain import decision_id
 from core.journal import JournalError
+from core.orders.broker import INTENTS
 from core.orders.wire import ENTRY_RECORD, Message, Report, unpack_entry
 from core.performance.figures import Point, performance
 from core.performance.ledger import Ledger
 from core.performance.trades import Trade
 from shm.journal_reader import read_frames
-from workers.backtest import INTENTS, Job, Result, answer_name, closed_trade
+from workers.backtest import Job, Result, answer_name, closed_trade
 from workers.backtest_store import StoreError
 from workers.database_sources import RunInfo
 from workers.file_reading import journal_header

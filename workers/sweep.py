@@ -3,28 +3,32 @@
     Space --sampler (optuna TPE, or a grid)--> overrides --executor (processes | Dask)--> Trial --> ranking, deflated Sharpe
 
 A trial is `workers.backtest.run` of a Job: the same task wherever it runs, so results are comparable. Trials are asked for
-in rounds of `jobs`: with the same seed and the same `jobs` a sweep asks for the same points whatever the machine does.
+in rounds of ROUND, or of `jobs` where these are more: with the same seed a sweep asks for the same points on any machine.
 The best of many tries is partly luck: beside it stands the probability that it is more (core/performance/selection.py).
 """
 
 from __future__ import annotations
 
 import itertools
+import signal
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from config.load import ConfigError
 from config.memory import return_large_blocks
 from core.performance.selection import Moments, deflated_sharpe, luck
-from workers.backtest import Job, Result, run
+from shm.agent import die_with_parent
+from workers.backtest import Job, Result, run, settings_of
 from workers.backtest_store import trade_moments
 
+ROUND = 8  # a sampler learns once a round, so larger ones learn less
 OBJECTIVES = ("net_usdt", "expectancy_r", "profit_factor", "win_rate", "sharpe", "calmar")
 
 
@@ -66,12 +70,15 @@ class Trial(msgspec.Struct, kw_only=True):
 
 
 class Outcome(msgspec.Struct, kw_only=True):
-    """Trials best first. `deflated`: probability that the best one's Sharpe ratio per trade is more than luck."""
+    """Trials best first. `deflated`: probability that the best one's Sharpe ratio per trade is more than luck. `refused`: why
+    points were no valid settings."""
 
     objective: str
     trials: list[Trial]
     expected_luck: float
     deflated: float | None
+    refused: list[str] = []
+    interrupted: bool = False
 
 
 def read_space(path: Path) -> Space:
@@ -84,6 +91,8 @@ def read_space(path: Path) -> Space:
     for p in space.parameter:
         if not p.values and not p.low < p.high:
             raise SweepError(f"{path}: {p.name}: give `values`, or `low` smaller than `high`.")
+        if p.step < 0:
+            raise SweepError(f"{path}: {p.name}: `step` must be over 0.")
     if not space.parameter:
         raise SweepError(f"{path}: no [[parameter]] in it.")
     return space
@@ -95,7 +104,10 @@ def overrides_of(space: Space, chosen: dict[str, Any], base: dict[str, Any], cur
     for p in space.parameter:
         value = chosen[p.name]
         if p.index >= 0:
-            whole = list(overrides.get(p.key, current(p.key)))
+            whole = overrides.get(p.key) or current(p.key)
+            if not isinstance(whole, list | tuple):
+                raise SweepError(f"{p.key} is no setting that is a list: mend the key, or leave `index` out.")
+            whole = list(whole)
             if p.index >= len(whole):
                 raise SweepError(f"{p.key} has {len(whole)} elements: index {p.index} is too large.")
             whole[p.index] = value
@@ -110,7 +122,7 @@ def grid(space: Space) -> Iterator[dict[str, Any]]:
     for p in space.parameter:
         if not p.values and p.step <= 0:
             raise SweepError(f"{p.name}: a grid needs `values` or a `step`.")
-        count = round((p.high - p.low) / p.step) + 1 if not p.values else 0
+        count = int((p.high - p.low) / p.step + 1e-9) + 1 if not p.values else 0
         axes.append(list(p.values) or [round(p.low + k * p.step, 12) for k in range(count)])
     for point in itertools.product(*axes):
         yield dict(zip((p.name for p in space.parameter), point, strict=True))
@@ -123,16 +135,18 @@ def task(job: Job) -> Result:
 
 
 def _warm() -> None:
-    """In a fresh worker process: use the kernel cache."""
+    """In a fresh worker process: use the kernel cache, leave Ctrl-C to the parent, and do not outlive it."""
     from config.fingerprint import use_cache
 
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     use_cache()
 
 
 @contextmanager
-def executor(jobs: int, cluster: str = "") -> Iterator[Callable[[Sequence[Job]], list[Result]]]:
-    """A function that runs jobs side by side and gives the results in order: in `jobs` processes, or on a Dask cluster
-    (`cluster` = "local" starts one with `jobs` workers, else its address). Raises SweepError."""
+def executor(jobs: int, cluster: str = "", of: Callable[[Job], Any] = task) -> Iterator[Callable[[Sequence[Job]], list[Any]]]:
+    """A function that does `of` each job side by side and gives the results in order: in `jobs` processes, or on a Dask
+    cluster (`cluster` = "local" starts one with `jobs` workers, else its address). Raises SweepError."""
     if cluster:
         try:
             from distributed import Client, LocalCluster
@@ -143,18 +157,24 @@ def executor(jobs: int, cluster: str = "") -> Iterator[Callable[[Sequence[Job]],
             if cluster == "local":
                 local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
             client = Client(local or cluster, timeout="20s")
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise SweepError(f"no Dask cluster at {cluster} ({error})") from None
         try:
-            yield lambda todo: client.gather(client.map(task, todo, pure=False))
+            yield lambda todo: client.gather(client.map(of, todo, pure=False))
         finally:
             client.close()
             if local is not None:
                 local.close()
         return
-    pool: Executor
+    others = set(active_children())
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_warm) as pool:
-        yield lambda todo: list(pool.map(task, todo))
+        try:
+            yield lambda todo: list(pool.map(of, todo))
+        except BaseException:  # nobody waits for what they are at
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()) - others:
+                process.terminate()
+            raise
 
 
 class _Grid:
@@ -200,22 +220,45 @@ def sweep(
     job: Job, space: Space, *, trials: int, jobs: int, current: Callable[[str], Any], objective: str = "net_usdt",
     sampler: str = "tpe", seed: int = 0, cluster: str = "", told: Callable[[Trial], None] = lambda trial: None,
 ) -> Outcome:
-    """Run up to `trials` points. `current(key)`: the setting in force. Raises SweepError."""
+    """Run up to `trials` points; Ctrl-C ends it with the rounds that were whole. `current(key)`: the setting in force. Points
+    that are no valid settings count as tried. Raises SweepError, TapeError; ConfigError where the first round has none valid."""
     source: _Grid | _Tpe = _Grid(space) if sampler == "grid" else _Tpe(space, seed)
     done: list[Trial] = []
-    with executor(jobs, cluster) as run_all:
-        while len(done) < trials:
-            asked = source.ask(min(jobs, trials - len(done)))
-            if not asked:
-                break
-            points = [overrides_of(space, chosen, job.overrides, current) for _, chosen in asked]
-            results = run_all([msgspec.structs.replace(job, overrides=point) for point in points])
-            for (token, chosen), point, result in zip(asked, points, results, strict=True):
-                trial = trial_of(len(done), chosen, point, result, objective)
-                source.tell(token, trial.value)
-                done.append(trial)
-                told(trial)
-    return outcome(done, objective)
+    refused: list[str] = []
+    is_interrupted = False
+    try:
+        with executor(jobs, cluster) as run_all:
+            while (tried := len(done) + len(refused)) < trials:
+                asked = source.ask(min(max(ROUND, jobs), trials - tried))
+                if not asked:
+                    break
+                points = [overrides_of(space, chosen, job.overrides, current) for _, chosen in asked]
+                todo = [msgspec.structs.replace(job, overrides=point) for point in points]
+                faults = [fault_of(one) for one in todo]
+                refused += [fault for fault in faults if fault]
+                if all(faults) and not tried:
+                    raise ConfigError(refused[:1])
+                results = iter(run_all([one for one, fault in zip(todo, faults, strict=True) if not fault]))
+                for (token, chosen), point, fault in zip(asked, points, faults, strict=True):
+                    if fault:
+                        source.tell(token, None)
+                        continue
+                    trial = trial_of(len(done), chosen, point, next(results), objective)
+                    source.tell(token, trial.value)
+                    done.append(trial)
+                    told(trial)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    return msgspec.structs.replace(outcome(done, objective), refused=refused, interrupted=is_interrupted)
+
+
+def fault_of(job: Job) -> str:
+    """Why these are no valid settings, "" where they are."""
+    try:
+        settings_of(job)
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def trial_of(number: int, chosen: dict[str, Any], overrides: dict[str, Any], result: Result, objective: str) -> Trial:

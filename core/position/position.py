@@ -130,29 +130,33 @@ class Position:
 
     def apply(self, signed_lots: int, price_ticks: int, fee_e8: int) -> int:
         """Book one fill (`book_fill`); returns the realised result of it without the fee."""
+        side = self.side
         booked = book_fill(self.grid, self.lots, self.entry_value_e8, signed_lots, price_ticks)
         self.lots, self.entry_value_e8 = booked.lots, booked.entry_value_e8
         realised = booked.realised_e8
         self.fees_e8 += fee_e8
         self.realised_e8 += realised - fee_e8
+        self._reach(side or self.side, price_ticks)  # the fill that closes it is part of it, too
         self.see(2 * price_ticks)
         return realised
 
     def see(self, mark2_ticks: int) -> None:
         """A price (mid x 2, in half ticks) was seen: unrealised result, best and worst price."""
         self.mark2_ticks = mark2_ticks
-        price = mark2_ticks // 2
         if self.lots == 0:
             self.unrealised_e8 = 0
             return
         # the value at x 2 carries one more binary digit; half of it is rounded down
         double = self.grid.value_e8(mark2_ticks, abs(self.lots), round_up=self.lots < 0)
         self.unrealised_e8 = self.side * double // 2 - self.entry_value_e8
-        sign = self.side
-        if self.best_ticks == 0 or sign * (price - self.best_ticks) > 0:
-            self.best_ticks = price
-        if self.worst_ticks == 0 or sign * (price - self.worst_ticks) < 0:
-            self.worst_ticks = price
+        self._reach(self.side, mark2_ticks // 2)
+
+    def _reach(self, side: int, price_ticks: int) -> None:
+        """Best and worst price of a position of that side."""
+        if self.best_ticks == 0 or side * (price_ticks - self.best_ticks) > 0:
+            self.best_ticks = price_ticks
+        if self.worst_ticks == 0 or side * (price_ticks - self.worst_ticks) < 0:
+            self.worst_ticks = price_ticks
 
     def risk_e8(self, fee_rate_e8: int) -> int:
         """Loss from the entry if the stop fills at its price, with the fee of that fill; 0 when it locks profit in.

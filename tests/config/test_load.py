@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,18 @@ def test_bad_input_names_place_and_fix(tmp_path: Path, text: str, place: str, wo
 def test_all_errors_come_at_once(tmp_path: Path) -> None:
     text = "[trading.account]\nleverage = 99\nmax_positions = 0\n[skip]\nenabled = 3\n"
     assert len(errors_of(tmp_path, text)) == 3
+
+
+def test_a_section_is_no_setting() -> None:
+    """It would be put back to its defaults by the next setting inside it, and nobody would be told."""
+    for value in (3, {"stop_atr": 2.0}):
+        with pytest.raises(ConfigError, match=r"`trading\.exits` is a section"):
+            load(overrides={"trading.exits": value, "trading.exits.stop_atr": 2.0}, local=None)
+
+
+def test_faults_cross_processes() -> None:
+    error = pickle.loads(pickle.dumps(ConfigError(["one", "two"])))
+    assert (error.errors, str(error)) == (["one", "two"], "one\ntwo")
 
 
 def test_missing_file_is_an_error(tmp_path: Path) -> None:

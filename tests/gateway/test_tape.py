@@ -85,6 +85,30 @@ def test_a_truncated_gz_gives_what_it_holds_and_says_so(tmp_path: Path) -> None:
     assert 1000 < count < 5001 and reader.faults[0].damage
 
 
+@pytest.mark.parametrize("name", ["a.gz", "a.zst"])
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_small_damaged_file_gives_what_comes_before_the_damage(tmp_path: Path, name: str, damage: str) -> None:
+    """Less than one chunk: what was unpacked before the damage must not go with it."""
+    rng = np.random.default_rng(1)
+    frames = [trade_frame("AUSDT", i, str(rng.integers(1, 10**9))) for i in range(3000)]
+    path = write(tmp_path / name, b"".join(line(T0 + i, f) for i, f in enumerate(frames)))
+    packed = bytearray(path.read_bytes())
+    if damage == "cut":
+        del packed[len(packed) // 2 :]
+    else:
+        packed[-3] ^= 0x40  # in the check behind the data, or the end of the data
+    path.write_bytes(bytes(packed))
+    found = [frame for _, frame, _ in read_all([path])]
+    assert len(found) > (1000 if damage == "cut" or name == "a.gz" else -1) and found[:-1] == frames[: max(len(found) - 1, 0)]
+
+
+def test_a_number_that_no_grid_holds_is_told(tmp_path: Path) -> None:
+    """As a flipped bit makes it: a comma that became a digit."""
+    path = write(tmp_path / "a", line(T0, trade_frame("AUSDT", 1, "1.00000000000001")))
+    with pytest.raises(TapeError, match=r"AUSDT .* 14 decimals"):
+        tape_instruments(scan_tape([path]), {})
+
+
 def test_a_line_longer_than_any_frame_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tape, "CHUNK_BYTES", 1 << 12)
     monkeypatch.setattr(tape, "MAX_FRAME_BYTES", 1 << 13)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import gzip
 import json
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
 from decimal import ROUND_CEILING, Decimal
+from multiprocessing import active_children
 from pathlib import Path
 
 import msgspec
 import pytest
 from sqlalchemy import select
 
+from config.load import ConfigError
 from config.paths import DataPaths
 from core.constants import E8
 from core.performance.comparison import compare
@@ -23,7 +29,7 @@ from shm.database.tables import backtest_results
 from tests.shared_data import recording
 from tests.system.plant_runner import ROOT, environment
 from workers import backtest_store, sweep
-from workers.backtest import Job, Result, Tally, look_ahead, run, settings_of
+from workers.backtest import Job, Result, run, settings_of
 from workers.backtest_report import comparison_html, html
 from workers.pipeline import run_tape
 
@@ -60,6 +66,7 @@ def test_trades_fit_together(result: Result) -> None:
         assert result.from_ns <= trade.opened_ns <= trade.closed_ns <= result.to_ns + 10**9
         assert trade.mfe_e8 is not None and trade.mae_e8 is not None and min(trade.mfe_e8, trade.mae_e8) >= 0
         assert result.decisions[trade.decision_id]["accepted"]
+        assert trade.mfe_e8 >= trade.gross_e8 >= -trade.mae_e8  # a price it was closed at was reached
     assert [p.ts_ns for p in result.equity] == sorted(p.ts_ns for p in result.equity)
     again = performance(result.trades, result.equity[0].equity_e8, result.equity, 0)
     assert again["net_usdt"] == result.figures["net_usdt"]
@@ -69,24 +76,6 @@ def test_the_same_job_gives_the_same_result(job: Job, result: Result) -> None:
     again = run(job)
     same = msgspec.structs.replace(again, wall_s=result.wall_s)
     assert msgspec.json.encode(same) == msgspec.json.encode(result)
-
-
-def test_no_decision_knows_the_future(job: Job, result: Result) -> None:
-    assert look_ahead(job, result) == []
-
-
-def test_a_decision_that_knows_the_future_is_found(job: Job, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cheat: intents carry a mark of how long the whole recording is."""
-    booked = Tally.booked
-
-    def cheat(self: Tally, message, report, notes):  # type: ignore[no-untyped-def]
-        booked(self, message, report, notes)
-        if self.intents:
-            self.intents[-1] = (*self.intents[-1][:3], -1)
-
-    monkeypatch.setattr(Tally, "booked", cheat)
-    faults = look_ahead(job, result)
-    assert faults and "with the future known" in faults[0]
 
 
 def test_frames_before_the_window_only_warm_up(job: Job, result: Result) -> None:
@@ -190,6 +179,40 @@ def test_two_runs_side_by_side(job: Job, result: Result) -> None:
     assert "thresholds.score.arm" in comparison_html(result, other, found)
 
 
+def test_a_window_outside_the_recording_is_told(job: Job, result: Result) -> None:
+    with pytest.raises(TapeError, match=r"before --to 2020-01-01 .* begins at 2026-08-09"):
+        run(msgspec.structs.replace(job, to_ns=1_577_836_800 * 10**9))
+    with pytest.raises(TapeError, match=r"after --from .* ends at 2026-08-09"):
+        run(msgspec.structs.replace(job, from_ns=result.to_ns + 1))
+
+
+def test_a_backtest_in_another_mode_is_refused(job: Job) -> None:
+    with pytest.raises(ConfigError, match="always SIM"):
+        run(msgspec.structs.replace(job, overrides={"trading.mode": "LIVE"}))
+
+
+def test_what_is_wrong_with_a_tape_is_said(job: Job, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.frames.gz"
+    lines = gzip.decompress(Path(job.tapes[0]).read_bytes()).splitlines(keepends=True)
+    lines[100] = lines[100][: len(lines[100]) // 2] + b"\n"
+    bad.write_bytes(gzip.compress(b"".join(lines))[:-400])
+    found = run(msgspec.structs.replace(job, tapes=(str(bad),)))
+    assert found.counts["frames"] > 100
+    assert any("reading ended early" in remark for remark in found.remarks)
+    assert any("rejected" in remark for remark in found.remarks)
+    assert all(remark in html(found) for remark in found.remarks)
+
+
+def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    backtest_store.write_page(page, "one")
+    with pytest.raises(backtest_store.StoreError, match="cannot be written"):
+        backtest_store.write_page(page / "below", "two")
+    assert page.read_text() == "one" and list(tmp_path.iterdir()) == [page]
+    backtest_store.write_page(Path("/dev/null"), "three")
+    assert not Path("/dev/null").is_file()
+
+
 def test_a_tape_that_is_none(tmp_path: Path) -> None:
     bad = tmp_path / "bad.frames"
     bad.write_text("nothing here\n")
@@ -219,8 +242,6 @@ def space(tmp_path: Path) -> sweep.Space:
 
 
 def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    from contextlib import nullcontext
-
     monkeypatch.setattr(sweep, "executor", lambda jobs, cluster="": nullcontext(lambda todo: [run(job) for job in todo]))
 
 
@@ -232,6 +253,91 @@ def test_a_grid_visits_every_point(job: Job, space: sweep.Space, monkeypatch: py
     values = [t.value for t in found.trials if t.value is not None]
     assert values == sorted(values, reverse=True)
     assert found.trials[0].overrides["thresholds.score.arm"][0] == EAGER["thresholds.score.arm"][0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("step", "points"), [(0.6, [1.0, 1.6]), (0.5, [1.0, 1.5, 2.0]), (0.1, None)])
+def test_a_grid_stays_within_its_range(step: float, points: list[float] | None) -> None:
+    space = sweep.Space((sweep.Parameter("k", low=1.0, high=2.0, step=step),))
+    found = [point["k"] for point in sweep.grid(space)]
+    assert found == (points or [round(1.0 + k / 10, 12) for k in range(11)])
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ('key = "trading.nothing"\nindex = 0\nvalues = [1.0]', "no setting that is a list"),
+    ('key = "trading.exits.stop_atr"\nlow = 1.0\nhigh = 2.0\nstep = -1.0', "`step` must be over 0"),
+])
+def test_a_space_that_cannot_be_searched_is_told(job: Job, tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "space.toml").write_text(f"[[parameter]]\n{text}\n")
+    with pytest.raises(sweep.SweepError, match=says):
+        sweep.sweep(job, sweep.read_space(tmp_path / "space.toml"), trials=1, jobs=1, current=lambda key: None, sampler="grid")
+
+
+def test_a_sweep_asks_for_the_same_points_with_any_number_of_jobs(
+    job: Job, result: Result, space: sweep.Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the sampler's random start, where it learns from what it was told."""
+    pytest.importorskip("optuna", reason="extra `tune`")
+
+    def scored(todo: Sequence[Job]) -> list[Result]:
+        """Results whose objective depends on the point."""
+        figures = [result.figures | {"net_usdt": float(one.overrides["trading.exits.stop_atr"])} for one in todo]
+        return [msgspec.structs.replace(result, job=one, figures=f) for one, f in zip(todo, figures, strict=True)]
+
+    monkeypatch.setattr(sweep, "executor", lambda jobs, cluster="": nullcontext(scored))
+    one, two, eight = (
+        sweep.sweep(job, space, trials=30, jobs=jobs, current=lambda key: [0.0, 0.0, 0.0], seed=4) for jobs in (1, 2, 8)
+    )
+    assert one.trials == two.trials == eight.trials
+
+
+def test_points_that_are_no_settings_do_not_end_a_sweep(job: Job, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "executor", lambda jobs, cluster="": nullcontext(lambda todo: [result for _ in todo]))
+    key = "trading.exits.stop_atr"
+    space = sweep.Space((sweep.Parameter(key, values=(1.0, -1.0, 2.0)),))
+    found = sweep.sweep(job, space, trials=9, jobs=1, current=lambda key: None, sampler="grid")
+    assert [t.parameters[key] for t in found.trials] == [1.0, 2.0]
+    assert len(found.refused) == 1 and "stop_atr" in found.refused[0]
+    with pytest.raises(ConfigError, match="stop_atr"):
+        never = sweep.Space((sweep.Parameter(key, values=(-1.0, -2.0)),))
+        sweep.sweep(job, never, trials=9, jobs=1, current=lambda key: None, sampler="grid")
+
+
+def test_an_interrupted_sweep_keeps_what_it_has(
+    job: Job, result: Result, space: sweep.Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+
+    def once(todo: Sequence[Job]) -> list[Result]:
+        rounds.append(len(todo))
+        if len(rounds) > 1:
+            raise KeyboardInterrupt
+        return [msgspec.structs.replace(result, job=one) for one in todo]
+
+    monkeypatch.setattr(sweep, "ROUND", 4)
+    monkeypatch.setattr(sweep, "executor", lambda jobs, cluster="": nullcontext(once))
+    found = sweep.sweep(job, space, trials=6, jobs=1, current=lambda key: [0.0, 0.0, 0.0], sampler="grid")
+    assert found.interrupted and len(found.trials) == 4 and rounds == [4, 2]
+
+
+def test_no_process_outlives_an_interrupted_pool() -> None:
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = set(active_children())
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt), sweep.executor(1, of=endless) as run_all:
+            signal.setitimer(signal.ITIMER_REAL, 0.5)
+            run_all([Job()])
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    for process in set(active_children()) - before:
+        process.join(20.0)
+    assert set(active_children()) <= before
+
+
+def endless(job: Job) -> None:
+    threading.Event().wait()
 
 
 def test_a_sweep_repeats_with_its_seed(job: Job, space: sweep.Space, monkeypatch: pytest.MonkeyPatch) -> None:

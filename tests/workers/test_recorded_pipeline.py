@@ -20,7 +20,8 @@ from core.performance.comparison import compare
 from tests.workers.journal_rig import Rig
 from tests.workers.support import EAGER
 from workers import journal_source
-from workers.backtest import Backtest, Job, Result, look_ahead, run
+from workers.backtest import Backtest, Job, Result, run
+from workers.look_ahead import look_ahead
 from workers.recorded_order import recorded_order
 from workers.recorded_pipeline import RecordedPipeline
 from workers.replay import read_order

@@ -29,7 +29,7 @@ from workers import journal_files, lane
 from workers.journal_files import SegmentWriter, recover
 from workers.memento import Memento
 from workers.replay import Outcome, Replay
-from workers.run_journal import RunJournal, find_run
+from workers.run_journal import NoJournal, RunJournal, find_run
 
 QUIET = (Rig.reload, Rig.pause, Rig.lose_connection, Rig.shed, Rig.drop_frames)
 HARD = (*QUIET, Rig.restart_shard, Rig.restart_execution, Rig.restart_recorder, Rig.kill, Rig.stall_shard)
@@ -181,6 +181,61 @@ def test_other_parameters_than_recorded_are_found(recorded: Path, tmp_path: Path
     outcome = replay(forge(recorded, tmp_path / "forged", "raw", change))
     assert not outcome.identical
     assert "parameters of config version" in outcome.differences[0].where
+
+
+def of_another_version(change: Callable[[dict[str, Any]], None], kind: Kind) -> Callable[[Frame], Frame]:
+    """`change` to the JSON of every record of a kind."""
+    def forged(frame: Frame) -> Frame:
+        if frame.kind != kind:
+            return frame
+        note = unpack(frame.kind, frame.data)
+        body = msgspec.json.decode(note.payload)
+        change(body)
+        return frame._replace(data=pack(note._replace(payload=msgspec.json.encode(body)))[1])
+
+    return forged
+
+
+def test_the_run_description_of_another_version_is_told(recorded: Path, tmp_path: Path) -> None:
+    change = of_another_version(lambda spec: spec.update(a_later_field=1), Kind.RUN)
+    folder = forge(recorded, tmp_path / "forged", "order", change)
+    with pytest.raises(NoJournal, match=r"not of this version.*a_later_field"):
+        replay(folder)
+    with pytest.raises(NoJournal, match="not of this version"):
+        find_run(folder).spec()
+
+
+def test_settings_of_another_version_are_told(recorded: Path, tmp_path: Path) -> None:
+    change = of_another_version(lambda settings: settings["trading"].update(a_later_field=1), Kind.SETTINGS)
+    outcome = replay(forge(recorded, tmp_path / "forged", "raw", change))
+    assert not outcome.identical
+    assert "settings of config version 1" in outcome.differences[0].where
+    assert "not of this version" in outcome.differences[0].recorded
+
+
+def test_records_of_another_layout_are_told(recorded: Path, tmp_path: Path) -> None:
+    """PARAMS had a field less."""
+    def change(frame: Frame) -> Frame:
+        if frame.kind != Kind.EVENT or unpack(frame.kind, frame.data).kind != EventKind.CONFIG:
+            return frame
+        note = unpack(frame.kind, frame.data)
+        return frame._replace(data=pack(note._replace(payload=note.payload[:-8]))[1])
+
+    outcome = replay(forge(recorded, tmp_path / "forged", "raw", change))
+    assert not outcome.identical and not outcome.is_complete
+    assert any("not written by this version" in note and "EventNote" in note for note in outcome.notes)
+
+
+def test_differences_before_the_time_asked_for_are_no_identity(recorded: Path, tmp_path: Path) -> None:
+    def change(frame: Frame) -> Frame:
+        return frame._replace(data=frame.data.replace(b'"S":"Buy"', b'"S":"Sell"')) if frame.ts_recv_ns < middle else frame
+
+    times = [f.ts_recv_ns for p in segments(DataPaths(recorded, "SIM").journal_dir) for f in read_frames(p) if f.kind <= 2]
+    middle = (times[0] + times[-1]) // 2
+    journal = find_run(forge(recorded, tmp_path / "forged", "raw", change))
+    outcome = Replay(journal, from_ns=times[-1] + 10**9).run()
+    assert outcome.before > 0 and not outcome.identical
+    assert all(d.ts_ns == 0 for d in outcome.differences)
 
 
 def test_another_kernel_is_found_and_its_decision_explained(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
