@@ -93,7 +93,7 @@ class Stamps:
         self._wrap(desk, "submit", self._submitted)
         self._wrap(live.link, "send", self._sent)
         self._wrap(desk, "hear", self._heard)
-        self._wrap(execution._outbox, "_push", self._pushed)
+        self._wrap(execution.records._outbox, "_push", self._pushed)
 
     def _wrap(self, owner: Any, name: str, seen: Callable[..., None]) -> None:
         real = getattr(owner, name)

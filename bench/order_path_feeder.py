@@ -16,7 +16,7 @@ import numpy as np
 
 from config.schema import Fees, Symbols
 from core.enums import DataState, FeedState, MessageKind, ReportKind
-from core.orders.wire import Message, read_reports, write_messages
+from core.orders.wire import SYNC_RESTART, Message, read_reports, write_messages
 from core.records import REPORT, SYMBOL_ROW
 from core.units import parse_units
 from gateway.bybit.universe import Selector, Universe
@@ -27,7 +27,6 @@ from gateway.venue.synthetic import SyntheticExchange
 from gateway.venue.synthetic_feed import SyntheticFeed
 from gateway.venue.warm import warm_up, warm_up_private
 from shm.topology import Plant
-from workers.execution import SYNC_RESTART
 
 RATE_FACTOR = 1000
 HOLD_NS = 30_000_000

@@ -14,7 +14,6 @@ unanswered messages again, which are recognised), and goes on. When the disk ref
 from __future__ import annotations
 
 import argparse
-import heapq
 import os
 import sys
 import time
@@ -27,7 +26,6 @@ import numpy as np
 
 from config.paths import DataPaths
 from config.schema import Settings
-from core.constants import FLAG_EXTERNAL
 from core.consumption import CheckAccount, Hello, signed
 from core.enums import (
     Cause,
@@ -42,44 +40,39 @@ from core.enums import (
     ReportKind,
     Severity,
 )
-from core.journal import encode_record
-from core.orders.broker import ANSWERED, ENTRIES, INTENTS, Controls, Note
+from core.orders.broker import ANSWERED, ENTRIES, Controls, Note
 from core.orders.exposure import ExchangeFacts
-from core.orders.latency import LEDGER_RECORD, Ledger
+from core.orders.latency import Ledger
 from core.orders.router import ExecutionRouter, LiveUnavailable, told_reports
-from core.orders.wire import ENTRY_RECORD, Message, Report, pack_entry, read_messages
-from core.records import GLOBAL, MESSAGE
+from core.orders.wire import SYNC_HELLO, SYNC_RESTART, Message, Report
+from core.records import GLOBAL
 from core.risk.policy import Instrument, Policy, instrument, policy
 from core.risk.tiers import Rank
 from shm.agent import die_with_parent, run
-from shm.counters import S_EXECUTION, S_INTENT_HOP, S_WIRE_TO_INTENT
+from shm.counters import S_EXECUTION, CounterPage
 from shm.scheduling import go_first
 from shm.topology import Plant
 from workers.account_boards import AccountBoards
 from workers.churn_latch import ChurnLatch
 from workers.commands import Commands
-from workers.execution_recovery import ROLL_RECORD, Recovery
+from workers.execution_records import Records
+from workers.execution_recovery import Recovery
 from workers.execution_rounds import Rounds
 from workers.funding_handover import missed
+from workers.intake import Intake
 from workers.kill_switch import KillSwitch, PaperStandDown, StandDown
 from workers.kill_watch import LinkHealth, PlantWatch
 from workers.live import LiveOrders
 from workers.live_evidence import LiveEvidence
 from workers.noted_broker import NotedBroker
 from workers.noted_desk import ExecutionTap
-from workers.outbox import Committer, Outbox
 from workers.pause_latch import PauseLatch
 from workers.rollout import RolloutKeeper
 from workers.run_settings import load_settings
 
-BATCH = 256
 ANSWERS_KEPT = 8192
 BOARD_NS = 100_000_000
 HOUSEKEEPING_NS = 250_000_000
-EXIT_NOTE_NS = 10_000_000_000
-# handshakes: `reason` of messages and reports of kind NONE
-SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
-SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
 PAPER = frozenset({MessageKind.FILL, MessageKind.DONE, MessageKind.CASH})  # what only a paper desk says
 LEAVE_NS = 2_000_000_000  # at an orderly end, for cancelling entries at the exchange
 LEAVE_STEP_S = 0.005
@@ -111,30 +104,22 @@ class Execution:
             self.make_policy(), ExecutionRouter(Mode(self.control.mode), desk), self.tap.note, self.tap.now
         )
         self.cnc = plant.cnc()
-        self.counters = plant.counters()
+        self.counters: CounterPage = plant.counters()
         self.log = plant.log_writer()
         self.paths = DataPaths(Path(plant.spec.data_dir), plant.spec.mode)
-        shards = range(plant.spec.shards)
-        self._intents = [plant.intents(i).reader() for i in shards]
-        self._outbox = Outbox([plant.reports(i).writer() for i in shards], self.counters, clock)
-        self._scratch: np.ndarray = np.zeros(BATCH, MESSAGE.dtype)
-        self._heap: list[tuple[int, int, int, int, Message]] = []
-        self._arrivals = 0
-        self._ended: set[int] = set()
-        self._silent = set(shards)  # shards whose messages do not count until they have answered our start
+        self.threaded = threaded
+        self.intake = Intake(plant)
+        self.records = Records(self)
         self._answers: OrderedDict[tuple[int, ...], Report] = OrderedDict()
         self._boards = AccountBoards(plant)
         self.symbol_row: np.ndarray = np.zeros(1, plant.symbol_rows().dtype)
         self._global: np.ndarray = np.zeros(1, GLOBAL.dtype)
         self.account_dirty = True
         self._board_ns = self._housekeeping_ns = 0
-        self.threaded = threaded
-        self.committer: Committer | None = None
-        self._disk_failed = False
         self.controls = Controls()
-        closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self._outbox.empty)
-        self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self._disk_error)
-        self.pause = PauseLatch(self.control, self.paths.pause_file, self._disk_error)
+        closing: StandDown = self.live or PaperStandDown(self.broker, lambda: self.records.all_handed)
+        self.kill = KillSwitch(self.control, self.paths.kill_file, closing, self._tell_kill, self.disk_error)
+        self.pause = PauseLatch(self.control, self.paths.pause_file, self.disk_error)
         self.rollout = RolloutKeeper(self.paths, plant.spec.venue["rest"], plant.spec.account, self.error) if (
             live and plant.spec.venue and not plant.spec.practice) else None
         self.evidence = LiveEvidence(
@@ -144,7 +129,7 @@ class Execution:
         if self.live is not None:
             health = self.live.health
         self.watch = PlantWatch(plant, self.broker, health)
-        self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self._disk_error)
+        self.churn = ChurnLatch(self.paths.churn_dir, self.broker.ledger, self.disk_error)
         self.commands = Commands(plant, self, self.paths.blacklist_file)
         self.rounds = Rounds(self)
 
@@ -161,9 +146,9 @@ class Execution:
         Recovery(self).run()
         self.note(Note(LogKind.PROCESS, -1, time.time_ns(), 0, b=os.getpid(), text=f"execution {self.plant.spec.mode}"))
         for shard in range(self.plant.spec.shards):
-            self._outbox.hand(shard, [Report(kind=int(ReportKind.NONE), reason=SYNC_RESTART)])
+            self.records.hand(shard, [Report(kind=int(ReportKind.NONE), reason=SYNC_RESTART)])
             self.plant.bell_of("shard", shard).ring()
-        self._commit()
+        self.records.commit()
         self._write_boards(self.clock(), force=True)
 
     def do_work(self) -> int:
@@ -178,25 +163,25 @@ class Execution:
         unsolicited = self.kill.turn(bits, now)
         self.controls = Controls(
             killed=self.kill.killed or bool(bits & ControlBits.KILL),
-            paused=bool(bits & ControlBits.PAUSE) or self._disk_failed or self._guarded(),
+            paused=bool(bits & ControlBits.PAUSE) or self.records.disk_failed or self._guarded(),
             degraded=not self.paced and bool(bits & ControlBits.DEGRADED),
             feed_down=not self.paced and self.control.get("feed_state") != FeedState.CONNECTED,
             exchange=self.exchange(-1),
         )
         self.send(unsolicited)
         done += len(unsolicited) + self.commands.turn(self.settings.thresholds.signal, now)
-        messages = self._take(now)
+        messages = self.intake.take(now)
         if messages:
             done += self._handle(messages)
         if self.live is not None:
             self.live.follow_kill(now, self.kill.killed)
             self.live.carry_out()
-        done += self._commit()
+        done += self.records.commit()
         if now - self._housekeeping_ns >= HOUSEKEEPING_NS:
             self._housekeeping_ns = now
             self.rounds.turn(now)
         self._write_boards(now, force=False)
-        if len(self._ended) == self.plant.spec.shards and not self._heap and self._outbox.empty:
+        if self.intake.at_end and self.records.all_handed:
             self._drained(now)
         return done
 
@@ -209,12 +194,7 @@ class Execution:
         """Entries at the exchange cancelled, everything booked on disk, last answers, last boards."""
         if self.live is not None:
             self._leave_exchange(self.live)
-        if self.committer is not None:
-            error = self.committer.close(self.broker.account.updated_ns)
-            if error is not None:
-                self._disk_error(error)
-            self._outbox.flush(self.committer.durable)
-            self.committer = None
+        self.records.close()
         self._write_boards(self.clock(), force=True)
         self.check_account()
 
@@ -225,43 +205,11 @@ class Execution:
         self.broker.cancel_working(set(self.broker.working), int(Cause.CONTROL))
         while live.desk.entries.working and self.clock() < deadline and live.link.error is None:
             live.turn(self.clock())
-            self._commit()
+            self.records.commit()
             time.sleep(LEAVE_STEP_S)
         live.stop()
 
     # --- messages --------------------------------------------------------------------------------------------------
-    def _take(self, now: int) -> list[tuple[int, Message]]:
-        """What may be handled now, in order, as (shard, message)."""
-        limit = self.plant.min_watermark() if self.paced else 0  # before the rings: what it promises is in them
-        arrived: list[tuple[int, Message]] = []
-        for shard, reader in enumerate(self._intents):
-            while n := reader.pop(self._scratch):
-                for message in read_messages(self._scratch, n):
-                    if message.kind == MessageKind.NONE:
-                        self._silent.discard(shard)
-                    elif shard in self._silent:
-                        continue  # will come again, in order, behind the shard's answer to our start
-                    self._measure(message, now)
-                    arrived.append((shard, message))
-                if n < BATCH:
-                    break
-        if not self.paced:
-            return arrived
-        for shard, message in arrived:
-            self._arrivals += 1
-            heapq.heappush(self._heap, (message.seq, message.symbol, self._arrivals, shard, message))
-        ready = []
-        while self._heap and self._heap[0][0] <= limit:
-            _, _, _, shard, message = heapq.heappop(self._heap)
-            ready.append((shard, message))
-        return ready
-
-    def _measure(self, message: Message, now: int) -> None:
-        if message.mono_sent_ns > 0:
-            self.counters.record(S_INTENT_HOP, max(now - message.mono_sent_ns, 0))
-        if message.kind in INTENTS and message.mono_recv_ns > 0:
-            self.counters.record(S_WIRE_TO_INTENT, max(now - message.mono_recv_ns, 0))
-
     def _handle(self, messages: list[tuple[int, Message]]) -> int:
         """Answer and book. What is told of a record waits in the outbox until the record is durable."""
         answers: list[tuple[int, Report]] = []
@@ -273,7 +221,7 @@ class Execution:
                 if message.reason == SYNC_HELLO:
                     self._hello(shard, message, answers, notes)
             elif message.kind == MessageKind.END:
-                self._ended.add(shard)
+                self.intake.end(shard)
             else:
                 report, lines = self._answer(shard, message, start)
                 notes += lines
@@ -281,7 +229,7 @@ class Execution:
                     answers.append((shard, report))
             self.counters.record(S_EXECUTION, max(self.clock() - start, 0))
         for shard, report in answers:
-            self.hand(shard, [report])
+            self.records.hand(shard, [report])
         for note in notes:
             self.note(note)
         self.account_dirty = True
@@ -304,9 +252,9 @@ class Execution:
             self.error(RuntimeError("a shard's paper desk spoke in LIVE"))
             return None, []
         report, notes = self.broker.handle(message, controls)
-        self.journal_roll(message)
+        self.records.roll(message)
         if message.kind in ANSWERED:
-            self._journal_record(shard, message, report)
+            self.records.answered(shard, message, report)
             if report is not None:
                 self.remember(message, report)
             self.note_order(message, report, notes, now, self.clock())
@@ -322,7 +270,7 @@ class Execution:
             self.ledger.entered(
                 message, report, self.broker.instruments.get(message.symbol), int(self.broker.router.mode), label, numbers,
                 taken_ns, gated_ns, time.time_ns() if taken_ns else message.ts_event_ns,
-                self.committer.booked if self.committer is not None else 0,
+                self.records.booked,
             )
         elif message.kind in (MessageKind.FILL, MessageKind.DONE) and message.symbol in self.broker.instruments:
             self.ledger.told(message, self.broker.instruments[message.symbol], gated_ns)
@@ -381,21 +329,13 @@ class Execution:
         return report, notes
 
     def tell_shard(self, shard: int, report: Report) -> None:
-        self.hand(shard, [report])
+        self.records.hand(shard, [report])
 
     def instrument_of(self, symbol: int) -> Instrument | None:
         self.know(symbol)
         return self.broker.instruments.get(symbol)
 
     # --- what LIVE needs of us (workers.live.Host) -----------------------------------------------------------------------
-    def append(self, record: bytes) -> None:
-        assert self.committer is not None, "the journal is open while orders are worked"
-        self.committer.append(record)
-
-    @property
-    def booked(self) -> int:
-        return self.committer.booked if self.committer is not None else 0
-
     def tell(self, message: Message) -> None:
         """A FILL, DONE or CASH of the exchange desk: booked, journalled, reported to the shard as unsolicited."""
         self.know(message.symbol)
@@ -403,12 +343,12 @@ class Execution:
         if message.kind == MessageKind.FILL:
             self.rounds.note_fill(message)
         shard = self.broker.instruments[message.symbol].shard if message.symbol in self.broker.instruments else 0
-        self.journal_roll(message)
-        self._journal_record(shard, message, report)
+        self.records.roll(message)
+        self.records.answered(shard, message, report)
         now = self.clock()
         self.note_order(message, report, notes, now, now)
         if report is not None:
-            self.hand(shard, told_reports(message, report))
+            self.records.hand(shard, told_reports(message, report))
         for note in notes:
             self.note(note)
         self.account_dirty = True
@@ -437,7 +377,7 @@ class Execution:
     def _hello(self, shard: int, message: Message, answers: list[tuple[int, Report]], notes: list[Note]) -> None:
         """A shard (re)started with an empty desk: its working entries are gone, its positions are handed back."""
         answers[:] = [(s, r) for s, r in answers if s != shard]  # answers to what the dead one asked are void
-        self._outbox.clear(shard)
+        self.records.forget(shard)
         symbols = self.broker.symbols_of(shard)
         if self.live is None:
             notes += self.book_own(shard, self.broker.end_working(symbols) + self._missed_funding(symbols, message.ts_event_ns))
@@ -470,51 +410,13 @@ class Execution:
         notes: list[Note] = []
         for message in messages:
             report, lines = self.broker.handle(message)
-            self.journal_roll(message)
-            self._journal_record(shard, message, report)
+            self.records.roll(message)
+            self.records.answered(shard, message, report)
             notes += lines
         return notes
 
-    # --- journal ---------------------------------------------------------------------------------------------------
-    def _journal_record(self, shard: int, message: Message, report: Report | None) -> None:
-        if self.committer is None:
-            return
-        data = pack_entry(message, report)
-        self.committer.append(encode_record(message.ts_event_ns, message.mono_recv_ns, shard, ENTRY_RECORD, data))
-
-    def journal_roll(self, message: Message) -> None:
-        """A roll that was just made, before the record of the message that made it."""
-        if self.committer is not None and self.broker.ledger.dirty:
-            for data in self.broker.ledger.records():
-                self.committer.append(encode_record(message.ts_event_ns, message.mono_recv_ns, 0, ROLL_RECORD, data))
-
-    def _commit(self) -> int:
-        """Start and finish blocks; send what may leave. Returns how many reports left."""
-        if self.committer is None:
-            return 0
-        for rows in self.ledger.rows(self.ledger.ended):
-            wall_ns = int(rows[0]["wall_ns"])
-            self.committer.append(encode_record(wall_ns, 0, 0, LEDGER_RECORD, rows.tobytes()))
-        self.ledger.ended.clear()
-        before = self.committer.durable
-        error = self.committer.turn(self.broker.account.updated_ns)
-        written = self.committer.durable - before
-        self.counters.add("orders_journalled", written)
-        if written:
-            self.ledger.durable(self.committer.durable, self.clock())
-        if error is not None:
-            if not self._disk_failed:
-                self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, severity=Severity.CRITICAL,
-                               text="journal not writable: entries refused"))
-            self._disk_failed = True
-            self._disk_error(error)
-        elif self._disk_failed and written:
-            self._disk_failed = False
-            self.note(Note(LogKind.ERROR, -1, time.time_ns(), 0, text="journal writable again"))
-        sent = self.live.release(self.committer.durable, self._disk_failed) if self.live is not None else 0
-        return sent + self._outbox.flush(self.committer.durable, self._disk_failed)
-
-    def _disk_error(self, error: OSError) -> None:
+    # --- reports, errors ---------------------------------------------------------------------------------------------
+    def disk_error(self, error: OSError) -> None:
         self.counters.add("disk_errors")
         self.error(error)
 
@@ -522,17 +424,10 @@ class Execution:
         self.counters.add("errors")
         self.cnc.errors.record(error)
 
-    # --- reports ---------------------------------------------------------------------------------------------------
     def send(self, reports: list[Report]) -> None:
         for report in reports:
-            self.hand(self.broker.instruments[report.symbol].shard, [report])
+            self.records.hand(self.broker.instruments[report.symbol].shard, [report])
             self.counters.add("cancels" if report.kind == ReportKind.CANCEL else "closes")
-
-    def hand(self, shard: int, reports: list[Report]) -> None:
-        """Behind everything booked so far. In LIVE they are not for the shard's paper desk."""
-        if self.live is not None:
-            reports = [report._replace(flags=report.flags | FLAG_EXTERNAL) for report in reports]
-        self._outbox.hand(shard, reports, self.committer.booked if self.committer is not None else 0)
 
     def check_account(self) -> None:
         """The account for the journal: where a replay first differs shows within a quarter of a second."""

@@ -16,16 +16,15 @@ from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.latency import LEDGER_RECORD
 from core.orders.wire import ENTRY_RECORD, Message, unpack_entry
 from core.risk.ledger import RiskLedger
+from workers.execution_records import ROLL_RECORD
 from workers.journal_compaction import compact_journal
 from workers.journal_files import DurableLog
 from workers.live import LiveOrders
 from workers.noted_desk import DESK_RECORD
-from workers.outbox import Committer
 
 if TYPE_CHECKING:
     from workers.execution import Execution
 
-ROLL_RECORD = 2  # kind of a record of the execution journal: baselines of the daily loss (core.risk.ledger)
 
 
 class Recovery:
@@ -70,8 +69,8 @@ class Recovery:
         if host.live is not None and not self._desk_records:
             self._inherit(host.live, path)
         log = DurableLog(path, EXECUTION, spec.run_id, time.time_ns())
-        host.committer = Committer(log, not host.paced, host.plant.bell.ring if host.threaded else None)
-        host.journal_roll(Message(ts_event_ns=time.time_ns()))
+        host.records.open(log)
+        host.records.roll(Message(ts_event_ns=time.time_ns()))
         if host.live is not None:
             working = [working.order for working in host.broker.working.values()]
             host.live.start(host.clock(), self._desk_records, self._desk_booked, working)

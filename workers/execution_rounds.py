@@ -83,7 +83,7 @@ class Rounds:
             return
         moved = host.broker.see_wallet(wallet.balance_e8)
         if moved:
-            host.journal_roll(Message(ts_event_ns=account.updated_ns))
+            host.records.roll(Message(ts_event_ns=account.updated_ns))
             host.note(Note(LogKind.RISK, -1, time.time_ns(), 0, x=moved / 1e8, severity=Severity.WARNING,
                            text="cash moved beside our trades"))
 
@@ -165,7 +165,7 @@ class Rounds:
             notes.append(Note(LogKind.RISK, -1, host.broker.account.updated_ns, 0, b=shard, severity=Severity.CRITICAL,
                               text=f"shard {shard} lost: closed {'at last mark' if host.live is None else 'at market'}"))
             # should it wake up after all, it must not go on with what is gone
-            host.hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
+            host.records.hand(shard, [Report(symbol=s, kind=int(ReportKind.POSITION)) for s in sorted(symbols)])
             host.account_dirty = True
             for note in notes:
                 host.note(note)

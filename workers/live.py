@@ -63,6 +63,14 @@ SWITCH_INTERVAL_S = 0.0002  # the link's thread must not wait 5 ms for the agent
 NOTE_LEVELS = {"late_ack": Severity.INFO, "batch_partial": Severity.WARNING, "stranger": Severity.WARNING}
 
 
+class Journal(Protocol):
+    """The records of execution."""
+
+    @property
+    def booked(self) -> int: ...
+    def append(self, record: bytes) -> None: ...
+
+
 class Host(Protocol):
     """What execution lends to LIVE."""
 
@@ -72,13 +80,8 @@ class Host(Protocol):
     def ledger(self) -> Ledger: ...
     @property
     def tap(self) -> ExecutionTap: ...
-    def append(self, record: bytes) -> None:
-        """Take a record into the journal."""
-        ...
     @property
-    def booked(self) -> int:
-        """Records taken so far: the ticket of whatever comes next."""
-        ...
+    def records(self) -> Journal: ...
     def tell(self, message: Message) -> None:
         """Book a FILL, DONE or CASH of the desk and report it to the shard."""
         ...
@@ -199,9 +202,9 @@ class LiveOrders:
             for effect in effects:
                 if isinstance(effect, Persist):
                     now_ns = time.time_ns()
-                    host.append(encode_record(now_ns, 0, 0, DESK_RECORD + effect.kind, effect.payload))
+                    host.records.append(encode_record(now_ns, 0, 0, DESK_RECORD + effect.kind, effect.payload))
                 elif isinstance(effect, Send):
-                    self._sends.append((host.booked, effect))
+                    self._sends.append((host.records.booked, effect))
                 elif isinstance(effect, Tell):
                     host.tell(effect.message)
                 else:

@@ -9,7 +9,6 @@ same rules of who may go first, so the digest is the same for any number of lane
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +28,7 @@ from shm.agent import StopFlag
 from shm.regions import MAX_SYMBOLS
 from shm.run_spec import RunSpec
 from shm.topology import Plant
+from workers.intake import PacedOrder
 from workers.lane import COUNTS, Lane, LaneSink
 from workers.shard import TAPE_DEPTH, book_levels
 
@@ -79,8 +79,7 @@ class Pipeline:
         self.broker = Broker(policy(settings), ExecutionRouter(Mode[spec.mode]))
         self.sinks = Sinks(self.lanes, self._published)
         self.seq = 0
-        self._heap: list[tuple[int, int, int, int, Message]] = []
-        self._arrivals = 0
+        self._pending = PacedOrder()
 
     def make_lanes(self, levels: int) -> Sequence[Lane]:
         """One engine per shard, with books of `levels` per side."""
@@ -107,13 +106,11 @@ class Pipeline:
                 if lane.idle:
                     continue
                 for message in lane.work():
-                    self._arrivals += 1
-                    heapq.heappush(self._heap, (message.seq, message.symbol, self._arrivals, shard, message))
+                    self._pending.put(shard, message)
                     moved = True
                 moved |= lane.idle
             limit = min(seq if lane.idle else lane.watermark for lane in self.lanes)
-            while self._heap and self._heap[0][0] <= limit:
-                _, _, _, shard, message = heapq.heappop(self._heap)
+            for shard, message in self._pending.up_to(limit):
                 self._handle(shard, message)
                 moved = True
             if all(lane.idle for lane in self.lanes):

@@ -48,30 +48,26 @@ from core.engine.engine import (
     run_batch,
 )
 from core.engine.state import APPLIED_NS, APPLIED_SEQ, C_CURSOR, C_N_SLOTS, mark_all_broken, new_state
-from core.enums import DataReason, DataState, EventKind, LogKind, MessageKind, ReportKind, Severity
-from core.explain import naming_of
+from core.enums import DataReason, DataState, LogKind, MessageKind, Severity
 from core.histogram import hist_record
 from core.jit import kernel
-from core.orders.broker import ANSWERED, INTENTS
-from core.orders.wire import Message, read_messages, write_messages
-from core.params import PARAMS, params_row, profile_row
-from core.records import CELL_BYTES, CELL_WORDS, EVENT, LOG, MESSAGE, PROFILE, REPORT, SYMBOL, SYMBOL_ROW, TICKER
+from core.orders.wire import Message, read_messages
+from core.records import CELL_WORDS, EVENT, LOG, MESSAGE, SYMBOL_ROW
 from shm.agent import die_with_parent, run
-from shm.counters import S_RECV_TO_SHARD, S_REPORT_HOP, S_STEP, S_WIRE_TO_DECISION
+from shm.counters import S_RECV_TO_SHARD, S_STEP
 from shm.decisions import DecisionWriter
 from shm.layout import word
 from shm.regions import MAX_SYMBOLS
 from shm.scheduling import go_first
 from shm.tap import Tap
 from shm.topology import SLOT_SHARD, Plant
-from workers.execution import SYNC_HELLO, SYNC_RESTART
-from workers.funding_handover import known_ticker
+from workers.dialogue import Dialogue
 from workers.run_settings import load_settings
+from workers.shard_takeover import symbols_of, takeover_events
 from workers.symbol_boards import SymbolBoards
 
 SCRATCH_CELLS = 8192
 OUT_ROWS = 1024
-REPORT_ROWS = 1024
 BOARD_NS = 100_000_000
 FUNNEL_NS = 1_000_000_000
 TAPE_DEPTH = 1000  # a tape may hold any depth
@@ -93,6 +89,7 @@ def book_levels(depth: int) -> int:
     """Room per side for a topic of `depth` levels: one frame may insert many before it deletes as many. Small books stay
     on few memory pages."""
     return 2 * depth + max(depth // 4, 28)
+
 
 class Shard:
     """Agent over one engine. `clock` gives CLOCK_MONOTONIC ns, `wall` epoch ns (only for a restart's own events)."""
@@ -120,18 +117,12 @@ class Shard:
         self._levels = book_levels(depth)
         self.state = new_state(MAX_SYMBOLS, self._levels, paced=self.paced)
         self.reader = plant.market(index).reader(SLOT_SHARD, gating=self.paced, from_start=not self.restarted)
-        self._intents = plant.intents(index).writer()
-        self._reports_in = plant.reports(index).reader()
+        self.dialogue = Dialogue(plant, index, clock)
         self._cells: np.ndarray = np.zeros((SCRATCH_CELLS, CELL_WORDS), np.int64)
         self._at = self._n_cells = 0
-        self._reports: np.ndarray = np.zeros(REPORT_ROWS, REPORT.dtype)
-        self._n_reports = 0
         self._out: np.ndarray = np.zeros(OUT_ROWS, MESSAGE.dtype)
         self._logs: np.ndarray = np.zeros(OUT_ROWS, LOG.dtype)
         self._progress: np.ndarray = np.zeros(P_WORDS, np.int64)
-        self._unsent: list[Message] = []
-        self._unanswered: dict[tuple[int, int], list[Message]] = {}
-        self._nonce = 0  # of the HELLO whose answer is awaited, 0 = answered
         self._laps = self.reader.laps
         self._resumes = self.restarted  # the next event read is the first behind a hole
         self._wishes: np.ndarray = self.state.resync_wish.copy()
@@ -139,7 +130,6 @@ class Shard:
         self._found: np.ndarray = np.zeros(2, np.int64)
         self._board_ns = self._funnel_ns = 0
         self._end_seq = 0
-        self._finished = False
         self._rows: np.ndarray = np.zeros(MAX_SYMBOLS if self.restarted else 0, SYMBOL_ROW.dtype)
         self._known_ns = self._until_ns = 0  # a restart: the last event the boards know; what may have happened before us
         self._age = self.counters.hist(S_RECV_TO_SHARD)
@@ -148,30 +138,25 @@ class Shard:
     # --- life ------------------------------------------------------------------------------------------------------
     def on_start(self) -> None:
         """Say HELLO; after a restart take the symbols over."""
-        self._nonce = max(self._clock(), 1)
+        nonce = max(self._clock(), 1)
         if self.restarted:
             self.plant.symbol_rows().read_all(self._rows)  # event time goes on where the boards of before stand
             self._known_ns = int(self._rows["ts_recv_ns"].max()) or self._wall()
             self._until_ns = max(self._known_ns, self._wall())
-        self._tap.note(Born(self._nonce, int(self.restarted), self._levels))
-        self._say_hello()
+        self._tap.note(Born(nonce, int(self.restarted), self._levels))
+        self.dialogue.hello(nonce, self._until_ns)
         if self.restarted:
             self._take_over()
-        self._push()
-
-    def _say_hello(self) -> None:
-        self._unsent.insert(0, Message(
-            decision_id=self._nonce, ts_event_ns=self._until_ns, symbol=-1, reason=SYNC_HELLO,
-        ))
+        self.dialogue.push()
 
     def do_work(self) -> int:
         """One turn: reports, events, messages, boards. Nothing is stepped before execution has answered the HELLO."""
-        done = self._take_reports()
-        if self._push() and not self._nonce:
+        done = self.dialogue.take()
+        if self.dialogue.push() and not self.dialogue.nonce:
             for _ in range(TAKE_TURNS):
                 events = self._work()
                 done += events
-                if events == 0 or self._unsent:
+                if events == 0 or self.dialogue.unsent:
                     break
         now = self._clock()
         if now - self._board_ns >= BOARD_NS:
@@ -187,7 +172,7 @@ class Shard:
 
     def on_close(self) -> None:
         """Last boards."""
-        self._push()
+        self.dialogue.push()
         self._check()
         self._write_boards()
         self._write_funnel()
@@ -215,16 +200,16 @@ class Shard:
 
     def _may_pass(self) -> bool:
         """The ring is empty and nothing is owed: whatever was published before is handled."""
-        return not self._unsent and not self._end_seq and int(self._progress[P_BLOCKED]) == NOT_BLOCKED
+        return not self.dialogue.unsent and not self._end_seq and int(self._progress[P_BLOCKED]) == NOT_BLOCKED
 
     def _step_cells(self) -> int:
         """Step what is in the scratch until it is used up, blocked, or messages do not fit into the intent ring."""
         events = 0
         progress = self._progress
-        while self._at < self._n_cells and not self._unsent:
+        while self._at < self._n_cells and not self.dialogue.unsent:
             start = self._clock()
             self._at = run_batch(
-                self.state, self._cells, self._at, self._n_cells, self._reports, self._n_reports, self._out,
+                self.state, self._cells, self._at, self._n_cells, self.dialogue.reports, self.dialogue.n_reports, self._out,
                 self._logs, progress,
             )
             self._account(start)
@@ -243,14 +228,13 @@ class Shard:
             counters.add("events", events)
         used = int(progress[P_REPORTS_USED])
         if used:  # in the journal before anything that follows from them leaves
-            for row, applied in zip(self._reports[:used], self.state.applied[:used].tolist(), strict=True):
+            for row, applied in zip(self.dialogue.reports[:used], self.state.applied[:used].tolist(), strict=True):
                 self._tap.note(Taken(applied[APPLIED_SEQ], applied[APPLIED_NS], row.tobytes()))
-            self._reports[: self._n_reports - used] = self._reports[used : self._n_reports].copy()
-            self._n_reports -= used
+            self.dialogue.used(used)
         n_out = int(progress[P_OUT])
         if n_out:
-            self._unsent += [self._stamped(message) for message in read_messages(self._out, n_out)]
-        pushed = self._push()
+            self.dialogue.unsent += [self._stamped(message) for message in read_messages(self._out, n_out)]
+        pushed = self.dialogue.push()
         n_logs = int(progress[P_LOGS])
         if n_logs:
             self.log.write_records(self._logs, n_logs)
@@ -322,108 +306,17 @@ class Shard:
             self.counters.add("resync_wishes")
         self.plant.bell_of("gateway").ring()
 
-    # --- messages and reports --------------------------------------------------------------------------------------
-    def _push(self) -> bool:
-        """Push waiting messages; False while some do not fit (they stay, in order)."""
-        if not self._unsent:
-            return True
-        now = self._clock()
-        n = min(len(self._unsent), max(self._intents.free(), 1), OUT_ROWS)
-        batch = [message._replace(mono_sent_ns=now) for message in self._unsent[:n]]
-        if not self._intents.push(write_messages(batch), n):
-            self.counters.add("push_refused")
-            return False
-        del self._unsent[:n]
-        for message in batch:
-            if message.kind in ANSWERED:
-                self._unanswered.setdefault((message.seq, message.symbol), []).append(message)
-            if message.kind in INTENTS:
-                self.counters.add("intents")
-                if message.mono_recv_ns > 0:
-                    self.counters.record(S_WIRE_TO_DECISION, max(self._clock() - message.mono_recv_ns, 0))
-        self.counters.add("messages", n)
-        return not self._unsent
-
-    def _take_reports(self) -> int:
-        """Move new reports into the buffer of the engine; handshakes are handled here."""
-        taken = 0
-        while self._n_reports < REPORT_ROWS:
-            first = self._n_reports
-            n = self._reports_in.pop(self._reports, first=first)
-            if n == 0:
-                break
-            taken += n
-            now = self._clock()
-            rows = self._reports[first : first + n]
-            columns = zip(rows["kind"].tolist(), rows["seq"].tolist(), rows["symbol"].tolist(),
-                          rows["mono_sent_ns"].tolist(), strict=True)
-            keep = [self._accept(first + i, *row, now) for i, row in enumerate(columns)]
-            if not all(keep):
-                kept = rows[np.array(keep)]
-                self._reports[first : first + len(kept)] = kept
-                n = len(kept)
-            self._n_reports += n
-        self.counters.add("reports", taken)
-        return taken
-
-    def _accept(self, at: int, kind: int, seq: int, symbol: int, sent_ns: int, now: int) -> bool:
-        """Is this report for the engine? Handshakes, void answers and second answers are not."""
-        if sent_ns > 0:
-            self.counters.record(S_REPORT_HOP, max(now - sent_ns, 0))
-        if kind == ReportKind.NONE:
-            reason, nonce = int(self._reports[at]["reason"]), int(self._reports[at]["decision_id"])
-            if reason == SYNC_HELLO and nonce == self._nonce:
-                self._nonce = 0
-            elif reason == SYNC_RESTART:
-                self._send_again()
-            return False
-        if self._nonce:
-            return False
-        if seq == 0:
-            return True
-        waiting = self._unanswered.get((seq, symbol))
-        if waiting is None:
-            return False
-        waiting.pop(0)
-        if not waiting:
-            del self._unanswered[(seq, symbol)]
-        return True
-
-    def _send_again(self) -> None:
-        """Execution was (re)started: what it has not answered goes out once more, before anything new."""
-        if self._nonce:
-            if not self._unsent:
-                self._say_hello()
-            return
-        again = [message for messages in self._unanswered.values() for message in messages]
-        self._unanswered.clear()
-        if self._finished:
-            again.append(self._end_message())
-        self._unsent[:0] = [Message(symbol=-1, reason=SYNC_RESTART), *again]
-
     # --- restart ---------------------------------------------------------------------------------------------------
     def _take_over(self) -> None:
         """After a restart: settings, feed, control words and symbols as events of our own, then ask for snapshots."""
         settings = load_settings(self.plant) if self._settings is None else self._settings
+        mine = symbols_of(self.plant, self.index)
         seq, ts_ns = self.control.get("published_seq"), self._known_ns
-        self._own_event(EventKind.CONFIG, seq, ts_ns, payload=params_row(settings, self.control.get("config_version")),
-                        size=PARAMS.size)
-        self._own_event(EventKind.FEED, seq, ts_ns, u=self.control.get("feed_state"))
-        self._own_event(EventKind.CONTROL, seq, ts_ns, u=int(self.control.bits()))
-        profiles = self._profiles()
-        table: np.ndarray = np.zeros(MAX_SYMBOLS, SYMBOL.dtype)
-        self.plant.symbols().read_all(table)
-        mine = table[(table["name_hash"] != 0) & (table["shard"] == self.index) & (table["status"] == 1)]
-        for row in np.sort(mine, order="id"):
-            self._own_event(EventKind.LISTING, seq, ts_ns, symbol=int(row["id"]), payload=np.array([row], SYMBOL.dtype),
-                            size=SYMBOL.size)
-            profile = profiles.get(naming_of(row).name)
-            if profile is not None:
-                self._own_event(EventKind.PROFILE, seq, ts_ns, symbol=int(row["id"]),
-                                payload=profile_row(profile, self.control.get("config_version")), size=PROFILE.size)
-            ticker = known_ticker(self._rows[int(row["id"])], row, self._until_ns)
-            if ticker is not None:
-                self._own_event(EventKind.TICKER, seq, ts_ns, symbol=int(row["id"]), payload=ticker, size=TICKER.size)
+        for cells in takeover_events(
+            self.plant, settings, self._profiles(), mine, self._rows, seq, ts_ns, self._until_ns
+        ):
+            self._tap.note(Own(cells.tobytes()))
+            run_batch(self.state, cells, 0, len(cells), self.dialogue.reports, 0, self._out, self._logs, self._progress)
         self._break_all(ts_ns, seq)
         self._ask_resync()
         self.log.emit(LogKind.PROCESS, severity=Severity.WARNING, ts_ns=ts_ns, a=len(mine),
@@ -438,21 +331,6 @@ class Shard:
             self.cnc.errors.record(error)
             return {}
 
-    def _own_event(
-        self, kind: EventKind, seq: int, ts_ns: int, *, u: int = 0, symbol: int = -1, payload: np.ndarray | None = None,
-        size: int = 0,
-    ) -> None:
-        n_cells = 1 + size // CELL_BYTES
-        header: np.ndarray = np.zeros(1, EVENT.dtype)
-        header["seq"], header["ts_exch_ns"], header["ts_recv_ns"], header["u"] = seq, ts_ns, ts_ns, u
-        header["symbol"], header["kind"], header["n_cells"] = symbol, int(kind), n_cells
-        cells: np.ndarray = np.zeros((n_cells, CELL_WORDS), np.int64)
-        cells[0] = header.view(np.int64)
-        if payload is not None:
-            cells[1:] = payload.view(np.int64).reshape(-1, CELL_WORDS)
-        self._tap.note(Own(cells.tobytes()))
-        run_batch(self.state, cells, 0, n_cells, self._reports, 0, self._out, self._logs, self._progress)
-
     # --- boards and end --------------------------------------------------------------------------------------------
     def _write_boards(self) -> None:
         self.counters.add("rows_written", self._boards.write(self.state))
@@ -465,18 +343,14 @@ class Shard:
 
     def _finish(self) -> None:
         """END was stepped: final rows first, then the message that lets execution call the run drained."""
-        if not self._finished:
-            if self._unsent:
+        if not self.dialogue.ended:
+            if self.dialogue.unsent:
                 return
-            self._finished = True
             self._write_boards()
-            self._unsent.append(self._end_message())
-        if self._push():
+            self.dialogue.end(Message(
+                seq=self._end_seq, ts_event_ns=int(self._progress[P_LAST_TS]), symbol=-1, kind=int(MessageKind.END)))
+        if self.dialogue.push():
             self._advance(self._end_seq)
-
-    def _end_message(self) -> Message:
-        return Message(seq=self._end_seq, ts_event_ns=int(self._progress[P_LAST_TS]), symbol=-1,
-                       kind=int(MessageKind.END))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -128,7 +128,7 @@ class _Warm:
 def _answer(shard: Shard) -> np.ndarray:
     """What execution says to a HELLO: the shard steps nothing before it."""
     report: np.ndarray = np.zeros(1, REPORT.dtype)
-    report["kind"], report["reason"], report["decision_id"] = int(ReportKind.NONE), 1, shard._nonce
+    report["kind"], report["reason"], report["decision_id"] = int(ReportKind.NONE), 1, shard.dialogue.nonce
     report["symbol"] = -1
     return report
 

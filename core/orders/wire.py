@@ -10,6 +10,9 @@ from core.position.ladder import Targets
 from core.records import MESSAGE, REPORT
 
 ENTRY_RECORD = 1  # kind of a record of the execution journal that holds a message and its answer
+# handshakes: `reason` of messages and reports of kind NONE
+SYNC_HELLO = 1  # a shard (re)started with nothing in hand; answered with the same decision_id, then its open positions
+SYNC_RESTART = 2  # execution (re)started; the shard echoes it and sends its unanswered messages again
 _REPORT_RESERVED = (0,) * 28
 
 

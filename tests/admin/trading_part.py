@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from core.enums import MessageKind, OrderRole, ReportKind
-from core.orders.wire import Message, Report, read_reports, write_messages
+from core.orders.wire import SYNC_HELLO, Message, Report, read_reports, write_messages
 from core.records import REPORT
 from shm.topology import Plant
 from tests.admin.engine_part import EnginePart
 from tests.workers.support import EAGER
-from workers.execution import SYNC_HELLO, Execution
+from workers.execution import Execution
 
 S = 10**9
 

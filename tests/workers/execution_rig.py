@@ -6,12 +6,12 @@ import numpy as np
 
 from config.paths import DataPaths
 from core.enums import FeedState, MessageKind, OrderRole
-from core.orders.wire import Message, Report, read_reports, write_messages
+from core.orders.wire import SYNC_HELLO, SYNC_RESTART, Message, Report, read_reports, write_messages
 from core.records import REPORT
 from shm.topology import SLOT_ADMIN, Plant
 from tests.core.engine.streams import symbol_record
 from tests.workers.support import EAGER, make_plant, taken_down
-from workers.execution import SYNC_HELLO, SYNC_RESTART, Execution
+from workers.execution import Execution
 
 S = 10**9
 

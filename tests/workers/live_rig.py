@@ -130,8 +130,7 @@ class LiveRig:
         dead = self.execution
         assert dead.live is not None
         dead.live.link.stop()
-        if dead.committer is not None:
-            dead.committer.close(0)
+        dead.records.close()
         while self._answers.pop(self._reports):
             pass
         self.execution = self._execution()

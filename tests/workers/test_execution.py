@@ -13,14 +13,14 @@ from config.paths import DataPaths
 from core.enums import Gate, MessageKind, OrderRole, ReportKind
 from core.orders.exposure import ExchangeFacts
 from core.orders.router import LiveUnavailable
-from core.orders.wire import Message
+from core.orders.wire import SYNC_HELLO, SYNC_RESTART, Message
 from core.risk.tiers import Rank
 from shm.control import N_HEARTBEAT
 from shm.topology import Plant
 from tests.workers.execution_rig import S, enter, fill, made_rigs
 from tests.workers.support import EAGER, make_plant
 from workers import journal_files, kill_watch
-from workers.execution import SYNC_HELLO, SYNC_RESTART, Execution
+from workers.execution import Execution
 from workers.execution_recovery import Recovery
 from workers.execution_rounds import SHARD_LOST_NS
 from workers.live_evidence import LiveEvidence

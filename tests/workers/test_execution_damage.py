@@ -78,7 +78,7 @@ def start_with(story: Story, data: bytes) -> tuple[Known, bool]:
     rig.control.set("pause_exec", 0)
     path.write_bytes(data)
     rig.restart()
-    rig.execution.committer.close(0)
+    rig.execution.records.close()
     return known(rig), bool(rig.control.get("pause_exec"))
 
 

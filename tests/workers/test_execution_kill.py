@@ -7,11 +7,10 @@ import pytest
 
 from config.latch_file import clear_latch, read_latch, write_latch
 from core.enums import Cause, Gate, GlobalRegime, OrderRole, ReportKind
-from core.orders.wire import Message
+from core.orders.wire import SYNC_RESTART, Message
 from core.records import GLOBAL
 from shm.topology import Plant
 from tests.workers.execution_rig import done, enter, fill, made_rigs
-from workers.execution import SYNC_RESTART
 
 make = pytest.fixture(made_rigs, name="make")
 

@@ -86,11 +86,19 @@ class FakeLink:
         self.sends.append(send)
 
 
+class KeptRecords(list[bytes]):
+    """The journal of a host that only keeps what it is given."""
+
+    @property
+    def booked(self) -> int:
+        return len(self)
+
+
 class Host:
     """What execution lends, kept in lists."""
 
     def __init__(self, tap: ExecutionTap) -> None:
-        self.records: list[bytes] = []
+        self.records = KeptRecords()
         self.told: list[Message] = []
         self.notes: list[Note] = []
         self.broker: Any = None
@@ -100,13 +108,6 @@ class Host:
 
     def entries_stopped(self) -> bool:
         return self.stopped
-
-    def append(self, record: bytes) -> None:
-        self.records.append(record)
-
-    @property
-    def booked(self) -> int:
-        return len(self.records)
 
     def tell(self, message: Message) -> None:
         self.told.append(message)
@@ -268,7 +269,7 @@ def symbol_row(system: System) -> None:
 
 def reports(system: System) -> list[Report]:
     """What shard 0 is told now, handshakes left out."""
-    system.execution._commit()
+    system.execution.records.commit()
     rows: np.ndarray = np.zeros(64, REPORT.dtype)
     n = system.join("shard", 0).reports(0).reader().pop(rows)
     return [report for report in read_reports(rows, n) if report.kind != ReportKind.NONE]
@@ -354,7 +355,7 @@ def test_nothing_is_sent_before_the_exchange_has_been_looked_at(execution: Syste
 def test_a_restarted_execution_recovers_account_and_desk(execution: System, fake_link: type[FakeLink]) -> None:
     first = execution.execution
     first.tell(fill(3, leaves=0))
-    first._commit()
+    first.records.commit()
     first.on_close()
     again = execution.new_execution()
     execution.execution = again

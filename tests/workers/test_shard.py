@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from core.enums import DataState, EventKind, MessageKind, ReportKind
-from core.orders.wire import Report, read_messages, write_reports
+from core.orders.wire import SYNC_HELLO, SYNC_RESTART, Report, read_messages, write_reports
 from core.records import MESSAGE
 from shm.topology import Plant
 from tests.core.engine.streams import Market
 from tests.workers.support import EAGER, System, make_plant, play, starts, symbols_in
-from workers.execution import SYNC_HELLO, SYNC_RESTART
 from workers.shard import Shard, record_ages
 
 
@@ -64,7 +63,7 @@ def test_free_run_trades_and_moves_its_watermark(make):
     assert counters.get("events") == len(starts(stream.cells()))
     assert counters.get("intents") >= account["orders"]
     assert system.plant.counters("execution").get("messages") >= account["fills"]
-    assert not system.shards[0]._unanswered
+    assert not system.shards[0].dialogue.unanswered
 
 
 def test_boards_and_detail_are_written(make):
@@ -110,7 +109,7 @@ def test_full_intent_ring_loses_nothing(tmp_path):
         stream = market(40.0)
         shard = system.shards[0]
         system.settle()
-        shard._intents.push(np.zeros(64, MESSAGE.dtype), 62)
+        shard.dialogue._intents.push(np.zeros(64, MESSAGE.dtype), 62)
         cells = stream.shard(0, 1)
         at = [*starts(cells), len(cells)]
         for begin in range(0, len(at) - 1, 50):
@@ -150,8 +149,8 @@ def test_reports_before_the_answer_to_hello_are_void(tmp_path):
         position = Report(symbol=0, kind=int(ReportKind.POSITION), qty_lots=4)
         writer.push(write_reports([stale, answer._replace(decision_id=1), answer, position, stale]), 5)
         shard.do_work()
-        assert shard._n_reports == 1
-        assert int(shard._reports[0]["qty_lots"]) == 4
+        assert shard.dialogue.n_reports == 1
+        assert int(shard.dialogue.reports[0]["qty_lots"]) == 4
     finally:
         plant.destroy()
 
@@ -218,13 +217,13 @@ def test_killed_execution_comes_back_and_nothing_is_lost_or_doubled(make):
         if rng.random() < 0.2:
             restarts += 1
             if rng.random() < 0.5:  # it had taken messages out of the ring and died before it wrote them down
-                system.execution._take(0)
+                system.execution.intake.take(0)
             system.execution = system.new_execution()
         if rng.random() < 0.7:
             system.settle()
     system.settle()
     assert restarts > 10
-    assert not system.shards[0]._unanswered
+    assert not system.shards[0].dialogue.unanswered
     account = system.execution.broker.account
     assert account.digest != digest
     state = system.shards[0].state
