@@ -2,7 +2,8 @@
 
 What is timed: `run_batch` over batches of market-ring cells already in memory (books, trades and TIMERs in their real
 proportion), free pacing, nothing answering. Excluded: reading the ring, publishing messages, compilation (printed).
-Times are CPU times of this process: the question is the cost of the code, not of the neighbours on the machine.
+Times are CPU times of this process: the question is the cost of the code, not of the neighbours on the machine. Sizes and
+stages take turns; medians of the rounds are told, and of differences of stages the median of the differences in a round.
 The peer is the naive twin of the tests on the same events: same decisions, plain Python.
 """
 
@@ -33,6 +34,7 @@ from tests.core.engine.streams import Market, Stream
 from tests.shared_data import SHARED
 
 ZERO = np.int64(0)
+EVENTS_A_CALL = 1024  # decisions are taken after every call, as a shard does
 _LISTING, _CONFIG, _FEED = int(EventKind.LISTING), int(EventKind.CONFIG), int(EventKind.FEED)
 _TRADES, _SNAPSHOT, _TIMER = int(EventKind.TRADES), int(EventKind.BOOK_SNAPSHOT), int(EventKind.TIMER)
 
@@ -42,6 +44,9 @@ class Runner:
 
     def __init__(self, cells: np.ndarray, slots: int, levels: int) -> None:
         self.cells, self.slots, self.levels = cells, slots, levels
+        starts = event_starts(cells)
+        self.own = float(np.count_nonzero((cells[starts[:-1], 6] >> 32) & 0xFF < 16))  # events of one symbol
+        self.stops = [*starts[EVENTS_A_CALL:-1:EVENTS_A_CALL].tolist(), len(cells)]
         self.out, self.logs = np.zeros(4096, MESSAGE.dtype), np.zeros(4096, LOG.dtype)
         self.reports, self.progress = np.zeros(1, REPORT.dtype), np.zeros(P_WORDS, np.int64)
         self.state = new_state(slots, levels)
@@ -60,15 +65,22 @@ class Runner:
 
     def __call__(self) -> None:
         at = self.events = self.messages = self.rows = 0
-        n = len(self.cells)
-        while at < n:
-            at = run_batch(self.state, self.cells, at, n, self.reports, 0, self.out, self.logs, self.progress)
-            self.events += int(self.progress[P_EVENTS])
-            self.messages += int(self.progress[P_OUT])
-            self.rows += int(self.progress[P_LOGS])
-            take_decisions(self.state)
-            if self.progress[P_BLOCKED] not in (0, NO_ROOM):
-                raise AssertionError("a free engine never waits")
+        for n in self.stops:
+            while at < n:
+                at = run_batch(self.state, self.cells, at, n, self.reports, 0, self.out, self.logs, self.progress)
+                self.events += int(self.progress[P_EVENTS])
+                self.messages += int(self.progress[P_OUT])
+                self.rows += int(self.progress[P_LOGS])
+                take_decisions(self.state)
+                if self.progress[P_BLOCKED] not in (0, NO_ROOM):
+                    raise AssertionError("a free engine never waits")
+
+    def ns_per_event(self) -> float:
+        """CPU time of one run by a fresh engine."""
+        self.prepare()
+        begin = time.process_time_ns()
+        self()
+        return (time.process_time_ns() - begin) / self.events
 
     def digest(self) -> str:
         return combine(self.state.symbols["name_hash"], self.state.trade["digest"], 0)
@@ -110,39 +122,28 @@ def walk(state, cells, levels, trades, n_cells, stages, out, logs):
         at += max((word >> 48) & 0xFFFF, 1)
 
 
-def event_ns(runner: Runner) -> float:
-    """CPU ns per event, the median of three runs from the start."""
-    samples = []
-    for _ in range(3):
-        runner.prepare()
-        begin = time.process_time_ns()
-        runner()
-        samples.append((time.process_time_ns() - begin) / runner.events)
-    return median(samples)
-
-
-def shares(bench: Bench, runner: Runner, per_event: float) -> None:
-    """Print what the stages of `runner`'s events cost, in rounds that take turns; TIMERs are what is left of the whole."""
+def shares(bench: Bench, runner: Runner, rounds: int) -> None:
+    """Print what the stages of `runner`'s events cost; TIMERs are what is left of the whole."""
     flat = runner.cells.reshape(-1)
     levels, trades = flat.view(LEVEL.dtype), flat.view(TRADE.dtype)
-    kinds = (runner.cells[event_starts(runner.cells)[:-1], 6] >> 32) & 0xFF
-    own = float(np.count_nonzero(kinds < 16)) / len(kinds)
-    samples: dict[int, list[float]] = {0: [], 1: [], 2: []}
-    for warm in (True, False, False, False):
-        for stages, spent in samples.items():
-            runner.prepare()
-            begin = time.process_time_ns()
-            walk(runner.state, runner.cells, levels, trades, np.int64(len(runner.cells)), np.int64(stages), runner.out,
-                 runner.logs)
-            if not warm:
-                spent.append((time.process_time_ns() - begin) / len(kinds))
-    alone, with_market, with_decisions = (median(spent) for spent in samples.values())
-    market, decisions = with_market - alone, with_decisions - with_market
-    bench.figure("share of market data and features", 100 * market / per_event, "%")
-    bench.figure("share of regime, score, gates, states", 100 * decisions / per_event, "%")
-    bench.figure("share of desk, messages, TIMER sweeps", 100 * (per_event - market - decisions) / per_event, "%")
-    bench.figure("market data and features", market / own, "ns/event")
-    bench.figure("regime, score, gates, states", decisions / own, "ns/event", "<= 300")
+
+    def walked(stages: int) -> float:
+        runner.prepare()
+        begin = time.process_time_ns()
+        walk(runner.state, runner.cells, levels, trades, np.int64(len(runner.cells)), np.int64(stages), runner.out, runner.logs)
+        return float(time.process_time_ns() - begin)
+
+    walked(0)  # compiled or loaded
+    samples = []
+    for _ in range(rounds):
+        only_walk, fed, decided = (walked(stages) for stages in range(3))
+        samples.append((runner.ns_per_event() * runner.events, fed - only_walk, decided - fed))
+    whole, market, decisions = (median(column) for column in zip(*samples, strict=True))
+    bench.figure("share of market data and features", 100 * market / whole, "%")
+    bench.figure("share of regime, score, gates, states", 100 * decisions / whole, "%")
+    bench.figure("share of desk, messages, TIMER sweeps", 100 * (whole - market - decisions) / whole, "%")
+    bench.figure("market data and features", market / runner.own, "ns/event")
+    bench.figure("regime, score, gates, states", decisions / runner.own, "ns/event", "<= 300")
 
 
 def state_bytes(cap: int) -> int:
@@ -176,15 +177,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     events = 4_000 if bench.small else 120_000
     sizes = (1, 10, 100) if bench.small else (1, 10, 100, 700)
-    per_event: dict[int, float] = {}
-    for symbols in sizes:
-        runner = Runner(stream_of(symbols, events).cells(), symbols, 128)
+    rounds = 3 if bench.small else 9
+    runners = {symbols: Runner(stream_of(symbols, events).cells(), symbols, 128) for symbols in sizes}
+    for symbols, runner in runners.items():
         runner()
         bench.digest(f"{symbols} symbols: {runner.events} events, {runner.digest()}")
-        per_event[symbols] = event_ns(runner)
-        bench.figure(f"{symbols} symbols", per_event[symbols], "ns/event", "<= 3000")
-        if symbols == sizes[-1]:
-            shares(bench, runner, per_event[symbols])
+    samples = [[runner.ns_per_event() for runner in runners.values()] for _ in range(rounds)]
+    per_event = dict(zip(sizes, map(median, zip(*samples, strict=True)), strict=True))
+    for symbols, ns in per_event.items():
+        bench.figure(f"{symbols} symbols", ns, "ns/event", "<= 3000")
+    shares(bench, runners[sizes[-1]], rounds)
     bench.figure("memory per symbol", (state_bytes(200) - state_bytes(100)) / 100 / 1024, "KiB")
     bench.ratio(f"growth 10 -> {sizes[-1]} symbols", per_event[sizes[-1]], per_event[10], "<= 1.3")
 
@@ -194,11 +196,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         runner = Runner(tape_stream(REAL).cells(), 2, 512)
         runner()
         bench.digest(f"real tape: {runner.events} events, {runner.digest()}")
-        bench.figure("real tape, depth 200", event_ns(runner), "ns/event", "<= 3000")
+        real = median(runner.ns_per_event() for _ in range(rounds))
+        bench.figure("real tape, depth 200", real, "ns/event", "<= 3000")
 
     small = stream_of(4, 400 if bench.small else 1500)
     naive = twin_ns(small)
-    bench.ratio("naive twin / engine", naive, event_ns(Runner(small.cells(), 4, 64)))
+    runner = Runner(small.cells(), 4, 64)
+    bench.ratio("naive twin / engine", naive, median(runner.ns_per_event() for _ in range(rounds)))
     return bench.finish()
 
 

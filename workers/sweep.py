@@ -155,7 +155,7 @@ def executor(jobs: int, cluster: str = "", of: Callable[[Job], Any] = task) -> I
         local = None
         try:
             if cluster == "local":
-                local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
+                local = LocalCluster(n_workers=jobs, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1")
             client = Client(local or cluster, timeout="20s")
         except (OSError, ValueError) as error:
             raise SweepError(f"no Dask cluster at {cluster} ({error})") from None

@@ -54,13 +54,16 @@ def fresh_zone(zone, book, slot, side, params):  # type: ignore[no-untyped-def]
 
 @kernel
 def add_level(z, sign, price, change):  # type: ignore[no-untyped-def]
-    """A level of the side changed by `change` lots; the edges are still the old ones."""
+    """A level of the side changed by `change` lots; the edges are still the old ones.
+
+    Nothing is added where it lies outside: on which side of an edge the next level lies cannot be foreseen.
+    """
+    near = change if sign * price <= z.ticks_edge else 0
+    inside = change if sign * price <= z.bps_edge else 0
     z.lots += change
-    if sign * price <= z.ticks_edge:
-        z.ticks_lots += change
-    if sign * price <= z.bps_edge:
-        z.bps_lots += change
-        z.bps_value += price * change
+    z.ticks_lots += near
+    z.bps_lots += inside
+    z.bps_value += price * inside
 
 
 @kernel

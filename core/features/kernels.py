@@ -155,8 +155,8 @@ def _refresh_flow(row, track, fast, slow, config, slot, ts_ns):  # type: ignore[
     baseline_s = min(now.second - cfg.slow_s - now.first_second, cfg.baseline_s)
     out.volume_surge = math.nan
     if baseline_s >= cfg.baseline_minimum_s and now.baseline_value > 0:
-        rate = 10.0 * np.float64(far.buy_value + far.sell_value) / far_buckets
-        out.volume_surge = rate / (np.float64(now.baseline_value) / baseline_s)
+        value = 10.0 * np.float64(far.buy_value + far.sell_value)
+        out.volume_surge = value * baseline_s / (np.float64(now.baseline_value) * far_buckets)
     warm = now.mid2 > 0 and now.since_ns > 0 and ts_ns - now.since_ns >= cfg.warmup_ns
     out.warm = 1.0 if warm else 0.0
 
@@ -348,7 +348,7 @@ def on_book(state, book, candles, slot, ts_ns, is_snapshot):  # type: ignore[no-
     out.mid = mid
     out.spread_bps = 20_000.0 * half_spread / mid
     out.microprice = (bid_ticks * np.float64(ask_lots) + ask_ticks * np.float64(bid_lots)) / top
-    out.micro_bps = 10_000.0 * half_spread * lean / mid
+    out.micro_bps = 0.5 * out.spread_bps * lean
     out.imbalance_top = lean
     bids = np.float64(depth_lots(book, slot, BIDS, config[0].levels))
     asks = np.float64(depth_lots(book, slot, ASKS, config[0].levels))

@@ -38,6 +38,7 @@ def _forget_watched(state, slot):  # type: ignore[no-untyped-def]
             state.price[slot, side, k] = 0
             state.watch[slot, side, k].wall = 0
         now.watched[side] = 0
+        now.marks[side] = 0
         now.walls[side] = 0
         now.standing[side] = 0
 
@@ -117,7 +118,7 @@ def walls_book(state, book, slot, levels, first, n_bids, n_asks, is_fresh, ts_ns
                 if before < 0 or before == after:
                     continue
                 add_level(zone, sign, price, after - before)
-                k = find_level(prices, price)
+                k = find_level(prices, now.marks[side], price)
                 if k >= 0 or after >= needed:
                     beyond = after == 0 and sign * price > worst
                     touch_level(state, slot, np.int64(side), k, price, after, beyond, ts_ns, par)
@@ -140,7 +141,7 @@ def walls_trades(state, book, slot, trades, first, n, ts_ns, params):  # type: i
             continue
         side = ASKS if trades[i].side > 0 else BIDS
         price, lots = trades[i].price_ticks, trades[i].qty_lots
-        k = find_level(state.price[slot, side], price)
+        k = find_level(state.price[slot, side], now.marks[side], price)
         if k >= 0 and state.watch[slot, side, k].wall == 0 and ts_ns - state.watch[slot, side, k].seen_ns > IDLE_NS:
             start_watch(state.watch[slot, side, k], state.watch[slot, side, k].lots, ts_ns)
         if k < 0:

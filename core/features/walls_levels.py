@@ -31,21 +31,30 @@ ONE = np.int64(1)  # a place of a side as a bit: ONE << k
 
 
 @kernel
-def find_level(prices, price_ticks):  # type: ignore[no-untyped-def]
-    """Place where a price is watched, -1 = nowhere. All are compared: which one it is cannot be foreseen, if any."""
+def find_level(prices, marks, price_ticks):  # type: ignore[no-untyped-def]
+    """Place where a price is watched, -1 = nowhere. prices, marks: those of the side.
+
+    Few levels of a frame are, and `marks` says so of most. Then all are compared: which one cannot be foreseen.
+    """
     found = -1
-    for k in range(WATCHED):
-        if prices[k] == price_ticks:
-            found = k
+    if marks >> (price_ticks & 63) & 1 != 0:
+        for k in range(WATCHED):
+            if prices[k] == price_ticks:
+                found = k
     return found
 
 
 @kernel
 def _free(state, slot, side, k):  # type: ignore[no-untyped-def]
     """Stop watching."""
-    state.price[slot, side, k] = 0
+    prices = state.price[slot, side]
+    prices[k] = 0
     now = state.track[slot]
     now.watched[side] -= 1
+    now.marks[side] = 0
+    for j in range(WATCHED):
+        if prices[j] != 0:
+            now.marks[side] |= ONE << (prices[j] & 63)
     if state.watch[slot, side, k].wall != 0:
         now.walls[side] &= ~(ONE << k)
         now.standing[side] &= ~(ONE << k)
@@ -79,6 +88,7 @@ def claim_level(state, slot, side, price_ticks, lots, is_wall, ts_ns):  # type: 
             _free(state, slot, side, found)
         prices[found] = price_ticks
         state.track[slot].watched[side] += 1
+        state.track[slot].marks[side] |= ONE << (price_ticks & 63)
         start_watch(watch[found], lots, ts_ns)
     return found
 
@@ -284,7 +294,7 @@ def look_over(state, book, slot, ts_ns, par):  # type: ignore[no-untyped-def]
         prices, qtys = book.price[slot, side], book.qty[slot, side]
         for i in range(book.count[slot, side]):
             if qtys[i] >= needed and _is_wall(now, prices[i], qtys[i], par):
-                k = find_level(state.price[slot, side], prices[i])
+                k = find_level(state.price[slot, side], now.marks[side], prices[i])
                 if k < 0:
                     k = claim_level(state, slot, side, prices[i], qtys[i], WALL, ts_ns)
                 if k >= 0 and state.watch[slot, side, k].wall == 0:

@@ -72,7 +72,7 @@ WATCH = _record(
     ("end_bps", "f8", "bps", "distance from the mid when it ended"),
 )
 WALL_TRACK = _record(
-    "WALL_TRACK", 208, "averages and scores of a slot",
+    "WALL_TRACK", 224, "averages and scores of a slot",
     ("believed", "i8", "bool", "1 = a book is believed"),
     ("second", "i8", "s", "second of the last sample; 0 = none"),
     ("sample_lots", "i8", "lots", "sum over the samples of the window"),
@@ -86,6 +86,7 @@ WALL_TRACK = _record(
     ("average_value", "f8", "ticks x lots", "average value within `depth.zone_bps`; nan = not known yet"),
     ("unit_usdt", "f8", "USDT", "value of one tick x lot"),
     ("watched", "(2,)i8", "1", "levels watched, bids and asks"),
+    ("marks", "(2,)i8", "bits", "bit price modulo 64 of every level watched, bids and asks"),
     ("walls", "(2,)i8", "bits", "places that hold walls, standing or not yet judged, bids and asks"),
     ("standing", "(2,)i8", "bits", "of these places those whose walls stand"),
     ("spoof", "(2,)f8", "1", "decayed evidence of pulled walls, bids and asks"),

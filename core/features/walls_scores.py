@@ -44,8 +44,8 @@ def _side_strength(state, slot, side, ts_ns, par):  # type: ignore[no-untyped-de
             age_ns = np.float64(max(ts_ns - w.since_ns, 0))
             strength = min(size * w.lots, 1.0) * (near * age_ns / ((near + away) * (age_ns + half_ns)))  # one division
             doubt *= 1.0 - trust * strength
-            if strength > most:
-                most, strongest = strength, k
+            strongest = k if strength > most else strongest
+            most = max(strength, most)
         k += 1
     w = state.watch[slot, side, strongest]
     bps = distance_bps(now, state.price[slot, side, strongest])

@@ -51,10 +51,10 @@ def start_watch(w, lots, ts_ns):  # type: ignore[no-untyped-def]
 @kernel
 def roll_watch(w, ts_ns, match_ns):  # type: ignore[no-untyped-def]
     """Bring the match windows of a level to `ts_ns`; what is older than one window is decided."""
+    if ts_ns < (w.epoch + 1) * match_ns:  # most often so, and a division would be dear
+        return
     epoch = ts_ns // match_ns
     steps = epoch - w.epoch
-    if steps <= 0:
-        return
     w.epoch = epoch
     hidden = w.credit_old
     w.cancelled_lots += w.pending_old

@@ -140,20 +140,18 @@ def update_score(trade, slot, signals, terms, raw, shares, inputs, now_ns, param
     spread = spread_share(inputs[0].spread_bps, par.max_spread_bps[row.category])
     for k in range(2):
         side = 1.0 - 2.0 * k
-        total = 0.0
+        gained, lost = 0.0, 0.0
         for term in range(N_SIGNALS):
             signal = side * signals[slot, term] if term < N_SIDED else signals[slot, term]
             points = par.weights[term] * (0.0 if signal <= 0.0 else signal)
             terms[slot, k, term] = points
-            if points > 0.0:
-                total += points
+            gained += points if points > 0.0 else 0.0
         penalty_shares(shares, inputs, row.pump, spread, side)
         for term in range(N_PENALTIES):
             points = 0.0 - par.penalties[term] * shares[term]
             terms[slot, k, N_SIGNALS + term] = points
-            if points < 0.0:
-                total += points
-        total = min(max(total, 0.0), 100.0)
+            lost += points if points < 0.0 else 0.0
+        total = min(max(gained + lost, 0.0), 100.0)
         if k == LONG:
             row.score_long = total
         else:

@@ -361,6 +361,12 @@ def test_processes_and_a_dask_cluster_give_the_same(job: Job, space: sweep.Space
         assert run(msgspec.structs.replace(job, overrides=trial.overrides)).decision_digest == trial.decision_digest
 
 
+def test_two_local_clusters_at_once_share_no_port() -> None:
+    pytest.importorskip("distributed", reason="extra `cluster`")
+    with sweep.executor(1, "local"), sweep.executor(1, "local"):
+        pass
+
+
 @pytest.mark.parametrize(("text", "words"), [
     ("", "missing required field `parameter`"), ("parameter = []", "no \\[\\[parameter\\]\\]"), ("[[parameter", "A space is"),
     ("[[parameter]]\nkey='a'\nlow=2.0\nhigh=1.0", "`low` smaller"),
