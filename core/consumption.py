@@ -416,11 +416,11 @@ _BY_KIND = {int(kind): _form(kind, make) for kind, make in NOTES.items()}
 _BY_TYPE = {form.make: form for form in _BY_KIND.values()}
 
 
-EVENT_RECORDS = {
+EVENT_RECORDS: dict[int, Any] = {  # records of events, by kind
     EventKind.CONFIG: PARAMS.dtype, EventKind.GLOBAL: GLOBAL.dtype, EventKind.PROFILE: PROFILE.dtype,
     EventKind.NEWS: NEWS.dtype,
 }
-_RECORD_BYTES: dict[type[Any], tuple[int, ...]] = {  # what a payload that is a record may be long
+RECORD_BYTES: dict[type[Any], tuple[int, ...]] = {  # what a payload that is a record may be long
     Listing: (SYMBOL.size,), Taken: (REPORT.size,), MessageNote: (MESSAGE.size,),
     Booked: (MESSAGE.size, MESSAGE.size + REPORT.size),
 }
@@ -450,8 +450,8 @@ def unpack(kind: int, data: bytes) -> Any:
     if not form.has_payload:
         return form.make(*values)
     note = form.make(*values, data[size:])
-    lengths = _RECORD_BYTES.get(form.make)
-    if form.make is EventNote and (dtype := EVENT_RECORDS.get(EventKind(note.kind))) is not None:
+    lengths = RECORD_BYTES.get(form.make)
+    if form.make is EventNote and (dtype := EVENT_RECORDS.get(note.kind)) is not None:
         lengths = (dtype.itemsize,)
     if lengths is not None and len(note.payload) not in lengths:
         raise NoteError(f"{form.make.__name__} of {len(note.payload)} bytes, here it has {lengths[-1]}")

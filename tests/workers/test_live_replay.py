@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from config.paths import DataPaths
-from core.consumption import NOTES, Kind, pack, unpack
+from core.consumption import EVENT_RECORDS, NOTES, RECORD_BYTES, EventNote, Kind, NoteError, pack, unpack
 from core.journal import Frame, decode_records
 from core.orders import exchange_desk_entries
 from core.risk import tiers
@@ -341,6 +341,17 @@ def test_a_record_longer_than_a_tap_carries_is_a_hole(tmp_path: Path, venue: Run
 def test_every_kind_of_note_reads_back() -> None:
     for kind, make in NOTES.items():
         fields = [7] * (len(make._fields) - (make._fields[-1] == "payload"))
-        note = make(*fields, b"bytes") if make._fields[-1] == "payload" else make(*fields)
-        assert unpack(*pack(note)) == note and pack(note)[0] == kind
+        sizes = RECORD_BYTES.get(make, (5,))
+        notes = [make(*fields, bytes(size)) for size in sizes] if make._fields[-1] == "payload" else [make(*fields)]
+        for note in notes:
+            assert unpack(*pack(note)) == note and pack(note)[0] == kind
+        if make in RECORD_BYTES:
+            with pytest.raises(NoteError, match=r"here it has"):
+                unpack(*pack(make(*fields, b"bytes")))
+    for event, record in EVENT_RECORDS.items():
+        fields = [event] * (len(EventNote._fields) - 1)
+        whole = EventNote(*fields, bytes(record.itemsize))
+        assert unpack(*pack(whole)) == whole
+        with pytest.raises(NoteError, match=r"here it has"):
+            unpack(*pack(whole._replace(payload=b"bytes")))
     assert list(decode_records(b"")) == []
