@@ -140,7 +140,8 @@ class AdminServer:
         """Bind both ports, serve HTTP in threads, announce the address."""
         self.paths.admin_file.unlink(missing_ok=True)
         before = read_json(self._ports_file) or {}
-        if before.get("run_id") == self.plant.spec.run_id:  # open pages find a restarted admin where it was
+        again = before.get("run_id") == self.plant.spec.run_id
+        if again:  # open pages find a restarted admin where it was
             self.where.ws_port = int(before["ws_port"])
             self.where.port = self.where.port or int(before["port"])
         try:
@@ -148,9 +149,14 @@ class AdminServer:
         except OSError:
             self.where.ws_port = 0
             self.where.ws_port = await self.push.start()
-        self._http = create_server(self.app, host=self.where.host, port=self.where.port, threads=THREADS, ident=None,
-                                   max_request_body_size=MAX_BODY, channel_timeout=30, connection_limit=200,
-                                   clear_untrusted_proxy_headers=True)
+        try:
+            self._http = self._listen(self.where.port)
+        except OSError as error:
+            if not again:
+                raise BindRefused(
+                    f"port {self.where.port} of {self.where.host} cannot be used ({error.strerror}). Stop what uses it, or "
+                    "choose another: [admin] port in system.toml, --admin-port N; 0 is any free one") from None
+            self._http = self._listen(0)  # somebody took it meanwhile: a page elsewhere is better than none
         self.where.port = int(self._http.effective_port)
         write_atomic(self._ports_file, msgspec.json.encode(
             {"run_id": self.plant.spec.run_id, "port": self.where.port, "ws_port": self.where.ws_port}))
@@ -159,6 +165,11 @@ class AdminServer:
         self._thread.start()
         self.views.refresh()
         self.write_address()
+
+    def _listen(self, port: int) -> Any:
+        return create_server(self.app, host=self.where.host, port=port, threads=THREADS, ident=None,
+                             max_request_body_size=MAX_BODY, channel_timeout=30, connection_limit=200,
+                             clear_untrusted_proxy_headers=True)
 
     def write_address(self) -> None:
         """(Re)write run/admin.json with the one-time token that works now."""
@@ -202,17 +213,21 @@ async def _main(server: AdminServer) -> int:
     loop.add_signal_handler(signal.SIGTERM, server.beat.request_stop)
     server.beat.start()
     error: BaseException | None = None
+    code = 0
     try:
         await server.start()
         server.beat.running()
         await server.serve()
+    except BindRefused as refused:
+        error, code = refused, EXIT_CONFIG
+        print(f"admin: {refused}", file=sys.stderr)
     except Exception as caught:
         error = caught
         logging.getLogger("admin").exception("admin process ends")
     finally:
         with contextlib.suppress(OSError):
             await server.close()
-    return server.beat.end(error)
+    return max(server.beat.end(error), code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -97,6 +98,29 @@ def test_a_public_address_without_protection_is_refused(tmp_path: Path) -> None:
         assert plant.cnc("admin").state == ProcessState.FAIL and not (tmp_path / "data" / "run" / "admin.json").exists()
     finally:
         plant.destroy()
+
+
+def test_a_taken_port_is_a_sentence_at_the_first_start_and_another_port_at_a_restart(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        plant = make_plant(tmp_path, admin={"host": "127.0.0.1", "port": port})
+        try:
+            process = start(tmp_path)
+            out, err = process.communicate(timeout=60)
+            assert process.returncode == 3 and out == "" and "Traceback" not in err
+            assert f"port {port} of 127.0.0.1 cannot be used" in err and "--admin-port" in err
+            ports = tmp_path / "data" / "run" / "admin_ports.json"
+            ports.write_text(json.dumps({"run_id": plant.spec.run_id, "port": port, "ws_port": port}))
+            process = start(tmp_path)
+            page = plant.cnc("admin")
+            until(lambda: page.pid == process.pid and page.state == ProcessState.RUN, process)
+            assert address_of(tmp_path)["port"] not in (0, port)
+            plant.control.request_stop()
+            assert process.communicate(timeout=60) == ("", "")
+        finally:
+            plant.destroy()
 
 
 @pytest.mark.parametrize(
