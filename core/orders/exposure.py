@@ -133,6 +133,11 @@ def correlated_e8(books: Books, side: int) -> int:
     )
 
 
+def baselines(ledger: RiskLedger, ts_ns: int, equity_e8: int, live: bool) -> tuple[int, int]:
+    """`RiskLedger.baselines`; LIVE before the first one (wallet not seen by a message): nothing is lost yet."""
+    return (equity_e8, equity_e8) if live and not ledger.hours else ledger.baselines(ts_ns, equity_e8)
+
+
 def gather(
     books: Books, ts_ns: int, controls: Controls, live: bool, sends: bool, instrument: Instrument | None,
     message: Message | None, lots: int,
@@ -141,7 +146,6 @@ def gather(
     account, policy, ledger = books.account, books.policy, books.ledger
     exchange = controls.exchange if live else SIMULATED
     equity = equity_e8(account, controls, live)
-    based = bool(ledger.hours) or not live  # before the first baseline (LIVE: wallet not seen by a message) nothing is lost
     margin_used = account.margin_used_e8 + margin_working_e8(books)
     busy = account.positions.keys() | books.working.keys()
     symbol: int | None = None
@@ -155,7 +159,7 @@ def gather(
                              policy.fee_of(instrument), policy.price_buffer_e8)
         if policy.moves_with_btc(instrument):
             correlated, correlated_new = correlated_e8(books, message.side), value
-    day_start, rolling_start = ledger.baselines(ts_ns, equity) if based else (equity, equity)
+    day_start, rolling_start = baselines(ledger, ts_ns, equity, live)
     return Facts(
         ts_ns=ts_ns, age_ns=controls.age_ns, killed=controls.killed, paused=controls.paused, degraded=controls.degraded,
         feed_down=controls.feed_down, mode_allows=sends, live=live, settled=exchange.settled,

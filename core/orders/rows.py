@@ -7,7 +7,7 @@ import numpy as np
 from core.constants import DAY_NS
 from core.enums import Gate
 from core.orders.broker import Broker
-from core.orders.exposure import ExchangeFacts
+from core.orders.exposure import ExchangeFacts, baselines
 from core.orders.wire import target_fields
 from core.position.position import Position
 from core.risk.gate import UNKNOWN
@@ -52,9 +52,7 @@ def account_row(
         row[name] = getattr(account, name)
     if exchange is not None:
         _exchange_money(row, exchange, highest)
-    based = exchange is None or bool(broker.ledger.hours)  # LIVE begins its day with the wallet, not with the paper balance
-    equity = int(row["equity_e8"])
-    row["day_start_equity_e8"] = broker.ledger.baselines(ts_ns, equity)[0] if based else equity
+    row["day_start_equity_e8"], _ = baselines(broker.ledger, ts_ns, int(row["equity_e8"]), exchange is not None)
     day = ts_ns // DAY_NS
     if day > account.day >= 0:
         row["realised_day_e8"] = 0
