@@ -110,24 +110,24 @@ class TestRollout:
         assert ledger.hours[0][1] == before
         assert "cash moved beside our trades" in rig.log_texts()
 
-    def test_a_daily_loss_costs_a_tier(self, make, tmp_path):
+    def losing(self, make, tmp_path, rank):
+        """An account of that tier that has lost half of what its day began with, looked at once."""
         rig = make()
         keeper, _ = self.make_live(rig, tmp_path)
-        keeper.state = keeper.state._replace(base_rank=int(Rank.SMALL))
+        keeper.state = keeper.state._replace(base_rank=int(rank))
         ledger = rig.execution.broker.ledger
         ledger.roll(S, ledger.day_start_equity_e8 * 2)
         rig.execution.rounds.keep_rollout()
+        return rig, keeper
+
+    def test_a_daily_loss_costs_a_tier(self, make, tmp_path):
+        rig, keeper = self.losing(make, tmp_path, Rank.SMALL)
         assert keeper.allowed == Rank.MICRO
         assert "daily loss: tier now MICRO" in rig.log_texts()
         assert keeper._paths.rollout_file.exists()
 
     def test_a_daily_loss_of_a_quiet_account_costs_no_second_tier_days_later(self, make, tmp_path):
-        rig = make()
-        keeper, _ = self.make_live(rig, tmp_path)
-        keeper.state = keeper.state._replace(base_rank=int(Rank.NORMAL))
-        ledger = rig.execution.broker.ledger
-        ledger.roll(S, ledger.day_start_equity_e8 * 2)
-        rig.execution.rounds.keep_rollout()
+        rig, keeper = self.losing(make, tmp_path, Rank.NORMAL)
         cost = keeper.allowed
         keeper.state = keeper.state._replace(base_ms=0)  # another day by the clock of the wall
         rig.now += 26 * 3600 * S  # and nobody has told the account anything
