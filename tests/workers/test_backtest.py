@@ -26,27 +26,15 @@ from core.performance.figures import performance
 from gateway.tape import TapeError
 from shm.database.connect import database_url, reader
 from shm.database.tables import backtest_results
-from tests.shared_data import recording
 from tests.system.plant_runner import ROOT, environment
+from tests.workers.eager_tape import EAGER, eager_job, eager_result
 from workers import backtest_store, sweep
 from workers.backtest import Job, Result, run, settings_of
 from workers.backtest_report import comparison_html, html
 from workers.pipeline import run_tape
 
-EAGER = {
-    "thresholds.score.watch": [30.0, 30.0, 30.0], "thresholds.score.arm": [40.0, 40.0, 40.0],
-    "thresholds.signal.cooldown_s": 2.0, "thresholds.signal.rest_s": 1.0, "trading.exits.max_hold_s": 20.0,
-}
-
-
-@pytest.fixture(scope="module")
-def job() -> Job:
-    return Job(tapes=(str(recording("bybit_v5_linear_20260809_BTCUSDT_DOGEUSDT.frames.gz")),), overrides=EAGER)
-
-
-@pytest.fixture(scope="module")
-def result(job: Job) -> Result:
-    return run(job)
+job = pytest.fixture(eager_job, scope="module", name="job")
+result = pytest.fixture(eager_result, scope="module", name="result")
 
 
 def test_it_decides_what_the_pipeline_decides(job: Job, result: Result) -> None:

@@ -13,8 +13,7 @@ import pytest
 from core.constants import NS_PER_S
 from core.orders.broker import Controls
 from core.orders.wire import Message
-from tests.shared_data import recording
-from tests.workers.test_backtest import EAGER
+from tests.workers.eager_tape import eager_job, eager_result
 from workers import backtest
 from workers.backtest import PAUSED, Job, Result, Tally, run
 from workers.look_ahead import Past, faults_of, look_ahead, past_of
@@ -22,15 +21,8 @@ from workers.pipeline import NO_CONTROLS
 
 AHEAD_NS = 2 * NS_PER_S
 
-
-@pytest.fixture(scope="module")
-def job() -> Job:
-    return Job(tapes=(str(recording("bybit_v5_linear_20260809_BTCUSDT_DOGEUSDT.frames.gz")),), overrides=EAGER)
-
-
-@pytest.fixture(scope="module")
-def result(job: Job) -> Result:
-    return run(job)
+job = pytest.fixture(eager_job, scope="module", name="job")
+result = pytest.fixture(eager_result, scope="module", name="result")
 
 
 @pytest.fixture(scope="module")
