@@ -201,9 +201,11 @@ class MarketFiles:
     def _run(self) -> None:
         with contextlib.suppress(OSError, AttributeError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        ended = False
         while self._run_id not in runs(self._paths.journal_dir):
-            if self._stopping.wait(LOOK_S):
+            if ended:
                 return
+            ended = self._stopping.wait(LOOK_S)  # the journal may have come meanwhile: one more look
         self.work()
 
     def work(self) -> None:

@@ -78,6 +78,7 @@ def test_other_frames_and_odd_ones_are_passed_over(tmp_path: Path) -> None:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fdatasync", lambda handle: None)
+        patch.setattr(market_files, "STOP_S", 300.0)  # a busy machine
         rig = Rig(tmp_path_factory.mktemp("run"), 3, 1, seconds=15.0)
         try:
             rig.play({})
@@ -146,6 +147,26 @@ def test_a_restart_goes_on_and_writes_nothing_twice(recorded: Path, tmp_path: Pa
             assert line["trades"] == candles[symbol, line["s"], line["ts_ns"]][2]  # whole ones only
     assert json.loads(files.mark_file.read_bytes())["records"] == len(records)
     assert Mark(**json.loads(files.mark_file.read_bytes())).run_id == run.run_id
+
+
+def test_a_run_that_was_over_before_the_first_look(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal came and the end was asked for while the thread waited for the journal: it reads it nevertheless."""
+    run = find_run(recorded)
+    paths = DataPaths(recorded, "SIM")
+    files = MarketFiles(paths, run.run_id)
+    files.mark_file.unlink(missing_ok=True)
+    looks = iter([{}])
+    monkeypatch.setattr(market_files, "runs", lambda folder: next(looks, {run.run_id: []}))
+    files.stop()
+    files._run()
+    assert Mark(**json.loads(files.mark_file.read_bytes())).records == len(list(run.read("raw")))
+
+
+def test_a_run_without_a_journal_ends(tmp_path: Path) -> None:
+    files = MarketFiles(DataPaths(tmp_path, "SIM"), "run")
+    files.start()
+    files.stop()
+    assert files._thread is not None and not files._thread.is_alive() and not files.mark_file.exists()
 
 
 def test_retention_takes_old_days(tmp_path: Path) -> None:
