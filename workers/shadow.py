@@ -141,10 +141,12 @@ def main(argv: list[str] | None = None) -> int:
     def going() -> bool:
         return not stopped and os.getppid() == parent
 
+    wanted = True
     while options.run_id not in runs(paths.journal_dir):
-        if not going():
+        if not wanted:
             return 0
         time.sleep(LOOK_S)
+        wanted = going()  # asked before the next look: what was written until the end is seen
     try:
         Shadow(paths, options.run_id, msgspec.json.decode(options.job, type=Job), going).run()
     except (ConfigError, StoreError, TapeError) as error:

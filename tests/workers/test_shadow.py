@@ -211,3 +211,25 @@ def test_the_process_ends_where_no_journal_comes(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(shadow_module.signal, "signal", lambda number, handler: None)
     job = msgspec.json.encode(Job(overrides=CANDIDATE)).decode()
     assert shadow_module.main(["--data-dir", str(tmp_path), "--mode", "SIM", "--run-id", "x", "--job", job]) == 0
+
+
+def test_a_journal_that_came_just_before_the_end_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shadow_module.os, "nice", lambda step: 0)
+    monkeypatch.setattr(shadow_module.os, "getppid", iter([5, 6]).__next__)  # the supervisor is gone at the first question
+    monkeypatch.setattr(shadow_module.signal, "signal", lambda number, handler: None)
+    monkeypatch.setattr(shadow_module, "LOOK_S", 0.0)
+    looks = iter([{}])
+    monkeypatch.setattr(shadow_module, "runs", lambda folder: next(looks, {"x": []}))
+    read: list[str] = []
+
+    class Follower:
+        def __init__(self, paths: DataPaths, run_id: str, *rest: Any) -> None:
+            self.run_id = run_id
+
+        def run(self) -> None:
+            read.append(self.run_id)
+
+    monkeypatch.setattr(shadow_module, "Shadow", Follower)
+    job = msgspec.json.encode(Job(overrides=CANDIDATE)).decode()
+    assert shadow_module.main(["--data-dir", str(tmp_path), "--mode", "SIM", "--run-id", "x", "--job", job]) == 0
+    assert read == ["x"]
