@@ -80,7 +80,8 @@ def streams(rules: Storage) -> tuple[Stream, ...]:
     """The table above with its numbers."""
     lines = ("*.jsonl", "*.jsonl.zst", ".*.zst.tmp")
     return (
-        Stream("raw", _journals("journal/raw-[0-9]*.sjr", "journal/order-[0-9]*.sjr"), rules.raw_h, rules.raw_max_gb, for_replay=True),
+        Stream("raw", _journals("journal/raw-[0-9]*.sjr", "journal/order-[0-9]*.sjr"), rules.raw_h, rules.raw_max_gb,
+               for_replay=True),
         Stream("books", tuple(f"{store}/{DAY}/{name}" for store in BOOKS for name in lines), rules.raw_h, rules.raw_max_gb),
         Stream("decisions", _journals(f"decisions/{DAY}/decisions-[0-9]*.sjr"), 24 * rules.decisions_days,
                rules.decisions_max_gb),

@@ -68,6 +68,16 @@ def session_curve(samples: Sequence[Point], begun: Point, trades: Sequence[Trade
     return [begun, *samples] if from_ns <= begun.ts_ns < samples[0].ts_ns else list(samples)
 
 
+def ended(curve: Sequence[Point], end: Point) -> list[Point]:
+    """The curve up to the end of its time, not only to its last change."""
+    return [*curve, *([end] if not curve or end.ts_ns > curve[-1].ts_ns or end.equity_e8 != curve[-1].equity_e8 else [])]
+
+
+def thinned(curve: Sequence[Point], about: int) -> list[Point]:
+    """Every so manieth point, so that about as many are left, and the last one."""
+    return [*curve[:-1 : max(1, len(curve) // about)], *curve[-1:]]
+
+
 def drawdown(points: Sequence[Point]) -> Drawdown | None:
     """None without points."""
     if not points:
