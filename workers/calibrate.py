@@ -34,6 +34,7 @@ from core.performance.calibration import (
     queue_share,
 )
 from core.performance.comparison import pairs
+from core.words import plural
 from workers.backtest import Job, run
 from workers.backtest_store import StoreError
 from workers.latency_export import ledger_rows
@@ -201,14 +202,15 @@ def said(found: Calibration) -> list[str]:
     latency, queue, money = found.latency, found.queue, found.divergence
     few = f" (fewer than {MINIMUM}: nothing is suggested)"
     return [
-        f"run {found.run_id} ({found.mode}), {found.orders} orders",
+        f"run {found.run_id} ({found.mode}), {plural(found.orders, 'order')}",
         (f"latency, decision to exchange: {number(latency.value)} ms, 95 % {number(latency.low)} to {number(latency.high)}, "
-         f"{latency.n} orders{'' if latency.is_enough else few}; paper assumes {number(found.config_latency_ms)} ms"),
+         f"{plural(latency.n, 'order')}{'' if latency.is_enough else few}; paper assumes {number(found.config_latency_ms)} ms"),
         (f"share of the queue ahead that traded before a fill: {number(queue.value)}, 95 % {number(queue.low)} to "
-         f"{number(queue.high)}, {queue.n} fills{'' if queue.is_enough else few}; "
+         f"{number(queue.high)}, {plural(queue.n, 'fill')}{'' if queue.is_enough else few}; "
          f"paper assumes {number(found.config_queue_share)}"),
         (f"account against paper: {number(money.bps)} bps of the value traded less than paper, "
-         f"{number(None if money.matched_share is None else 100 * money.matched_share, 0)} % of {money.trades} trades in both"),
+         f"{number(None if money.matched_share is None else 100 * money.matched_share, 0)} % of "
+         f"{plural(money.trades, 'trade')} in both"),
         *(f"damaged: {text}" for text in found.damage),
     ]
 

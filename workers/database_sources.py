@@ -30,6 +30,7 @@ from core.orders.wire import ENTRY_RECORD, Message, Report, unpack_entry
 from core.performance.ledger import NO_IDS, Ledger, Row, Traded, VenueIds
 from core.records import MESSAGE, REPORT
 from core.risk.policy import Policy, policy
+from core.words import plural
 from workers.event_files import PART
 from workers.file_reading import frames_from, journal_header, lines_from, plain_name
 from workers.noted_desk import DESK_RECORD
@@ -161,7 +162,7 @@ class ExecutionSource:
             self._file = 0
             return Batch(0, [], position, False)
         if self._ledger.records < position and not self.unknown:
-            raise JournalError(f"{self.path.name}: holds {self._ledger.records} records, {position} were taken over")
+            raise JournalError(f"{self.path.name}: holds {plural(self._ledger.records, 'record')}, {position} were taken over")
         new = max(self._ledger.records - position, 0)
         return Batch(new, rows, position + new, self.final and not new and not self.unknown)
 

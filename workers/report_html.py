@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from core.performance.figures import Point
+from core.words import plural
 from workers.html_page import Column, line_chart, note, page, pair, section, table, tiles
 from workers.report import Report, Told
 from workers.report_text import (
@@ -81,7 +82,6 @@ def html(report: Report) -> str:
     signs = {"Net": f["net_usdt"], "Return": f["total_return_pct"], "7 days": report.live["week_usdt"]}
     at = clock if report.period.kind == "daily" else moment
     orders = ", ".join(f"{n} {name.replace('_', ' ').lower()}" for name, n in report.orders.items()) or "none"
-    plural = "s" if len(report.sessions) != 1 else ""
     sections = [
         tiles([(name, value, signs.get(name), remark) for name, value, remark in headline(report)]),
         *curve(report.equity),
@@ -104,5 +104,5 @@ def html(report: Report) -> str:
              money((s["realised_pnl_e8"] or 0) / E8)) for s in report.sessions], frozenset(range(4)))),
         note(DEFINITIONS),
     ]
-    subtitle = (f"Mode {report.mode} · all times UTC · {len(report.sessions)} session{plural} · made {moment(report.made_ns)}")
+    subtitle = (f"Mode {report.mode} · all times UTC · {plural(len(report.sessions), 'session')} · made {moment(report.made_ns)}")
     return page(report.period.title, subtitle, sections)

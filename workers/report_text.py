@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from core.words import plural
 from workers.report import Report, Told
 
 NOTHING = "–"
@@ -82,7 +83,7 @@ def headline(report: Report) -> list[tuple[str, str, str]]:
         ("Sharpe", number(f["sharpe"]), f"95 %: {number(f['sharpe_low'])} to {number(f['sharpe_high'])}"
          if f["sharpe"] is not None else "needs two days"),
         ("Hold", seconds(f["average_hold_s"]), f"MFE {number(f['mean_mfe_r'])} R, MAE {number(f['mean_mae_r'])} R"),
-        ("7 days", f"{money(live['week_usdt'])} USDT", f"{live['week_trades']} trades"),
+        ("7 days", f"{money(live['week_usdt'])} USDT", f"{plural(live['week_trades'], 'trade')}"),
     ]
 
 
@@ -127,7 +128,7 @@ def _told_lines(told: Sequence[Told]) -> list[str]:
 def markdown(report: Report) -> str:
     """The whole report."""
     f = report.figures
-    count = f"{len(report.sessions)} session{'s' if len(report.sessions) != 1 else ''}"
+    count = plural(len(report.sessions), "session")
     lines = [f"# {report.period.title}", "", f"Mode {report.mode} · UTC · {count} · made {moment(report.made_ns)}", ""]
     lines += _table(("figure", "value", "remark"), headline(report))
     ratios = f"Sharpe {sharpe_text(f)} · Sortino {number(f['sortino'])} · Calmar {number(f['calmar'])}"

@@ -17,6 +17,7 @@ from config.atomic_file import write_replacing
 from config.load import ConfigError, parse_set
 from config.paths import DataPaths, default_data_dir
 from core.constants import NS_PER_S
+from core.words import plural
 from workers.cli_common import compile_kernels
 from workers.cli_errors import EXIT_CONFIG, EXIT_UNEXPECTED, EXIT_USAGE, Fault
 
@@ -193,7 +194,8 @@ def backtest(
         click.echo(json.dumps(summary_of(result, folder) | {"id": number, "look_ahead": faults if check else None}))
     else:
         click.echo(
-            f"{f['trades']} trades, net {f['net_usdt']:+.4f} USDT, digest {result.decision_digest}, {result.wall_s:.1f} s\n"
+            f"{plural(f['trades'], 'trade')}, net {f['net_usdt']:+.4f} USDT, digest {result.decision_digest}, "
+            f"{result.wall_s:.1f} s\n"
             f"report: {folder / 'report.html'}"
         )
         for remark in result.remarks:
@@ -270,8 +272,8 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     for row in found.figures:
         cells = ["–" if row[side] is None else f"{row[side]:.4f}" for side in ("a", "b", "difference")]
         click.echo(f"  {row['figure']:18}{cells[0]:>14}{cells[1]:>14}{cells[2]:>14}")
-    click.echo(f"{len(found.both)} trades in both, {len(found.only_a)} only in a, {len(found.only_b)} only in b"
-               + (f"; the first {found.same_until} decisions are the same" if found.same_until is not None else ""))
+    click.echo(f"{plural(len(found.both), 'trade')} in both, {len(found.only_a)} only in a, {len(found.only_b)} only in b"
+               + (f"; the same in the first {plural(found.same_until, 'decision')}" if found.same_until is not None else ""))
     click.echo("what a has less than b:")
     for row in shortfall_rows(found.shortfall)[3:]:
         click.echo(f"  {row['name']:44}" + ("–" if row["value"] is None else f"{row['value']:+.4f}"))
@@ -363,12 +365,13 @@ def show_ranking(found: Any) -> None:
     """The best trials, and what their best is worth."""
     for trial in found.trials[:10]:
         value = "–" if trial.value is None else f"{trial.value:.4f}"
-        click.echo(f"{value:>12}  {trial.trades:4} trades  {', '.join(f'{k}={v}' for k, v in trial.parameters.items())}")
+        point = ", ".join(f"{k}={v}" for k, v in trial.parameters.items())
+        click.echo(f"{value:>12}  {plural(trial.trades, 'trade'):>12}  {point}")
     if found.refused:
-        click.echo(f"{len(found.refused)} points were no valid settings, the first: {found.refused[0]}")
+        click.echo(f"{plural(len(found.refused), 'point')} without valid settings, the first: {found.refused[0]}")
     if found.deflated is not None:
-        click.echo(f"{len(found.trials)} tries. That the best one is more than luck: {100 * found.deflated:.0f} % "
-                   f"(luck alone would show a Sharpe ratio of {found.expected_luck:.2f} per trade)")
+        click.echo(f"{plural(len(found.trials), 'try', 'tries')}. That the best one is more than luck: "
+                   f"{100 * found.deflated:.0f} % (luck alone would show a Sharpe ratio of {found.expected_luck:.2f} per trade)")
 
 
 VERBS = (backtest, compare, sweep, calibrate)

@@ -23,6 +23,7 @@ import msgspec
 from config.latch_file import read_latch
 from config.load import Loaded
 from config.paths import DataPaths
+from core.words import plural
 from shm.agent import be_parent
 from shm.run_spec import VenueAddress
 from shm.topology import Plant, leftovers
@@ -171,7 +172,7 @@ class Supervisor:
         if self.options.shadow:
             self._start_shadow()
         mode = f"{self.mode} (PRACTICE: no real money)" if self.spec.practice else self.mode
-        self._say(f"{mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
+        self._say(f"{mode} with {plural(self.options.shards, 'shard')}, {self._source_text()}. Ctrl-C stops.")
 
     def _start_shadow(self) -> None:
         """Candidate settings decide beside this run (requirement G6)."""
@@ -228,8 +229,7 @@ class Supervisor:
             words = next(c for c in self.children if c.role == "venue").last_words()
             raise StartError(EXIT_UNEXPECTED, f"the embedded exchange did not start:\n{words}") from None
         if not self._venue_port:
-            count = venue.get("symbols", "?")
-            self._say(f"embedded exchange: {count} symbols at {venue['rest']}, seed {self.options.seed}")
+            self._say(f"embedded exchange: {plural(venue['symbols'], 'symbol')} at {venue['rest']}, seed {self.options.seed}")
         self.plant.cnc("venue").note_start(int(venue["pid"]))
         self._venue_port = int(venue["rest"].rsplit(":", 1)[1])
         self.spec.save(self.paths.run_file)
