@@ -289,4 +289,6 @@ class Sources:
             for path in files:
                 key = f"{self._place}decisions/{day.name}/{path.name}"
                 if key not in complete and (header := journal_header(path)) is not None:
-                    yield DecisionSource(key, path, header.run_id, final=header.run_id != self._run_id[:32])
+                    # a segment with another one behind it was closed before that was begun, and is never opened again
+                    final = header.run_id != self._run_id[:32] or path != files[-1]
+                    yield DecisionSource(key, path, header.run_id, final)
