@@ -15,6 +15,7 @@ an error instead of printing a digest that means nothing.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -52,6 +53,20 @@ POLICIES: dict[str, Policy] = {
 
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 LOOP_DEATHS, LOOP_WINDOW_S = 5, 300.0
+JUDGE_S = 1.0  # over which it is seen whether a silent process waits for a core
+QUEUED_SHARE = 0.5  # of that time in line: it would run if it could
+RAN_S = 5.0  # CPU time without a heartbeat that no turn takes
+
+
+def core_times(pid: int) -> tuple[float, float]:
+    """(s run, s stood in line for a core) of all threads of a process, zeros where nobody tells."""
+    ran = queued = 0
+    with contextlib.suppress(OSError):
+        for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # a thread that has just ended
+                words = file.read_text().split()
+                ran, queued = ran + int(words[0]), queued + int(words[1])
+    return ran / 1e9, queued / 1e9
 
 
 class CrashLoop(Exception):
@@ -73,7 +88,9 @@ class Child:
     _usage: psutil.Process | None = None
     _log_from: int = 0  # where the log of the running child begins
     _waited_at: float = -math.inf  # when it was last seen waiting for the disk
-    _told_silence: tuple[int, bool] = (0, False)  # process, whether it waited for the disk
+    _told_silence: tuple[int, bool] = (0, False)  # process, whether it waited
+    _silent: tuple[tuple[int, int], float, float] = ((0, 0), 0.0, 0.0)  # process and last heartbeat; when seen, what it had run
+    _core_look: tuple[float, float] = (0.0, 0.0)  # when, and how long it had stood in line for a core
 
     @property
     def name(self) -> str:
@@ -126,22 +143,39 @@ class Child:
         except psutil.Error:
             return 0.0
 
-    def end_silence(self, limit_s: float) -> str:
-        """It runs, but has had no heartbeat for `limit_s`: killed, unless it waits for the disk, or did so that long ago.
-        A kill makes no disk faster, its successor would wait for the same one, and enough deaths stop the run. Returns
-        what to say of it, "" = said before."""
+    def end_silence(self, limit_s: float, heartbeat_ns: int) -> str:
+        """It runs, but has had no heartbeat for `limit_s`, the last one at `heartbeat_ns`: killed, unless it waits for the disk
+        or for a core, or did so that long ago. A kill makes no machine faster, its successor would wait for the same, and
+        enough deaths stop the run. Returns what to say of it, "" = said before, or not judged yet."""
         if self.process is None:
             return ""
         now = time.monotonic()
-        if self._waits_for_disk():
+        word = "the disk" if self._waits_for_disk() else "a core" if self._waits_for_core(now, heartbeat_ns) else ""
+        if word:
             self._waited_at = now
         waits = now - self._waited_at <= limit_s
+        if not waits and now - self._silent[1] < JUDGE_S:
+            return ""
         if not waits:
             self.process.kill()
         told, self._told_silence = self._told_silence, (self.pid, waits)
         if told == self._told_silence:
             return ""
-        return "waits for the disk" if waits else "hangs: killed"
+        return f"waits for {word}" if waits else "hangs: killed"
+
+    def _waits_for_core(self, now: float, heartbeat_ns: int) -> bool:
+        """Has it stood in line for a core for most of the time since the last look, and run little in this silence? Looks
+        are JUDGE_S apart; between them, and at the first one: no."""
+        ran_s, queued_s = core_times(self.pid)
+        silence = (self.pid, heartbeat_ns)
+        if silence != self._silent[0]:
+            self._silent = (silence, now, ran_s)
+            self._core_look = (now, queued_s)
+        looked, before_s = self._core_look
+        if now - looked < JUDGE_S:
+            return False
+        self._core_look = (now, queued_s)
+        return queued_s - before_s >= QUEUED_SHARE * (now - looked) and ran_s - self._silent[2] < RAN_S
 
     def _waits_for_disk(self) -> bool:
         try:

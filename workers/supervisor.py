@@ -351,7 +351,7 @@ class Supervisor:
                 continue
             cnc = self.plant.cnc(child.role, child.index)
             if cnc.pid == child.pid and cnc.ready and now - cnc.heartbeat_ns > HANG_S * 1e9:
-                said = child.end_silence(HANG_S)
+                said = child.end_silence(HANG_S, cnc.heartbeat_ns)
                 if said:
                     self._say(f"{child.name} {said} (no heartbeat for {HANG_S:.0f} s)")
 
