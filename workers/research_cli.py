@@ -354,7 +354,7 @@ def sweep(
 
         wanted, paths = sweep_store.asked(job, space, sampler, seed, objective), paths_of(options["data_dir"])
         store = sweep_store.resume(resumed, wanted, paths) if resumed else sweep_store.begin(wanted, paths)
-        click.echo(f"sweep {store.name}" + (f": {len(store)} points are computed already" if resumed else ""), err=True)
+        click.echo(f"sweep {store.name}" + (f": {plural(len(store), 'point')} computed already" if resumed else ""), err=True)
         with closing(store), shown_progress("sweep", quiet) as progress:
 
             def told(trial: Trial) -> None:
