@@ -368,7 +368,8 @@ def sweep(
         show_ranking(found)
     if found.interrupted:
         raise Fault(EXIT_UNEXPECTED, f"interrupted: {len(found.trials)} of {trials} trials were done, "
-                                     f"{plural(len(store), 'point')} kept. The same command with `--resume {store.name}` goes on.")
+                                     f"{plural(len(store), 'point')} kept. The same command with `--resume {store.name}` "
+                                     "goes on.")
 
 
 def show_ranking(found: Any) -> None:
