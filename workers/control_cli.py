@@ -174,6 +174,26 @@ def rollout_incident(
     click.echo(f"kill latched; recorded in {folder}")
 
 
+@rollout.command("resolve")
+@data_dir_option
+@click.option("--cause", default="", help="what brought it about")
+@click.option("--fix", default="", help="what was done about it")
+@click.argument("name", default="")
+def rollout_resolve(data_dir: Path | None, cause: str, fix: str, name: str) -> None:
+    """An incident is over: add cause and fix to it, by the NAME of its folder; without one to the newest. Clears no kill."""
+    from config.incidents import folders, resolve
+    from workers.rollout import places, wall_ms
+
+    known = places(DataPaths(data_dir_of(data_dir), "LIVE"))
+    name = name or next((folder.name for folder in reversed(folders(known.incidents))), "")
+    try:
+        found = resolve(known, name, wall_ms(), cause, fix)
+    except OSError as error:
+        raise Fault(EXIT_USAGE, f"no incident {name!r} that can be written down ({error}). `ls {known.incidents}` shows what "
+                                "there is.") from None
+    click.echo(f"{name}: {found.symptom}; cause: {found.cause or '–'}; fix: {found.fix or '–'}")
+
+
 @rollout.command("reset")
 @data_dir_option
 def rollout_reset(data_dir: Path | None) -> None:

@@ -6,6 +6,7 @@
     metrics/DAY/account.jsonl    balances                         key metrics/DAY/<file>
     decisions/DAY/*.sjr          decisions                        key decisions/DAY/<file>
     audit.jsonl                  audit                            key audit.jsonl
+    incidents/NAME/incident.json incidents of the account (LIVE)  key incidents/NAME
 
 A source is read from its place on and says which rows that gives. It changes nothing, so reading twice is harmless.
 """
@@ -13,6 +14,7 @@ A source is read from its place on and says which rows that gives. It changes no
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from config.incidents import FILE, folders, read_incident
 from config.paths import DataPaths
 from config.schema import Settings
 from core.journal import EXECUTION, JournalError
@@ -34,10 +37,20 @@ from core.words import plural
 from workers.event_files import PART
 from workers.file_reading import frames_from, journal_header, lines_from, plain_name
 from workers.noted_desk import DESK_RECORD
-from workers.projection import EventRows, audit_row, decision_rows, end_row, sample_row, session_row, symbols_row
+from workers.projection import (
+    EventRows,
+    audit_row,
+    decision_rows,
+    end_row,
+    incident_row,
+    sample_row,
+    session_row,
+    symbols_row,
+)
 
 NUL = b"\\u0000"  # no text of PostgreSQL holds this character, and somebody may have typed it
 EXECUTED = DESK_RECORD + RecordKind.EXECUTION
+NEVER_A_SIZE = 1 << 40
 EVENT_STREAMS = ("orders", "signals", "risk", "market", "system")
 
 
@@ -124,6 +137,21 @@ class DecisionSource:
         frames, end = frames_from(self.path, position, min(limit, 64))
         rows = [row for frame in frames for row in decision_rows(self.session_id, frame.data)]
         return Batch(len(frames), rows, end, self.final and not frames)
+
+
+@dataclass
+class IncidentSource:
+    """One incident. Its file is written anew when more is known, so its place is what the file says: a checksum."""
+
+    key: str
+    path: Path
+    final: bool = False  # never: a person may write down tomorrow what it was
+
+    def read(self, position: int, limit: int) -> Batch:
+        mark = NEVER_A_SIZE | zlib.crc32(self.path.read_bytes())
+        if mark == position:
+            return Batch(0, [], position, False)
+        return Batch(1, [incident_row(read_incident(self.path.parent), self.key)], mark, False)
 
 
 class ExecutionSource:
@@ -247,6 +275,9 @@ class Sources:
         if self._paths.audit_file.exists():
             place = f"{self._place}{self._paths.mode.lower()}/audit.jsonl"
             yield LineSource(f"{self._place}audit.jsonl", self._paths.audit_file, lambda line, at: [audit_row(line, place, at)])
+        for folder in folders(self._paths.incidents_dir) if self._paths.mode == "LIVE" else ():
+            if (folder / FILE).exists():
+                yield IncidentSource(f"{self._place}incidents/{folder.name}", folder / FILE)
 
     def _run_source(self, run_id: str, path: Path) -> Source:
         info = self.info(run_id)

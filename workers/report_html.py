@@ -17,6 +17,7 @@ from workers.report_text import (
     clock,
     group_row,
     headline,
+    incident_text,
     moment,
     money,
     number,
@@ -97,7 +98,7 @@ def html(report: Report) -> str:
         pair(_group(report, "symbol"), _group(report, "side")),
         section("The account against paper", "".join(note(line) for line in report.paper)) if report.paper else "",
         section("Kills and incidents", _texts(("time", "severity", "kind", "what"), [
-            (at(r["ts_ns"]), r["severity"] or "", r["kind"] or "", r["text"] or "") for r in report.incidents[:50]],
+            (at(r["ts_ns"]), r["severity"] or "", r["kind"] or "", incident_text(r)) for r in report.incidents[:50]],
             frozenset(range(4)))),
         section("Sessions", _texts(("session", "status", "from", "to", "trades", "net USDT"), [
             (s["session_id"], s["status"], moment(s["started_ns"]), moment(s["ended_ns"]), str(s["trades"] or 0),

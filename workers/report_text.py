@@ -87,6 +87,12 @@ def headline(report: Report) -> list[tuple[str, str, str]]:
     ]
 
 
+def incident_text(row: dict[str, Any]) -> str:
+    """What it was, why, what was done and when it was over, as far as that is known."""
+    more = (("cause", row["cause"]), ("fix", row["fix"]), ("over", moment(row["resolved_ns"]) if row["resolved_ns"] else ""))
+    return "; ".join([row["text"] or "", *(f"{name}: {value}" for name, value in more if value)])
+
+
 def trade_facts(told: Told) -> str:
     """One trade in one line."""
     t = told.trade
@@ -149,8 +155,8 @@ def markdown(report: Report) -> str:
     lines += _table(("reason", "in words", "times"), [(name, text, str(n)) for name, text, n in report.skips]) \
         if report.skips else ["None."]
     lines += ["", "## Kills and incidents", ""]
-    lines += [f"- {moment(row['ts_ns'])} **{row['severity']}** {row['kind']}: {row['text']}" for row in report.incidents[:50]] \
-        or ["None."]
+    lines += [f"- {moment(row['ts_ns'])} **{row['severity']}** {row['kind']}: {incident_text(row)}"
+              for row in report.incidents[:50]] or ["None."]
     lines += ["", "## Sessions", ""]
     lines += _table(("session", "status", "from", "to", "trades", "net USDT"), [
         (s["session_id"], s["status"], moment(s["started_ns"]), moment(s["ended_ns"]), str(s["trades"] or 0),

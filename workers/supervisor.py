@@ -74,7 +74,7 @@ class Supervisor:
         self._shadow: ShadowChild | None = None
         self._venue_output: IO[bytes] | None = None
         self._config_stamp = self._config_mtimes()
-        self._incidents = IncidentWatch(self.paths, lambda error: self._say(f"incident not recorded: {error}"))
+        self._incidents = IncidentWatch(self.paths, lambda error: self._say(f"incident not recorded: {error}"), self.spec.run_id)
 
     @property
     def plant(self) -> Plant:

@@ -7,12 +7,16 @@ import os
 import pytest
 from sqlalchemy import func, select
 
-from shm.database.tables import decisions
+from config.incidents import resolve
+from config.paths import DataPaths
+from shm.database.tables import decisions, incidents
 from tests.workers.database_checks import T0, query, writer_of
 from tests.workers.made_runs import SETTINGS, MadeRun
 from tests.workers.test_decision_files import NAMES, records
+from workers.database_writer import DatabaseWriter
 from workers.decision_files import DecisionFiles
 from workers.retention import compress
+from workers.rollout import note_incident, places
 
 
 @pytest.fixture
@@ -45,6 +49,37 @@ def test_of_the_running_sessions_decisions_only_what_can_grow_is_looked_at(run):
         assert len(days) == 2 and looked_at() == [max(day.glob("*.sjr")) for day in days]
         assert query(run.paths, select(func.count()).select_from(decisions)) == [(first + 4,)]
     out.close()
+
+
+def test_an_incident_of_the_account_has_a_row_that_follows_what_is_learnt(tmp_path, db_url):
+    """Cause, fix and end come later, from the person and from the clearing of the kill; one row, over restarts."""
+    paths = DataPaths(tmp_path / "data", "LIVE")
+    paths.runs_dir.mkdir(parents=True)
+    (paths.runs_dir / "r1.jsonl").write_text("\n")
+    at_ms = T0 // 10**6
+    folder = note_incident(paths, "technical", True, "the link died", now_ms=at_ms)
+    columns = [incidents.c[name] for name in ("session_id", "kind", "severity", "event", "text", "cause", "fix", "ts_ns",
+                                              "resolved_ns")]
+
+    def rows() -> list[tuple]:
+        return [tuple(row) for row in query(paths, select(*columns).where(incidents.c.event == "incident"))]
+
+    writer = DatabaseWriter(paths, SETTINGS, "r1")
+    assert writer.drain(), writer.last_error
+    told = ("r1", "technical", "CRITICAL", "incident", "the link died", None, None, T0, None)
+    assert rows() == [told]
+    assert writer.turn() == 0
+    resolve(places(paths), folder.name, at_ms + 60_000, cause="a cable")
+    assert writer.turn() == 1
+    writer.close()
+    resolve(places(paths), folder.name, at_ms + 90_000, fix="changed it")
+    note_incident(paths, "market", False, "PANIC", now_ms=at_ms + 5_000)
+    again = DatabaseWriter(paths, SETTINGS, "r2")
+    assert again.drain(), again.last_error
+    ended = T0 + 60 * 10**9
+    assert rows() == [(*told[:5], "a cable", "changed it", T0, ended),
+                      ("r1", "market", "ERROR", "incident", "PANIC", None, None, T0 + 5 * 10**9, None)]
+    again.close()
 
 
 def test_a_compressed_file_the_database_has_not_read_to_its_end_waits(run):
