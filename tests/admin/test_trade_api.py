@@ -6,30 +6,52 @@ import decimal
 import json
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from admin import controls
 from admin.api.trade import ticks_of
 from admin.commands import CommandClient, NoAnswer
 from admin.server import AdminServer
 from admin.snapshot import SymbolInfo
 from config.latch_file import read_latch
 from core.enums import CommandKind, ControlBits, OrderRole, ReportKind
-from core.orders.command_words import read_answers
+from core.orders.command_words import Answer, read_answers
 from core.records import ANSWER
+from core.risk import policy
 from shm.spsc import W_HEAD
 from tests.admin.conftest import Browser
 from tests.admin.engine_part import EnginePart
 from tests.admin.trading_part import TradingPart
-from workers.commands import COMMAND_TTL_NS
+from workers import commands
 
+PATIENCE_NS = 120 * 10**9
 BTC = {"symbol": "BTCUSDT", "direction": "LONG", "entry": 101234.5, "tp": 101900, "sl": "100900.0", "confidence": 0.8,
        "entryZone": {"min": 101200, "ideal": 101234.5, "max": 101300}}
 
 
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command and no intent gets too old by itself."""
+    monkeypatch.setattr(commands, "COMMAND_TTL_NS", PATIENCE_NS)
+    monkeypatch.setattr(policy, "INTENT_TTL_NS", PATIENCE_NS)
+
+
 @pytest.fixture
-def trading(engine: EnginePart) -> Iterator[TradingPart]:
+def trading(engine: EnginePart, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingPart]:
+    """An execution that answers, however long it takes."""
+    ask = CommandClient.ask
+
+    def patiently(client: CommandClient, kind: CommandKind, **fields: Any) -> Answer:
+        client._answer_s = PATIENCE_NS / 1e9
+        return ask(client, kind, **fields)
+
+    monkeypatch.setattr(CommandClient, "ask", patiently)
+    monkeypatch.setattr(controls, "ACK_TIMEOUT_S", PATIENCE_NS / 1e9)
+    monkeypatch.setattr(controls.Controls.wait_flat, "__defaults__", (PATIENCE_NS / 1e9,))
     part = TradingPart(engine)
     part.start()
     yield part
@@ -267,15 +289,33 @@ def test_a_dead_execution_is_said_and_nothing_happens_later(
     client = CommandClient(admin.plant, answer_s=0.05)
     with pytest.raises(NoAnswer, match=r"0\.05 s"):
         client.ask(CommandKind.CLOSE, symbol=0)
-    later = time.monotonic_ns() + COMMAND_TTL_NS
+    later = time.monotonic_ns() + PATIENCE_NS
     part.execution.clock = lambda: later
     part.turn()  # takes it now, and leaves it
     assert [row.text for row in read_answers(*answers_waiting(admin))] == ["asked too long ago"]
     part.execution.clock = time.monotonic_ns
     part.start()
-    answer = CommandClient(admin.plant).ask(CommandKind.CLOSE, symbol=0)
+    answer = CommandClient(admin.plant, answer_s=PATIENCE_NS / 1e9).ask(CommandKind.CLOSE, symbol=0)
     part.stop()
     assert not answer.ok and answer.text == "no position and no working order"
+
+
+def test_an_answer_that_comes_during_the_last_pause_is_heard(
+    admin: AdminServer, engine: EnginePart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Carried out in time, while this process was held up: it was told that nothing would happen."""
+    part = TradingPart(engine)
+    now = [time.monotonic_ns()]
+    part.execution.clock = lambda: now[0]
+
+    def pause(seconds: float) -> None:
+        part.turn()
+        now[0] += PATIENCE_NS
+
+    clock = SimpleNamespace(time_ns=time.time_ns, monotonic_ns=lambda: now[0], sleep=pause)
+    monkeypatch.setattr("admin.commands.time", clock)
+    answer = CommandClient(admin.plant).ask(CommandKind.CLOSE, symbol=0)
+    assert answer.text == "no position and no working order"
 
 
 def answers_waiting(admin: AdminServer) -> tuple[np.ndarray, int]:

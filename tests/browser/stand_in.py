@@ -49,7 +49,7 @@ class Running:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(120)
 
     async def _main(self) -> None:
         self.server.beat.start()
@@ -65,7 +65,8 @@ class Running:
 
     def stop(self) -> None:
         self.server.beat.request_stop()
-        self._thread.join(10)
+        self._thread.join(120)
+        assert not self._thread.is_alive()
 
 
 def serve_made_decisions(server: AdminServer) -> None:

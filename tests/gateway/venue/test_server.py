@@ -252,5 +252,5 @@ def test_rest_answers_while_the_market_runs(venue: VenueServer) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join()
     assert not bad
