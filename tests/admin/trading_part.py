@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from core.enums import MessageKind, OrderRole, ReportKind
@@ -17,12 +18,15 @@ from tests.workers.support import EAGER
 from workers.execution import Execution
 
 S = 10**9
+PATIENT = msgspec.structs.replace(  # a person's limits last longer than any test
+    EAGER, thresholds=msgspec.structs.replace(EAGER.thresholds, signal=msgspec.structs.replace(
+        EAGER.thresholds.signal, cooldown_s=3600.0, ttl_s=3600.0)))
 
 
 class TradingPart:
     """`fills` False: orders stay working until they are cancelled. `seen`: every report the shards got."""
 
-    def __init__(self, engine: EnginePart, settings=EAGER) -> None:
+    def __init__(self, engine: EnginePart, settings=PATIENT) -> None:
         self.engine = engine
         self.plant = engine.plant
         self.run_file = Path(self.plant.spec.data_dir) / "run" / "run.json"

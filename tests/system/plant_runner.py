@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from config.paths import DataPaths
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -28,6 +30,14 @@ def eventually(look: Callable[[], T], what: str, timeout_s: float = 120.0) -> T:
             return answer
         assert time.monotonic() < deadline, f"did not happen within {timeout_s} s: {what}"
         time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Is this process there, and no zombie? It may end while we ask."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def environment() -> dict[str, str]:

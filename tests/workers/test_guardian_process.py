@@ -42,7 +42,10 @@ def wait(look: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
 
 
 def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # perhaps just now
+        return True
 
 
 class House:
