@@ -53,7 +53,7 @@ class Page(WSListener):
 
     async def until(self, true: Callable[[], bool], step: Callable[[], None] = lambda: None) -> None:
         """Wait for news until `true()`; `step` drives the server."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while not true():
                 step()
                 self.news.clear()
@@ -164,7 +164,7 @@ def test_nothing_is_told_without_a_ticket(admin: AdminServer, first: Any) -> Non
     async def body(server: push.PushServer) -> None:
         page = await connect(server)
         page.send(first)
-        await asyncio.wait_for(page.closed.wait(), 60)
+        await asyncio.wait_for(page.closed.wait(), 240)
         assert not page.frames and {message["t"] for message in page.messages} <= {"err"}
 
     run(admin, body)
@@ -176,7 +176,7 @@ def test_a_ticket_opens_one_connection(admin: AdminServer) -> None:
         page = await connect(server, ticket=ticket)
         await page.until(lambda: bool(page.of("hello")))
         second = await connect(server, ticket=ticket)
-        await asyncio.wait_for(second.closed.wait(), 60)
+        await asyncio.wait_for(second.closed.wait(), 240)
         assert not second.of("hello") and second.of("err")
 
     run(admin, body)
@@ -188,7 +188,7 @@ def test_a_silent_connection_is_closed(admin: AdminServer, monkeypatch: pytest.M
     async def body(server: push.PushServer) -> None:
         page = await connect(server)
         server.tick()
-        await asyncio.wait_for(page.closed.wait(), 60)
+        await asyncio.wait_for(page.closed.wait(), 240)
 
     run(admin, body)
 
@@ -277,7 +277,7 @@ def test_a_stalled_client_is_dropped(admin: AdminServer, monkeypatch: pytest.Mon
         client = next(iter(server.clients))
         client.paused_at = push.time.monotonic() - push.STALL_SECONDS - 1
         server.tick()
-        await asyncio.wait_for(page.closed.wait(), 60)
+        await asyncio.wait_for(page.closed.wait(), 240)
 
     run(admin, body)
 

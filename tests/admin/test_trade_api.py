@@ -58,7 +58,7 @@ def trading(engine: EnginePart, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tra
     part.stop()
 
 
-def wait(condition, seconds: float = 60.0) -> None:
+def wait(condition, seconds: float = 240.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen"

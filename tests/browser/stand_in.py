@@ -110,7 +110,7 @@ def browser_of(profile: Path) -> webdriver.Chrome:
     return webdriver.Chrome(options=options, service=Service(DRIVER))
 
 
-def wait(driver: webdriver.Chrome, true: Callable[[], Any], seconds: float = 60) -> Any:
+def wait(driver: webdriver.Chrome, true: Callable[[], Any], seconds: float = 240) -> Any:
     return WebDriverWait(driver, seconds, poll_frequency=0.02).until(lambda _: true())
 
 

@@ -20,7 +20,7 @@ from gateway.venue.instruments import Instrument
 from tests.gateway.venue.running import Running
 
 E = TypeVar("E")
-WAIT_S = 60.0
+WAIT_S = 240.0
 _names = itertools.count(1)  # link ids are unique per account, also across the links of a test run
 TIMING = Timing(60_000_000_000, 60_000_000_000, 20_000_000, 200_000_000, 1_000_000_000)
 PATIENT = LinkOptions(TIMING, recv_window_ms=60_000, rest_timeout_s=60.0)  # venue and link share a process

@@ -166,7 +166,7 @@ def test_sigterm_ends_in_order_and_sigint_does_nothing(plant: Plant, tmp_path: P
     assert page.pid == process.pid
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert (process.returncode, out, err) == (0, "down\n", "")
     assert page.state == ProcessState.HALT
 
@@ -189,8 +189,8 @@ def test_a_child_dies_with_its_parent() -> None:
     )
     os.close(writing)
     try:
-        assert parent.wait(timeout=60) == 0
-        ready, _, _ = select.select([reading], [], [], 60)
+        assert parent.wait(timeout=240) == 0
+        ready, _, _ = select.select([reading], [], [], 240)
         assert ready
         assert os.read(reading, 1) == b""
     finally:

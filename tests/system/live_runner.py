@@ -179,7 +179,7 @@ def live_plant(
         if process.poll() is None:
             process.terminate()
         try:
-            process.communicate(timeout=60)
+            process.communicate(timeout=240)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

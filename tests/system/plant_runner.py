@@ -45,7 +45,7 @@ def environment() -> dict[str, str]:
     return os.environ | {"SCALPER_NO_VENV": "1"}
 
 
-def launch(*arguments: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
+def launch(*arguments: str, timeout_s: float = 600.0) -> subprocess.CompletedProcess[str]:
     """Run launch.py to its end."""
     return subprocess.run(
         [sys.executable, str(ROOT / "launch.py"), *arguments], capture_output=True, text=True, timeout=timeout_s,
@@ -99,7 +99,7 @@ def running(data_dir: Path, *arguments: str, mode: str = "SIM", **variables: str
             process.send_signal(signal.SIGINT)
         if process.stdout is not None and not process.stdout.closed:
             try:
-                process.communicate(timeout=60)
+                process.communicate(timeout=240)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

@@ -66,7 +66,7 @@ class Page:
     def shown(self, name: str) -> bool:
         return self.find(name).is_displayed()
 
-    def wait(self, true: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+    def wait(self, true: Callable[[], object], what: str, timeout_s: float = 240.0) -> None:
         """As `eventually`, and the answer shows the page's events when it does not happen."""
 
         def look() -> object:

@@ -23,7 +23,7 @@ from gateway.venue.synthetic_feed import SyntheticFeed
 from tests.gateway.venue.running import new_exchange, served, served_venue
 from tests.reference.venue import ClientBook
 
-WAIT_S = 60.0
+WAIT_S = 240.0
 
 
 @pytest.fixture(scope="module")
