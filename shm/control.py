@@ -21,6 +21,7 @@ from shm.layout import CNC, CNC_SUPERVISOR, CONTROL_WORDS, word
 
 SOURCES = ("admin", "cli", "exec", "guardian")  # of KILL
 PAUSE_SOURCES = ("admin", "cli", "exec")
+HELD_NS = 5_000_000_000  # a heartbeat older than that holds no place
 
 
 class ProcessState(IntEnum):
@@ -41,6 +42,7 @@ W_PAUSE_FIRST = CONTROL_INDEX["pause_admin"]
 W_PAUSE_LAST = CONTROL_INDEX["pause_exec"]
 W_KILL_FIRST = CONTROL_INDEX["kill_admin"]
 W_KILL_LAST = CONTROL_INDEX["kill_guardian"]
+W_KILL_NS = CONTROL_INDEX["kill_ns"]
 _PAUSE = int(ControlBits.PAUSE)
 _KILL = int(ControlBits.KILL)
 _DEGRADED = int(ControlBits.DEGRADED)
@@ -94,7 +96,7 @@ def cnc_turn(control, cnc, now_ns, turn_ns):
         if bits & _KILL == 0:
             store_release(cnc, N_KILL_SEEN, 0)
         elif cnc[N_KILL_SEEN] == 0:
-            store_release(cnc, N_KILL_SEEN, now_ns)
+            store_release(cnc, N_KILL_SEEN, max(now_ns, load_acquire(control, W_KILL_NS)))  # the turn may have ended before
         store_release(cnc, N_PAUSE_SEEN, 1 if bits & _PAUSE != 0 else 0)
         store_release(cnc, N_CONTROL_SEEN, bits)
     return bits
@@ -226,6 +228,19 @@ class CncPage:
     @staticmethod
     def bytes_needed() -> int:
         return _ERROR_OFFSET + ErrorLog.bytes_needed()
+
+    def holder(self) -> int:
+        """Another process that has its heartbeat here, 0 = none. Who begins beside it would write where it writes."""
+        pid = self.pid
+        if pid in (0, os.getpid()) or self.state in (ProcessState.HALT, ProcessState.FAIL):
+            return 0
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return 0
+        except PermissionError:
+            pass  # somebody else's
+        return pid if time.monotonic_ns() - self.heartbeat_ns < HELD_NS else 0
 
     def start(self) -> None:
         """Called by the process itself when it begins (also after a restart)."""

@@ -15,6 +15,7 @@ an error instead of printing a digest that means nothing.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -53,6 +54,21 @@ POLICIES: dict[str, Policy] = {
 
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 LOOP_DEATHS, LOOP_WINDOW_S = 5, 300.0
+LOOK_S = 0.5  # between two looks at a silent process; one counts for twice that at most
+QUEUED_SHARE = 0.5  # of that time in line for a processor: it would run if it could
+RAN_S = 5.0  # run without a heartbeat in all: no turn takes as long, so it runs in circles, however busy the machine
+
+
+def core_times(pid: int) -> tuple[float, float]:
+    """(s run, s in line for a processor) of all threads of a process, zeros where nobody tells. One that holds the
+    interpreter's lock without a processor keeps the others waiting, too."""
+    ran = queued = 0
+    with contextlib.suppress(OSError):
+        for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):  # a thread that has just ended
+                words = file.read_text().split()
+                ran, queued = ran + int(words[0]), queued + int(words[1])
+    return ran / 1e9, queued / 1e9
 
 
 class CrashLoop(Exception):
@@ -73,8 +89,12 @@ class Child:
     last_exit: str = ""
     _usage: psutil.Process | None = None
     _log_from: int = 0  # where the log of the running child begins
-    _waited_at: float = -math.inf  # when it was last seen waiting for the disk
-    _told_silence: tuple[int, bool] = (0, False)  # process, whether it waited for the disk
+    _beat: tuple[int, int] = (0, 0)  # process and heartbeat at the last look
+    _looked_at: float = -math.inf
+    _silent_s: float = 0.0
+    _waited_s: float = 0.0
+    _cores: tuple[float, ...] = ()  # what it had run when this silence was first seen; in line for a core at the last look
+    _told_silence: str = ""
 
     @property
     def name(self) -> str:
@@ -127,28 +147,48 @@ class Child:
         except psutil.Error:
             return 0.0
 
-    def end_silence(self, limit_s: float) -> str:
-        """It runs, but has had no heartbeat for `limit_s`: killed, unless it waits for the disk, or did so that long ago.
-        A kill makes no disk faster, its successor would wait for the same one, and enough deaths stop the run. Returns
-        what to say of it, "" = said before."""
-        if self.process is None:
+    def end_silence(self, heartbeat_ns: int, limit_s: float) -> str:
+        """Killed once it was silent for `limit_s`: no heartbeat in time that we have seen pass, while it had what it needs.
+        Not counted is what we slept ourselves (Ctrl-Z, a paused machine), and its waiting for the disk or a processor: a kill
+        makes neither faster, its successor would need more of both, and enough deaths stop the run.
+        Call it every turn. Returns what to say of it, "" = nothing, or said before."""
+        now, beat = time.monotonic(), (self.pid, heartbeat_ns)
+        if now - self._looked_at < LOOK_S:
             return ""
-        now = time.monotonic()
-        if self._waits_for_disk():
-            self._waited_at = now
-        waits = now - self._waited_at <= limit_s
-        if not waits:
+        passed_s, self._looked_at = min(now - self._looked_at, 2 * LOOK_S), now
+        if self.process is None or beat != self._beat:
+            self._beat, self._silent_s, self._waited_s, self._told_silence = beat, 0.0, 0.0, ""
+            self._cores = ()
+            return ""
+        waits = self._waits(passed_s)
+        if waits:
+            self._waited_s += passed_s
+        else:
+            self._silent_s += passed_s
+        say = ""
+        if self._silent_s > limit_s:
             self.process.kill()
-        told, self._told_silence = self._told_silence, (self.pid, waits)
-        if told == self._told_silence:
-            return ""
-        return "waits for the disk" if waits else "hangs: killed"
+            say = "hangs: killed"
+        elif waits and self._waited_s > limit_s:
+            say = waits
+        told, self._told_silence = self._told_silence, say or self._told_silence
+        return say if say != told else ""
 
-    def _waits_for_disk(self) -> bool:
+    def _waits(self, passed_s: float) -> str:
+        """What it has been waiting for since the last look, by the kernel's word; "" = it could have worked."""
+        if self._usage is None:
+            return ""
         try:
-            return self._usage is not None and self._usage.status() == psutil.STATUS_DISK_SLEEP
+            status = self._usage.status()
         except psutil.Error:
-            return False
+            return ""
+        (ran_s, queued_s), before = core_times(self.pid), self._cores
+        self._cores = (self._cores[0] if before else ran_s, queued_s)
+        if status == psutil.STATUS_DISK_SLEEP:
+            return "waits for the disk"
+        if not before or ran_s - before[0] > RAN_S or queued_s - before[1] < QUEUED_SHARE * passed_s:
+            return ""
+        return "waits for a processor"
 
     def note_death(self, code: int) -> float:
         """Remember a death; return the pause in seconds before the next start.

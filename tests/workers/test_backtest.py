@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from decimal import ROUND_CEILING, Decimal
@@ -314,19 +313,21 @@ def test_no_process_outlives_an_interrupted_pool(tmp_path: Path) -> None:
 
     before = set(active_children())
     previous = signal.signal(signal.SIGALRM, interrupt)
-    begun, main = tmp_path / "begun", threading.get_ident()
+    begun, main, over = tmp_path / "begun", threading.get_ident(), threading.Event()
 
     def when_it_works() -> None:
         while not begun.exists():
-            time.sleep(0.01)
+            if over.wait(0.01):
+                return
         signal.pthread_kill(main, signal.SIGALRM)
 
     watcher = threading.Thread(target=when_it_works)
     try:
         with pytest.raises(KeyboardInterrupt), sweep.executor(1, of=endless) as run_all:
             watcher.start()
-            run_all([Job(name=str(begun))])
+            list(run_all([Job(name=str(begun))]))
     finally:
+        over.set()
         watcher.join()
         signal.signal(signal.SIGALRM, previous)
     for process in set(active_children()) - before:
