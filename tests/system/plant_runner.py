@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], what: str, timeout_s: float = 120.0) -> T:
+def eventually(look: Callable[[], T], what: str, timeout_s: float = 400.0) -> T:
     """Look again and again until the answer is true; AssertionError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -76,7 +76,7 @@ class Running:
         done = launch("status", "--json", "--data-dir", str(self.data_dir))
         return json.loads(done.stdout) if done.returncode == 0 else {}
 
-    def stop(self, timeout_s: float = 120.0) -> tuple[int, dict[str, Any], str]:
+    def stop(self, timeout_s: float = 400.0) -> tuple[int, dict[str, Any], str]:
         """Ctrl-C; exit code, summary, everything said on standard error."""
         self.process.send_signal(signal.SIGINT)
         out, err = self.process.communicate(timeout=timeout_s)
