@@ -37,7 +37,7 @@ def test_guardian_protects_when_nobody_restarts_execution(tmp_path: Path, goal: 
     with live_plant(tmp_path, *PLANT) as (run, plant, judge):
         guardian = plant.cnc("guardian")
         eventually(lambda: guardian.ready, "the guardian runs")
-        eventually(now_and_then(lambda: judge.positions() and protected(judge)), "a protected position", 180.0)
+        eventually(now_and_then(lambda: judge.positions() and protected(judge)), "a protected position", 400.0)
         os.kill(run.process.pid, signal.SIGSTOP)
         os.kill(plant.cnc("execution").pid, signal.SIGKILL)
         shot = time.monotonic()

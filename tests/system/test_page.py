@@ -157,14 +157,14 @@ def opens_a_symbol(page: Page) -> None:
 
 def trades(page: Page) -> None:
     """A simulated trade from the reason to the open position."""
-    page.wait(lambda: page.texts("#positions-body .sym"), "an open position", 150.0)
+    page.wait(lambda: page.texts("#positions-body .sym"), "an open position", 400.0)
     kinds = {"SIGNAL", "ORDER", "FILL", "POSITION"}
     page.wait(lambda: kinds <= set(page.texts("#events-list .kind")), "how it came about is in the feed")
 
 
 def pumps(page: Page) -> None:
     """The scripted pump; it comes once a minute, on a new symbol, and detection goes on under KILL."""
-    page.wait(lambda: "PUMP" in page.texts("#events-list .kind"), "a pump in the feed", 150.0)
+    page.wait(lambda: "PUMP" in page.texts("#events-list .kind"), "a pump in the feed", 400.0)
     page.wait(lambda: set(page.texts("#grid-view .c-pump")) - {"·", ""}, "and in its column")
 
 

@@ -35,7 +35,7 @@ def test_a_shadow_beside_a_run(tmp_path: Path) -> None:
             found = list(folder.glob("*/status.json"))
             return read(found[0]) if found else {}
 
-        eventually(lambda: status().get("decisions", 0) > 3, "the shadow decides", 120.0)
+        eventually(lambda: status().get("decisions", 0) > 3, "the shadow decides", 400.0)
         eventually(lambda: status()["lag_s"] < 30.0, "it has caught up")
         assert not status()["hole"]
         code, summary, _ = run.stop(180.0)
