@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pybit._websocket_stream
 import pybit._websocket_trading
 import pybit.unified_trading
 import pytest
@@ -17,6 +16,7 @@ from pybit.unified_trading import WebSocket, WebSocketTrading
 
 from gateway.venue.synthetic_feed import SyntheticFeed
 from tests.gateway.venue.private_talk import WAIT_S, Talk
+from tests.gateway.venue.pybit_tools import filing
 from tests.gateway.venue.running import Running, new_exchange, served_venue
 
 
@@ -52,14 +52,7 @@ class Pybit:
         monkeypatch.setattr(pybit._websocket_trading, "TRADE_WSS", venue.addresses["ws_trade"])
         who = account(venue, number)
         keys = {"api_key": who["api_key"], "api_secret": who["api_secret"], "testnet": False}
-        self._filing = threading.RLock()  # pybit files a question only after it has sent it
-        heard = pybit._websocket_stream._WebSocketManager._on_message
-
-        def when_filed(client: Any, message: str) -> None:
-            with self._filing:
-                heard(client, message)
-
-        monkeypatch.setattr(pybit._websocket_stream._WebSocketManager, "_on_message", when_filed)
+        self._filing = filing(monkeypatch)
         self.found: queue.Queue[dict[str, Any]] = queue.Queue()
         self.errors: queue.Queue[dict[str, Any]] = queue.Queue()
         self._seen: list[dict[str, Any]] = []
