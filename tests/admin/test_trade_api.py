@@ -7,51 +7,35 @@ import json
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from admin import controls
 from admin.api.trade import ticks_of
 from admin.commands import CommandClient, NoAnswer
 from admin.server import AdminServer
 from admin.snapshot import SymbolInfo
 from config.latch_file import read_latch
 from core.enums import CommandKind, ControlBits, OrderRole, ReportKind
-from core.orders.command_words import Answer, read_answers
+from core.orders.command_words import read_answers
 from core.records import ANSWER
-from core.risk import policy
 from shm.spsc import W_HEAD
 from tests.admin.conftest import Browser
 from tests.admin.engine_part import EnginePart
-from tests.admin.trading_part import TradingPart
-from workers import commands
+from tests.admin.trading_part import PATIENCE_NS, TradingPart, no_hurry, wait_for_answers
 
-PATIENCE_NS = 120 * 10**9
 BTC = {"symbol": "BTCUSDT", "direction": "LONG", "entry": 101234.5, "tp": 101900, "sl": "100900.0", "confidence": 0.8,
        "entryZone": {"min": 101200, "ideal": 101234.5, "max": 101300}}
 
 
 @pytest.fixture(autouse=True)
 def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No command and no intent gets too old by itself."""
-    monkeypatch.setattr(commands, "COMMAND_TTL_NS", PATIENCE_NS)
-    monkeypatch.setattr(policy, "INTENT_TTL_NS", PATIENCE_NS)
+    no_hurry(monkeypatch)
 
 
 @pytest.fixture
 def trading(engine: EnginePart, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingPart]:
-    """An execution that answers, however long it takes."""
-    ask = CommandClient.ask
-
-    def patiently(client: CommandClient, kind: CommandKind, **fields: Any) -> Answer:
-        client._answer_s = PATIENCE_NS / 1e9
-        return ask(client, kind, **fields)
-
-    monkeypatch.setattr(CommandClient, "ask", patiently)
-    monkeypatch.setattr(controls, "ACK_TIMEOUT_S", PATIENCE_NS / 1e9)
-    monkeypatch.setattr(controls.Controls.wait_flat, "__defaults__", (PATIENCE_NS / 1e9,))
+    wait_for_answers(monkeypatch)
     part = TradingPart(engine)
     part.start()
     yield part

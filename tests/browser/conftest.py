@@ -10,6 +10,7 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
+from admin import controls
 from tests.admin.engine_part import EnginePart, be_patient, make_plant
 from tests.browser.stand_in import Running, browser_of, complaints, requested, wait
 
@@ -17,6 +18,7 @@ from tests.browser.stand_in import Running, browser_of, complaints, requested, w
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     be_patient(monkeypatch)
+    monkeypatch.setattr(controls, "ACK_TIMEOUT_S", 60.0)  # everybody beats here, and sees a kill in the end
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from flask import Response
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -111,7 +112,8 @@ def browser_of(profile: Path) -> webdriver.Chrome:
 
 
 def wait(driver: webdriver.Chrome, true: Callable[[], Any], seconds: float = 240) -> Any:
-    return WebDriverWait(driver, seconds, poll_frequency=0.02).until(lambda _: true())
+    patient = WebDriverWait(driver, seconds, poll_frequency=0.02, ignored_exceptions=[StaleElementReferenceException])
+    return patient.until(lambda _: true())
 
 
 def texts(driver: webdriver.Chrome, css: str) -> list[str]:
