@@ -39,11 +39,12 @@ class Policy:
     module: str
     survives_on_tape: bool
     boot_s: float = 60.0
+    stop_s: float = 5.0  # what it may take to end in order
 
 
 POLICIES: dict[str, Policy] = {
     "venue": Policy("gateway.venue", survives_on_tape=True),
-    "recorder": Policy("workers.recorder", survives_on_tape=True),
+    "recorder": Policy("workers.recorder", survives_on_tape=True, stop_s=20.0),  # it reads to the end, and waits for a database
     "shard": Policy("workers.shard", survives_on_tape=False),
     "execution": Policy("workers.execution", survives_on_tape=False),
     "guardian": Policy("workers.guardian", survives_on_tape=True),

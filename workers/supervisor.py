@@ -48,7 +48,6 @@ from workers.starting import (
 from workers.summary import summarise
 
 HANG_S = 10.0
-STOP_S = 5.0
 DRAIN_S = 120.0
 
 
@@ -374,20 +373,22 @@ class Supervisor:
         return bool(self.plant.control.drained) and self._recorder_caught_up()
 
     def _recorder_caught_up(self) -> bool:
-        """Wait (bounded) until the recorder has read every ring."""
-        recorder = next((c for c in self.children if c.role == "recorder" and c.process), None)
+        """Wait (bounded) until the recorder has read every ring. False where it has died: its successor reads on."""
+        recorder = next((c for c in self.children if c.role == "recorder"), None)
         if recorder is None:
             return True
         deadline = time.monotonic() + DRAIN_S
-        while time.monotonic() < deadline and recorder.poll() is None and not self._signals:
-            if self.plant.recorder_lag_cells() == 0:
+        while time.monotonic() < deadline and not self._signals:
+            if recorder.process is None or recorder.poll() is not None:
+                return False
+            if self._is_running(recorder) and self.plant.recorder_lag_cells() == 0:
                 break
             time.sleep(0.01)
         return True
 
     # --- stop ------------------------------------------------------------------------------------------------------
     def _stop(self) -> dict[str, Any] | None:
-        """Orderly stop within `STOP_S`, then by force; returns the summary of a run that had started."""
+        """Orderly stop, within `stop_s` of each role, then by force; returns the summary of a run that had started."""
         summary = None
         if self._plant is not None:
             self.plant.control.request_stop()
@@ -397,13 +398,14 @@ class Supervisor:
             for child in group:
                 if child.process and child.process.poll() is None:
                     child.process.send_signal(signal.SIGTERM)
-            deadline = time.monotonic() + STOP_S
+            asked = time.monotonic()
             for child in group:
                 assert child.process is not None
+                stop_s = POLICIES[child.role].stop_s
                 try:
-                    child.process.wait(max(0.0, deadline - time.monotonic()))
+                    child.process.wait(max(0.0, asked + stop_s - time.monotonic()))
                 except (subprocess.TimeoutExpired, TimeoutError):
-                    self._say(f"{child.name} did not stop within {STOP_S:.0f} s: killed")
+                    self._say(f"{child.name} did not stop within {stop_s:.0f} s: killed")
                     child.process.kill()
                     child.process.wait()
         if self._shadow is not None:
