@@ -113,6 +113,13 @@ class Child:
         """Exit code of a child that has ended since the last look, None while it runs or waits for a restart."""
         return self.process.poll() if self.process else None
 
+    def exit_code(self, timeout_s: float) -> int | None:
+        """The same, waited for; None for one that goes on."""
+        try:
+            return self.process.wait(timeout_s) if self.process else None
+        except (subprocess.TimeoutExpired, TimeoutError):
+            return None
+
     def cpu_percent(self) -> float:
         """CPU share since the last call, % of one core."""
         try:

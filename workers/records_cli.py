@@ -56,13 +56,19 @@ def catch_up(data_dir: Path, mode: str, settings: Settings) -> DatabaseWriter:
     return writer
 
 
-@contextmanager
-def reading(data_dir: Path, mode: str, settings: Settings) -> Iterator[Connection]:
-    """A read-only connection to the database after catching up. Raises RecordsError."""
+def _paths_of_runs(data_dir: Path, mode: str) -> DataPaths:
+    """Raises RecordsError where nothing has run: there is nothing to look at, and nothing is made."""
     paths = DataPaths(data_dir, mode)
     if not paths.mode_dir.is_dir():
         raise RecordsError(EXIT_UNEXPECTED, f"nothing has run in {paths.mode_dir}. Start it with `launch.py --shards 2`, or "
                                             "name another folder with --data-dir.")
+    return paths
+
+
+@contextmanager
+def reading(data_dir: Path, mode: str, settings: Settings) -> Iterator[Connection]:
+    """A read-only connection to the database after catching up. Raises RecordsError."""
+    paths = _paths_of_runs(data_dir, mode)
     writer = catch_up(data_dir, mode, settings)
     try:
         engine = reader(database_url(paths, settings.system.database.url), mode, REPORT_TIMEOUT_S)
@@ -136,7 +142,10 @@ def export_journals(source: Path, target: Path, kinds: tuple[str, ...], from_tim
     if unknown:
         raise RecordsError(EXIT_USAGE, f"no such table: {', '.join(sorted(unknown))}. There are {', '.join(KINDS)}.")
     try:
-        made = export_tables(source, target, kinds, (time_ns(from_time), time_ns(until) or EVER[1]))
+        span = (time_ns(from_time), time_ns(until) or EVER[1])
+        if span[0] >= span[1]:
+            raise RecordsError(EXIT_USAGE, "--from must be before --until.")
+        made = export_tables(source, target, kinds, span)
     except (ExportError, NoJournal) as error:
         raise RecordsError(EXIT_USAGE, str(error)) from None
     return "\n".join(f"{target / kind}.parquet: {rows:,} rows" for kind, rows in made.items())
@@ -144,7 +153,7 @@ def export_journals(source: Path, target: Path, kinds: tuple[str, ...], from_tim
 
 def database_verb(verb: str, data_dir: Path, mode: str, settings: Settings) -> dict[str, Any]:
     """`status` looks, `catch-up` works first."""
-    paths = DataPaths(data_dir, mode)
+    paths = _paths_of_runs(data_dir, mode)
     state: dict[str, Any] = {}
     try:
         url = database_url(paths, settings.system.database.url)

@@ -42,11 +42,13 @@ from workers.starting import (
     first_line,
     make_spec,
     permit_live,
+    start_code,
     take_lock,
 )
 from workers.summary import summarise
 
 HANG_S = 10.0
+BOOT_S = 60.0
 STOP_S = 5.0
 DRAIN_S = 120.0
 
@@ -225,8 +227,9 @@ class Supervisor:
             venue = json.loads(line)
             self.spec.venue = self._venue_address(venue)
         except (ValueError, KeyError, TypeError):
-            words = next(c for c in self.children if c.role == "venue").last_words()
-            raise StartError(EXIT_UNEXPECTED, f"the embedded exchange did not start:\n{words}") from None
+            child = next(c for c in self.children if c.role == "venue")
+            raise StartError(start_code(child.exit_code(STOP_S)), f"the embedded exchange did not start:\n{child.last_words()}"
+                             ) from None
         if not self._venue_port:
             count = venue.get("symbols", "?")
             self._say(f"embedded exchange: {count} symbols at {venue['rest']}, seed {self.options.seed}")
@@ -264,7 +267,8 @@ class Supervisor:
 
     def _wait_running(self) -> None:
         """Wait until every started child says RUN; a child that ends first is a start-up error with its last words."""
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + BOOT_S
+        told: set[str] = set()
         while self._signals == 0:
             waiting = [c for c in self.children if c.role != "venue" and not self._is_running(c)]
             if not waiting:
@@ -273,11 +277,23 @@ class Supervisor:
                 code = child.poll()
                 if code is not None:
                     text = f"{child.name} ended at start (exit code {code}):\n{child.last_words()}"
-                    raise StartError(code if code in (2, 3, 5) else EXIT_UNEXPECTED, text)
+                    raise StartError(start_code(code), text)
+                trouble = f"{child.name}: {self._trouble(child)}"
+                if self._trouble(child) and trouble not in told:
+                    told.add(trouble)
+                    self._say(f"{trouble}; it tries again")
             if time.monotonic() > deadline:
                 names = ", ".join(child.name for child in waiting)
-                raise StartError(EXIT_UNEXPECTED, f"{names} did not become ready within 60 s; see {self.paths.log_dir}")
+                troubles = "".join(f"\n   {trouble}" for trouble in sorted(told))
+                raise StartError(EXIT_UNEXPECTED, f"{names} did not become ready within {BOOT_S:.0f} s; see {self.paths.log_dir}"
+                                                  + troubles)
             time.sleep(0.01)
+
+    def _trouble(self, child: Child) -> str:
+        """The newest error a process has counted since it was started, "" = none."""
+        cnc = self.plant.cnc(child.role, child.index)
+        entries = cnc.errors.entries() if cnc.pid == child.pid else []
+        return entries[0]["text"] if entries else ""
 
     def _is_running(self, child: Child) -> bool:
         cnc = self.plant.cnc(child.role, child.index)
