@@ -18,7 +18,8 @@ def test_symbols_that_cannot_be_are_a_fault_of_usage(tmp_path: Path) -> None:
 
 def test_an_exchange_that_nobody_answers_for_is_told_while_it_waits(tmp_path: Path) -> None:
     """Before, 60 s of silence, and then the name of a folder with empty logs."""
-    command = [sys.executable, str(ROOT / "launch.py"), "--venue", "http://127.0.0.1:1", "--no-admin", "--data-dir", str(tmp_path)]
+    where = ("--venue", "http://127.0.0.1:1", "--no-admin", "--data-dir", str(tmp_path))
+    command = [sys.executable, str(ROOT / "launch.py"), *where]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(), cwd=ROOT) as process:
         assert process.stderr is not None
         told = next(line for line in process.stderr if "gateway" in line)

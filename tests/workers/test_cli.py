@@ -63,7 +63,8 @@ def test_what_cannot_be_meant_is_refused(arguments: list[str], words: str) -> No
 def test_an_export_of_a_time_that_ends_before_it_begins_is_refused(tmp_path: Path) -> None:
     run = MadeRun(tmp_path / "data", "r1", T0)
     run.end()
-    done = said("export", "parquet", run.paths.mode_dir, "--to", tmp_path / "out", "--from", "2026-11-22", "--until", "2026-11-21")
+    times = ("--from", "2026-11-22", "--until", "2026-11-21")
+    done = said("export", "parquet", run.paths.mode_dir, "--to", tmp_path / "out", *times)
     assert done.exit_code == 2 and "--from must be before --until" in done.output
     assert not (tmp_path / "out").exists()
 
