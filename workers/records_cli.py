@@ -153,19 +153,21 @@ def export_journals(source: Path, target: Path, kinds: tuple[str, ...], from_tim
 
 def database_verb(verb: str, data_dir: Path, mode: str, settings: Settings) -> dict[str, Any]:
     """`status` looks, `catch-up` works first."""
-    paths = _paths_of_runs(data_dir, mode)
+    paths = DataPaths(data_dir, mode)
     state: dict[str, Any] = {}
     try:
         url = database_url(paths, settings.system.database.url)
     except DatabaseError as error:
         raise RecordsError(EXIT_USAGE, str(error)) from None
+    path = sqlite_file(url)
+    if path is not None:  # a server's can be looked at from anywhere
+        _paths_of_runs(data_dir, mode)
     state["database"] = shown(url)
     if verb == "catch-up":
         writer = catch_up(data_dir, mode, settings)
         state |= {"rows written": writer.rows}
         if writer.last_error:
             state["error"] = writer.last_error
-    path = sqlite_file(url)
     if path is not None:
         state["bytes"] = path.stat().st_size if path.exists() else 0
     try:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -87,10 +88,23 @@ def test_nothing_missing_nothing_twice(tmp_path, monkeypatch, kills):
                 load.some()
         process = load.recorder()
         load.plant.control.request_stop()
+        last_words(load, process, DataPaths(tmp_path / "data", "SIM").events_dir)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         check(load, DataPaths(tmp_path / "data", "SIM"))
     finally:
         load.plant.destroy()
+
+
+def last_words(load: Load, process: subprocess.Popen, events: Path) -> None:
+    """What others say behind the stop word is taken: the supervisor ends the recorder after them, with SIGTERM."""
+    for _ in range(3):
+        load.some()
+        last = f'"n":{load.lines - 1}}}'
+        deadline = time.monotonic() + 60
+        while not any(last in path.read_text() for path in events.glob("*/*.jsonl")):
+            assert process.poll() is None and time.monotonic() < deadline, "the recorder was gone before the others"
+            time.sleep(0.05)
 
 
 def check(load: Load, paths: DataPaths) -> None:
