@@ -52,6 +52,8 @@ POLICIES: dict[str, Policy] = {
 
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 LOOP_DEATHS, LOOP_WINDOW_S = 5, 300.0
+LOOK_S = 0.5  # between two looks at a silent process; one counts for twice that at most
+HUNGRY = 0.2  # a process that wants to run and gets less of a core than this waits for one
 
 
 class CrashLoop(Exception):
@@ -72,8 +74,12 @@ class Child:
     last_exit: str = ""
     _usage: psutil.Process | None = None
     _log_from: int = 0  # where the log of the running child begins
-    _waited_at: float = -math.inf  # when it was last seen waiting for the disk
-    _told_silence: tuple[int, bool] = (0, False)  # process, whether it waited for the disk
+    _beat: tuple[int, int] = (0, 0)  # process and heartbeat at the last look
+    _looked_at: float = -math.inf
+    _silent_s: float = 0.0
+    _waited_s: float = 0.0
+    _cpu_s: float = -1.0
+    _told_silence: str = ""
 
     @property
     def name(self) -> str:
@@ -133,28 +139,46 @@ class Child:
         except psutil.Error:
             return 0.0
 
-    def end_silence(self, limit_s: float) -> str:
-        """It runs, but has had no heartbeat for `limit_s`: killed, unless it waits for the disk, or did so that long ago.
-        A kill makes no disk faster, its successor would wait for the same one, and enough deaths stop the run. Returns
-        what to say of it, "" = said before."""
-        if self.process is None:
+    def end_silence(self, heartbeat_ns: int, limit_s: float) -> str:
+        """Killed once it was silent for `limit_s`: no heartbeat in time that we have seen pass, while it had what it needs.
+        Not counted is what we slept ourselves (Ctrl-Z, a paused machine), and its waiting for the disk or a processor: a kill
+        makes neither faster, its successor would need more of both, and enough deaths stop the run.
+        Call it every turn. Returns what to say of it, "" = nothing, or said before."""
+        now, beat = time.monotonic(), (self.pid, heartbeat_ns)
+        if now - self._looked_at < LOOK_S:
             return ""
-        now = time.monotonic()
-        if self._waits_for_disk():
-            self._waited_at = now
-        waits = now - self._waited_at <= limit_s
-        if not waits:
+        passed_s, self._looked_at = min(now - self._looked_at, 2 * LOOK_S), now
+        if self.process is None or beat != self._beat:
+            self._beat, self._silent_s, self._waited_s, self._told_silence = beat, 0.0, 0.0, ""
+            self._cpu_s = -1.0  # asked only of who is silent
+            return ""
+        waits = self._waits(passed_s)
+        if waits:
+            self._waited_s += passed_s
+        else:
+            self._silent_s += passed_s
+        say = ""
+        if self._silent_s > limit_s:
             self.process.kill()
-        told, self._told_silence = self._told_silence, (self.pid, waits)
-        if told == self._told_silence:
-            return ""
-        return "waits for the disk" if waits else "hangs: killed"
+            say = "hangs: killed"
+        elif waits and self._waited_s > limit_s:
+            say = waits
+        told, self._told_silence = self._told_silence, say or self._told_silence
+        return say if say != told else ""
 
-    def _waits_for_disk(self) -> bool:
+    def _waits(self, passed_s: float) -> str:
+        """What it has been waiting for since the last look, by the kernel's word; "" = it could have worked."""
         try:
-            return self._usage is not None and self._usage.status() == psutil.STATUS_DISK_SLEEP
+            if self._usage is None:
+                return ""
+            times, status = self._usage.cpu_times(), self._usage.status()
         except psutil.Error:
-            return False
+            return ""
+        before, self._cpu_s = self._cpu_s, times.user + times.system
+        if status == psutil.STATUS_DISK_SLEEP:
+            return "waits for the disk"
+        got_some = before >= 0 and self._cpu_s - before >= passed_s * HUNGRY
+        return "" if status != psutil.STATUS_RUNNING or before < 0 or got_some else "waits for a processor"
 
     def note_death(self, code: int) -> float:
         """Remember a death; return the pause in seconds before the next start.
