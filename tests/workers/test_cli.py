@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 import workers.supervisor
+from config.paths import DataPaths
 from tests.workers.made_runs import MadeRun
-from workers import compiling
+from workers import compiling, console, control
 from workers.cli import cli
 
 T0 = 1_763_640_000_000_000_000
@@ -91,3 +93,18 @@ def test_backtest_by_run_id_looks_in_the_data_folder(tmp_path: Path) -> None:
 def test_backtest_of_the_latest_run_looks_in_the_data_folder_that_was_given(tmp_path: Path) -> None:
     done = said("backtest", "--journal", "latest", "--data-dir", tmp_path)
     assert done.exit_code == 2 and str(tmp_path) in done.output
+
+
+def test_status_prints_the_page_and_a_fresh_login_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the login page promises to somebody whose link is used up."""
+    monkeypatch.setattr(control, "status_of", lambda data_dir: {"mode": "SIM"})
+    monkeypatch.setattr(console, "print_status", lambda state: None)
+    paths = DataPaths(tmp_path, "SIM")
+    paths.make()
+    assert "page: down" in said("status", "--data-dir", tmp_path).output
+    paths.admin_file.write_text('{"port": 4711, "url": "http://127.0.0.1:4711/", "login_token": "fresh-token"}')
+    done = said("status", "--data-dir", tmp_path)
+    assert done.exit_code == 0
+    assert "page: http://127.0.0.1:4711/\n  one-time login: http://127.0.0.1:4711/login#fresh-token" in done.output
+    told = json.loads(said("status", "--data-dir", tmp_path, "--json").output)
+    assert told == {"mode": "SIM", "page": "http://127.0.0.1:4711/"}  # machine output is logged: no ticket in it
