@@ -49,7 +49,7 @@ from shm.scheduling import give_way
 from shm.topology import Plant
 
 THREADS = 6
-EXIT_CONFIG = 3
+EXIT_CONFIG, EXIT_RUNS_ALREADY = 3, 7
 _COUNTED = {"write.kill": "kill_requests", "write.pause": "pause_requests"}
 
 
@@ -241,6 +241,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="admin %(levelname)s %(message)s")
     logging.Formatter.converter = time.gmtime
     plant = Plant.join(arguments.run, "admin")
+    holder = plant.cnc().holder()
+    if holder:
+        print(f"admin: process {holder} serves the page of this run already: `launch.py status` shows it.", file=sys.stderr)
+        return EXIT_RUNS_ALREADY
     try:
         server = AdminServer(plant)
     except (BindRefused, ConfigError, ValueError) as error:

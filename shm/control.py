@@ -21,6 +21,7 @@ from shm.layout import CNC, CNC_SUPERVISOR, CONTROL_WORDS, word
 
 SOURCES = ("admin", "cli", "exec", "guardian")  # of KILL
 PAUSE_SOURCES = ("admin", "cli", "exec")
+HELD_NS = 5_000_000_000  # a heartbeat older than that holds no place
 
 
 class ProcessState(IntEnum):
@@ -227,6 +228,19 @@ class CncPage:
     @staticmethod
     def bytes_needed() -> int:
         return _ERROR_OFFSET + ErrorLog.bytes_needed()
+
+    def holder(self) -> int:
+        """Another process that has its heartbeat here, 0 = none. Who begins beside it would write where it writes."""
+        pid = self.pid
+        if pid in (0, os.getpid()) or self.state in (ProcessState.HALT, ProcessState.FAIL):
+            return 0
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return 0
+        except PermissionError:
+            pass  # somebody else's
+        return pid if time.monotonic_ns() - self.heartbeat_ns < HELD_NS else 0
 
     def start(self) -> None:
         """Called by the process itself when it begins (also after a restart)."""

@@ -15,6 +15,7 @@ an error instead of printing a digest that means nothing.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import subprocess
 import sys
@@ -53,7 +54,20 @@ POLICIES: dict[str, Policy] = {
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 LOOP_DEATHS, LOOP_WINDOW_S = 5, 300.0
 LOOK_S = 0.5  # between two looks at a silent process; one counts for twice that at most
-HUNGRY = 0.2  # a process that wants to run and gets less of a core than this waits for one
+QUEUED_SHARE = 0.5  # of that time in line for a processor: it would run if it could
+RAN_S = 5.0  # run without a heartbeat in all: no turn takes as long, so it runs in circles, however busy the machine
+
+
+def core_times(pid: int) -> tuple[float, float]:
+    """(s run, s in line for a processor) of all threads of a process, zeros where nobody tells. One that holds the
+    interpreter's lock without a processor keeps the others waiting, too."""
+    ran = queued = 0
+    with contextlib.suppress(OSError):
+        for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):  # a thread that has just ended
+                words = file.read_text().split()
+                ran, queued = ran + int(words[0]), queued + int(words[1])
+    return ran / 1e9, queued / 1e9
 
 
 class CrashLoop(Exception):
@@ -78,7 +92,7 @@ class Child:
     _looked_at: float = -math.inf
     _silent_s: float = 0.0
     _waited_s: float = 0.0
-    _cpu_s: float = -1.0
+    _cores: tuple[float, ...] = ()  # what it had run when this silence was first seen; in line for a core at the last look
     _told_silence: str = ""
 
     @property
@@ -150,7 +164,7 @@ class Child:
         passed_s, self._looked_at = min(now - self._looked_at, 2 * LOOK_S), now
         if self.process is None or beat != self._beat:
             self._beat, self._silent_s, self._waited_s, self._told_silence = beat, 0.0, 0.0, ""
-            self._cpu_s = -1.0  # asked only of who is silent
+            self._cores = ()
             return ""
         waits = self._waits(passed_s)
         if waits:
@@ -168,17 +182,19 @@ class Child:
 
     def _waits(self, passed_s: float) -> str:
         """What it has been waiting for since the last look, by the kernel's word; "" = it could have worked."""
+        if self._usage is None:
+            return ""
         try:
-            if self._usage is None:
-                return ""
-            times, status = self._usage.cpu_times(), self._usage.status()
+            status = self._usage.status()
         except psutil.Error:
             return ""
-        before, self._cpu_s = self._cpu_s, times.user + times.system
+        (ran_s, queued_s), before = core_times(self.pid), self._cores
+        self._cores = (self._cores[0] if before else ran_s, queued_s)
         if status == psutil.STATUS_DISK_SLEEP:
             return "waits for the disk"
-        got_some = before >= 0 and self._cpu_s - before >= passed_s * HUNGRY
-        return "" if status != psutil.STATUS_RUNNING or before < 0 or got_some else "waits for a processor"
+        if not before or ran_s - before[0] > RAN_S or queued_s - before[1] < QUEUED_SHARE * passed_s:
+            return ""
+        return "waits for a processor"
 
     def note_death(self, code: int) -> float:
         """Remember a death; return the pause in seconds before the next start.

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,8 @@ class Replay:
 
     `pace` is told the time of the next read before it is stepped, and answers up to which time reads may be stepped
     without asking again; it may wait. `beside` gets what the engines log and decide, besides the comparison. `between` is
-    called before each block of the raw stream: what the Replay is then may be taken back to (workers/memento.py), and `resume`.
+    called before each block of the raw stream, of a tape run before each batch of frames: what the Replay is then may be
+    taken back to (workers/memento.py), and `resume`.
     """
 
     def __init__(
@@ -164,6 +166,7 @@ class Replay:
         )
         self.feed = RawFeed(self.gateway, self._ask, self._read)
         self.place: Place | None = None  # block of the raw stream that comes next
+        self._ends: list[Any] | None = None  # notes of a tape run for behind its frames, None: not read yet
         self._between = between
 
     def _last_check(self, shard: int) -> int:
@@ -251,8 +254,9 @@ class Replay:
         return self.resume()
 
     def resume(self) -> Outcome:
-        """From where it stands to the end."""
+        """From where it stands to the end; `pace` is asked anew."""
         outcome = self.outcome
+        self._granted_ns = 0
         self._run_events()
         end = self.gateway.publisher.seq if self.gateway.publisher is not None else 0
         for lane in self.lanes:
@@ -295,35 +299,44 @@ class Replay:
             self._run_frames()
 
     def _run_tape(self) -> None:
-        """A paced run: its frames are in its tapes, and where they were cut into batches does not matter. Its notes,
-        which only TIMERs and the two ends have, are all read first."""
+        """A paced run: its frames are in its tapes, and where they were cut into batches does not matter. Taken back, it reads
+        the tapes again up to where it was; that costs little beside stepping what is in them."""
         paths = [Path(name) for name in self.order.spec.tape]
         for path in paths:
             if not path.is_file():
                 raise NoJournal(f"the run read the tape {path}, which is not there any more. Put it back.")
+        if self._ends is None:
+            self._ends = self._read_tape_notes()
+        stage: np.ndarray = np.zeros(STAGE_BYTES, np.uint8)
+        frames: np.ndarray = np.zeros((BATCH_FRAMES, FRAME_COLUMNS), np.int64)
+        with closing(TapeReader(paths)) as reader:
+            left = self.outcome.frames  # of whole batches
+            while left and (count := reader.read(stage, frames, 0)):
+                left -= count
+            while count := reader.read(stage, frames, 0):
+                self._between()
+                ts_ns = int(frames[count - 1, 2])
+                if self._to_ns and ts_ns > self._to_ns:
+                    self._stop_here()
+                    break
+                self._step_staged(stage, frames, count)
+        if self.outcome.is_complete:
+            for note in self._ends:
+                apply_note(self.gateway, note)
+        self.gateway.publish()
+
+    def _read_tape_notes(self) -> list[Any]:
+        """Take in the notes of a paced run, which only TIMERs and the two ends have, and give those of the far end."""
         notes = [note for _, note in self.journal.read("raw") if not isinstance(note, Run | Closed)]
-        last = [note for note in notes if isinstance(note, EventNote) and note.kind == EventKind.END]
+        ends = [note for note in notes if isinstance(note, EventNote) and note.kind == EventKind.END]
         for note in notes:
             if isinstance(note, SettingsNote):
                 self.gateway.settings(note)
             elif getattr(note, "timer_seq", 0):
                 self.gateway.stash(note)
-            elif note not in last:
+            elif note not in ends:
                 apply_note(self.gateway, note)
-        reader = TapeReader(paths)
-        stage: np.ndarray = np.zeros(STAGE_BYTES, np.uint8)
-        frames: np.ndarray = np.zeros((BATCH_FRAMES, FRAME_COLUMNS), np.int64)
-        while count := reader.read(stage, frames, 0):
-            ts_ns = int(frames[count - 1, 2])
-            if self._to_ns and ts_ns > self._to_ns:
-                self._stop_here()
-                break
-            self._step_staged(stage, frames, count)
-        reader.close()
-        if self.outcome.is_complete:
-            for note in last:
-                apply_note(self.gateway, note)
-        self.gateway.publish()
+        return ends
 
     def _step_staged(self, stage: np.ndarray, frames: np.ndarray, count: int) -> None:
         """Step `count` frames of a tape, up to the first one that is not granted yet, and on."""
@@ -334,7 +347,7 @@ class Replay:
             until = at + int(later[0]) if len(later) else count
             self.gateway.staged(stage, frames[at:until], until - at, int(frames[at:until, 1].sum()))
             self.outcome.frames += until - at
-            self.outcome.until_ns = int(frames[until - 1, 2])
+            self._reached(int(frames[at:until, 2].max()))
             at = until
 
     def _ask(self, ts_ns: int) -> None:
@@ -362,7 +375,11 @@ class Replay:
     def _read(self, count: int, ts_ns: int) -> None:
         """A read of `count` frames was handed over."""
         self.outcome.frames += count
-        self.outcome.until_ns = ts_ns
+        self._reached(ts_ns)
+
+    def _reached(self, ts_ns: int) -> None:
+        """Times of a recording may go back: `until_ns` is the latest one, nothing behind it has been stepped."""
+        self.outcome.until_ns = max(self.outcome.until_ns, ts_ns)
 
     # --- verdict ---------------------------------------------------------------------------------------------------
     def _conclude(self, end: int) -> None:

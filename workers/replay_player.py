@@ -5,8 +5,8 @@
     admin process --> command ring --> play, pause, step, seek, speed --> ReplayClock
 
 One process stands for gateway, shards and execution of the plant. Going back takes the last checkpoint before that time
-(workers/replay_checkpoints.py; a tape run has none and begins anew) and replays from there at full speed; what is shown at a
-time is the same however it was reached (`REPLAY.digest`). Nothing here can place an order.
+(workers/replay_checkpoints.py) and replays from there at full speed; what is shown at a time is the same however it was
+reached (`REPLAY.digest`). Nothing here can place an order.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ STALE_NS = 2_000_000_000
 MARKS = 2000
 MAX_SPEED_E3 = 1_000_000
 DESCRIPTION = "replay.json"
-OWN = ("_begun", "_booked", "_booked_ns", "_granted_ns")  # of the player, as a checkpoint keeps them
+OWN = ("_begun", "_booked", "_booked_ns")  # of the player, as a checkpoint keeps them
 
 
 class Rewind(Exception):
@@ -151,7 +151,7 @@ class Player:
         return replay
 
     def _between(self) -> None:
-        """Between two blocks of the journal: keep a checkpoint where one is due."""
+        """Between two blocks of the journal or batches of a tape: keep a checkpoint where one is due."""
         replay = self.replay
         assert replay is not None
         seq = replay.gateway.publisher.seq if replay.gateway.publisher is not None else 0
@@ -165,7 +165,7 @@ class Player:
         checkpoint.memento.restore()
         for name, value in checkpoint.own.items():
             setattr(self, name, value)
-        self._told_differences = 0
+        self._told_differences = self._granted_ns = 0
         self.boards.show_all((lane.lane.state for lane in replay.lanes), self.account)
         self.sink.again(checkpoint.shown)
         self.clock.begin(max(checkpoint.cursor_ns + 1, self.from_ns), time.monotonic_ns())

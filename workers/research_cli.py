@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -328,10 +328,16 @@ def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) 
 @click.option("--objective", default="net_usdt", show_default=True, help="a figure of the report")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--cluster", default="", help="a Dask cluster: its address, or `local`")
+@click.option("--resume", "resumed", default="", metavar="NAME",
+              help="go on with a sweep that was ended, given the same options: what it has computed is taken; or `latest`")
 def sweep(
-    space_file: Path, trials: int, jobs: int, sampler: str, objective: str, seed: int, cluster: str, **options: Any
+    space_file: Path, trials: int, jobs: int, sampler: str, objective: str, seed: int, cluster: str, resumed: str, **options: Any
 ) -> None:
-    """Search for settings by many backtests, with the odds that the best one is luck."""
+    """Search for settings by many backtests, with the odds that the best one is luck.
+
+    Each point is kept as soon as it is computed, so a sweep that was ended or killed can go on: --resume.
+    """
+    from workers import sweep_store
     from workers.backtest import settings_of
     from workers.sweep import OBJECTIVES, Trial, read_space
     from workers.sweep import sweep as search
@@ -350,19 +356,23 @@ def sweep(
                 value = getattr(value, part, None)
             return value
 
-        with shown_progress("sweep", quiet) as progress:
+        wanted, paths = sweep_store.asked(job, space, sampler, seed, objective), paths_of(options["data_dir"])
+        store = sweep_store.resume(resumed, wanted, paths) if resumed else sweep_store.begin(wanted, paths)
+        click.echo(f"sweep {store.name}" + (f": {len(store)} points are computed already" if resumed else ""), err=True)
+        with closing(store), shown_progress("sweep", quiet) as progress:
 
             def told(trial: Trial) -> None:
                 progress((trial.number + 1) / trials)
 
             found = search(job, space, trials=trials, jobs=jobs, current=current, objective=objective, sampler=sampler, seed=seed,
-                           cluster=cluster, told=told)
+                           cluster=cluster, told=told, kept=store)
     if quiet:
-        click.echo(msgspec.json.encode(found).decode())
+        click.echo(msgspec.json.encode({"name": store.name, **msgspec.structs.asdict(found)}).decode())
     else:
         show_ranking(found)
     if found.interrupted:
-        raise Fault(EXIT_UNEXPECTED, f"interrupted: {len(found.trials)} of {trials} trials were done.")
+        raise Fault(EXIT_UNEXPECTED, f"interrupted: {len(found.trials)} of {trials} trials were done, {len(store)} points are "
+                                     f"kept. The same command with `--resume {store.name}` goes on.")
 
 
 def show_ranking(found: Any) -> None:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import itertools
 import signal
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -56,9 +56,9 @@ class Space(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Trial(msgspec.Struct, kw_only=True):
-    """One point of the space and what it brought; `value` None: the objective is not known there (no trades)."""
+    """One point of the space and what it brought; `value` None: the objective is not known there (no trades). `number`: in the
+    order asked for."""
 
-    number: int
     parameters: dict[str, Any]
     overrides: dict[str, Any]
     value: float | None
@@ -67,6 +67,7 @@ class Trial(msgspec.Struct, kw_only=True):
     decision_digest: str
     moments: Moments | None
     wall_s: float
+    number: int = 0
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -144,9 +145,12 @@ def _warm() -> None:
 
 
 @contextmanager
-def executor(jobs: int, cluster: str = "", of: Callable[[Job], Any] = task) -> Iterator[Callable[[Sequence[Job]], list[Any]]]:
-    """A function that does `of` each job side by side and gives the results in order: in `jobs` processes, or on a Dask
-    cluster (`cluster` = "local" starts one with `jobs` workers, else its address). Raises SweepError."""
+def executor(
+    jobs: int, cluster: str = "", of: Callable[[Job], Any] = task
+) -> Iterator[Callable[[Sequence[Job]], Iterable[Any]]]:
+    """A function that does `of` each job side by side and gives the results in order, each as soon as it is there: in `jobs`
+    processes, or on a Dask cluster (`cluster` = "local" starts one with `jobs` workers, else its address). Raises
+    SweepError."""
     if cluster:
         try:
             from distributed import Client, LocalCluster
@@ -160,7 +164,7 @@ def executor(jobs: int, cluster: str = "", of: Callable[[Job], Any] = task) -> I
         except (OSError, ValueError) as error:
             raise SweepError(f"no Dask cluster at {cluster} ({error})") from None
         try:
-            yield lambda todo: client.gather(client.map(of, todo, pure=False))
+            yield lambda todo: (future.result() for future in client.map(of, todo, pure=False))
         finally:
             client.close()
             if local is not None:
@@ -169,7 +173,7 @@ def executor(jobs: int, cluster: str = "", of: Callable[[Job], Any] = task) -> I
     others = set(active_children())
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_warm) as pool:
         try:
-            yield lambda todo: list(pool.map(of, todo))
+            yield lambda todo: pool.map(of, todo)
         except BaseException:  # nobody waits for what they are at
             pool.shutdown(wait=False, cancel_futures=True)
             for process in set(active_children()) - others:
@@ -216,12 +220,22 @@ class _Tpe:
             self._study.tell(token, value)
 
 
+class Kept(Protocol):
+    """Points that were computed before, by their settings (workers/sweep_store.py)."""
+
+    def get(self, overrides: dict[str, Any]) -> Trial | None: ...
+
+    def add(self, trial: Trial) -> None: ...
+
+
 def sweep(
     job: Job, space: Space, *, trials: int, jobs: int, current: Callable[[str], Any], objective: str = "net_usdt",
     sampler: str = "tpe", seed: int = 0, cluster: str = "", told: Callable[[Trial], None] = lambda trial: None,
+    kept: Kept | None = None,
 ) -> Outcome:
     """Run up to `trials` points; Ctrl-C ends it with the rounds that were whole. `current(key)`: the setting in force. Points
-    that are no valid settings count as tried. Raises SweepError, TapeError; ConfigError where the first round has none valid."""
+    that are no valid settings count as tried. What is in `kept` is not computed again, what is computed goes there at once.
+    Raises SweepError, TapeError; ConfigError where the first round has none valid."""
     source: _Grid | _Tpe = _Grid(space) if sampler == "grid" else _Tpe(space, seed)
     done: list[Trial] = []
     refused: list[str] = []
@@ -235,18 +249,27 @@ def sweep(
                 points = [overrides_of(space, chosen, job.overrides, current) for _, chosen in asked]
                 todo = [msgspec.structs.replace(job, overrides=point) for point in points]
                 faults = [fault_of(one) for one in todo]
-                refused += [fault for fault in faults if fault]
                 if all(faults) and not tried:
-                    raise ConfigError(refused[:1])
-                results = iter(run_all([one for one, fault in zip(todo, faults, strict=True) if not fault]))
-                for (token, chosen), point, fault in zip(asked, points, faults, strict=True):
-                    if fault:
-                        source.tell(token, None)
-                        continue
-                    trial = trial_of(len(done), chosen, point, next(results), objective)
-                    source.tell(token, trial.value)
-                    done.append(trial)
-                    told(trial)
+                    raise ConfigError(faults[:1])
+                known = [kept.get(point) if kept is not None else None for point in points]
+                missing = [one for one, fault, trial in zip(todo, faults, known, strict=True) if not fault and trial is None]
+                results = iter(run_all(missing))
+                found: list[tuple[Any, Trial | None]] = []  # token of the sampler, None: no valid settings
+                number = len(done)
+                for (token, chosen), point, fault, trial in zip(asked, points, faults, known, strict=True):
+                    if not fault:
+                        if trial is None:
+                            trial = trial_of(chosen, point, next(results), objective)
+                            if kept is not None:
+                                kept.add(trial)
+                        trial = msgspec.structs.replace(trial, number=number)
+                        number += 1
+                        told(trial)
+                    found.append((token, trial))
+                for token, trial in found:
+                    source.tell(token, trial.value if trial is not None else None)
+                refused += [fault for fault in faults if fault]
+                done += [trial for _, trial in found if trial is not None]
     except KeyboardInterrupt:
         is_interrupted = True
     return msgspec.structs.replace(outcome(done, objective), refused=refused, interrupted=is_interrupted)
@@ -261,9 +284,9 @@ def fault_of(job: Job) -> str:
     return ""
 
 
-def trial_of(number: int, chosen: dict[str, Any], overrides: dict[str, Any], result: Result, objective: str) -> Trial:
+def trial_of(chosen: dict[str, Any], overrides: dict[str, Any], result: Result, objective: str) -> Trial:
     return Trial(
-        number=number, parameters=chosen, overrides=overrides, value=result.figures[objective] if result.trades else None,
+        parameters=chosen, overrides=overrides, value=result.figures[objective] if result.trades else None,
         net_usdt=result.net_usdt, trades=len(result.trades), decision_digest=result.decision_digest,
         moments=trade_moments(result), wall_s=result.wall_s,
     )

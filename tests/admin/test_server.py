@@ -123,6 +123,30 @@ def test_a_taken_port_is_a_sentence_at_the_first_start_and_another_port_at_a_res
             plant.destroy()
 
 
+def test_a_second_page_process_of_a_run_is_refused_and_takes_nothing_from_the_first(tmp_path: Path) -> None:
+    plant = make_plant(tmp_path)
+    first = start(tmp_path)
+    try:
+        page = plant.cnc("admin")
+        until(lambda: page.pid == first.pid and page.state == ProcessState.RUN, first)
+        told = address_of(tmp_path)
+        second = start(tmp_path)
+        out, err = second.communicate(timeout=60)
+        assert second.returncode == 7 and out == "" and "Traceback" not in err
+        assert f"process {first.pid} serves the page of this run already" in err and "launch.py status" in err
+        assert page.pid == first.pid and address_of(tmp_path) == told and get(told["port"], "/healthz")[0] == 200
+        first.kill()
+        first.communicate()
+        third = start(tmp_path)
+        until(lambda: page.pid == third.pid and page.state == ProcessState.RUN, third)
+        plant.control.request_stop()
+        assert third.communicate(timeout=60) == ("", "")
+    finally:
+        first.kill()
+        first.communicate()
+        plant.destroy()
+
+
 @pytest.mark.parametrize(
     ("host", "environ", "password", "allowed"),
     [

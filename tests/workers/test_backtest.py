@@ -316,7 +316,7 @@ def test_no_process_outlives_an_interrupted_pool() -> None:
     try:
         with pytest.raises(KeyboardInterrupt), sweep.executor(1, of=endless) as run_all:
             signal.setitimer(signal.ITIMER_REAL, 0.5)
-            run_all([Job()])
+            list(run_all([Job()]))
     finally:
         signal.signal(signal.SIGALRM, previous)
     for process in set(active_children()) - before:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,11 +27,11 @@ def test_last_words_are_those_of_the_child_that_runs(tmp_path: Path) -> None:
 
 
 class Silent:
-    """A process as the slot sees it; `told` and `cpu_s` as psutil tells them."""
+    """A process as the slot sees it; `told` as psutil tells it."""
 
     def __init__(self, pid: int) -> None:
         self.pid, self.kills = pid, 0
-        self.told, self.cpu_s = psutil.STATUS_SLEEPING, 0.0
+        self.told = psutil.STATUS_SLEEPING
 
     def kill(self) -> None:
         self.kills += 1
@@ -37,18 +39,17 @@ class Silent:
     def status(self) -> str:
         return self.told
 
-    def cpu_times(self) -> SimpleNamespace:
-        return SimpleNamespace(user=self.cpu_s, system=0.0)
-
 
 class Watch:
-    """The supervisor's looks at one child, half a second apart."""
+    """The supervisor's looks at one child, half a second apart; the shares of the time that it runs and stands in line."""
 
     def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.now, self.beat, self.share = 100.0, 5, 0.0
+        self.now, self.beat, self.runs, self.queues = 100.0, 5, 0.0, 0.0
+        self.cores = (0.0, 0.0)
         self.child = Child("recorder", 0, tmp_path / "log")
         self.take(Silent(7))
         monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(processes, "core_times", lambda pid: self.cores)
         self.look()
 
     def take(self, process: Silent) -> None:
@@ -57,7 +58,7 @@ class Watch:
 
     def look(self, after_s: float = 0.5) -> str:
         self.now += after_s
-        self.process.cpu_s += self.share * after_s
+        self.cores = (self.cores[0] + self.runs * after_s, self.cores[1] + self.queues * after_s)
         return self.child.end_silence(self.beat, 10.0)
 
     def said(self, seconds: float) -> list[str]:
@@ -69,11 +70,15 @@ def watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Watch:
     return Watch(tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize(("status", "share"), [(psutil.STATUS_SLEEPING, 0.0), (psutil.STATUS_RUNNING, 1.0),
-                                               (psutil.STATUS_RUNNING, 0.5), (psutil.STATUS_STOPPED, 0.0)])
-def test_a_process_without_a_heartbeat_is_killed_and_told_once(watch: Watch, status: str, share: float) -> None:
+@pytest.mark.parametrize(("status", "runs", "queues"), [
+    (psutil.STATUS_SLEEPING, 0.0, 0.0), (psutil.STATUS_RUNNING, 1.0, 0.0), (psutil.STATUS_RUNNING, 0.6, 0.4),
+    (psutil.STATUS_STOPPED, 0.0, 0.0),
+])
+def test_a_process_without_a_heartbeat_is_killed_and_told_once(
+    watch: Watch, status: str, runs: float, queues: float
+) -> None:
     """A lock that never comes, an endless loop (also beside others), a process that somebody stopped."""
-    watch.process.told, watch.share = status, share
+    watch.process.told, watch.runs, watch.queues = status, runs, queues
     assert watch.said(9.5) == [] and watch.process.kills == 0
     assert watch.said(2.0) == ["hangs: killed"] and watch.process.kills > 1
     watch.take(Silent(8))
@@ -83,6 +88,12 @@ def test_a_process_without_a_heartbeat_is_killed_and_told_once(watch: Watch, sta
     assert watch.said(20.0) == []
 
 
+def test_an_endless_loop_on_an_overloaded_machine(watch: Watch) -> None:
+    watch.process.told, watch.runs, watch.queues = psutil.STATUS_RUNNING, 0.1, 0.9
+    assert watch.said(45.0) == ["waits for a processor"]
+    assert watch.said(20.0) == ["hangs: killed"]
+
+
 def test_a_heartbeat_begins_anew(watch: Watch) -> None:
     for _ in range(3):
         assert watch.said(9.5) == []
@@ -90,14 +101,32 @@ def test_a_heartbeat_begins_anew(watch: Watch) -> None:
     assert watch.process.kills == 0
 
 
-@pytest.mark.parametrize(("status", "word"), [(psutil.STATUS_DISK_SLEEP, "waits for the disk"),
-                                              (psutil.STATUS_RUNNING, "waits for a processor")])
-def test_a_process_that_waits_for_the_machine_is_not_killed(watch: Watch, status: str, word: str) -> None:
-    watch.process.told, watch.share = status, 0.05
+@pytest.mark.parametrize(("status", "queues", "word"), [
+    (psutil.STATUS_DISK_SLEEP, 0.0, "waits for the disk"), (psutil.STATUS_RUNNING, 0.9, "waits for a processor"),
+    (psutil.STATUS_SLEEPING, 0.9, "waits for a processor"),  # a thread of it does
+])
+def test_a_process_that_waits_for_the_machine_is_not_killed(watch: Watch, status: str, queues: float, word: str) -> None:
+    watch.process.told, watch.runs, watch.queues = status, 0.02, queues
     assert watch.said(60.0) == [word] and watch.process.kills == 0
-    watch.process.told = psutil.STATUS_SLEEPING  # it has what it needs, the heartbeat comes behind what is left of the turn
+    watch.process.told, watch.queues = psutil.STATUS_SLEEPING, 0.0  # it has what it needs, and could beat
     assert watch.said(9.0) == [] and watch.process.kills == 0
     assert watch.said(2.0) == ["hangs: killed"]
+
+
+def test_core_times_are_those_of_all_threads() -> None:
+    stop = threading.Event()
+    before = processes.core_times(os.getpid())
+    if before[0] == 0:
+        pytest.skip("this kernel keeps no schedstat")
+    thread = threading.Thread(target=lambda: [sum(range(1000)) for _ in iter(stop.is_set, True)])
+    thread.start()
+    try:
+        while processes.core_times(os.getpid())[0] < before[0] + 0.05:
+            assert thread.is_alive()
+    finally:
+        stop.set()
+        thread.join()
+    assert processes.core_times(2**22 + 1) == (0.0, 0.0), "no such process"
 
 
 def test_time_in_which_nobody_looked_is_not_held_against_it(watch: Watch) -> None:

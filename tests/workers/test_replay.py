@@ -25,6 +25,7 @@ from core.params import PARAMS
 from shm.journal_reader import read_frames, segments
 from tests.workers.journal_rig import Rig
 from tests.workers.support import EAGER
+from tests.workers.tape_rig import record_tape
 from workers import journal_files, lane
 from workers.journal_files import SegmentWriter, recover
 from workers.memento import Memento
@@ -92,6 +93,17 @@ def test_any_number_of_engines_repeats_a_run(
         assert_identical(outcome)
         assert outcome.digest == outcomes[0].digest
     assert outcomes[0].messages > 0 and outcomes[0].reports > 0 and outcomes[0].decisions > 0
+    again = taken_back(folder)
+    assert all(each == again[0] for each in again) and again[0]["digest"] == outcomes[0].digest
+
+
+def test_a_tape_run_is_repeated_and_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.replay.BATCH_FRAMES", 100)
+    folder = record_tape(tmp_path, 4, 2, seconds=8.0)
+    outcomes = [replay(folder, n) for n in (0, 1, 3)]
+    for outcome in outcomes:
+        assert_identical(outcome)
+        assert outcome.digest == outcomes[0].digest and outcome.messages > 0
     again = taken_back(folder)
     assert all(each == again[0] for each in again) and again[0]["digest"] == outcomes[0].digest
 

@@ -24,6 +24,7 @@ from shm.regions import MAX_SYMBOLS, ORDER_ROWS
 from shm.run_spec import ReplaySource, RunSpec
 from shm.topology import SLOT_ADMIN, Plant
 from tests.workers.journal_rig import Rig
+from tests.workers.tape_rig import record_tape
 from workers.replay import Replay
 from workers.replay_player import Player
 from workers.run_journal import find_run
@@ -44,6 +45,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         finally:
             rig.destroy()
     return rig.data_dir
+
+
+@pytest.fixture(scope="module")
+def recorded_tape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return record_tape(tmp_path_factory.mktemp("tape"), 4, 2, SECONDS)
 
 
 class Scene:
@@ -132,6 +138,32 @@ def test_play_and_seek_lead_to_the_same_state(scene: Scene) -> None:
     assert scene.go(last) and scene.go(times[1]) == forward[1]
     kept = scene.player.checkpoints.kept
     assert len(kept) > 3 if scene.player.checkpoints.every == 400 else len(kept) == 1
+
+
+@pytest.mark.parametrize("kind", ["journal", "tape"])
+def test_any_time_is_the_same_from_a_checkpoint_and_from_the_beginning(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Also one where the way there never stopped: what had been granted there is not granted again."""
+    monkeypatch.setattr("workers.replay.BATCH_FRAMES", 100)
+    folder = request.getfixturevalue("recorded" if kind == "journal" else "recorded_tape")
+    pictures = []
+    for every in (10**9, 400):
+        scene = Scene(folder, tmp_path / str(every), every)
+        try:
+            first, last = int(scene.row()["from_ns"]), int(scene.row()["to_ns"])
+            rng = random.Random(7)
+            times = sorted(rng.randrange(first + (last - first) // 5, last) for _ in range(8))
+            if every == 400:
+                assert scene.ask(ReplayAction.PLAY).ok
+                scene.until(lambda s: s["state"] == "ENDED")
+                times.reverse()
+            found = {at: (scene.go(at), int(scene.row()["cursor_ns"])) for at in times}
+            assert len(scene.player.checkpoints.kept) > 3 if every == 400 else len({one[0][0] for one in found.values()}) == 8
+            pictures.append(found)
+        finally:
+            scene.close()
+    assert pictures[0] == pictures[1] and all(cursor == at for at, (_, cursor) in pictures[0].items())
 
 
 def test_nothing_behind_the_cursor_is_shown_and_steps_go_on(scene: Scene) -> None:
