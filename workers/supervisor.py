@@ -23,7 +23,9 @@ import msgspec
 from config.latch_file import read_latch
 from config.load import Loaded
 from config.paths import DataPaths
+from core.enums import LogKind, Severity
 from shm.agent import be_parent
+from shm.logs import LogWriter
 from shm.run_spec import VenueAddress
 from shm.topology import Plant, leftovers
 from workers.compiling import CompileError, warm
@@ -65,6 +67,7 @@ class Supervisor:
         self.paced = bool(options.tape)
         self.children: list[Child] = []
         self._plant: Plant | None = None
+        self._log: LogWriter | None = None
         self.spec = make_spec(options, self.settings, self.paths)
         self.admin_url = ""
         self._lock: IO[str] | None = None
@@ -104,6 +107,7 @@ class Supervisor:
             if self._plant is None:
                 self._say("stopped before it had started")
         finally:
+            self._log_failure()
             summary = self._stop()
         if self._error:
             code = code or EXIT_UNEXPECTED
@@ -204,6 +208,7 @@ class Supervisor:
                 f"shared memory: {error}.\n"
                 "   Free /dev/shm (containers: --shm-size=1g) or make the rings in system.toml smaller.",
             ) from None
+        self._log = self.plant.log_writer()
         self.plant.cnc().note_start(os.getpid())
         self.spec.save(self.paths.run_file)
         self.paths.admin_file.unlink(missing_ok=True)
@@ -347,8 +352,21 @@ class Supervisor:
             self._error = f"{child.name} died ({code}) in a tape run: its result would mean nothing.\n{words}"
             return
         self.plant.cnc(child.role, child.index).note_exit(code)
-        pause = child.note_death(code)
+        try:
+            pause = child.note_death(code)
+        finally:
+            self._note(Severity.ERROR, f"{child.name} died ({child.last_exit})")
         self._say(f"{child.name} died ({child.last_exit}); restart in {pause:.1f} s")
+
+    def _note(self, severity: Severity, text: str) -> None:
+        """A line beside those of the processes, and an incident in the database: the terminal is gone the next morning."""
+        if self._log is not None:
+            self._log.emit(LogKind.ERROR, severity=severity, text=text)
+
+    def _log_failure(self) -> None:
+        """Why the run ends, while the recorder still listens."""
+        if self._error:
+            self._note(Severity.CRITICAL, self._error)
 
     def _restart(self, child: Child) -> None:
         child.restarts += 1
