@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,15 @@ def status_of(data_dir: Path) -> dict[str, Any] | None:
 
     plant = attach(data_dir)
     return None if plant is None else status(plant)
+
+
+def page_of(data_dir: Path) -> tuple[str, str]:
+    """Address of the page and a login link that works once (a used one is replaced); "" where no page is up."""
+    try:
+        told = json.loads(DataPaths(data_dir, "SIM").admin_file.read_text())
+        return told["url"], f"{told['url']}login#{told['login_token']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", ""
 
 
 def apply(data_dir: Path, verb: str, clear: bool = False) -> list[str] | None:

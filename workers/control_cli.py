@@ -31,17 +31,19 @@ def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **argum
 @json_option
 def status(data_dir: Path | None, as_json: bool) -> None:
     """Show what the running system does (from shared memory, also when the page is down)."""
-    from workers.control import status_of
+    from workers.control import page_of, status_of
 
     state = status_of(data_dir_of(data_dir))
     if state is None:
         raise Fault(1, f"nothing runs in {data_dir_of(data_dir)}. Start it with `launch.py --shards 2`.")
-    if as_json:
-        click.echo(json.dumps(state))
+    url, login = page_of(data_dir_of(data_dir))
+    if as_json:  # without the login: machine output is kept in logs
+        click.echo(json.dumps(state | {"page": url}))
         return
     from workers.console import print_status
 
     print_status(state)
+    click.echo(f"page: {url}\n  one-time login: {login}" if url else "page: down (its words: logs/admin.log)")
 
 
 @click.command()

@@ -77,8 +77,8 @@ def shown_progress(title: str, quiet: bool, file: Path | None = None) -> Iterato
 
 JOB_OPTIONS = (
     click.option("--tape", "tapes", multiple=True, type=click.Path(exists=True, dir_okay=False), help="recorded frames (repeat)"),
-    click.option("--journal", type=click.Path(path_type=Path), help="folder of a run's journal, instead of tapes"),
-    click.option("--run", "run_id", default="", help="which run of the journal [the newest]"),
+    click.option("--journal", type=click.Path(path_type=Path), help="folder of a run's journal, or `latest`, instead of tapes"),
+    click.option("--run", "run_id", default="", help="which run, of --journal or of the data folder [the newest]"),
     click.option("--instruments", type=click.Path(exists=True, dir_okay=False), help="recorded instruments-info answer"),
     click.option("--symbols", default="", help="only these, or so many"),
     click.option("--from", "from_text", default="", help="enter nothing before this time (UTC); what is before warms up"),
@@ -101,8 +101,14 @@ def job_of(options: dict[str, Any]) -> Any:
     from workers.backtest import Job
 
     tapes, journal = tuple(options["tapes"]), options["journal"]
+    data_dir = paths_of(options["data_dir"]).data_dir
+    if str(journal) == "latest" or (options["run_id"] and not tapes and not journal):
+        journal = data_dir
     if bool(tapes) == bool(journal):
-        raise Fault(EXIT_USAGE, "name what to run on: either --tape FILE (repeat) or --journal DIR.")
+        raise Fault(EXIT_USAGE, "name what to run on: either --tape FILE (repeat) or --journal DIR|latest, or --run ID of the "
+                                "data folder.")
+    if tapes and options["run_id"]:
+        raise Fault(EXIT_USAGE, "--run names a run of a journal, and a tape has none: leave one of them out.")
     from_ns, to_ns = parse_time(options["from_text"]), parse_time(options["to_text"])
     if to_ns and from_ns >= to_ns:
         raise Fault(EXIT_USAGE, "--from must be before --to.")
@@ -128,7 +134,7 @@ def journal_place(journal: Path, run_id: str = "") -> tuple[str, str, tuple[str,
     from workers.run_journal import NoJournal, find_run
 
     try:
-        found = find_run(default_data_dir() if str(journal) == "latest" else journal.expanduser(), run_id)
+        found = find_run(journal.expanduser(), run_id)
         tapes = tuple(str(path) for path in found.spec().tape)
     except NoJournal as error:
         raise TapeError(str(error)) from None

@@ -23,15 +23,17 @@ import msgspec
 from config.latch_file import read_latch
 from config.load import Loaded
 from config.paths import DataPaths
+from core.enums import LogKind, Severity
 from core.words import plural
 from shm.agent import be_parent
+from shm.logs import LogWriter
 from shm.run_spec import VenueAddress
 from shm.topology import Plant, leftovers
 from workers.compiling import CompileError, warm
 from workers.console import LiveTable, print_summary
 from workers.forking import PRELOAD, preload
 from workers.incident_watch import IncidentWatch
-from workers.processes import POLICIES, Child, CrashLoop
+from workers.processes import BOOT_S, POLICIES, Child, CrashLoop
 from workers.shadow_child import ShadowChild
 from workers.starting import (
     EXIT_CRASH_LOOP,
@@ -43,6 +45,7 @@ from workers.starting import (
     first_line,
     make_spec,
     permit_live,
+    start_code,
     take_lock,
 )
 from workers.summary import summarise
@@ -63,6 +66,7 @@ class Supervisor:
         self.paced = bool(options.tape)
         self.children: list[Child] = []
         self._plant: Plant | None = None
+        self._log: LogWriter | None = None
         self.spec = make_spec(options, self.settings, self.paths)
         self.admin_url = ""
         self._lock: IO[str] | None = None
@@ -102,6 +106,7 @@ class Supervisor:
             if self._plant is None:
                 self._say("stopped before it had started")
         finally:
+            self._log_failure()
             summary = self._stop()
         if self._error:
             code = code or EXIT_UNEXPECTED
@@ -202,6 +207,7 @@ class Supervisor:
                 f"shared memory: {error}.\n"
                 "   Free /dev/shm (containers: --shm-size=1g) or make the rings in system.toml smaller.",
             ) from None
+        self._log = self.plant.log_writer()
         self.plant.cnc().note_start(os.getpid())
         self.spec.save(self.paths.run_file)
         self.paths.admin_file.unlink(missing_ok=True)
@@ -220,13 +226,14 @@ class Supervisor:
     def _await_venue(self) -> None:
         """Read the addresses from the venue's first line and put them into the run file."""
         assert self._venue_output is not None
-        line = first_line(self._venue_output, POLICIES["venue"].boot_s)
+        line = first_line(self._venue_output, BOOT_S)
         try:
             venue = json.loads(line)
             self.spec.venue = self._venue_address(venue)
         except (ValueError, KeyError, TypeError):
-            words = next(c for c in self.children if c.role == "venue").last_words()
-            raise StartError(EXIT_UNEXPECTED, f"the embedded exchange did not start:\n{words}") from None
+            child = next(c for c in self.children if c.role == "venue")
+            code = start_code(child.exit_code(POLICIES["venue"].stop_s))
+            raise StartError(code, f"the embedded exchange did not start:\n{child.last_words()}") from None
         if not self._venue_port:
             self._say(f"embedded exchange: {plural(venue['symbols'], 'symbol')} at {venue['rest']}, seed {self.options.seed}")
         self.plant.cnc("venue").note_start(int(venue["pid"]))
@@ -263,7 +270,8 @@ class Supervisor:
 
     def _wait_running(self) -> None:
         """Wait until every started child says RUN; a child that ends first is a start-up error with its last words."""
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + BOOT_S
+        told: set[str] = set()
         while self._signals == 0:
             waiting = [c for c in self.children if c.role != "venue" and not self._is_running(c)]
             if not waiting:
@@ -272,11 +280,23 @@ class Supervisor:
                 code = child.poll()
                 if code is not None:
                     text = f"{child.name} ended at start (exit code {code}):\n{child.last_words()}"
-                    raise StartError(code if code in (2, 3, 5) else EXIT_UNEXPECTED, text)
+                    raise StartError(start_code(code), text)
+                trouble = f"{child.name}: {self._trouble(child)}"
+                if self._trouble(child) and trouble not in told:
+                    told.add(trouble)
+                    self._say(f"{trouble}; it tries again")
             if time.monotonic() > deadline:
                 names = ", ".join(child.name for child in waiting)
-                raise StartError(EXIT_UNEXPECTED, f"{names} did not become ready within 60 s; see {self.paths.log_dir}")
+                troubles = "".join(f"\n   {trouble}" for trouble in sorted(told))
+                raise StartError(EXIT_UNEXPECTED, f"{names} did not become ready within {BOOT_S:.0f} s; see {self.paths.log_dir}"
+                                                  + troubles)
             time.sleep(0.01)
+
+    def _trouble(self, child: Child) -> str:
+        """The newest error a process has counted since it was started, "" = none."""
+        cnc = self.plant.cnc(child.role, child.index)
+        entries = cnc.errors.entries() if cnc.pid == child.pid else []
+        return entries[0]["text"] if entries else ""
 
     def _is_running(self, child: Child) -> bool:
         cnc = self.plant.cnc(child.role, child.index)
@@ -330,8 +350,21 @@ class Supervisor:
             self._error = f"{child.name} died ({code}) in a tape run: its result would mean nothing.\n{words}"
             return
         self.plant.cnc(child.role, child.index).note_exit(code)
-        pause = child.note_death(code)
+        try:
+            pause = child.note_death(code)
+        finally:
+            self._note(Severity.ERROR, f"{child.name} died ({child.last_exit})")
         self._say(f"{child.name} died ({child.last_exit}); restart in {pause:.1f} s")
+
+    def _note(self, severity: Severity, text: str) -> None:
+        """A line beside those of the processes, and an incident in the database: the terminal is gone the next morning."""
+        if self._log is not None:
+            self._log.emit(LogKind.ERROR, severity=severity, text=text)
+
+    def _log_failure(self) -> None:
+        """Why the run ends, while the recorder still listens."""
+        if self._error:
+            self._note(Severity.CRITICAL, self._error)
 
     def _restart(self, child: Child) -> None:
         child.restarts += 1
