@@ -5,15 +5,15 @@
 
 One line per publicTrade frame and per closed candle; candles go by receive time, as the engine's do, leave block trades out and
 are not written for periods without trades. Prices and quantities are decimal texts as they came; `n` counts the records of
-the raw stream. A thread of low priority reads the files of the journal, never a ring, and takes at most a tenth of a core from
-the recorder: in a storm the files lag behind, and catch up after it. It goes on where `market_files.mark` says: a line may stand
-twice after a kill, none is missing; candles open at a restart are left out. What lags when the run ends is read for 10 s more.
+the raw stream. A thread reads the files of the journal, never a ring, and takes at most a tenth of a core from the recorder: in
+a storm the files lag behind, and catch up after it. Its priority is the recorder's: a lower one that waits for a core keeps the
+interpreter's lock meanwhile, and the recorder waits, too (on a core shared with four others 3.8 s at most, else 0.4 s). It goes
+on where `market_files.mark` says: a line may stand twice after a kill, none is missing; candles open at a restart are left out.
+What lags when the run ends is read for 10 s more.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -38,7 +38,6 @@ LOOK_S = 0.5
 FLUSH_S = 5.0
 LOOK_RECORDS = 256
 SHARE = 0.1  # of a core
-NICE = 10
 STOP_S = 10.0
 
 
@@ -199,8 +198,6 @@ class MarketFiles:
             self._thread.join(STOP_S + 1.0)
 
     def _run(self) -> None:
-        with contextlib.suppress(OSError, AttributeError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         ended = False
         while self._run_id not in runs(self._paths.journal_dir):
             if ended:
