@@ -42,6 +42,7 @@ W_PAUSE_FIRST = CONTROL_INDEX["pause_admin"]
 W_PAUSE_LAST = CONTROL_INDEX["pause_exec"]
 W_KILL_FIRST = CONTROL_INDEX["kill_admin"]
 W_KILL_LAST = CONTROL_INDEX["kill_guardian"]
+W_KILL_NS = CONTROL_INDEX["kill_ns"]
 _PAUSE = int(ControlBits.PAUSE)
 _KILL = int(ControlBits.KILL)
 _DEGRADED = int(ControlBits.DEGRADED)
@@ -95,7 +96,7 @@ def cnc_turn(control, cnc, now_ns, turn_ns):
         if bits & _KILL == 0:
             store_release(cnc, N_KILL_SEEN, 0)
         elif cnc[N_KILL_SEEN] == 0:
-            store_release(cnc, N_KILL_SEEN, now_ns)
+            store_release(cnc, N_KILL_SEEN, max(now_ns, load_acquire(control, W_KILL_NS)))  # the turn may have ended before
         store_release(cnc, N_PAUSE_SEEN, 1 if bits & _PAUSE != 0 else 0)
         store_release(cnc, N_CONTROL_SEEN, bits)
     return bits

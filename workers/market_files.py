@@ -6,10 +6,9 @@
 One line per publicTrade frame and per closed candle; candles go by receive time, as the engine's do, leave block trades out and
 are not written for periods without trades. Prices and quantities are decimal texts as they came; `n` counts the records of
 the raw stream. A thread reads the files of the journal, never a ring, and takes at most a tenth of a core from the recorder: in
-a storm the files lag behind, and catch up after it. Its priority is the recorder's: a lower one that waits for a core keeps the
-interpreter's lock meanwhile, and the recorder waits, too (on a core shared with four others 3.8 s at most, else 0.4 s). It goes
-on where `market_files.mark` says: a line may stand twice after a kill, none is missing; candles open at a restart are left out.
-What lags when the run ends is read for 10 s more.
+a storm the files lag behind, and catch up after it. (No lower priority: with the interpreter's lock in hand and no core, it would
+keep the recorder waiting.) It goes on where `market_files.mark` says: a line may stand
+twice after a kill, none is missing; candles open at a restart are left out. What lags when the run ends is read for 10 s more.
 """
 
 from __future__ import annotations

@@ -53,17 +53,18 @@ POLICIES: dict[str, Policy] = {
 
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 LOOP_DEATHS, LOOP_WINDOW_S = 5, 300.0
-JUDGE_S = 1.0  # over which it is seen whether a silent process waits for a core
-QUEUED_SHARE = 0.5  # of that time in line: it would run if it could
-RAN_S = 5.0  # CPU time without a heartbeat that no turn takes
+LOOK_S = 0.5  # between two looks at a silent process; one counts for twice that at most
+QUEUED_SHARE = 0.5  # of that time in line for a processor: it would run if it could
+RAN_S = 5.0  # run without a heartbeat in all: no turn takes as long, so it runs in circles, however busy the machine
 
 
 def core_times(pid: int) -> tuple[float, float]:
-    """(s run, s stood in line for a core) of all threads of a process, zeros where nobody tells."""
+    """(s run, s in line for a processor) of all threads of a process, zeros where nobody tells. One that holds the
+    interpreter's lock without a processor keeps the others waiting, too."""
     ran = queued = 0
     with contextlib.suppress(OSError):
         for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-            with contextlib.suppress(OSError):  # a thread that has just ended
+            with contextlib.suppress(OSError, ValueError, IndexError):  # a thread that has just ended
                 words = file.read_text().split()
                 ran, queued = ran + int(words[0]), queued + int(words[1])
     return ran / 1e9, queued / 1e9
@@ -87,10 +88,12 @@ class Child:
     last_exit: str = ""
     _usage: psutil.Process | None = None
     _log_from: int = 0  # where the log of the running child begins
-    _waited_at: float = -math.inf  # when it was last seen waiting for the disk
-    _told_silence: tuple[int, bool] = (0, False)  # process, whether it waited
-    _silent: tuple[tuple[int, int], float, float] = ((0, 0), 0.0, 0.0)  # process and last heartbeat; when seen, what it had run
-    _core_look: tuple[float, float] = (0.0, 0.0)  # when, and how long it had stood in line for a core
+    _beat: tuple[int, int] = (0, 0)  # process and heartbeat at the last look
+    _looked_at: float = -math.inf
+    _silent_s: float = 0.0
+    _waited_s: float = 0.0
+    _cores: tuple[float, ...] = ()  # what it had run when this silence was first seen; in line for a core at the last look
+    _told_silence: str = ""
 
     @property
     def name(self) -> str:
@@ -143,45 +146,48 @@ class Child:
         except psutil.Error:
             return 0.0
 
-    def end_silence(self, limit_s: float, heartbeat_ns: int) -> str:
-        """It runs, but has had no heartbeat for `limit_s`, the last one at `heartbeat_ns`: killed, unless it waits for the disk
-        or for a core, or did so that long ago. A kill makes no machine faster, its successor would wait for the same, and
-        enough deaths stop the run. Returns what to say of it, "" = said before, or not judged yet."""
-        if self.process is None:
+    def end_silence(self, heartbeat_ns: int, limit_s: float) -> str:
+        """Killed once it was silent for `limit_s`: no heartbeat in time that we have seen pass, while it had what it needs.
+        Not counted is what we slept ourselves (Ctrl-Z, a paused machine), and its waiting for the disk or a processor: a kill
+        makes neither faster, its successor would need more of both, and enough deaths stop the run.
+        Call it every turn. Returns what to say of it, "" = nothing, or said before."""
+        now, beat = time.monotonic(), (self.pid, heartbeat_ns)
+        if now - self._looked_at < LOOK_S:
             return ""
-        now = time.monotonic()
-        word = "the disk" if self._waits_for_disk() else "a core" if self._waits_for_core(now, heartbeat_ns) else ""
-        if word:
-            self._waited_at = now
-        waits = now - self._waited_at <= limit_s
-        if not waits and now - self._silent[1] < JUDGE_S:
+        passed_s, self._looked_at = min(now - self._looked_at, 2 * LOOK_S), now
+        if self.process is None or beat != self._beat:
+            self._beat, self._silent_s, self._waited_s, self._told_silence = beat, 0.0, 0.0, ""
+            self._cores = ()
             return ""
-        if not waits:
+        waits = self._waits(passed_s)
+        if waits:
+            self._waited_s += passed_s
+        else:
+            self._silent_s += passed_s
+        say = ""
+        if self._silent_s > limit_s:
             self.process.kill()
-        told, self._told_silence = self._told_silence, (self.pid, waits)
-        if told == self._told_silence:
+            say = "hangs: killed"
+        elif waits and self._waited_s > limit_s:
+            say = waits
+        told, self._told_silence = self._told_silence, say or self._told_silence
+        return say if say != told else ""
+
+    def _waits(self, passed_s: float) -> str:
+        """What it has been waiting for since the last look, by the kernel's word; "" = it could have worked."""
+        if self._usage is None:
             return ""
-        return f"waits for {word}" if waits else "hangs: killed"
-
-    def _waits_for_core(self, now: float, heartbeat_ns: int) -> bool:
-        """Has it stood in line for a core for most of the time since the last look, and run little in this silence? Looks
-        are JUDGE_S apart; between them, and at the first one: no."""
-        ran_s, queued_s = core_times(self.pid)
-        silence = (self.pid, heartbeat_ns)
-        if silence != self._silent[0]:
-            self._silent = (silence, now, ran_s)
-            self._core_look = (now, queued_s)
-        looked, before_s = self._core_look
-        if now - looked < JUDGE_S:
-            return False
-        self._core_look = (now, queued_s)
-        return queued_s - before_s >= QUEUED_SHARE * (now - looked) and ran_s - self._silent[2] < RAN_S
-
-    def _waits_for_disk(self) -> bool:
         try:
-            return self._usage is not None and self._usage.status() == psutil.STATUS_DISK_SLEEP
+            status = self._usage.status()
         except psutil.Error:
-            return False
+            return ""
+        (ran_s, queued_s), before = core_times(self.pid), self._cores
+        self._cores = (self._cores[0] if before else ran_s, queued_s)
+        if status == psutil.STATUS_DISK_SLEEP:
+            return "waits for the disk"
+        if not before or ran_s - before[0] > RAN_S or queued_s - before[1] < QUEUED_SHARE * passed_s:
+            return ""
+        return "waits for a processor"
 
     def note_death(self, code: int) -> float:
         """Remember a death; return the pause in seconds before the next start.

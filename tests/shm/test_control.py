@@ -84,6 +84,7 @@ def test_a_turn_stamps_what_it_sees() -> None:
     assert (page.state, page.pid, page.ready) == (ProcessState.BOOT, os.getpid(), False)
     cnc_turn(control.words, page.words, 100, 5)
     assert (page.heartbeat_ns, page.loops, page.stall_max_ns, page.kill_seen_ns) == (100, 1, 5, 0)
+    control.set("kill_ns", 150)
     control.request_kill("admin")
     control.request_pause("cli", True)
     cnc_turn(control.words, page.words, 200, 3)
@@ -93,6 +94,10 @@ def test_a_turn_stamps_what_it_sees() -> None:
     control.clear_kill()
     cnc_turn(control.words, page.words, 400, 3)
     assert (page.kill_seen_ns, page.pause_seen) == (0, True)
+    control.set("kill_ns", 450)  # asked between the end of a turn, its stamp, and its look at the words
+    control.request_kill("admin")
+    cnc_turn(control.words, page.words, 440, 3)
+    assert page.kill_seen_ns == 450
 
 
 def test_page_words_and_errors() -> None:
