@@ -295,10 +295,15 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
 @click.command()
 @click.argument("run_id", metavar="[RUN]", default="")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="where the run lies [data/]")
+@click.option("--last", default=1, type=click.IntRange(1), show_default=True, metavar="N",
+              help="take N runs together: this one and those before it at the same exchange")
 @click.option("--apply", "applies", is_flag=True, help="paper, backtests and shadows take latency and queue from it from now on")
 @click.option("--json", "as_json", is_flag=True)
-def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) -> None:
-    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing without --apply."""
+def calibrate(run_id: str, data_dir: Path | None, last: int, applies: bool, as_json: bool) -> None:
+    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing without --apply.
+
+    A suggestion needs 30 orders, or fills; a capital tier allows 3 to 7 trades a day. `--last N` takes N runs together.
+    """
     from config.paths import CALIBRATED, LOCAL
     from workers.calibrate import apply, said, save
     from workers.calibrate import calibrate as look
@@ -307,7 +312,7 @@ def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) 
     with told_errors():
         paths = paths_of(data_dir)
         with shown_progress("paper on the same period", as_json) as progress:
-            found = look(paths.data_dir, run_id, progress)
+            found = look(paths.data_dir, run_id, progress, last)
         file = save(found, DataPaths(paths.data_dir, found.mode))
         layer = LOCAL.with_name(CALIBRATED)
         applied = apply(found, layer) if applies else {}
@@ -315,7 +320,8 @@ def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) 
         click.echo(file.with_suffix(".json").read_text())
         return
     click.echo("\n".join(said(found)))
-    click.echo(f"suggestion: {file}" + ("" if found.suggests else " (too few orders: no setting in it)"))
+    click.echo(f"suggestion: {file}" + ("" if found.suggests else " (too few orders: no setting in it; --last N takes "
+                                                                        "runs before it, too)"))
     if applied:
         told = ", ".join(f"{name} = {value}" for name, value in applied.items())
         click.echo(f"applied: {told} in {layer}; a start or reload takes it. Remove the file to go back.")

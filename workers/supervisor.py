@@ -31,6 +31,7 @@ from shm.run_spec import VenueAddress
 from shm.topology import Plant, leftovers
 from workers.compiling import CompileError, warm
 from workers.console import LiveTable, print_summary
+from workers.disk_watch import DiskWatch
 from workers.forking import PRELOAD, preload
 from workers.incident_watch import IncidentWatch
 from workers.processes import BOOT_S, POLICIES, Child, CrashLoop
@@ -318,6 +319,7 @@ class Supervisor:
     # --- watch -----------------------------------------------------------------------------------------------------
     def _watch(self) -> None:
         deadline = time.monotonic() + self.options.duration_s if self.options.duration_s else None
+        disk = DiskWatch(self.plant, self._say)
         with LiveTable(self, enabled=not self.options.json and not self.options.verbose) as table:
             while not self._signals and not self._error:
                 self.plant.cnc().beat()
@@ -325,6 +327,7 @@ class Supervisor:
                 self._check_heartbeats()
                 self._check_config_files()
                 self._check_incidents()
+                disk.turn()
                 if self._shadow is not None:
                     self._shadow.look()
                 if self.paced and self._tape_done():
