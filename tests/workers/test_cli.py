@@ -55,6 +55,9 @@ def test_what_is_right_starts(arguments: list[str]) -> None:
         (["--duration", "nan"], "nan"),
         (["--duration", "inf"], "inf"),
         (["--tape", str(Path(__file__).parent)], "folder"),
+        (["replay", "latest", "--speed", "3"], "--page"),
+        (["replay", "latest", "--paused"], "--page"),
+        (["replay", "latest", "--admin-port", "0"], "--page"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(arguments: list[str], words: str) -> None:
