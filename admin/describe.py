@@ -26,6 +26,7 @@ from core.enums import (
     WallFate,
 )
 from core.explain import gate_words, protect_words
+from core.words import plural
 
 
 def words(name: str) -> str:
@@ -174,7 +175,7 @@ _TELL: dict[int, Callable[[np.ndarray, SymbolInfo | None], str]] = {
     LogKind.DEGRADED: _degraded,
     LogKind.CONTROL: _control,
     LogKind.CONFIG: lambda r, info: f"config v{int(r['a'])} {'applied' if r['b'] else 'refused'}",
-    LogKind.LOST: lambda r, info: f"reader overtaken: {int(r['a'])} messages lost",
+    LogKind.LOST: lambda r, info: f"reader overtaken: {plural(int(r['a']), 'message')} lost",
 }
 
 

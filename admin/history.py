@@ -18,7 +18,7 @@ import msgspec
 from admin.parquet import parquet
 from config.paths import DataPaths
 from core.constants import DAY_NS, NS_PER_MS
-from core.performance.figures import Point, grouped, live_stats, performance, session_curve
+from core.performance.figures import Point, grouped, live_stats, performance, session_curve, thinned
 from core.performance.trades import Trade
 from core.units import format_fixed
 
@@ -190,12 +190,11 @@ class History:
         trades = self._trades(from_ns, until_ns, session_id)
         everything = trades[-LIVE_TRADES:] if period == "all" else self._trades(0, until_ns, most=LIVE_TRADES)
         curve = session_curve(samples, Point((found or {}).get("started_ns") or 0, start_e8), trades)
-        step = max(1, len(curve) // CURVE_POINTS)
         return {
             "period": period, "session": session_id, "from_ts": from_ns // NS_PER_MS, "made_ts": now_ns // NS_PER_MS,
             **performance(trades, start_e8, curve, unrealised, booked), "live": live_stats(everything, now_ns),
             "groups": {name: grouped(trades, name) for name in GROUPS},
-            "equity": [[p.ts_ns // NS_PER_MS, p.equity_e8 / 1e8] for p in [*curve[:-1:step], *curve[-1:]]],
+            "equity": [[p.ts_ns // NS_PER_MS, p.equity_e8 / 1e8] for p in thinned(curve, CURVE_POINTS)],
         }
 
     def tables(self) -> dict[str, int]:

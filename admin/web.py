@@ -115,6 +115,26 @@ def whole(text: str, most: int = (1 << 63) - 1) -> int | None:
     return number if number <= most else None
 
 
+def cursor_text(name: str, place: int | None) -> str:
+    """The cursor of a list's next page; '' where there is none."""
+    return f"{name}-{place}" if place else ""
+
+
+def cursor_place(name: str) -> int:
+    """Where the page before ended, by the cursor of the request; 0 for the first one. Raises ApiError for another list's."""
+    text = request.args.get("cursor", "")
+    if not text:
+        return 0
+    theirs, _, digits = text.rpartition("-")
+    place = whole(digits)
+    if not place or not theirs:
+        raise ApiError(400, "cursor is not one of ours", "send back nextPageCursor as you got it")
+    if theirs != name:
+        raise ApiError(400, f"cursor is of another list: {theirs[:24]}", f"send back what {name.replace('-', '/')} gave you, "
+                       "or none for its first page")
+    return place
+
+
 def text_of(content: dict, key: str, limit: int = 200, default: str | None = None) -> str:
     """A string of at most `limit` characters from the body."""
     value = content.get(key, default)

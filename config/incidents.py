@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -13,13 +14,17 @@ from typing import NamedTuple
 
 import msgspec
 
+from config.atomic_file import write_atomic
+
 BEFORE_S = 15 * 60
 TAIL_BYTES = 4 << 20  # of a process log
+FILE = "incident.json"
 TITLE = "# Incidents\n\n| time (UTC) | kind | serious | symptom | cause | fix | logs |\n|---|---|---|---|---|---|---|\n"
 
 
 class IncidentFile(msgspec.Struct):
-    """incident.json. `reacted`: a safety (stop, kill, gate) did what it is for."""
+    """incident.json. `reacted`: a safety (stop, kill, gate) did what it is for. `session`: the run it came up in, '' where
+    nobody knows. `resolved_ms`: when the kill that came with it was cleared, or a person said that it is over; 0 = not yet."""
 
     time_ms: int
     kind: str
@@ -28,6 +33,8 @@ class IncidentFile(msgspec.Struct):
     cause: str = ""
     fix: str = ""
     reacted: bool = True
+    session: str = ""
+    resolved_ms: int = 0
 
 
 class Places(NamedTuple):
@@ -47,29 +54,58 @@ def utc(ms: int) -> str:
 def record(places: Places, incident: IncidentFile) -> Path:
     """Make the folder, collect the last 15 minutes, add the line. Returns the folder. Raises OSError."""
     stamp = time.strftime("%Y-%m-%dT%H-%M-%SZ", time.gmtime(incident.time_ms // 1000))
-    folder = _fresh(places.incidents, f"{stamp}-{incident.kind}")
-    _write(folder / "incident.json", msgspec.json.format(msgspec.json.encode(incident), indent=1))
+    folder = _fresh(places.incidents, f"{stamp}-{incident.kind}", _text(incident))
     collect_events(places.events, folder / "events", incident.time_ms)
     collect_logs(places.logs, folder / "logs", incident.time_ms)
-    cells = (utc(incident.time_ms), incident.kind, "yes" if incident.serious else "no", incident.symptom, incident.cause,
-             incident.fix, f"incidents/{folder.name}")
-    line = "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |\n"
     known = places.list_file.exists()
     with places.list_file.open("a", encoding="utf-8") as file:
-        file.write(("" if known else TITLE) + line)
+        file.write(("" if known else TITLE) + _line(incident, folder.name))
         file.flush()
         os.fsync(file.fileno())
     return folder
 
 
-def _fresh(parent: Path, name: str) -> Path:
+def resolve(places: Places, name: str, now_ms: int, cause: str = "", fix: str = "") -> IncidentFile:
+    """It is over, since the first time this was said; cause and fix are written down where they are given, in its file and in
+    its line. Raises OSError, also where there is none of this name, or none that can be read."""
+    file = places.incidents / name / FILE
+    try:
+        incident = msgspec.json.decode(file.read_bytes(), type=IncidentFile)
+    except msgspec.MsgspecError as error:
+        raise OSError(f"{file}: {error}") from None
+    incident = msgspec.structs.replace(incident, cause=cause or incident.cause, fix=fix or incident.fix,
+                                       resolved_ms=incident.resolved_ms or now_ms)
+    write_atomic(file, _text(incident), 0o644)
+    if places.list_file.exists():
+        lines = places.list_file.read_text(encoding="utf-8").splitlines(keepends=True)
+        mine = f"| incidents/{name} |\n"
+        write_atomic(places.list_file, "".join(_line(incident, name) if line.endswith(mine) else line for line in lines).encode(),
+                     0o644)
+    return incident
+
+
+def _text(incident: IncidentFile) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(incident), indent=1)
+
+
+def _line(incident: IncidentFile, name: str) -> str:
+    cells = (utc(incident.time_ms), incident.kind, "yes" if incident.serious else "no", incident.symptom, incident.cause,
+             incident.fix, f"incidents/{name}")
+    return "| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |\n"
+
+
+def _fresh(parent: Path, name: str, incident: bytes) -> Path:
+    """A new folder with its incident.json, there at once: whoever looks must not find one without."""
+    beside = parent / f".{name}.{os.getpid()}.tmp"
+    beside.mkdir(parents=True, exist_ok=True)
+    _write(beside / FILE, incident)
     for attempt in range(1000):
         folder = parent / (f"{name}-{attempt}" if attempt else name)
         try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
+            return beside.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
     raise FileExistsError(f"{parent / name}: too many incidents in one second")
 
 
@@ -120,12 +156,19 @@ def collect_logs(source: Path, target: Path, time_ms: int) -> int:
     return count
 
 
+def folders(incidents: Path) -> list[Path]:
+    """The folders of all incidents on disk, oldest first."""
+    return sorted(path for path in incidents.iterdir() if not path.name.startswith(".")) if incidents.exists() else []
+
+
+def read_incident(folder: Path) -> IncidentFile:
+    """One incident. A folder whose incident.json cannot be read counts as a serious one of the folder's time."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=IncidentFile)
+    except (OSError, msgspec.MsgspecError):
+        return IncidentFile(int(folder.stat().st_mtime) * 1000, "technical", True, f"{folder.name}: unreadable")
+
+
 def recorded(incidents: Path) -> list[IncidentFile]:
-    """All incidents on disk. A folder whose incident.json cannot be read counts as a serious one of the folder's time."""
-    found = []
-    for folder in sorted(incidents.iterdir()) if incidents.exists() else []:
-        try:
-            found.append(msgspec.json.decode((folder / "incident.json").read_bytes(), type=IncidentFile))
-        except (OSError, msgspec.MsgspecError):
-            found.append(IncidentFile(int(folder.stat().st_mtime) * 1000, "technical", True, f"{folder.name}: unreadable"))
-    return found
+    """All incidents on disk, as `read_incident` reads them."""
+    return [read_incident(folder) for folder in folders(incidents)]

@@ -97,14 +97,14 @@ class StopFlag:
 def run(
     agent: Agent, plant: Plant, cnc: CncPage | None = None, *, spin: int | None = None,
     park: Callable[[int], None] | None = None, park_ns: int | None = None, flag: StopFlag | None = None,
-    stop_bit: int = STOP_BIT,
+    heeds_stop_word: bool = True,
 ) -> int:
     """Drive `agent` until the stop word or SIGTERM; returns the exit code (0 orderly, 1 after an exception).
+    `heeds_stop_word` False: until SIGTERM alone, for who is to outlive the others.
 
     Idle: after `spin` empty turns announce sleep on the process's bell, look once more, then sleep up to `park_ns`.
     Every ring of the plant rings that bell, so work on any of them wakes. `park` replaces the sleep by another one.
-    Defaults for `spin` and `park_ns` come from the run description. `stop_bit` 0: only SIGTERM ends it (the recorder, which
-    the supervisor ends after those whose last words it keeps).
+    Defaults for `spin` and `park_ns` come from the run description.
     """
     cnc = plant.cnc() if cnc is None else cnc
     spin = plant.spec.spin if spin is None else spin
@@ -131,7 +131,7 @@ def run(
             end = time.monotonic_ns()
             bits = _turn(control, words, stall, array, end, end - begin, int(done > 0), parked)
             parked = 0
-            if stop.set or bits & stop_bit:
+            if stop.set or (heeds_stop_word and bits & STOP_BIT):
                 break
             if done > 0:
                 empty = 0

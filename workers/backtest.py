@@ -29,10 +29,11 @@ from core.enums import Gate, MessageKind, ReportKind
 from core.explain import decision_id, naming_of, plain
 from core.orders.broker import INTENTS, Controls, Note
 from core.orders.wire import Message, Report
-from core.performance.figures import Point, performance
+from core.performance.figures import Point, ended, performance
 from core.performance.ledger import Ledger, Traded
 from core.performance.trades import Trade, move_type
 from core.position.position import Position
+from core.words import plural
 from gateway.tape import TapeError
 from gateway.tape_source import TapeSource
 from shm.agent import StopFlag
@@ -138,7 +139,7 @@ class Tally(Observer):
         self.answers: dict[str, str] = {}
         self.name = name
         self._from_ns = from_ns
-        start_e8 = round(settings.trading.account.start_balance_usdt * E8)
+        start_e8 = self._equity_e8 = round(settings.trading.account.start_balance_usdt * E8)
         self._ledger = Ledger(name, start_e8, self._leverage, self._maintenance)
         self._traded: dict[int, Traded] = {}
 
@@ -170,11 +171,11 @@ class Tally(Observer):
                 if row.table == "positions" and row.values["closed_ns"]:
                     traded = self._traded[message.symbol]
                     self.trades.append(self._trade(row.values, traded, account.closed[message.symbol]))
-        last = self.equity[-1] if self.equity else None
-        point = Point(message.ts_event_ns, account.equity_e8)
-        if last is None or point.ts_ns - last.ts_ns >= EQUITY_STEP_NS or message.kind == MessageKind.FILL:
-            if last is None or point.equity_e8 != last.equity_e8:
-                self.equity.append(point)
+        last_ns = self.equity[-1].ts_ns if self.equity else 0
+        if message.ts_event_ns - last_ns >= EQUITY_STEP_NS or message.kind == MessageKind.FILL:
+            if account.equity_e8 != self._equity_e8:
+                self._equity_e8 = account.equity_e8
+                self.equity.append(Point(message.ts_event_ns, account.equity_e8))
 
     def _instrument(self, symbol: int) -> Traded:
         known = self._traded.get(symbol)
@@ -272,8 +273,9 @@ class Backtest:
         account = pipeline.broker.account
         first = max(job.from_ns, self.source.first_ns)
         start_e8 = account.start_balance_e8
-        points = [Point(first, start_e8), *tally.equity]
-        figures = performance(tally.trades, start_e8, points, account.unrealised_e8)
+        points = ended([Point(first, start_e8), *tally.equity], Point(self.source.now_ns, account.equity_e8))
+        booked = sum(position.realised_e8 for position in account.positions.values())
+        figures = performance(tally.trades, start_e8, points, account.unrealised_e8, booked)
         kept = {trade.decision_id for trade in tally.trades}
         counts = pipeline.counts()
         return Result(
@@ -289,7 +291,8 @@ class Backtest:
 
 def rejected(count: int) -> list[str]:
     """What is to be said of frames that could not be decoded."""
-    return [f"{count} lines or frames were rejected: damaged, or none of this exchange"] if count else []
+    what = plural(count, "line or frame", "lines or frames")
+    return [f"{what} rejected: damaged, or none of this exchange"] if count else []
 
 
 def journal_of(job: Job) -> RunJournal:

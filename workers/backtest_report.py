@@ -11,6 +11,7 @@ from core.explain import sentences
 from core.performance.comparison import Comparison, Pair, Shortfall
 from core.performance.figures import KEYS, Point, grouped
 from core.performance.trades import Trade
+from core.words import plural
 from workers.backtest import Result
 from workers.html_page import Column, bars, line_chart, note, number, page, section, table, tiles, when
 from workers.run_reasons import Reasons, share_events
@@ -115,7 +116,7 @@ def html(result: Result) -> str:
             )], (Column("", "name"), Column("", "value")),
         ), *map(note, result.remarks), note("Not in it: our own impact on the market beyond the displayed size, hidden orders.")),
     ]
-    subtitle = (f"{when(result.from_ns)} to {when(result.to_ns)} UTC · {result.counts['frames']:,} frames "
+    subtitle = (f"{when(result.from_ns)} to {when(result.to_ns)} UTC · {plural(result.counts['frames'], 'frame')} "
                 f"in {result.wall_s:.1f} s")
     return page(f"{result.kind.capitalize()} {result.name}", subtitle, sections)
 
@@ -165,7 +166,7 @@ def comparison_html(a: Result, b: Result, found: Comparison) -> str:
     left, right = a.job.overrides, b.job.overrides
     changed = {key: (left.get(key), right.get(key)) for key in left.keys() | right.keys()}
     settings = [{"name": key, "a": str(x), "b": str(y)} for key, (x, y) in sorted(changed.items()) if x != y]
-    same = "" if found.same_until is None else f" The first {found.same_until} decisions are the same."
+    same = "" if found.same_until is None else f" The same in the first {plural(found.same_until, 'decision')}."
     return page(f"{a.name} against {b.name}", "a is the first, b the second.", [
         section("Figures", table(found.figures, columns)),
         section("What a has less than b", table(shortfall_rows(found.shortfall), SHORT_COLUMNS)),

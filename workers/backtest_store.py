@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from config.atomic_file import write_replacing
 from config.paths import MODES, DataPaths
 from core.constants import E8
+from core.performance.figures import thinned
 from core.performance.selection import Moments, moments
 from shm.database.connect import DatabaseError, database_url, writer
 from shm.database.migrate import upgrade
@@ -104,7 +105,6 @@ def write_row(result: Result, paths: DataPaths, url: str = "") -> int:
     """One row of backtest_results, so that pages and other tools find it; its id. `url`: `[database] url`. Raises
     StoreError."""
     f = result.figures
-    step = max(1, len(result.equity) // CURVE_POINTS)
     try:
         engine = writer(database_url(paths, url), paths.mode)
         try:
@@ -120,7 +120,7 @@ def write_row(result: Result, paths: DataPaths, url: str = "") -> int:
                     "sharpe_low": f["sharpe_low"], "sharpe_high": f["sharpe_high"], "sortino": f["sortino"],
                     "calmar": f["calmar"], "profit_factor": f["profit_factor"], "max_drawdown_pct": f["max_drawdown_pct"],
                     "expectancy_r": f["expectancy_r"], "decision_digest": result.decision_digest,
-                    "equity_curve": [list(point) for point in result.equity[::step]],
+                    "equity_curve": [list(point) for point in thinned(result.equity, CURVE_POINTS)],
                     "trades": [trade._asdict() for trade in result.trades], "report": f,
                 }))
                 key = made.inserted_primary_key

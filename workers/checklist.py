@@ -25,6 +25,7 @@ from config.paths import DataPaths
 from config.schema import Settings
 from core.constants import HOUR_NS
 from core.risk.tiers import MAX_DAILY_LOSS_PCT, TIERS
+from core.words import plural
 from workers.control import status_of
 from workers.doctor import Row, check_clock, check_disk, check_exchange_clock, free_memory_gb
 from workers.rollout_cli import status as rollout_status
@@ -72,7 +73,7 @@ def plant(state: dict[str, Any] | None, page: str | None) -> list[Row]:
     calm = state["feed"] == "CONNECTED" and uptime >= STABLE_S and reconnects <= uptime / STABLE_S
     return [
         _row("processes", not bad and restarts == 0, found, "see data/logs; a system that restarts its parts is not ready"),
-        _row("feed", calm, f"{state['feed']}, {reconnects} reconnects in {uptime / 60:.0f} min",
+        _row("feed", calm, f"{state['feed']}, {plural(reconnects, 'reconnect')} in {uptime / 60:.0f} min",
              f"wait until it stood for {STABLE_S / 60:.0f} min; more than one reconnect in that time: look at the network"),
         _row("page", page == "", page or "answers", "see data/logs/admin.log; trading does not depend on it, watching does"),
     ]
@@ -100,7 +101,7 @@ def paper_is_paper(state: dict[str, Any] | None) -> Row:
         links = [c.raddr for c in psutil.Process(execution).net_connections(kind="inet") if c.raddr]
     except psutil.Error as error:
         return Row(name, "fail", f"execution cannot be looked at ({error})", "run the doctor as the same user")
-    return _row(name, not links, f"mode {state['mode']}, execution has {len(links)} connections", fix)
+    return _row(name, not links, f"mode {state['mode']}, execution has {plural(len(links), 'connection')}", fix)
 
 
 # --- files --------------------------------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ def logs(data_dir: Path, mode: str, now_ns: int) -> Row:
     today = paths.events_dir / time.strftime("%Y-%m-%d", time.gmtime(now_ns // 10**9))
     files = [*paths.log_dir.glob("*.log"), *paths.events_dir.glob("*/*.jsonl")]
     big = [path.name for path in files if path.stat().st_size > FILE_MAX_BYTES]
-    finding = f"{len(big)} too big: {', '.join(big[:3])}" if big else f"{len(files)} files, today's folder " + (
+    finding = f"{len(big)} too big: {', '.join(big[:3])}" if big else f"{plural(len(files), 'file')}, today's folder " + (
         "exists" if today.is_dir() else "is missing")
     return _row("log rotation", today.is_dir() and not big, finding, "the recorder writes one folder a day: does it run?")
 

@@ -24,7 +24,7 @@ from workers.cli_common import (
     load_config,
     mode_name,
 )
-from workers.cli_errors import EXIT_PREFLIGHT, EXIT_USAGE, Fault
+from workers.cli_errors import EXIT_PREFLIGHT, EXIT_USAGE, Fault, of_disk
 
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}  # a verb whose options belong to another program
 
@@ -39,6 +39,16 @@ class DefaultVerb(click.Group):
                 raise click.UsageError(f"no such verb `{args[0]}`. Verbs: {near}.", ctx)
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """A verb that the disk or its rights refuse says so in a sentence."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            fault = of_disk(error)
+            if fault is None:
+                raise
+            raise fault from None
 
 
 @click.group(cls=DefaultVerb, context_settings={"help_option_names": ["-h", "--help"]})

@@ -13,6 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from core.words import plural
+
 STAGES = ("decode", "recv_to_publish", "recv_to_shard", "step", "wire_to_decision", "wire_to_intent", "execution")
 
 
@@ -22,7 +24,7 @@ def _header(state: dict[str, Any], extra: str = "") -> Text:
     text.append(f"feed {state['feed']}  ", style="green" if state["feed"] == "CONNECTED" else "yellow")
     for bit in bits:
         text.append(f"{bit} ", style="bold red" if bit == "KILL" else "bold yellow")
-    text.append(f"{state['symbols']} symbols  equity {account['equity']:,.2f}  realised {account['realised']:+,.2f}  ")
+    text.append(f"{plural(state['symbols'], 'symbol')}  equity {account['equity']:,.2f}  realised {account['realised']:+,.2f}  ")
     text.append(f"positions {account['open_positions']}  trades {account['trades_closed']}  ")
     text.append(f"up {state['uptime_s']:.0f} s")
     if extra:
@@ -110,11 +112,11 @@ def print_summary(summary: dict[str, Any]) -> None:
     """The closing lines of a run, on standard error."""
     console = Console(stderr=True)
     console.print(
-        f"[bold]stopped[/] after {summary['wall_s']:.1f} s: {summary['frames']:,} frames "
+        f"[bold]stopped[/] after {summary['wall_s']:.1f} s: {plural(summary['frames'], 'frame')} "
         f"({summary['decoded']:,} decoded, {summary['other']:,} other, {summary['rejected']:,} rejected), "
         f"gaps {summary['gaps']}, resyncs {summary['resyncs']}, lost {summary['ring_lost']}\n"
-        f"{summary['decisions']:,} decisions, {summary['orders']} orders, {summary['fills']} fills, "
-        f"{summary['trades_closed']} trades closed, {summary['open_positions']} open, "
+        f"{plural(summary['decisions'], 'decision')}, {plural(summary['orders'], 'order')}, {plural(summary['fills'], 'fill')}, "
+        f"{plural(summary['trades_closed'], 'trade')} closed, {summary['open_positions']} open, "
         f"realised {summary['realised_pnl']:+.4f} USDT, digest {summary['decision_digest']}",
         highlight=False,
     )

@@ -10,17 +10,14 @@ import click
 
 from config.paths import DataPaths
 from workers.cli_common import data_dir_of, data_dir_option, json_option
-from workers.cli_errors import EXIT_CREDENTIALS, EXIT_USAGE, Fault
+from workers.cli_errors import EXIT_CREDENTIALS, EXIT_UNEXPECTED, EXIT_USAGE, Fault
 
 
-def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **arguments: Any) -> None:
+def _control(data_dir: Path | None, verb: str, **arguments: Any) -> None:
     from workers.control import apply
 
     lines = apply(data_dir_of(data_dir), verb, **arguments)
     if lines is None:
-        if missing_ok:
-            click.echo("nothing runs; the latch holds for the next start")
-            return
         raise Fault(1, f"nothing runs in {data_dir_of(data_dir)}. Start it with `launch.py --shards 2`.")
     for line in lines:
         click.echo(line)
@@ -68,10 +65,21 @@ def kill(data_dir: Path | None, reason: str) -> None:
     """Stop entries, cancel, close everything reduce-only; stays latched until cleared."""
     paths = DataPaths(data_dir_of(data_dir), "SIM")
     from config.latch_file import write_latch
+    from workers.control import apply
 
-    write_latch(paths.kill_file, "cli", reason)  # first and durable: it works with everything else dead
-    click.echo(f"kill latched in {paths.kill_file}")
-    _control(data_dir, "kill", missing_ok=True)
+    refused: OSError | None = None
+    try:
+        write_latch(paths.kill_file, "cli", reason)  # first and durable: it works with everything else dead
+        click.echo(f"kill latched in {paths.kill_file}")
+    except OSError as error:
+        refused = error
+    lines = apply(paths.data_dir, "kill")
+    if lines is None and refused is not None:
+        raise refused
+    for line in lines or ["nothing runs; the latch holds for the next start"]:
+        click.echo(line)
+    if refused is not None:
+        raise Fault(EXIT_UNEXPECTED, f"{refused}: the kill would not survive a restart.")
 
 
 @click.command()
@@ -174,6 +182,26 @@ def rollout_incident(
     write_latch(paths.kill_file, "cli", f"incident: {symptom}")
     folder = note_incident(paths, kind, serious, symptom, cause, fix, not not_reacted)
     click.echo(f"kill latched; recorded in {folder}")
+
+
+@rollout.command("resolve")
+@data_dir_option
+@click.option("--cause", default="", help="what brought it about")
+@click.option("--fix", default="", help="what was done about it")
+@click.argument("name", default="")
+def rollout_resolve(data_dir: Path | None, cause: str, fix: str, name: str) -> None:
+    """An incident is over: add cause and fix to it, by the NAME of its folder; without one to the newest. Clears no kill."""
+    from config.incidents import folders, resolve
+    from workers.rollout import places, wall_ms
+
+    known = places(DataPaths(data_dir_of(data_dir), "LIVE"))
+    name = name or next((folder.name for folder in reversed(folders(known.incidents))), "")
+    try:
+        found = resolve(known, name, wall_ms(), cause, fix)
+    except OSError as error:
+        raise Fault(EXIT_USAGE, f"no incident {name!r} that can be written down ({error}). `ls {known.incidents}` shows what "
+                                "there is.") from None
+    click.echo(f"{name}: {found.symptom}; cause: {found.cause or '–'}; fix: {found.fix or '–'}")
 
 
 @rollout.command("reset")

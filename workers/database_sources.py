@@ -6,6 +6,7 @@
     metrics/DAY/account.jsonl    balances                         key metrics/DAY/<file>
     decisions/DAY/*.sjr          decisions                        key decisions/DAY/<file>
     audit.jsonl                  audit                            key audit.jsonl
+    incidents/NAME/incident.json incidents of the account (LIVE)  key incidents/NAME
 
 A source is read from its place on and says which rows that gives. It changes nothing, so reading twice is harmless.
 """
@@ -13,6 +14,7 @@ A source is read from its place on and says which rows that gives. It changes no
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from config.incidents import FILE, folders, read_incident
 from config.paths import DataPaths
 from config.schema import Settings
 from core.journal import EXECUTION, JournalError
@@ -30,13 +33,24 @@ from core.orders.wire import ENTRY_RECORD, Message, Report, unpack_entry
 from core.performance.ledger import NO_IDS, Ledger, Row, Traded, VenueIds
 from core.records import MESSAGE, REPORT
 from core.risk.policy import Policy, policy
+from core.words import plural
 from workers.event_files import PART
 from workers.file_reading import frames_from, journal_header, lines_from, plain_name
 from workers.noted_desk import DESK_RECORD
-from workers.projection import EventRows, audit_row, decision_rows, end_row, sample_row, session_row, symbols_row
+from workers.projection import (
+    EventRows,
+    audit_row,
+    decision_rows,
+    end_row,
+    incident_row,
+    sample_row,
+    session_row,
+    symbols_row,
+)
 
 NUL = b"\\u0000"  # no text of PostgreSQL holds this character, and somebody may have typed it
 EXECUTED = DESK_RECORD + RecordKind.EXECUTION
+NEVER_A_SIZE = 1 << 40
 EVENT_STREAMS = ("orders", "signals", "risk", "market", "system")
 
 
@@ -125,6 +139,21 @@ class DecisionSource:
         return Batch(len(frames), rows, end, self.final and not frames)
 
 
+@dataclass
+class IncidentSource:
+    """One incident. Its file is written anew when more is known, so its place is what the file says: a checksum."""
+
+    key: str
+    path: Path
+    final: bool = False  # never: a person may write down tomorrow what it was
+
+    def read(self, position: int, limit: int) -> Batch:
+        mark = NEVER_A_SIZE | zlib.crc32(self.path.read_bytes())
+        if mark == position:
+            return Batch(0, [], position, False)
+        return Batch(1, [incident_row(read_incident(self.path.parent), self.key)], mark, False)
+
+
 class ExecutionSource:
     """An execution journal. Rows depend on everything before them, so a ledger walks along; put at a place it has not
     come to by itself it begins anew and reads up to there. Its place is the number of records booked, not a byte: a
@@ -161,7 +190,7 @@ class ExecutionSource:
             self._file = 0
             return Batch(0, [], position, False)
         if self._ledger.records < position and not self.unknown:
-            raise JournalError(f"{self.path.name}: holds {self._ledger.records} records, {position} were taken over")
+            raise JournalError(f"{self.path.name}: holds {plural(self._ledger.records, 'record')}, {position} were taken over")
         new = max(self._ledger.records - position, 0)
         return Batch(new, rows, position + new, self.final and not new and not self.unknown)
 
@@ -246,6 +275,9 @@ class Sources:
         if self._paths.audit_file.exists():
             place = f"{self._place}{self._paths.mode.lower()}/audit.jsonl"
             yield LineSource(f"{self._place}audit.jsonl", self._paths.audit_file, lambda line, at: [audit_row(line, place, at)])
+        for folder in folders(self._paths.incidents_dir) if self._paths.mode == "LIVE" else ():
+            if (folder / FILE).exists():
+                yield IncidentSource(f"{self._place}incidents/{folder.name}", folder / FILE)
 
     def _run_source(self, run_id: str, path: Path) -> Source:
         info = self.info(run_id)
@@ -288,4 +320,6 @@ class Sources:
             for path in files:
                 key = f"{self._place}decisions/{day.name}/{path.name}"
                 if key not in complete and (header := journal_header(path)) is not None:
-                    yield DecisionSource(key, path, header.run_id, final=header.run_id != self._run_id[:32])
+                    # a segment with another one behind it was closed before that was begun, and is never opened again
+                    final = header.run_id != self._run_id[:32] or path != files[-1]
+                    yield DecisionSource(key, path, header.run_id, final)

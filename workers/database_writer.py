@@ -108,7 +108,8 @@ class DatabaseWriter:
 
     def unread(self) -> frozenset[Path]:
         """Files that still hold something the database has not; the running execution journal, which never goes, is none of
-        them. May be called from another thread."""
+        them. May be called from another thread: it looks the folders up by itself, beside a copy of the cursors, and where
+        that is older than a file or of another database it says too much, never too little."""
         from workers.database_sources import Sources
 
         cursors = dict(self._cursors)
@@ -119,7 +120,7 @@ class DatabaseWriter:
                 continue
             position = cursors.get(source.key, (-1, False))[0]
             with contextlib.suppress(OSError):
-                if position < 0 or (source.path.suffix != ".zst" and position < source.path.stat().st_size):
+                if position < 0 or source.path.suffix == ".zst" or position < source.path.stat().st_size:
                     waiting.add(source.path)
         return frozenset(waiting)
 

@@ -48,6 +48,7 @@ from core.orders.wire import SYNC_HELLO, SYNC_RESTART, Message, Report
 from core.records import GLOBAL
 from core.risk.policy import Instrument, Policy, instrument, policy
 from core.risk.tiers import Rank
+from core.words import plural
 from shm.agent import die_with_parent, run
 from shm.counters import S_EXECUTION, CounterPage
 from shm.scheduling import go_first
@@ -392,7 +393,7 @@ class Execution:
             answers += [(shard, report) for report in self.broker.stand_down(int(Cause.KILL), symbols)]
         if handed:
             notes.append(Note(LogKind.PROCESS, -1, self.broker.account.updated_ns, 0, a=len(handed), b=shard,
-                              severity=Severity.WARNING, text=f"shard {shard} back: {len(handed)} positions"))
+                              severity=Severity.WARNING, text=f"shard {shard} back: {plural(len(handed), 'position')}"))
 
     def _missed_funding(self, symbols: set[int], until_ns: int) -> list[Message]:
         """Payments of positions whose shard was dead at the settlement; `until_ns`: when it began anew."""

@@ -16,6 +16,7 @@ from core.orders.exchange_desk_core import DESK_SEQ
 from core.orders.latency import LEDGER_RECORD
 from core.orders.wire import ENTRY_RECORD, Message, unpack_entry
 from core.risk.ledger import RiskLedger
+from core.words import plural
 from workers.execution_records import ROLL_RECORD
 from workers.journal_compaction import compact_journal
 from workers.journal_files import DurableLog
@@ -121,4 +122,4 @@ class Recovery:
                 host.remember(message, report)
         host.broker.dirty |= host.broker.account.positions.keys() | host.broker.account.closed.keys()
         host.note(Note(LogKind.PROCESS, -1, time.time_ns(), 0, a=len(frames), b=os.getpid(),
-                       text=f"account recovered from {len(frames)} records"))
+                       text=f"account recovered from {plural(len(frames), 'record')}"))

@@ -1,4 +1,7 @@
-"""Building blocks of a self-contained HTML report: page, tiles, tables, lines and bars as SVG. No script, no network."""
+"""Building blocks of a self-contained HTML report: page, tiles, tables, lines and bars. No script, no network.
+
+Drawings are SVG that stretches to the width there is; their texts are HTML beside it and keep their size on a phone.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,10 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any, NamedTuple
 
-WIDTH, HEIGHT = 960, 220
-LEFT, BOTTOM = 64, 22
+from core.performance.figures import thinned
+
+GRID = 4  # steps of the value axis
+DRAWN = 1500  # points of a line
 STYLE = """
 :root{--back:#fff;--ink:#16202b;--soft:#5c6b7a;--line:#d7dee6;--up:#0a7d4b;--down:#b3261e;--mark:#2463c4;--fill:#2463c422}
 @media (prefers-color-scheme:dark){:root{--back:#0f141a;--ink:#dde6ee;--soft:#8b9aa9;--line:#2a3542;--up:#3ddc97;--down:#ff6b6b;
@@ -23,12 +28,19 @@ table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 .wide{overflow-x:auto}th{text-align:left;color:var(--soft);font-weight:500}
 td,th{padding:.2rem .5rem;border-bottom:1px solid var(--line)}
 td.n,th.n{text-align:right;white-space:nowrap}.up{color:var(--up)}.down{color:var(--down)}
-svg{width:100%;height:auto}
+h1,.note,summary{overflow-wrap:anywhere}
+svg{display:block;width:100%;overflow:visible}polyline,line{vector-effect:non-scaling-stroke}
+figure{margin:.75rem 0;font-size:.8rem;color:var(--soft);font-variant-numeric:tabular-nums;display:grid;gap:.35rem .5rem}
+.line{grid-template-columns:auto 1fr}.line svg{height:200px}
+.axis{display:flex;flex-direction:column;justify-content:space-between;text-align:right;margin:-.6rem 0;white-space:nowrap}
+.ends{grid-column:2;display:flex;justify-content:space-between;gap:1rem}.ends span+span{text-align:right}
+.bars{grid-template-columns:auto 1fr auto;align-items:center}.bars svg{height:14px}
+.bars span:nth-child(3n+1),.bars span:nth-child(3n){text-align:right}.bars span:nth-child(3n){white-space:nowrap}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(30rem,100%),1fr));gap:0 2rem}
 ol>li{margin-bottom:.8rem}ol ul{margin:.2rem 0;color:var(--soft)}
 code{border:1px solid var(--line);border-radius:4px;padding:0 .25rem}
 @media print{li,tr{break-inside:avoid}h2{break-after:avoid}}
-svg text{fill:var(--soft);font-size:11px}details{margin:.25rem 0}summary{cursor:pointer}pre{white-space:pre-wrap;font-size:12px}
+details{margin:.25rem 0}summary{cursor:pointer}pre{white-space:pre-wrap;font-size:12px}
 """
 
 
@@ -121,37 +133,19 @@ def line_chart(
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
     span, height = max(times[-1] - times[0], 1e-9), max(high - low, abs(high) * 1e-9, 1e-12)
-    xy = [
-        (LEFT + (WIDTH - LEFT) * (t - times[0]) / span, (HEIGHT - BOTTOM) * (1 - (v - low) / height))
-        for t, v in thinned(points)
-    ]
+    xy = [(1000 * (t - times[0]) / span, 1000 * (1 - (v - low) / height)) for t, v in thinned(points, DRAWN)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in xy)
-    base = HEIGHT - BOTTOM
-    foot = base * (1 + low / height) if zero else base  # of the area
-    ticks = "".join(
-        f'<text x="{LEFT - 6}" y="{base * (1 - k / 4) + 4:.0f}" text-anchor="end">{number(low + height * k / 4, digits)}</text>'
-        f'<line x1="{LEFT}" x2="{WIDTH}" y1="{base * (1 - k / 4):.0f}" y2="{base * (1 - k / 4):.0f}" stroke="var(--line)"/>'
-        for k in range(5)
-    )
-    ends = (f'<text x="{LEFT}" y="{HEIGHT - 6}">{when(int(times[0] * 1e9))}</text>'
-            f'<text x="{WIDTH}" y="{HEIGHT - 6}" text-anchor="end">{when(int(times[-1] * 1e9))} UTC</text>')
+    foot = 1000 * (1 + low / height) if zero else 1000  # of the area
+    steps = range(GRID, -1, -1)
+    axis = "".join(f"<span>{number(low + height * k / GRID, digits)}</span>" for k in steps)
+    grid = "".join(f'<line x2="1000" y1="{y:g}" y2="{y:g}" stroke="var(--line)"/>' for y in (1000 * k / GRID for k in steps))
     return (
-        f'<svg viewBox="0 -8 {WIDTH} {HEIGHT + 8}" role="img" aria-label="{escape(label)}">{ticks}'
-        f'<polygon points="{LEFT},{foot:.1f} {path} {xy[-1][0]:.1f},{foot:.1f}" fill="var(--fill)"/>'
-        f'<polyline points="{path}" fill="none" stroke="var(--mark)" stroke-width="1.5"/>{ends}</svg>'
+        f'<figure class=line role="img" aria-label="{escape(label)}"><div class=axis>{axis}</div>'
+        f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="none">{grid}'
+        f'<polygon points="0,{foot:.1f} {path} {xy[-1][0]:.1f},{foot:.1f}" fill="var(--fill)"/>'
+        f'<polyline points="{path}" fill="none" stroke="var(--mark)" stroke-width="1.5"/></svg>'
+        f"<div class=ends><span>{when(int(times[0] * 1e9))}</span><span>{when(int(times[-1] * 1e9))} UTC</span></div></figure>"
     )
-
-
-def thinned(points: Sequence[tuple[float, float]], most: int = 1500) -> list[tuple[float, float]]:
-    """At most about `most` points, with both ends and the lowest and highest of every stretch: no fall is hidden."""
-    if len(points) <= most:
-        return list(points)
-    step = -(-2 * len(points) // most)
-    kept = []
-    for at in range(0, len(points), step):
-        part = points[at : at + step]
-        kept += sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})
-    return [points[0], *kept, points[-1]]
 
 
 def bars(rows: Sequence[tuple[str, float]], digits: int = 2) -> str:
@@ -159,16 +153,13 @@ def bars(rows: Sequence[tuple[str, float]], digits: int = 2) -> str:
     if not rows:
         return note("nothing")
     most = max(max(abs(value) for _, value in rows), 1e-12)
-    high = 22 * len(rows)
-    middle, half = 540, 300
     parts = []
-    for k, (name, value) in enumerate(rows):
-        y, size = 22 * k, half * abs(value) / most
-        x = middle if value >= 0 else middle - size
-        colour = "var(--up)" if value >= 0 else "var(--down)"
+    for name, value in rows:
+        size = max(abs(value) / most, 0.002)
+        x, colour = (0.0, "up") if value >= 0 else (-size, "down")
         parts.append(
-            f'<text x="200" y="{y + 15}" text-anchor="end">{escape(name)}</text>'
-            f'<rect x="{x:.1f}" y="{y + 4}" width="{max(size, 0.5):.1f}" height="14" fill="{colour}"/>'
-            f'<text x="{WIDTH}" y="{y + 15}" text-anchor="end">{number(value, digits)}</text>'
+            f'<span>{escape(name)}</span><svg viewBox="-1 0 2 1" preserveAspectRatio="none">'
+            f'<rect x="{x:.3f}" y="0" width="{size:.3f}" height="1" fill="var(--{colour})"/></svg>'
+            f"<span>{number(value, digits)}</span>"
         )
-    return f'<svg viewBox="0 0 {WIDTH} {high}" role="img">{"".join(parts)}</svg>'
+    return f"<figure class=bars>{''.join(parts)}</figure>"

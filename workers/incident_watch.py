@@ -1,6 +1,7 @@
 """A LIVE system that killed itself has had an incident: the supervisor records it, away from the order path.
 
-What a person kills (page, command line) is the person's to describe: `launch.py rollout incident`.
+What a person kills (page, command line) is the person's to describe: `launch.py rollout incident`. Whoever it was: with the
+clearing of the kill it is over; what was done about it the person adds (`launch.py rollout resolve`).
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from config.incidents import folders, read_incident, resolve
 from config.latch_file import read_latch
 from config.paths import DataPaths
-from workers.rollout import note_incident
+from workers.rollout import note_incident, places, wall_ms
 
 PERSONS = frozenset({"cli", "admin"})
 LOOK_S = 1.0
@@ -28,11 +30,13 @@ def kind_of(reason: str) -> tuple[str, bool]:
 
 
 class IncidentWatch:
-    """`turn` now and then; returns the folder of a new incident."""
+    """`turn` now and then; returns the folder of a new incident. `session`: the run that watches."""
 
-    def __init__(self, paths: DataPaths, on_error: Callable[[OSError], None]) -> None:
+    def __init__(self, paths: DataPaths, on_error: Callable[[OSError], None], session: str = "") -> None:
         self._paths = paths
         self._on_error = on_error
+        self._session = session
+        self._lasting = True  # some may not be over: not looked at yet, or a kill stands
         self._seen_ns = self._latched_ns()
         self._looked = 0.0
 
@@ -46,6 +50,9 @@ class IncidentWatch:
             return None
         self._looked = time.monotonic()
         latched_ns = self._latched_ns()
+        if not latched_ns and self._lasting:
+            self._end()
+        self._lasting = self._lasting or latched_ns != 0
         if latched_ns in (0, self._seen_ns):
             return None
         self._seen_ns = latched_ns
@@ -56,7 +63,18 @@ class IncidentWatch:
         reason = str(latch.get("reason", ""))
         kind, serious = kind_of(reason)
         try:
-            return note_incident(self._paths, kind, serious, f"killed by {', '.join(sorted(sources))}: {reason}")
+            return note_incident(self._paths, kind, serious, f"killed by {', '.join(sorted(sources))}: {reason}", reason,
+                                 session=self._session)
         except OSError as error:
             self._on_error(error)
             return None
+
+    def _end(self) -> None:
+        """No kill stands: every incident is over."""
+        self._lasting = False
+        for folder in folders(self._paths.incidents_dir):
+            if not read_incident(folder).resolved_ms:
+                try:
+                    resolve(places(self._paths), folder.name, wall_ms())
+                except OSError as error:
+                    self._on_error(error)

@@ -28,6 +28,7 @@ from core.journal import (
 from shm.journal_reader import SUFFIX, read_frames, read_scan, segments
 
 BLOCK_BYTES = 256 * 1024  # plain bytes per compressed block
+DAMAGED = ".damaged"  # behind the name of a file: what was set aside of it
 
 
 def write_all(handle: int, data: bytes) -> None:
@@ -47,10 +48,10 @@ def recover(path: Path) -> Scan | None:
     try:
         data, found = read_scan(path)
     except JournalError:
-        path.replace(path.with_name(path.name + ".damaged"))
+        path.replace(path.with_name(path.name + DAMAGED))
         return None
     for start, end in found.gaps + ([] if found.is_cut else [(found.good_end, len(data))]):
-        target = path.with_name(f"{path.name}.damaged-{start}")
+        target = path.with_name(f"{path.name}{DAMAGED}-{start}")
         if not target.exists():
             target.write_bytes(data[start:end])
     if found.torn_bytes:

@@ -23,6 +23,7 @@ from core.orders.wire import Report
 RESEND_NS = 1_000_000_000  # what is still open is told again
 VERIFY_NS = 50_000_000  # between the two looks that find nothing open
 FILE_POLL_NS = 20_000_000  # a kill by file is as quick as one by word
+FIRST_LOOK, VERIFIED = "KILL flat, first look", "KILL verified flat"
 
 Tell = Callable[[str, float], None]  # phase, ms since the request
 
@@ -47,8 +48,13 @@ class StandDown(Protocol):
         ...
 
     @property
+    def at_stake(self) -> bool:
+        """Something works, is open or is unknown."""
+        ...
+
+    @property
     def flat(self) -> bool:
-        """Nothing works, nothing is open, nothing is unknown."""
+        """Nothing is at stake, and nothing waits to be written or sent."""
         ...
 
 
@@ -63,12 +69,17 @@ class PaperStandDown:
         return self._broker.stand_down(int(Cause.KILL))
 
     @property
+    def at_stake(self) -> bool:
+        return not self._broker.flat
+
+    @property
     def flat(self) -> bool:
         return self._broker.flat and self._all_sent()
 
 
 class KillSwitch:
-    """`tell` logs a phase with the ms since the request."""
+    """`tell` logs a phase with the ms since the request. Flat is told once for everything that was at stake: what only waits
+    to be sent (the answer to an entry, the cancel of a stranger's order) takes the word back for that long, and no line."""
 
     def __init__(
         self, control: KillWords, path: Path, closing: StandDown, tell: Tell, on_error: Callable[[OSError], None],
@@ -83,6 +94,7 @@ class KillSwitch:
         self._since_ns = 0
         self._last_send_ns = 0
         self._flat_since_ns = 0
+        self._told_flat = ""
         self._polled_ns = 0
 
     def start(self) -> None:
@@ -118,6 +130,10 @@ class KillSwitch:
         self._flat_since_ns = 0
         if self._control.get("flat"):
             self._control.set("flat", 0)
+        if self.closing.at_stake:
+            if self._told_flat == VERIFIED:
+                self._tell("KILL not flat any more", self._ms(now_ns))
+            self._told_flat = ""
         return self._send(now_ns) if now_ns - self._last_send_ns >= RESEND_NS else []
 
     def _ms(self, now_ns: int) -> float:
@@ -130,6 +146,7 @@ class KillSwitch:
         self.killed = True
         self._since_ns = self._control.get("kill_ns") or now_ns
         self._flat_since_ns = 0
+        self._told_flat = ""
         known = read_latch(self._path)  # whoever asked may have written it already
         sources = str(known["source"]) if known and "source" in known else ", ".join(self._control.kill_sources())
         self._tell(f"KILL latched by {sources}", self._ms(now_ns))
@@ -150,10 +167,16 @@ class KillSwitch:
             return
         if self._flat_since_ns == 0:
             self._flat_since_ns = now_ns
-            self._tell("KILL flat, first look", self._ms(now_ns))
+            if not self._told_flat:
+                self._tell_flat(FIRST_LOOK, now_ns)
         elif now_ns - self._flat_since_ns >= VERIFY_NS:
             self._control.set("flat", 1)
-            self._tell("KILL verified flat", self._ms(now_ns))
+            if self._told_flat != VERIFIED:
+                self._tell_flat(VERIFIED, now_ns)
+
+    def _tell_flat(self, text: str, now_ns: int) -> None:
+        self._told_flat = text
+        self._tell(text, self._ms(now_ns))
 
     def _clear(self) -> None:
         self.killed = False

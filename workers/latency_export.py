@@ -19,6 +19,7 @@ from config.paths import DataPaths
 from core.journal import JournalError
 from core.orders.latency import LEDGER_RECORD, as_dict, percentiles
 from core.records import ORDER_ROW
+from core.words import plural
 from workers.journal_files import DurableLog
 
 
@@ -67,8 +68,8 @@ def print_stages(rows: list[LedgerRow]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("stage", "n", "p50", "p90", "p99", "max", "from … to", title=f"{len(rows)} orders, µs", title_justify="left",
-                  box=None, header_style="dim")
+    table = Table("stage", "n", "p50", "p90", "p99", "max", "from … to", title=f"{plural(len(rows), 'order')}, µs",
+                  title_justify="left", box=None, header_style="dim")
     for stage in percentiles(row for _, row in rows):
         figures = (stage[name] for name in ("p50_us", "p90_us", "p99_us", "max_us"))
         table.add_row(str(stage["stage"]), str(stage["n"]), *("–" if us is None else f"{us:,.1f}" for us in figures),

@@ -276,11 +276,14 @@ class LiveOrders:
         return reports
 
     @property
+    def at_stake(self) -> bool:
+        """Not proved flat at the exchange, or not booked here."""
+        return not (self.desk.flat and self._host.broker.flat)
+
+    @property
     def flat(self) -> bool:
-        """Proved at the exchange, booked here, and no order waits to be written or sent (questions are always on their
-        way)."""
-        waiting = any(not isinstance(send.request, Query) for _, send in self._sends)
-        return self.desk.flat and self._host.broker.flat and not waiting
+        """Nothing is at stake, and no order waits to be written or sent (questions are always on their way)."""
+        return not self.at_stake and all(isinstance(send.request, Query) for _, send in self._sends)
 
     def follow_kill(self, now_ns: int, killed: bool) -> None:
         """The desk's own latch follows the words: a person may have cleared them while we were away."""

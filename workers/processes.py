@@ -38,12 +38,12 @@ class Policy:
 
     module: str
     survives_on_tape: bool
-    boot_s: float = 60.0
+    stop_s: float = 5.0  # what it may take to end in order
 
 
 POLICIES: dict[str, Policy] = {
     "venue": Policy("gateway.venue", survives_on_tape=True),
-    "recorder": Policy("workers.recorder", survives_on_tape=True),
+    "recorder": Policy("workers.recorder", survives_on_tape=True, stop_s=20.0),  # it reads to the end, and waits for a database
     "shard": Policy("workers.shard", survives_on_tape=False),
     "execution": Policy("workers.execution", survives_on_tape=False),
     "guardian": Policy("workers.guardian", survives_on_tape=True),
@@ -51,6 +51,7 @@ POLICIES: dict[str, Policy] = {
     "gateway": Policy("gateway.market_data", survives_on_tape=False),
 }
 
+BOOT_S = 60.0
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 LOOP_DEATHS, LOOP_WINDOW_S = 5, 300.0
 LOOK_S = 0.5  # between two looks at a silent process; one counts for twice that at most

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from core.constants import DAY_NS
+from config.incidents import IncidentFile
+from core.constants import DAY_NS, NS_PER_MS
 from core.enums import Cause, Gate
 from core.explain import decision_id
 from core.performance.ledger import STRATEGY, Row
@@ -16,6 +17,7 @@ TRANSITIONS_KEPT = 5
 KEPT_STATES = frozenset({"ARMED_LONG", "ARMED_SHORT", "ORDER_PLACED", "IN_POSITION", "MANAGING", "EXITED"})
 SAFETY_EVENTS = frozenset({"control", "risk.gate"})
 MARKET_EVENTS = frozenset({"degraded", "shed", "data.state", "feed.state", "regime.global", "lost"})
+UNKNOWN_SESSION = "-"  # of an incident that no run was there for
 INCIDENT_LEVELS = frozenset({"ERROR", "CRITICAL"})
 
 
@@ -111,6 +113,16 @@ def _incident(line: dict[str, Any], key: dict[str, Any]) -> Row:
     return Row("incidents", {
         **key, "kind": kind, "severity": line["lvl"], "event": event[:40], "symbol": line.get("sym"),
         "text": line.get("text") or event, "ts_ns": line["ts_ns"], "record": line,
+    })
+
+
+def incident_row(file: IncidentFile, place: str) -> Row:
+    """An incident of the account, with what is known of it by now. `place`: its folder."""
+    return Row("incidents", {
+        "session_id": file.session or UNKNOWN_SESSION, "process": place[-80:], "n": 0, "kind": file.kind,
+        "severity": "CRITICAL" if file.serious else "ERROR", "event": "incident", "symbol": None, "text": file.symptom,
+        "cause": file.cause or None, "fix": file.fix or None, "ts_ns": file.time_ms * NS_PER_MS,
+        "resolved_ns": file.resolved_ms * NS_PER_MS or None, "record": msgspec.to_builtins(file),
     })
 
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from config.paths import DataPaths
 from config.schema import Settings
+from core.words import plural
 from shm.database import queries
 from shm.database.connect import REPORT_TIMEOUT_S, DatabaseError, database_url, reader, shown, sqlite_file
 from shm.database.migrate import version
@@ -114,13 +115,13 @@ def make_report(
             path.write_text(text(made), encoding="utf-8")
             told.append(f"written: {path}")
     if trades_file is not None:
-        told.append(f"written: {trades_file} ({_write_trades(trades_file, made)} trades)")
+        told.append(f"written: {trades_file} ({plural(_write_trades(trades_file, made), 'trade')})")
     if as_json:
         return json.dumps({"period": made.period.title, **made.figures, "live": made.live})
     if not told:
         return markdown(made)
     f = made.figures
-    return "\n".join([f"{made.period.title}: {f['trades']} trades, net {money(f['net_usdt'])} USDT", *told])
+    return "\n".join([f"{made.period.title}: {plural(f['trades'], 'trade')}, net {money(f['net_usdt'])} USDT", *told])
 
 
 def _write_trades(path: Path, made: Report) -> int:
@@ -133,7 +134,7 @@ def export_trades(data_dir: Path, mode: str, settings: Settings, target: Path) -
     with reading(data_dir, mode, settings) as connection:
         trades = queries.trades(connection)
     target.write_bytes(b"".join(msgspec.json.encode(trade_line(trade)) + b"\n" for trade in trades))
-    return f"written: {target} ({len(trades)} trades)"
+    return f"written: {target} ({plural(len(trades), 'trade')})"
 
 
 def export_journals(source: Path, target: Path, kinds: tuple[str, ...], from_time: str = "", until: str = "") -> str:
@@ -148,7 +149,7 @@ def export_journals(source: Path, target: Path, kinds: tuple[str, ...], from_tim
         made = export_tables(source, target, kinds, span)
     except (ExportError, NoJournal) as error:
         raise RecordsError(EXIT_USAGE, str(error)) from None
-    return "\n".join(f"{target / kind}.parquet: {rows:,} rows" for kind, rows in made.items())
+    return "\n".join(f"{target / kind}.parquet: {plural(rows, 'row')}" for kind, rows in made.items())
 
 
 def database_verb(verb: str, data_dir: Path, mode: str, settings: Settings) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from core.enums import EventKind
 from core.explain import naming_of
 from core.mixing import MASK, mix64_int
 from core.orders.wire import Message
+from core.words import plural
 from gateway.replay import Finding, ReplayGateway
 from gateway.service import Sinks
 from gateway.tape import FRAME_COLUMNS, TapeReader
@@ -234,7 +235,8 @@ class Replay:
         if (replayed, count) != (note.digest & MASK, note.symbols):
             self._differ(Difference(
                 note.seq, note.ts_ns, f"digest of shard {shard}, check {number}",
-                f"{note.digest & MASK:016x} over {note.symbols} symbols", f"{replayed:016x} over {count} symbols",
+                f"{note.digest & MASK:016x} over {plural(note.symbols, 'symbol')}",
+                f"{replayed:016x} over {plural(count, 'symbol')}",
             ))
 
     @property
@@ -276,7 +278,7 @@ class Replay:
             self.outcome.account_checks += 1
             if check.recorded != check.replayed:
                 self._differ(Difference(
-                    -1, 0, f"account after {check.recorded.handled} messages (check {check.number})",
+                    -1, 0, f"account after {plural(check.recorded.handled, 'message')} (check {check.number})",
                     *differing_fields(check.recorded, check.replayed),
                 ))
                 break

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from core.constants import NS_PER_S
+from core.words import plural
 from workers.replay import Outcome, Replay
 from workers.run_journal import NoJournal, find_run
 
@@ -77,15 +78,17 @@ def replay_folder(
 def verdict_lines(outcome: Outcome) -> list[str]:
     """The verdict for people."""
     lines = [
-        f"run {outcome.run_id}: {outcome.frames:,} frames, {outcome.events:,} events"
+        f"run {outcome.run_id}: {plural(outcome.frames, 'frame')}, {plural(outcome.events, 'event')}"
         + (f" until {clock_text(outcome.until_ns)} UTC" if outcome.until_ns else ""),
-        f"replayed with {outcome.shards} engines (the run had {outcome.recorded_shards} shards) in {outcome.wall_s} s",
-        (f"compared: {outcome.checks} digests of shards, {outcome.account_checks} of the account, "
-         f"{outcome.decisions} decisions, {outcome.messages} messages, {outcome.reports} reports"),
+        (f"replayed with {plural(outcome.shards, 'engine')} (the run had {plural(outcome.recorded_shards, 'shard')}) "
+         f"in {outcome.wall_s} s"),
+        (f"compared: {plural(outcome.checks, 'digest')} of shards, {outcome.account_checks} of the account, "
+         f"{plural(outcome.decisions, 'decision')}, {plural(outcome.messages, 'message')}, {plural(outcome.reports, 'report')}"),
     ]
     if outcome.link_frames:
-        lines.append(f"orders: {outcome.link_frames} frames and calls of the private side read again, {outcome.sent} requests "
-                     f"compared byte for byte, {outcome.told} messages of the exchange desk")
+        lines.append(f"orders: {plural(outcome.link_frames, 'private frame or call', 'private frames and calls')} read again, "
+                     f"{plural(outcome.sent, 'request')} compared byte for byte, {plural(outcome.told, 'message')} of the "
+                     "exchange desk")
     lines += [f"note: {note}" for note in outcome.notes]
     if outcome.identical:
         return [*lines, f"identical: yes{'' if outcome.is_complete else ', up to there'}   digest {outcome.digest}"]
@@ -93,7 +96,7 @@ def verdict_lines(outcome: Outcome) -> list[str]:
     if not outcome.checks or not outcome.frames:
         lines.append("nothing could be compared: no frame, or no check of a shard, was read")
     if outcome.before:
-        lines.append(f"{outcome.before} differences before --from (without it, they are told)")
+        lines.append(f"{plural(outcome.before, 'difference')} before --from (without it, they are told)")
     if outcome.differences:
         lines += ["first difference:", outcome.differences[0].text()]
         rest = len(outcome.differences) - 1 + outcome.more

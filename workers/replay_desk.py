@@ -38,6 +38,7 @@ from core.orders.exchange_words import Lost, Persist, RecordKind, Send, Tell
 from core.orders.journal_compact import compact
 from core.orders.router import ExecutionRouter
 from core.orders.wire import Message
+from core.words import plural
 from gateway.bybit.wire_units import WireGrid
 from gateway.link_replay import LinkReplay, NotAsked
 from gateway.link_words import NO_CONTEXT, Context
@@ -208,7 +209,7 @@ class ReplayDesk:
         if is_closed and self._tells:
             self._tell("message of the exchange desk to the account", NOTHING, tell(self._tells[0]))
         open_requests = [s for s in self._waiting.values() if s.deadline_ns < self._now_ns - PATIENCE_NS]
-        return [f"{len(open_requests)} requests neither left nor were refused: {open_requests[0].request}"] if (
+        return [f"{plural(len(open_requests), 'request')} neither left nor came back refused: {open_requests[0].request}"] if (
             open_requests and is_closed) else []
 
 

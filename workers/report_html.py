@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from core.performance.figures import Point
+from core.words import plural
 from workers.html_page import Column, line_chart, note, page, pair, section, table, tiles
 from workers.report import Report, Told
 from workers.report_text import (
@@ -16,6 +17,7 @@ from workers.report_text import (
     clock,
     group_row,
     headline,
+    incident_text,
     moment,
     money,
     number,
@@ -81,7 +83,6 @@ def html(report: Report) -> str:
     signs = {"Net": f["net_usdt"], "Return": f["total_return_pct"], "7 days": report.live["week_usdt"]}
     at = clock if report.period.kind == "daily" else moment
     orders = ", ".join(f"{n} {name.replace('_', ' ').lower()}" for name, n in report.orders.items()) or "none"
-    plural = "s" if len(report.sessions) != 1 else ""
     sections = [
         tiles([(name, value, signs.get(name), remark) for name, value, remark in headline(report)]),
         *curve(report.equity),
@@ -97,12 +98,12 @@ def html(report: Report) -> str:
         pair(_group(report, "symbol"), _group(report, "side")),
         section("The account against paper", "".join(note(line) for line in report.paper)) if report.paper else "",
         section("Kills and incidents", _texts(("time", "severity", "kind", "what"), [
-            (at(r["ts_ns"]), r["severity"] or "", r["kind"] or "", r["text"] or "") for r in report.incidents[:50]],
+            (at(r["ts_ns"]), r["severity"] or "", r["kind"] or "", incident_text(r)) for r in report.incidents[:50]],
             frozenset(range(4)))),
         section("Sessions", _texts(("session", "status", "from", "to", "trades", "net USDT"), [
             (s["session_id"], s["status"], moment(s["started_ns"]), moment(s["ended_ns"]), str(s["trades"] or 0),
              money((s["realised_pnl_e8"] or 0) / E8)) for s in report.sessions], frozenset(range(4)))),
         note(DEFINITIONS),
     ]
-    subtitle = (f"Mode {report.mode} · all times UTC · {len(report.sessions)} session{plural} · made {moment(report.made_ns)}")
+    subtitle = (f"Mode {report.mode} · all times UTC · {plural(len(report.sessions), 'session')} · made {moment(report.made_ns)}")
     return page(report.period.title, subtitle, sections)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from core.words import plural
 from workers.report import Report, Told
 
 NOTHING = "–"
@@ -82,8 +83,14 @@ def headline(report: Report) -> list[tuple[str, str, str]]:
         ("Sharpe", number(f["sharpe"]), f"95 %: {number(f['sharpe_low'])} to {number(f['sharpe_high'])}"
          if f["sharpe"] is not None else "needs two days"),
         ("Hold", seconds(f["average_hold_s"]), f"MFE {number(f['mean_mfe_r'])} R, MAE {number(f['mean_mae_r'])} R"),
-        ("7 days", f"{money(live['week_usdt'])} USDT", f"{live['week_trades']} trades"),
+        ("7 days", f"{money(live['week_usdt'])} USDT", f"{plural(live['week_trades'], 'trade')}"),
     ]
+
+
+def incident_text(row: dict[str, Any]) -> str:
+    """What it was, why, what was done and when it was over, as far as that is known."""
+    more = (("cause", row["cause"]), ("fix", row["fix"]), ("over", moment(row["resolved_ns"]) if row["resolved_ns"] else ""))
+    return "; ".join([row["text"] or "", *(f"{name}: {value}" for name, value in more if value)])
 
 
 def trade_facts(told: Told) -> str:
@@ -127,7 +134,7 @@ def _told_lines(told: Sequence[Told]) -> list[str]:
 def markdown(report: Report) -> str:
     """The whole report."""
     f = report.figures
-    count = f"{len(report.sessions)} session{'s' if len(report.sessions) != 1 else ''}"
+    count = plural(len(report.sessions), "session")
     lines = [f"# {report.period.title}", "", f"Mode {report.mode} · UTC · {count} · made {moment(report.made_ns)}", ""]
     lines += _table(("figure", "value", "remark"), headline(report))
     ratios = f"Sharpe {sharpe_text(f)} · Sortino {number(f['sortino'])} · Calmar {number(f['calmar'])}"
@@ -148,8 +155,8 @@ def markdown(report: Report) -> str:
     lines += _table(("reason", "in words", "times"), [(name, text, str(n)) for name, text, n in report.skips]) \
         if report.skips else ["None."]
     lines += ["", "## Kills and incidents", ""]
-    lines += [f"- {moment(row['ts_ns'])} **{row['severity']}** {row['kind']}: {row['text']}" for row in report.incidents[:50]] \
-        or ["None."]
+    lines += [f"- {moment(row['ts_ns'])} **{row['severity']}** {row['kind']}: {incident_text(row)}"
+              for row in report.incidents[:50]] or ["None."]
     lines += ["", "## Sessions", ""]
     lines += _table(("session", "status", "from", "to", "trades", "net USDT"), [
         (s["session_id"], s["status"], moment(s["started_ns"]), moment(s["ended_ns"]), str(s["trades"] or 0),

@@ -17,6 +17,7 @@ from config.atomic_file import write_replacing
 from config.load import ConfigError, parse_set
 from config.paths import DataPaths, default_data_dir
 from core.constants import NS_PER_S
+from core.words import plural
 from workers.cli_common import compile_kernels
 from workers.cli_errors import EXIT_CONFIG, EXIT_UNEXPECTED, EXIT_USAGE, Fault
 
@@ -199,7 +200,8 @@ def backtest(
         click.echo(json.dumps(summary_of(result, folder) | {"id": number, "look_ahead": faults if check else None}))
     else:
         click.echo(
-            f"{f['trades']} trades, net {f['net_usdt']:+.4f} USDT, digest {result.decision_digest}, {result.wall_s:.1f} s\n"
+            f"{plural(f['trades'], 'trade')}, net {f['net_usdt']:+.4f} USDT, digest {result.decision_digest}, "
+            f"{result.wall_s:.1f} s\n"
             f"report: {folder / 'report.html'}"
         )
         for remark in result.remarks:
@@ -276,8 +278,8 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
     for row in found.figures:
         cells = ["–" if row[side] is None else f"{row[side]:.4f}" for side in ("a", "b", "difference")]
         click.echo(f"  {row['figure']:18}{cells[0]:>14}{cells[1]:>14}{cells[2]:>14}")
-    click.echo(f"{len(found.both)} trades in both, {len(found.only_a)} only in a, {len(found.only_b)} only in b"
-               + (f"; the first {found.same_until} decisions are the same" if found.same_until is not None else ""))
+    click.echo(f"{plural(len(found.both), 'trade')} in both, {len(found.only_a)} only in a, {len(found.only_b)} only in b"
+               + (f"; the same in the first {plural(found.same_until, 'decision')}" if found.same_until is not None else ""))
     click.echo("what a has less than b:")
     for row in shortfall_rows(found.shortfall)[3:]:
         click.echo(f"  {row['name']:44}" + ("–" if row["value"] is None else f"{row['value']:+.4f}"))
@@ -293,10 +295,15 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
 @click.command()
 @click.argument("run_id", metavar="[RUN]", default="")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="where the run lies [data/]")
+@click.option("--last", default=1, type=click.IntRange(1), show_default=True, metavar="N",
+              help="take N runs together: this one and those before it at the same exchange")
 @click.option("--apply", "applies", is_flag=True, help="paper, backtests and shadows take latency and queue from it from now on")
 @click.option("--json", "as_json", is_flag=True)
-def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) -> None:
-    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing without --apply."""
+def calibrate(run_id: str, data_dir: Path | None, last: int, applies: bool, as_json: bool) -> None:
+    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing without --apply.
+
+    A suggestion needs 30 orders, or fills; a capital tier allows 3 to 7 trades a day. `--last N` takes N runs together.
+    """
     from config.paths import CALIBRATED, LOCAL
     from workers.calibrate import apply, said, save
     from workers.calibrate import calibrate as look
@@ -305,7 +312,7 @@ def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) 
     with told_errors():
         paths = paths_of(data_dir)
         with shown_progress("paper on the same period", as_json) as progress:
-            found = look(paths.data_dir, run_id, progress)
+            found = look(paths.data_dir, run_id, progress, last)
         file = save(found, DataPaths(paths.data_dir, found.mode))
         layer = LOCAL.with_name(CALIBRATED)
         applied = apply(found, layer) if applies else {}
@@ -313,7 +320,8 @@ def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) 
         click.echo(file.with_suffix(".json").read_text())
         return
     click.echo("\n".join(said(found)))
-    click.echo(f"suggestion: {file}" + ("" if found.suggests else " (too few orders: no setting in it)"))
+    click.echo(f"suggestion: {file}" + ("" if found.suggests else " (too few orders: no setting in it; --last N takes "
+                                                                        "runs before it, too)"))
     if applied:
         told = ", ".join(f"{name} = {value}" for name, value in applied.items())
         click.echo(f"applied: {told} in {layer}; a start or reload takes it. Remove the file to go back.")
@@ -358,7 +366,7 @@ def sweep(
 
         wanted, paths = sweep_store.asked(job, space, sampler, seed, objective), paths_of(options["data_dir"])
         store = sweep_store.resume(resumed, wanted, paths) if resumed else sweep_store.begin(wanted, paths)
-        click.echo(f"sweep {store.name}" + (f": {len(store)} points are computed already" if resumed else ""), err=True)
+        click.echo(f"sweep {store.name}" + (f": {plural(len(store), 'point')} computed already" if resumed else ""), err=True)
         with closing(store), shown_progress("sweep", quiet) as progress:
 
             def told(trial: Trial) -> None:
@@ -371,20 +379,22 @@ def sweep(
     else:
         show_ranking(found)
     if found.interrupted:
-        raise Fault(EXIT_UNEXPECTED, f"interrupted: {len(found.trials)} of {trials} trials were done, {len(store)} points are "
-                                     f"kept. The same command with `--resume {store.name}` goes on.")
+        raise Fault(EXIT_UNEXPECTED, f"interrupted: {len(found.trials)} of {trials} trials were done, "
+                                     f"{plural(len(store), 'point')} kept. The same command with `--resume {store.name}` "
+                                     "goes on.")
 
 
 def show_ranking(found: Any) -> None:
     """The best trials, and what their best is worth."""
     for trial in found.trials[:10]:
         value = "–" if trial.value is None else f"{trial.value:.4f}"
-        click.echo(f"{value:>12}  {trial.trades:4} trades  {', '.join(f'{k}={v}' for k, v in trial.parameters.items())}")
+        point = ", ".join(f"{k}={v}" for k, v in trial.parameters.items())
+        click.echo(f"{value:>12}  {plural(trial.trades, 'trade'):>12}  {point}")
     if found.refused:
-        click.echo(f"{len(found.refused)} points were no valid settings, the first: {found.refused[0]}")
+        click.echo(f"{plural(len(found.refused), 'point')} without valid settings, the first: {found.refused[0]}")
     if found.deflated is not None:
-        click.echo(f"{len(found.trials)} tries. That the best one is more than luck: {100 * found.deflated:.0f} % "
-                   f"(luck alone would show a Sharpe ratio of {found.expected_luck:.2f} per trade)")
+        click.echo(f"{plural(len(found.trials), 'try', 'tries')}. That the best one is more than luck: "
+                   f"{100 * found.deflated:.0f} % (luck alone would show a Sharpe ratio of {found.expected_luck:.2f} per trade)")
 
 
 VERBS = (backtest, compare, sweep, calibrate)

@@ -15,7 +15,8 @@
     database    refused decisions, signals, samples       as their files        (`database_rows.prune`)
 
 Raw frames of the current run and of the last `replay_sessions` sessions are what a replay needs: their age does not count, only
-the cap, and then the oldest session goes first. The newest file of a stream is being written: it never goes. A file that
+the cap, and then the oldest session goes first. What was set aside of a damaged journal (`NAME.damaged`, `NAME.damaged-BYTE`)
+belongs to the stream and the session of NAME. The newest file of a stream is being written: it never goes. A file that
 the database has not taken over yet waits, too, unless the cap says otherwise. Nothing here makes links: one, or what lies
 behind one, is somebody else's. (The folder of a stream may be a link, to another disk.)
 """
@@ -42,7 +43,7 @@ from core.constants import DAY_NS, HOUR_NS
 from workers.event_files import PART
 from workers.event_lines import day, iso
 from workers.file_reading import journal_header
-from workers.journal_files import write_all
+from workers.journal_files import DAMAGED, write_all
 
 GB = 1_000_000_000
 DAY = "[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
@@ -70,19 +71,27 @@ class Stream(NamedTuple):
     for_replay: bool = False
 
 
+def _journals(*patterns: str) -> tuple[str, ...]:
+    """Journals, and what was set aside of them."""
+    return tuple(name for pattern in patterns for name in (pattern, f"{pattern}{DAMAGED}*"))
+
+
 def streams(rules: Storage) -> tuple[Stream, ...]:
     """The table above with its numbers."""
     lines = ("*.jsonl", "*.jsonl.zst", ".*.zst.tmp")
     return (
-        Stream("raw", ("journal/raw-[0-9]*.sjr", "journal/order-[0-9]*.sjr"), rules.raw_h, rules.raw_max_gb, for_replay=True),
+        Stream("raw", _journals("journal/raw-[0-9]*.sjr", "journal/order-[0-9]*.sjr"), rules.raw_h, rules.raw_max_gb,
+               for_replay=True),
         Stream("books", tuple(f"{store}/{DAY}/{name}" for store in BOOKS for name in lines), rules.raw_h, rules.raw_max_gb),
-        Stream("decisions", (f"decisions/{DAY}/decisions-[0-9]*.sjr",), 24 * rules.decisions_days, rules.decisions_max_gb),
+        Stream("decisions", _journals(f"decisions/{DAY}/decisions-[0-9]*.sjr"), 24 * rules.decisions_days,
+               rules.decisions_max_gb),
         Stream("events", tuple(f"events/{DAY}/{name}" for name in lines), 24 * rules.events_days, rules.events_max_gb),
         Stream("metrics", tuple(f"metrics/{DAY}/{name}" for name in lines), 24 * rules.metrics_days, 0.0),
         Stream("logs", ("../logs/*.log", "../logs/backtest-*.json"), 24 * rules.logs_days, 0.0),
         Stream("shadow", (f"shadow/{RUN}/*.json", f"shadow/{RUN}/*.html"), 24 * rules.shadow_days, rules.shadow_max_gb),
         Stream("calibration", (f"calibration/{RUN}.toml", f"calibration/{RUN}.json"), 24 * rules.calibration_days, 0.0),
-        Stream("journals", ("execution-[0-9]*.journal", f"system/runs/{RUN}.jsonl*"), 24 * rules.journal_days, 0.0),
+        Stream("journals", (*_journals("execution-[0-9]*.journal"), f"execution.journal{DAMAGED}*", f"system/runs/{RUN}.jsonl*"),
+               24 * rules.journal_days, 0.0),
     )
 
 
@@ -94,7 +103,7 @@ def doomed(
     ordered = sorted(files, key=lambda f: (f.written_ns, f.path.name))
     if not ordered:
         return []
-    newest = ordered[-1]
+    newest = next((kept for kept in reversed(ordered) if DAMAGED not in kept.path.name), None)
     rank = {session: len(protected) - k for k, session in enumerate(protected)}  # 0 = not protected
     going: dict[Path, Kept] = {}
     if stream.age_h:
@@ -203,7 +212,7 @@ class Retention:
 
     @staticmethod
     def _session(path: Path) -> str:
-        header = journal_header(path)
+        header = journal_header(path.with_name(path.name.partition(DAMAGED)[0]))
         return header.run_id if header is not None else ""
 
     @staticmethod

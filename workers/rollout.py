@@ -49,9 +49,12 @@ def places(paths: DataPaths) -> Places:
 
 
 def note_incident(paths: DataPaths, kind: str, serious: bool, symptom: str, cause: str = "", fix: str = "",
-                  reacted: bool = True, now_ms: int = 0) -> Path:
-    """Record an incident; whoever runs LIVE takes it up. Raises OSError."""
-    return record(places(paths), IncidentFile(now_ms or wall_ms(), kind, serious, symptom, cause, fix, reacted))
+                  reacted: bool = True, now_ms: int = 0, session: str = "") -> Path:
+    """Record an incident, of the newest LIVE run where no `session` is named; whoever runs LIVE takes it up. Raises OSError."""
+    runs = DataPaths(paths.data_dir, "LIVE").runs_dir.glob("*.jsonl")
+    newest = max(runs, key=lambda path: path.stat().st_mtime, default=Path())
+    return record(places(paths), IncidentFile(now_ms or wall_ms(), kind, serious, symptom, cause, fix, reacted,
+                                              session or newest.stem))
 
 
 class RolloutKeeper:

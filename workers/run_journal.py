@@ -16,6 +16,7 @@ import msgspec
 
 from core.consumption import ROW_DISK_FULL, ROW_TOO_LONG, Closed, Hole, Kind, NoteError, Position, Run, unpack
 from core.journal import Frame, JournalError, block_frames, decode_file_header
+from core.words import plural
 from shm.journal_reader import SUFFIX, decompress, journal_folders, read_scan, runs
 from shm.run_spec import RunSpec, process_rows
 
@@ -148,7 +149,7 @@ class RunJournal:
             if isinstance(record.note, Hole):
                 row, lost = record.note
                 why = HOLES.get(row) or f"the recorder was too slow for process row {row}"
-                state.hole = f"{lost} records of {prefix} missing: {why}"
+                state.hole = f"{plural(lost, 'record')} of {prefix} missing: {why}"
                 return
             state.records += 1
             state.last_ts_ns = record.frame.ts_recv_ns
@@ -168,7 +169,7 @@ class RunJournal:
             if isinstance(note, Position):
                 held = seen.get(note.row, 0)
                 if held != note.messages and not any(isinstance(record.note, Hole) for record in records):
-                    state.hole = f"process row {note.row}: {note.messages} records written, {held} found"
+                    state.hole = f"process row {note.row}: {plural(note.messages, 'record')} written, {held} found"
                     return []
                 continue
             if not isinstance(note, Run | Closed | Hole):

@@ -18,7 +18,7 @@ from core.explain import decision_id
 from core.journal import JournalError
 from core.orders.broker import INTENTS
 from core.orders.wire import ENTRY_RECORD, Message, Report, unpack_entry
-from core.performance.figures import Point, performance
+from core.performance.figures import Point, ended, performance
 from core.performance.ledger import Ledger
 from core.performance.trades import Trade
 from shm.journal_reader import read_frames
@@ -73,12 +73,14 @@ def result_of_run(data_dir: Path, run_id: str = "") -> Result:
         if ledger.balance_e8 != points[-1].equity_e8:
             points.append(Point(message.ts_event_ns, ledger.balance_e8))
     settings = _settings(head)
+    points = ended(points, Point(max(end_ns, points[-1].ts_ns), ledger.balance_e8))
+    booked = ledger.balance_e8 - info.start_balance_e8 - sum(trade.net_e8 for trade in trades)  # of what is open
     return Result(
         job=Job(journal=str(paths.journal_dir), run_id=run_file.stem), name=f"run {run_file.stem} ({paths.mode})",
         kind="live", input=[{"name": f"run {run_file.stem}", "bytes": 0, "sha256": ""}],
         settings_digest=digest(settings) if settings is not None else "", decision_digest="", from_ns=first_ns,
-        to_ns=end_ns or points[-1].ts_ns, wall_s=0.0, counts={"open_positions": ledger.open_positions},
-        figures=performance(trades, info.start_balance_e8, points), trades=trades, equity=points,
+        to_ns=points[-1].ts_ns, wall_s=0.0, counts={"open_positions": ledger.open_positions},
+        figures=performance(trades, info.start_balance_e8, points, booked_e8=booked), trades=trades, equity=points,
         intents=sorted(intents, key=lambda intent: intent[:2]), decisions={}, answers=answers,
     )
 

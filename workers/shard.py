@@ -53,6 +53,7 @@ from core.histogram import hist_record
 from core.jit import kernel
 from core.orders.wire import Message, read_messages
 from core.records import CELL_WORDS, EVENT, LOG, MESSAGE, SYMBOL_ROW
+from core.words import plural
 from shm.agent import die_with_parent, run
 from shm.counters import S_RECV_TO_SHARD, S_STEP
 from shm.decisions import DecisionWriter
@@ -320,7 +321,7 @@ class Shard:
         self._break_all(ts_ns, seq)
         self._ask_resync()
         self.log.emit(LogKind.PROCESS, severity=Severity.WARNING, ts_ns=ts_ns, a=len(mine),
-                      text=f"shard {self.index} restarted: {len(mine)} symbols")
+                      text=f"shard {self.index} restarted: {plural(len(mine), 'symbol')}")
 
     def _profiles(self) -> dict[str, Profile]:
         """Symbol profiles of the data folder; a file that became bad meanwhile stops no shard: it trades without them."""

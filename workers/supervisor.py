@@ -24,15 +24,17 @@ from config.latch_file import read_latch
 from config.load import Loaded
 from config.paths import DataPaths
 from core.enums import LogKind, Severity
+from core.words import plural
 from shm.agent import be_parent
 from shm.logs import LogWriter
 from shm.run_spec import VenueAddress
 from shm.topology import Plant, leftovers
 from workers.compiling import CompileError, warm
 from workers.console import LiveTable, print_summary
+from workers.disk_watch import DiskWatch
 from workers.forking import PRELOAD, preload
 from workers.incident_watch import IncidentWatch
-from workers.processes import POLICIES, Child, CrashLoop
+from workers.processes import BOOT_S, POLICIES, Child, CrashLoop
 from workers.shadow_child import ShadowChild
 from workers.starting import (
     EXIT_CRASH_LOOP,
@@ -50,8 +52,6 @@ from workers.starting import (
 from workers.summary import summarise
 
 HANG_S = 10.0
-BOOT_S = 60.0
-STOP_S = 5.0
 DRAIN_S = 120.0
 
 
@@ -78,7 +78,7 @@ class Supervisor:
         self._shadow: ShadowChild | None = None
         self._venue_output: IO[bytes] | None = None
         self._config_stamp = self._config_mtimes()
-        self._incidents = IncidentWatch(self.paths, lambda error: self._say(f"incident not recorded: {error}"))
+        self._incidents = IncidentWatch(self.paths, lambda error: self._say(f"incident not recorded: {error}"), self.spec.run_id)
 
     @property
     def plant(self) -> Plant:
@@ -177,7 +177,7 @@ class Supervisor:
         if self.options.shadow:
             self._start_shadow()
         mode = f"{self.mode} (PRACTICE: no real money)" if self.spec.practice else self.mode
-        self._say(f"{mode} with {self.options.shards} shards, {self._source_text()}. Ctrl-C stops.")
+        self._say(f"{mode} with {plural(self.options.shards, 'shard')}, {self._source_text()}. Ctrl-C stops.")
 
     def _start_shadow(self) -> None:
         """Candidate settings decide beside this run (requirement G6)."""
@@ -227,17 +227,16 @@ class Supervisor:
     def _await_venue(self) -> None:
         """Read the addresses from the venue's first line and put them into the run file."""
         assert self._venue_output is not None
-        line = first_line(self._venue_output, POLICIES["venue"].boot_s)
+        line = first_line(self._venue_output, BOOT_S)
         try:
             venue = json.loads(line)
             self.spec.venue = self._venue_address(venue)
         except (ValueError, KeyError, TypeError):
             child = next(c for c in self.children if c.role == "venue")
-            raise StartError(start_code(child.exit_code(STOP_S)), f"the embedded exchange did not start:\n{child.last_words()}"
-                             ) from None
+            code = start_code(child.exit_code(POLICIES["venue"].stop_s))
+            raise StartError(code, f"the embedded exchange did not start:\n{child.last_words()}") from None
         if not self._venue_port:
-            count = venue.get("symbols", "?")
-            self._say(f"embedded exchange: {count} symbols at {venue['rest']}, seed {self.options.seed}")
+            self._say(f"embedded exchange: {plural(venue['symbols'], 'symbol')} at {venue['rest']}, seed {self.options.seed}")
         self.plant.cnc("venue").note_start(int(venue["pid"]))
         self._venue_port = int(venue["rest"].rsplit(":", 1)[1])
         self.spec.save(self.paths.run_file)
@@ -320,6 +319,7 @@ class Supervisor:
     # --- watch -----------------------------------------------------------------------------------------------------
     def _watch(self) -> None:
         deadline = time.monotonic() + self.options.duration_s if self.options.duration_s else None
+        disk = DiskWatch(self.plant, self._say)
         with LiveTable(self, enabled=not self.options.json and not self.options.verbose) as table:
             while not self._signals and not self._error:
                 self.plant.cnc().beat()
@@ -327,6 +327,7 @@ class Supervisor:
                 self._check_heartbeats()
                 self._check_config_files()
                 self._check_incidents()
+                disk.turn()
                 if self._shadow is not None:
                     self._shadow.look()
                 if self.paced and self._tape_done():
@@ -408,20 +409,22 @@ class Supervisor:
         return bool(self.plant.control.drained) and self._recorder_caught_up()
 
     def _recorder_caught_up(self) -> bool:
-        """Wait (bounded) until the recorder has read every ring."""
-        recorder = next((c for c in self.children if c.role == "recorder" and c.process), None)
+        """Wait (bounded) until the recorder has read every ring. False where it has died: its successor reads on."""
+        recorder = next((c for c in self.children if c.role == "recorder"), None)
         if recorder is None:
             return True
         deadline = time.monotonic() + DRAIN_S
-        while time.monotonic() < deadline and recorder.poll() is None and not self._signals:
-            if self.plant.recorder_lag_cells() == 0:
+        while time.monotonic() < deadline and not self._signals:
+            if recorder.process is None or recorder.poll() is not None:
+                return False
+            if self._is_running(recorder) and self.plant.recorder_lag_cells() == 0:
                 break
             time.sleep(0.01)
         return True
 
     # --- stop ------------------------------------------------------------------------------------------------------
     def _stop(self) -> dict[str, Any] | None:
-        """Orderly stop within `STOP_S`, then by force; returns the summary of a run that had started."""
+        """Orderly stop, within `stop_s` of each role, then by force; returns the summary of a run that had started."""
         summary = None
         if self._plant is not None:
             self.plant.control.request_stop()
@@ -431,13 +434,14 @@ class Supervisor:
             for child in group:
                 if child.process and child.process.poll() is None:
                     child.process.send_signal(signal.SIGTERM)
-            deadline = time.monotonic() + STOP_S
+            asked = time.monotonic()
             for child in group:
                 assert child.process is not None
+                stop_s = POLICIES[child.role].stop_s
                 try:
-                    child.process.wait(max(0.0, deadline - time.monotonic()))
+                    child.process.wait(max(0.0, asked + stop_s - time.monotonic()))
                 except (subprocess.TimeoutExpired, TimeoutError):
-                    self._say(f"{child.name} did not stop within {STOP_S:.0f} s: killed")
+                    self._say(f"{child.name} did not stop within {stop_s:.0f} s: killed")
                     child.process.kill()
                     child.process.wait()
         if self._shadow is not None:

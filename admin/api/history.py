@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 from admin.history import PERIODS, History, HistoryUnavailable, NoSession
 from admin.parquet import NoParquet
-from admin.web import ApiError, answer, whole
+from admin.web import ApiError, answer, cursor_place, cursor_text, whole
 
 MAX_LIMIT = 500
 LISTS = {"orders": "orders", "signals": "signals", "trades": "positions", "incidents": "incidents", "audit": "audit",
@@ -57,13 +57,13 @@ def history_routes(history: History, backtests: History) -> Blueprint:
         return backtests if name == "backtests" else history
 
     def listed(name: str) -> Response:
-        before = _number("cursor", 0, 0, 1 << 62)
+        before = cursor_place(f"{name}-history")
         try:
             rows, cursor = of(name).page(LISTS[name], _filters(name), _number("limit", 100, 1, MAX_LIMIT), before or None,
                                         _number("from", 0, 0, most_ms), _number("to", 0, 0, most_ms))
         except HistoryUnavailable as error:
             raise unavailable(error) from None
-        return answer({"list": rows, "count": len(rows), "nextPageCursor": str(cursor) if cursor else ""})
+        return answer({"list": rows, "count": len(rows), "nextPageCursor": cursor_text(f"{name}-history", cursor)})
 
     def download(name: str) -> Response:
         filters, span = _filters(name), (_number("from", 0, 0, most_ms), _number("to", 0, 0, most_ms))

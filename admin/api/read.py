@@ -9,10 +9,11 @@ from flask import Blueprint, Response, request
 
 from admin import present
 from admin.views import Views
-from admin.web import ApiError, answer, whole
+from admin.web import ApiError, answer, cursor_place, cursor_text, whole
 from core.orders.lifecycle import OrderState
 
 MAX_LIMIT = 500
+ORDERS, EVENTS = "orders-recent", "events-recent"
 
 
 def _limit() -> int:
@@ -21,14 +22,6 @@ def _limit() -> int:
     if not limit:
         raise ApiError(400, f"limit is '{text[:20]}'", f"send limit=1…{MAX_LIMIT}")
     return limit
-
-
-def _cursor() -> int:
-    """Where the page before ended; 0 for the first one."""
-    cursor = whole(request.args.get("cursor") or "0")
-    if cursor is None:
-        raise ApiError(400, "cursor is not one of ours", "send back nextPageCursor as you got it")
-    return cursor
 
 
 def read_routes(views: Views) -> Blueprint:
@@ -109,11 +102,11 @@ def read_routes(views: Views) -> Blueprint:
 
     @api.get("/orders/recent")
     def orders_recent() -> Response:
-        cursor, state = _cursor(), request.args.get("state", "").upper()
+        cursor, state = cursor_place(ORDERS), request.args.get("state", "").upper()
         if state and state not in OrderState.__members__:
             raise ApiError(400, f"state '{state[:20]}' is unknown", f"one of {', '.join(OrderState.__members__)}")
         rows, older = views.orders.history(_limit(), request.args.get("symbol", "").upper(), state, cursor)
-        return answer({"list": rows, "count": len(rows), "nextPageCursor": str(older) if older else ""}, orders=rows,
+        return answer({"list": rows, "count": len(rows), "nextPageCursor": cursor_text(ORDERS, older)}, orders=rows,
                       count=len(rows))
 
     @api.get("/latency")
@@ -129,14 +122,14 @@ def read_routes(views: Views) -> Blueprint:
             if info is None:
                 raise ApiError(404, f"symbol '{wanted[:24]}' is not listed", "GET /api/hotlist lists every symbol")
             symbol = info.id
-        cursor = _cursor()
+        cursor = cursor_place(EVENTS)
         kind = request.args.get("kind")
         if kind is not None and not views.events.is_kind(kind):
             raise ApiError(400, f"kind '{kind[:20]}' is unknown", f"one of {', '.join(views.events.kinds())}")
         views.snapshot()
         rows, older = views.events.page(limit, views.names(), symbol=symbol, kind=kind,
                                         before=cursor or None)
-        return answer({"list": rows, "count": len(rows), "nextPageCursor": str(older) if older else ""})
+        return answer({"list": rows, "count": len(rows), "nextPageCursor": cursor_text(EVENTS, older)})
 
     @api.get("/storage/status")
     def storage_status() -> Response:

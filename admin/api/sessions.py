@@ -22,6 +22,7 @@ from admin.web import ApiError, answer, body, current, text_of
 from config.latch_file import read_latch
 from config.paths import DataPaths
 from core.enums import CommandKind
+from core.words import plural
 
 TYPES = ("live", "paper", "backtest")
 SYMBOL = re.compile(r"[A-Za-z0-9]{2,24}")
@@ -66,7 +67,7 @@ def session_routes(views: Views, controls: Controls, commands: CommandClient, ru
         if now["status"] == "ERROR":
             raise refused(now["error"], "clear the cause first", now)
         if symbols and set(symbols) != set(now["symbols"]):
-            raise refused(f"this session trades {len(now['symbols'])} symbols, which are chosen at the start",
+            raise refused(f"this session trades {plural(len(now['symbols']), 'symbol')}, chosen at the start",
                           "leave symbols out, or restart with --symbols; single ones: POST /api/blacklist-symbol", now)
         if config:
             raise refused("the settings of a running session are its files", "change them, then launch.py reload", now)

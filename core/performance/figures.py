@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from core.constants import DAY_NS
 from core.performance.trades import WEEKDAYS, Trade, day_of, hour_of, weekday_of
@@ -26,6 +26,7 @@ Z95 = 1.959963984540054
 E8 = 100_000_000
 LAST_TRADES = 20
 WEEK_DAYS = 7
+P = TypeVar("P", bound=tuple[Any, Any])
 
 
 class Point(NamedTuple):
@@ -66,6 +67,27 @@ def session_curve(samples: Sequence[Point], begun: Point, trades: Sequence[Trade
     if len(samples) <= 2:
         return equity_curve(begun.equity_e8, trades, from_ns)
     return [begun, *samples] if from_ns <= begun.ts_ns < samples[0].ts_ns else list(samples)
+
+
+def ended(curve: Sequence[Point], end: Point) -> list[Point]:
+    """The curve up to the end of its time, not only to its last change."""
+    return [*curve, *([end] if not curve or end.ts_ns > curve[-1].ts_ns or end.equity_e8 != curve[-1].equity_e8 else [])]
+
+
+def thinned(points: Sequence[P], most: int) -> list[P]:
+    """About `most` of (time, value) at most, with both ends and the lowest and highest of every stretch: no fall is hidden."""
+    if len(points) <= most:
+        return list(points)
+    step = -(-2 * len(points) // most)
+    kept = []
+    for at in range(0, len(points), step):
+        part = points[at : at + step]
+        kept += sorted({min(part, key=_value), max(part, key=_value)})
+    return [points[0], *kept, points[-1]]
+
+
+def _value(point: tuple[Any, Any]) -> float:
+    return float(point[1])
 
 
 def drawdown(points: Sequence[Point]) -> Drawdown | None:

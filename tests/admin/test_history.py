@@ -113,9 +113,21 @@ def test_figures_of_a_session_nobody_ran_are_no_figures(run, browser):
     assert browser.get(f"/api/performance?session={run.run_id}").json["result"]["session"] == run.run_id
 
 
+def test_a_cursor_belongs_to_its_list(run, browser):
+    """Lists number their rows by themselves: another one's place would be a page that looks right and is not."""
+    cursor = rows_of(browser, "/api/orders/history?limit=1")[1]
+    assert rows_of(browser, f"/api/orders/history?limit=1&cursor={cursor}")[0]
+    for path in ("/api/signals/history", "/api/orders/recent", "/api/events/recent", "/api/sessions/history"):
+        answer = browser.get(f"{path}?cursor={cursor}")
+        assert (answer.status_code, answer.json["retCode"]) == (400, 10001)
+        assert "is of another list: orders-history" in answer.json["retMsg"]
+    assert browser.get("/api/orders/history?cursor=17").status_code == 400
+
+
 @pytest.mark.parametrize("query", [
     "limit=%C2%B2", "limit=" + 5000 * "9", "cursor=%C2%B2", "limit=-1", "limit=1e9", "limit=0", "limit=501", "limit=x",
     "cursor=-1", "from=yesterday", "colour=red", "cursor=1;x",
+    "cursor=orders-history-0", "cursor=orders-history-", "cursor=orders-history-x",
 ])
 def test_bad_questions_are_refused_with_a_hint(run, browser, query):
     answer = browser.get(f"/api/orders/history?{query}")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from config.incidents import IncidentFile, Places, record, recorded
+from config import incidents
+from config.incidents import IncidentFile, Places, read_incident, record, recorded, resolve
 
 NOW = 1_763_712_300_000  # 2025-11-21 08:05:00 UTC
 
@@ -27,6 +28,36 @@ def places(tmp_path: Path) -> Places:
     os.utime(logs / "execution.log", (NOW / 1000, NOW / 1000))
     os.utime(logs / "old.log", (NOW / 1000 - 901, NOW / 1000 - 901))
     return Places(tmp_path / "incidents", events, logs, tmp_path / "INCIDENTS.md")
+
+
+def test_what_is_learnt_later_stands_in_file_and_list(places):
+    first = record(places, IncidentFile(NOW, "technical", True, "the link died", session="r1"))
+    record(places, IncidentFile(NOW + 5_000, "market", False, "other"))
+    with places.list_file.open("a") as file:
+        file.write("| a line of a person |\n")
+    resolve(places, first.name, NOW + 60_000)
+    resolve(places, first.name, NOW + 90_000, cause="a | cable", fix="changed it")
+    resolve(places, first.name, NOW + 99_000)
+    assert read_incident(first) == IncidentFile(NOW, "technical", True, "the link died", "a | cable", "changed it",
+                                                session="r1", resolved_ms=NOW + 60_000)
+    lines = places.list_file.read_text().splitlines()
+    assert "| the link died | a / cable | changed it | incidents/2025-11-21T08-05-00Z-technical |" in lines[4]
+    assert "| other |  |  |" in lines[5] and lines[6] == "| a line of a person |" and len(lines) == 7
+    places.list_file.unlink()
+    resolve(places, first.name, NOW, fix="changed it twice")  # the list is a person's: it is not made anew
+    assert read_incident(first).fix == "changed it twice" and not places.list_file.exists()
+    with pytest.raises(FileNotFoundError):
+        resolve(places, "nothing", NOW)
+    assert not (places.incidents / "nothing").exists()
+
+
+def test_nobody_sees_half_an_incident(places, monkeypatch):
+    """Whoever looks counts what it cannot read as a serious one: that would lock the account for three days."""
+    seen = []
+    real = incidents._write
+    monkeypatch.setattr(incidents, "_write", lambda path, data: (seen.append(recorded(places.incidents)), real(path, data)))
+    record(places, IncidentFile(NOW, "market", False, "x"))
+    assert seen == [[]]
 
 
 def test_what_was_logged_before_is_kept(places: Places) -> None:

@@ -11,8 +11,11 @@ import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
 from decimal import ROUND_CEILING, Decimal
+from itertools import pairwise
+from math import sqrt
 from multiprocessing import active_children
 from pathlib import Path
+from statistics import mean, stdev
 
 import msgspec
 import pytest
@@ -20,9 +23,9 @@ from sqlalchemy import select
 
 from config.load import ConfigError
 from config.paths import DataPaths
-from core.constants import E8
+from core.constants import DAY_NS, E8
 from core.performance.comparison import compare
-from core.performance.figures import performance
+from core.performance.figures import Point, performance
 from gateway.tape import TapeError
 from shm.database.connect import database_url, reader
 from shm.database.tables import backtest_results
@@ -58,6 +61,42 @@ def test_trades_fit_together(result: Result) -> None:
     assert [p.ts_ns for p in result.equity] == sorted(p.ts_ns for p in result.equity)
     again = performance(result.trades, result.equity[0].equity_e8, result.equity, 0)
     assert again["net_usdt"] == result.figures["net_usdt"]
+
+
+def test_the_curve_is_that_of_the_whole_recording(job: Job, result: Result, tmp_path: Path) -> None:
+    """From its begin to its end, the equity of then included; three quiet days behind the last trade are days without a
+    return in every figure that counts days."""
+    quiet = tmp_path / "quiet.frames"
+    with gzip.open(job.tapes[0], "rt") as lines:
+        told = lines.readlines()
+    received, _, frame = told[-1].partition(" ")
+    quiet.write_text("".join(told) + f"{int(received) + 3 * DAY_NS} {frame}")
+    longest = max(result.trades, key=lambda t: t.closed_ns - t.opened_ns)
+    middle = (longest.opened_ns + longest.closed_ns) // 2
+    for found in (result, run(msgspec.structs.replace(job, to_ns=middle)),
+                  run(msgspec.structs.replace(job, from_ns=middle, tapes=(str(quiet),)))):
+        first, last = found.equity[0], found.equity[-1]
+        assert (first.ts_ns, last.ts_ns) == (found.from_ns, found.to_ns)
+        assert found.counts["open_positions"] or found.to_ns != middle
+        assert [p.ts_ns for p in found.equity] == sorted(p.ts_ns for p in found.equity)
+        assert last.equity_e8 - first.equity_e8 == round(found.figures["total_usdt"] * E8)
+    assert found.figures["days"] == 4
+    of_day = [max((p for p in found.equity if p.ts_ns // DAY_NS <= day), key=lambda p: p.ts_ns).equity_e8
+              for day in range(first.ts_ns // DAY_NS, last.ts_ns // DAY_NS + 1)]
+    returns = [after / before - 1 for before, after in pairwise([first.equity_e8, *of_day])]
+    assert found.figures["sharpe"] == pytest.approx(mean(returns) / stdev(returns) * sqrt(365))
+    assert found.figures["calmar"] == pytest.approx(mean(returns) * 365 / (found.figures["max_drawdown_pct"] / 100))
+
+
+def test_a_long_curve_in_the_database_is_thinned_and_keeps_its_end(result: Result, tmp_path: Path) -> None:
+    paths = DataPaths(tmp_path, "SIM")
+    points = [Point(k, k) for k in range(2 * backtest_store.CURVE_POINTS + 4)]
+    backtest_store.write_row(msgspec.structs.replace(result, equity=points), paths)
+    engine = reader(database_url(paths), "SIM")
+    with engine.connect() as connection:
+        kept = connection.execute(select(backtest_results.c.equity_curve)).scalar_one()
+    engine.dispose()
+    assert len(kept) <= backtest_store.CURVE_POINTS + 3 and (kept[0], kept[-1]) == ([0, 0], list(points[-1]))
 
 
 def test_the_same_job_gives_the_same_result(job: Job, result: Result) -> None:
@@ -307,24 +346,36 @@ def test_an_interrupted_sweep_keeps_what_it_has(
     assert found.interrupted and len(found.trials) == 4 and rounds == [4, 2]
 
 
-def test_no_process_outlives_an_interrupted_pool() -> None:
+def test_no_process_outlives_an_interrupted_pool(tmp_path: Path) -> None:
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     before = set(active_children())
     previous = signal.signal(signal.SIGALRM, interrupt)
+    begun, main, over = tmp_path / "begun", threading.get_ident(), threading.Event()
+
+    def when_it_works() -> None:
+        while not begun.exists():
+            if over.wait(0.01):
+                return
+        signal.pthread_kill(main, signal.SIGALRM)
+
+    watcher = threading.Thread(target=when_it_works)
     try:
         with pytest.raises(KeyboardInterrupt), sweep.executor(1, of=endless) as run_all:
-            signal.setitimer(signal.ITIMER_REAL, 0.5)
-            list(run_all([Job()]))
+            watcher.start()
+            list(run_all([Job(name=str(begun))]))
     finally:
+        over.set()
+        watcher.join()
         signal.signal(signal.SIGALRM, previous)
     for process in set(active_children()) - before:
-        process.join(20.0)
+        process.join(240.0)
     assert set(active_children()) <= before
 
 
 def endless(job: Job) -> None:
+    Path(job.name).touch()
     threading.Event().wait()
 
 

@@ -202,7 +202,7 @@ def test_flat_waits_for_orders_on_their_way_and_not_for_questions(orders: tuple[
     want(live, Persist(RecordKind.LATCH, b"x"), Send(Query(5, QueryKind.POSITIONS), 0, True))
     assert live.flat
     want(live, Send(CLOSE, 0, True))
-    assert not live.flat
+    assert not live.flat and not live.at_stake
     live.release(1, False)
     assert live.flat
 
@@ -427,4 +427,4 @@ def test_live_knocks_at_the_order_hosts(
     venue, hosts = order_hosts
     system = plant_of(mode="LIVE", venue=venue)
     system.shards = []
-    assert select.select(hosts, [], [], 60)[0]
+    assert select.select(hosts, [], [], 240)[0]

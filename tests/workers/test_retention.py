@@ -188,6 +188,42 @@ def test_what_candidates_and_own_fills_said_goes_by_its_own_age_and_cap(tmp_path
     assert {"shadow", "calibration"} <= {stream.name for stream in streams(rules)}
 
 
+def test_what_was_set_aside_as_damaged_goes_with_its_stream(tmp_path):
+    """Not sooner: a copy beside a segment stays as long as its session is wanted, and counts into the cap meanwhile."""
+    week = Week(tmp_path)
+    mode, today = week.paths.mode_dir, day(T0)
+    head = encode_file_header(1, T0, "20250001-run")
+    for run_id in ("20250001-run", "20250002-run"):
+        week.begin(run_id)
+    segment = f"journal/raw-{T0:020d}.sjr"
+    week.put(mode / segment, 800, head)
+    unknown = [f"journal/order-{T0:020d}.sjr.damaged", f"decisions/{today}/decisions-{T0:020d}.sjr.damaged-64",
+               "execution.journal.damaged-64", f"execution-{T0}.journal.damaged-64"]
+    for name in [f"{segment}.damaged-64", *unknown]:
+        week.put(mode / name, 800)
+    stranger = mode / "journal" / "notes.sjr.damaged"
+    week.put(stranger, 800)
+    week.now += 23 * HOUR_NS
+    for name in ("journal/raw", f"decisions/{day(week.now)}/decisions"):  # being written
+        week.put(mode / f"{name}-{week.now:020d}.sjr", 800, encode_file_header(1, week.now, "20250002-run"))
+    rules = Storage(raw_h=24.0, raw_max_gb=0.0, decisions_days=1.0, journal_days=1.0, replay_sessions=1)
+    line = Retention(week.paths, rules, "20250002-run", lambda: week.now).run()
+    assert line["freed_bytes"] == 0
+    assert line["kept"]["raw"] == {"files": 4, "bytes": 4 * 800 + 2 * len(head)}
+    week.now += 2 * HOUR_NS
+    line = Retention(week.paths, rules, "20250002-run", lambda: week.now).run()
+    assert [name for name in unknown if (mode / name).exists()] == []
+    assert (mode / segment).exists() and (mode / f"{segment}.damaged-64").exists()  # of a session a replay needs
+    line = Retention(week.paths, msgspec.structs.replace(rules, replay_sessions=0), "20250002-run", lambda: week.now).run()
+    assert line["removed"]["raw"]["files"] == 2
+    assert stranger.exists()
+
+
+def test_a_damaged_copy_is_not_the_file_that_is_being_written():
+    kept = [*files((2, 0.4, "now")), Kept(Path("f.sjr.damaged-64"), GB, T0, "now")]
+    assert names(doomed(kept, T0, RAW, ["now"])) == {"f.sjr.damaged-64"}
+
+
 def test_compressed_lines_keep_their_places(tmp_path):
     path = tmp_path / "orders.jsonl"
     path.write_bytes(b"".join(b'{"n":%d}\n' % k for k in range(1000)))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from config.incidents import read_incident
 from config.paths import DataPaths
 from config.rollout_file import read_rollout
 from core.performance.promotion import LOCK_MS, LiveTrade, Rollout
 from core.risk.tiers import Rank
+from workers.cli import cli
 from workers.rollout import RolloutKeeper, load_rollout, note_incident
 
 NOW = 1_800_000_000_000
@@ -68,6 +72,24 @@ def test_a_serious_incident_locks_at_once_and_over_restarts(tmp_path):
     rig.now = at + LOCK_MS
     assert rig.keeper.allowed == Rank.MICRO
     assert "what happened" in rig.paths.incidents_list.read_text()
+
+
+def test_a_person_writes_down_what_it_was(tmp_path):
+    """And it is no new incident for that: neither another tier lost nor a longer lock."""
+    rig = Rig(tmp_path)
+    first, newest = (note_incident(rig.paths, kind, True, "what happened", now_ms=rig.now + k) for k, kind in
+                     enumerate(("market", "technical")))
+    assert len(rig.turn()) == 2
+    said = ["rollout", "resolve", "--cause", "a cable", "--fix", "changed it", "--data-dir", str(rig.paths.data_dir)]
+    done = CliRunner().invoke(cli, said)
+    assert done.exit_code == 0 and newest.name in done.output
+    assert (read_incident(newest).cause, read_incident(first).cause) == ("a cable", "")
+    assert CliRunner().invoke(cli, [*said, first.name]).exit_code == 0 and read_incident(first).fix == "changed it"
+    locked = rig.keeper.state.locked_until_ms
+    rig.now += 5000
+    assert rig.turn() == [] and rig.keeper.state.locked_until_ms == locked
+    wrong = CliRunner().invoke(cli, [*said, "nothing"])
+    assert wrong.exit_code != 0 and "no incident 'nothing'" in wrong.output + str(wrong.exception)
 
 
 def test_a_damaged_file_proves_nothing_and_is_kept(tmp_path):

@@ -62,7 +62,8 @@ export function clock(ms, withMillis = false) {
 /** Ticks of a symbol to a price text. */
 export const price = (symbol, ticks) => ((ticks * symbol.tick_mant) / 10 ** symbol.price_exp).toFixed(Math.max(0, symbol.price_exp));
 export const quantity = (symbol, lots) => (lots * symbol.lot_mant) / 10 ** symbol.qty_exp;
-export const plural = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
+/** One trade, two trades; `shown`: the number as it is to be read. */
+export const plural = (n, word, shown = n) => `${shown} ${word}${n === 1 ? "" : "s"}`;
 export const lower = (name) => name.toLowerCase().replaceAll("_", " ");
 
 /** A size of at least 0 in few characters: 12.34M, 56.7k, 890, 1.234. */

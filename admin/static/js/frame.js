@@ -2,7 +2,7 @@
 import { confirmKill, paintControls, toast, togglePause, watchControls } from "./controls.js";
 import { Cost } from "./cost.js";
 import { $, el, fillTable, setClass, setText } from "./dom.js";
-import { age, signed } from "./format.js";
+import { age, plural, signed } from "./format.js";
 import { Push } from "./net.js";
 import { paintClock, paintPlantFacts, paintStrip, setMaxHeat } from "./panels.js";
 import { paintReplay, replayKeys, watchReplay } from "./replay_bar.js";
@@ -78,8 +78,8 @@ export function startFrame(page) {
       paintPlantFacts(m);
       const admin = m.processes.find((p) => p.role === "admin");
       setText($("view-cpu"), admin?.cpu_pct === null || !admin ? "" : `admin ${admin.cpu_pct.toFixed(1)}% CPU`);
-      setText($("view-rate"), `${push.rate ?? 0} Hz · ${m.clients} ${m.clients === 1 ? "page" : "pages"}`);
-      setText($("view-symbols"), `${table.ids.length} symbols · ${m.point?.events ?? 0} events/s`);
+      setText($("view-rate"), `${push.rate ?? 0} Hz · ${plural(m.clients, "page")}`);
+      setText($("view-symbols"), `${plural(table.ids.length, "symbol")} · ${m.point?.events ?? 0} events/s`);
       const p95 = cost.percentile(0.95);
       setText($("view-cost"), p95 === null ? "" : `script ${p95.toFixed(1)} ms`);
       page.plant?.(m);

@@ -1,6 +1,6 @@
 // "Why no trade": how many evaluations each gate stopped in the last hour, and the top blocker per symbol.
 import { $, cells, el, fillTable, setClass, setText } from "./dom.js";
-import { age, count, lower } from "./format.js";
+import { age, count, lower, plural } from "./format.js";
 import { get } from "./net.js";
 
 const REFRESH_MS = 3000;
@@ -84,8 +84,8 @@ export class Funnel {
     if (!f.evaluations) return "No symbol has been looked at yet.";
     const watched = f.gates.find((g) => g.name === QUIET)?.passed;
     const armed = f.gates.find((g) => g.name === "SCORE_ARM")?.passed;
-    const steps = [`${count(f.evaluations)} looks`, watched === undefined ? "" : `${count(watched)} over watch`,
-      armed === undefined ? "" : `${count(armed)} over arm`, `${count(f.accepted)} entries`].filter(Boolean).join(" → ");
+    const steps = [plural(f.evaluations, "look", count(f.evaluations)), watched === undefined ? "" : `${count(watched)} over watch`,
+      armed === undefined ? "" : `${count(armed)} over arm`, `${count(f.accepted)} ${f.accepted === 1 ? "entry" : "entries"}`].filter(Boolean).join(" → ");
     const worst = f.gates.filter((g) => g.name !== QUIET).reduce((a, b) => (b.blocked > (a?.blocked ?? 0) ? b : a), null);
     return worst ? `${steps}. Apart from quiet markets mostly ${lower(worst.name)}: ${this.gates[worst.name] ?? lower(worst.name)}.` : `${steps}.`;
   }

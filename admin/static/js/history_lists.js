@@ -56,6 +56,8 @@ export const LISTS = {
       ["Time (UTC)", (r) => date(r.ts), () => "text"], ["Severity", (r) => text(r.severity), (r) => (r.severity === "CRITICAL" ? "bad text" : "warn text")],
       ["Kind", (r) => text(r.kind), () => "text"], ["Event", (r) => text(r.event), () => "text"], ["Process", (r) => text(r.process), () => "text"],
       ["Symbol", (r) => text(r.symbol), () => "text"], ["What", (r) => text(r.text), () => "text wide"],
+      ["Cause", (r) => text(r.cause), () => "text wide"], ["Fix", (r) => text(r.fix), () => "text wide"],
+      ["Over (UTC)", (r) => date(r.resolved_ts), () => "text"],
     ],
   },
   audit: {

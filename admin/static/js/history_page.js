@@ -3,7 +3,7 @@ import { $, cells, el, fillTable, setClass, setText } from "./dom.js";
 import { openBacktests, pickBox, watchBacktests } from "./backtests.js";
 import { showStart, watchStart } from "./backtest_form.js";
 import { besideRun, card, paintCurve, paintFigures } from "./figures.js";
-import { clock, count, DASH, fixed, lower } from "./format.js";
+import { clock, count, DASH, fixed, lower, plural } from "./format.js";
 import { startFrame } from "./frame.js";
 import { date, LISTS } from "./history_lists.js";
 import { get } from "./net.js";
@@ -131,7 +131,7 @@ async function openStorage() {
     const r = s.retention;
     const removed = Object.entries(r?.removed ?? {});
     fillTable($("retention"), removed, cells(3), (tr, [name, what]) => [name, String(what.files), bytes(what.bytes)].forEach((v, k) => setText(tr.children[k], v)));
-    setText($("retention-note"), r ? `${date(r.ts)} UTC · ${bytes(r.freed_bytes)} freed in ${r.took_ms} ms · ${r.compressed.files ?? 0} files compressed${r.errors.length ? ` · ${r.errors.join("; ")}` : ""}` : "No run yet: the first comes a minute after the start.");
+    setText($("retention-note"), r ? `${date(r.ts)} UTC · ${bytes(r.freed_bytes)} freed in ${r.took_ms} ms · ${plural(r.compressed.files ?? 0, "file")} compressed${r.errors.length ? ` · ${r.errors.join("; ")}` : ""}` : "No run yet: the first comes a minute after the start.");
     setText($("stamp"), `${s.data_dir}`);
   } catch (error) {
     trouble(error);

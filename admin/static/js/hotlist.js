@@ -2,7 +2,7 @@
 import { COLUMNS, STALE_MS } from "./columns.js";
 import { $, el, setClass, setText } from "./dom.js";
 import { parseFilter } from "./filter.js";
-import { fixed, lower } from "./format.js";
+import { fixed, lower, plural } from "./format.js";
 
 const SPARE = 6;
 const ROW_HEIGHT = { wide: 21, touch: 30, card: 46 };
@@ -201,7 +201,7 @@ export class HotList {
     if (ids.length !== this.order.length) this.space.style.height = `${ids.length * this.rowHeight}px`;
     this.order = ids;
     $("grid").setAttribute("aria-rowcount", String(ids.length));
-    setText($("hot-count"), ids.length === t.ids.length ? `${ids.length} symbols` : `${ids.length} of ${t.ids.length}`);
+    setText($("hot-count"), ids.length === t.ids.length ? plural(ids.length, "symbol") : `${ids.length} of ${t.ids.length}`);
     this.dirty = true;
     this.paint();
   }

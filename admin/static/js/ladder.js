@@ -1,6 +1,6 @@
 // The order book of one symbol as a ladder: sizes as bars, walls with size, age and fate, our own prices marked.
 import { $, cells, color, fillTable, MONO, setClass, setText, sized, waiting } from "./dom.js";
-import { age, compact, DASH, fixed, lower, price, quantity } from "./format.js";
+import { age, compact, DASH, fixed, lower, plural, price, quantity } from "./format.js";
 
 const LEVELS = 25;
 
@@ -53,7 +53,7 @@ export function paintLadder(canvas, detail, symbol, marks) {
   c.fillStyle = spread > 0 ? color("dim") : color("down");
   c.textAlign = "center";
   c.font = MONO;
-  c.fillText(spread > 0 ? `spread ${spread} ${spread === 1 ? "tick" : "ticks"} · ${((1e4 * spread) / mid).toFixed(2)} bps` : "CROSSED", w / 2, middle + 0.5);
+  c.fillText(spread > 0 ? `spread ${plural(spread, "tick")} · ${((1e4 * spread) / mid).toFixed(2)} bps` : "CROSSED", w / 2, middle + 0.5);
 }
 
 /** The same walls as a table: readable without the picture, nearest the touch first on each side. */

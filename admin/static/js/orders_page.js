@@ -1,6 +1,6 @@
 // The order ledger: stages with percentiles, slowest orders, history with reasons: /orders.
 import { $, cells, el, fillTable, setClass, setText } from "./dom.js";
-import { age, DASH, latency, micros } from "./format.js";
+import { age, DASH, latency, micros, plural } from "./format.js";
 import { startFrame } from "./frame.js";
 import { get } from "./net.js";
 import { fillOrders, paintState, timeOf } from "./orders.js";
@@ -41,7 +41,7 @@ async function history() {
 }
 
 function paintStages({ orders, stages }) {
-  setText($("stages-count"), `${orders} orders`);
+  setText($("stages-count"), plural(orders, "order"));
   const most = Math.max(1, ...stages.map((s) => Math.log10(Math.max(1, s.p99_us ?? 1))));
   fillTable($("stages-body"), stages, () => {
     const tr = cells(8)();

@@ -1,6 +1,6 @@
 // Header strip, processes, latencies, rings, positions: small tables that repaint only cells whose text changed.
 import { $, cells, el, fillTable, setClass, setText } from "./dom.js";
-import { age, clock, count, DASH, fixed, latency, lower, micros, money, signed, tone } from "./format.js";
+import { age, clock, count, DASH, fixed, latency, lower, micros, money, plural, signed, tone } from "./format.js";
 
 const dd = (id) => $(id).lastElementChild;
 
@@ -42,7 +42,7 @@ export function paintStrip(head) {
   fact("fact-equity", money(a.equity_usdt), "", `balance ${money(a.balance_usdt)}, unrealised ${signed(a.unrealised_usdt)}, fees ${money(a.fees_usdt)} USDT`);
   fact("fact-day", `${signed(a.day_pnl_usdt)} (${signed(a.day_pnl_pct)}%)`, tone(a.day_pnl_usdt),
     `realised today ${signed(a.realised_day_usdt)}, drawdown ${signed(a.drawdown_pct)}%, closed ${a.trades_closed}, won ${a.wins}`);
-  fact("fact-positions", a.working_orders ? `${a.open_positions} +${a.working_orders} ord` : String(a.open_positions), "", `${a.orders} orders, ${a.fills} fills, ${a.rejects} refused`);
+  fact("fact-positions", a.working_orders ? `${a.open_positions} +${a.working_orders} ord` : String(a.open_positions), "", `${plural(a.orders, "order")}, ${plural(a.fills, "fill")}, ${a.rejects} refused`);
   const p99 = wire ? (wire.recent ?? wire).p99_us : null;
   fact("fact-wire", latency(p99), p99 > 5000 ? "warn" : "", wire?.recent ? "over the last ten seconds" : "since the start");
 }
@@ -149,7 +149,7 @@ export function paintRings(rings) {
     setClass(fill, r.lag_pct > 50 ? "bad" : r.lag_pct > 20 ? "warn" : "");
     setText(lost, r.refused ? `${count(r.lost)} (${count(r.refused)} refused)` : count(r.lost));
     setClass(lost, r.lost ? "down" : "dim");
-    tr.title = `${r.capacity} ${r.unit}, overtaken ${r.laps} times${r.gating ? ", holds its writer back" : ""}`;
+    tr.title = `${r.capacity} ${r.unit}, overtaken ${plural(r.laps, "time")}${r.gating ? ", holds its writer back" : ""}`;
   });
 }
 

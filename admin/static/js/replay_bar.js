@@ -2,7 +2,7 @@
 // nothing here does anything.
 import { toast } from "./controls.js";
 import { $, el, setClass, setText } from "./dom.js";
-import { clock, count } from "./format.js";
+import { clock, count, plural } from "./format.js";
 import { get, post } from "./net.js";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10, 50, 100, 1000, 0]; // 0: as fast as possible
@@ -61,7 +61,7 @@ function paint(replay) {
   if (!dragging) $("replay-at").value = String((1000 * (replay.ts - replay.from_ts)) / span);
   $("replay-at").setAttribute("aria-valuetext", `${clock(replay.ts)} UTC`);
   if (document.activeElement !== $("replay-speed")) $("replay-speed").value = String(replay.speed);
-  const verdict = replay.differences ? `${replay.differences} difference${replay.differences > 1 ? "s" : ""} from the run` : replay.verdict === "identical" ? "identical with the run, to the end" : `no difference in ${count(replay.checks)} digests and ${count(replay.decisions)} decisions`;
+  const verdict = replay.differences ? `${plural(replay.differences, "difference")} from the run` : replay.verdict === "identical" ? "identical with the run, to the end" : `no difference in ${plural(replay.checks, "digest", count(replay.checks))} and ${plural(replay.decisions, "decision", count(replay.decisions))}`;
   setText($("replay-proof"), verdict);
   setClass($("replay-proof"), replay.differences ? "link bad" : "link dim");
 }
@@ -117,7 +117,7 @@ async function paintMarks() {
   };
   draw();
   new ResizeObserver(draw).observe(canvas);
-  canvas.setAttribute("aria-label", `${found.marks.length} fills`);
+  canvas.setAttribute("aria-label", plural(found.marks.length, "fill"));
 }
 
 export function watchReplay() {

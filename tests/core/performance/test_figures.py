@@ -24,6 +24,7 @@ from core.performance.figures import (
     sharpe,
     sortino,
     summary,
+    thinned,
 )
 from core.performance.trades import Trade, hour_of, move_type, weekday_of
 
@@ -147,6 +148,15 @@ def test_the_curve_of_a_session_begins_with_the_balance_it_had():
     assert curve == [Point(1, 1000), *samples] and drawdown(curve).e8 == 10
     assert session_curve(samples, Point(1, 1000), [], from_ns=50) == samples, "it began before the period"
     assert session_curve(samples[:2], Point(1, 1000), [], from_ns=50) == [Point(50, 1000)]
+
+
+def test_a_thinned_curve_hides_no_fall():
+    points = [Point(k, 10**9 - (5 * 10**8 if k == 7777 else k % 13)) for k in range(20_000)]
+    kept = thinned(points, 1500)
+    assert len(kept) < 1600 and kept == sorted(kept)
+    assert min(equity for _, equity in kept) == 5 * 10**8
+    assert (kept[0], kept[-1]) == (points[0], points[-1])
+    assert thinned(points[:1500], 1500) == points[:1500]
 
 
 def test_groups_add_up_to_the_whole():
