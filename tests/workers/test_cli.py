@@ -74,13 +74,6 @@ def test_an_export_of_a_time_that_ends_before_it_begins_is_refused(tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-def test_an_export_of_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    done = said("export", "parquet", tmp_path / "empty", "--to", tmp_path / "out")
-    assert done.exit_code == 2 and "no recording" in done.output
-    assert not (tmp_path / "out").exists()
-
-
 def test_db_status_where_nothing_has_run_says_so(tmp_path: Path) -> None:
     for verb in ("status", "catch-up"):
         done = said("db", verb, "--data-dir", tmp_path)
