@@ -42,7 +42,9 @@ class CommandClient:
             if not self._writer.push(write_command(command), 1):
                 raise NoAnswer("execution takes no commands: it is stopped, or hangs")
             deadline = mono + int(self._answer_s * 1e9)
-            while time.monotonic_ns() < deadline:
+            in_time = True
+            while in_time:
+                in_time = time.monotonic_ns() < deadline  # asked before the look: what came during the last pause is heard
                 for answer in read_answers(self._rows, self._reader.pop(self._rows)):
                     if answer.id == command.id:
                         return answer

@@ -17,7 +17,8 @@ MAX_ANSWER_BYTES = 64 << 20
 
 
 class RestError(Exception):
-    """The exchange could not be asked, or its answer is no answer; the message gives the cause."""
+    """The exchange could not be asked, or its answer is no answer; the message begins with the cause (a log record keeps 40
+    characters)."""
 
 
 class PublicRest:
@@ -39,10 +40,10 @@ class PublicRest:
                 body = answer.read(MAX_ANSWER_BYTES + 1)
         except urllib.error.HTTPError as error:
             self.errors += 1
-            raise RestError(f"{url}: HTTP {error.code} {error.reason}") from None
+            raise RestError(f"HTTP {error.code} {error.reason}: {url}") from None
         except (OSError, ValueError) as error:
             self.errors += 1
-            raise RestError(f"{url}: {getattr(error, 'reason', None) or error}") from None
+            raise RestError(f"{getattr(error, 'reason', None) or error}: {url}") from None
         try:
             if len(body) > MAX_ANSWER_BYTES:
                 raise ValueError("answer too big")
@@ -51,7 +52,7 @@ class PublicRest:
                 raise ValueError("not a JSON object")
         except ValueError as error:  # msgspec's errors are ValueErrors
             self.errors += 1
-            raise RestError(f"{url}: answer is not usable ({error})") from None
+            raise RestError(f"answer is not usable ({error}): {url}") from None
         return decoded
 
     def instruments(self, page_size: int = 1000) -> tuple[list[Instrument], list[str]]:

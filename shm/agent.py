@@ -97,8 +97,10 @@ class StopFlag:
 def run(
     agent: Agent, plant: Plant, cnc: CncPage | None = None, *, spin: int | None = None,
     park: Callable[[int], None] | None = None, park_ns: int | None = None, flag: StopFlag | None = None,
+    heeds_stop_word: bool = True,
 ) -> int:
     """Drive `agent` until the stop word or SIGTERM; returns the exit code (0 orderly, 1 after an exception).
+    `heeds_stop_word` False: until SIGTERM alone, for who is to outlive the others.
 
     Idle: after `spin` empty turns announce sleep on the process's bell, look once more, then sleep up to `park_ns`.
     Every ring of the plant rings that bell, so work on any of them wakes. `park` replaces the sleep by another one.
@@ -129,7 +131,7 @@ def run(
             end = time.monotonic_ns()
             bits = _turn(control, words, stall, array, end, end - begin, int(done > 0), parked)
             parked = 0
-            if stop.set or bits & STOP_BIT:
+            if stop.set or (heeds_stop_word and bits & STOP_BIT):
                 break
             if done > 0:
                 empty = 0

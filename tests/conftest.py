@@ -15,11 +15,7 @@ from tests.database_servers import BACKENDS, Cluster, cluster, why_no_postgres
 use_cache(Path(__file__).resolve().parent.parent)  # before any test module imports numba
 return_large_blocks()  # one process runs hundreds of plants
 
-# a loaded machine is slow, not wrong: hypothesis measures no time here (and keeps what else its profile says, in CI too)
-settings.register_profile("suite", settings.get_profile(settings.get_current_profile_name()), deadline=None,
-                          suppress_health_check=[HealthCheck.too_slow])
-if settings.get_current_profile_name() in ("default", "ci"):  # tests/mutation brings its own
-    settings.load_profile("suite")
+PROFILE = settings.get_current_profile_name()  # tests/mutation brings its own
 
 PATIENCE = 20.0
 TESTS = Path(__file__).resolve().parent
@@ -31,6 +27,15 @@ Goal = Callable[[str, float, float], None]  # what took how long, and how long i
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run the full-size tests (marker `slow`)")
     parser.addoption("--sim-seeds", default="200", help="how many seeded sessions tests/sim runs (--full: 20,000)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`hypothesis` here measures no time (a loaded machine is slow, not wrong), and takes the same examples in every run: it
+    looks for new ones with `--full`. What else its profile says, in CI too, stays."""
+    if PROFILE in ("default", "ci"):
+        settings.register_profile("suite", settings.get_profile(PROFILE), deadline=None,
+                                  derandomize=not config.getoption("--full"), suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,10 +1,11 @@
-"""`launch.py calibrate`: what the own fills of a LIVE run say about the paper engine (requirement G10).
+"""`launch.py calibrate`: what the own fills of a LIVE run, or of several, say about the paper engine (requirement G10).
 
     execution journal -> stamps of the orders ------------------------------> latency
     raw stream -> book and prints at the prices of own maker entries -------> queue
     execution journal and backtest of the run's journal --------------------> divergence
 
-The answer is `<mode>/calibration/<run id>.toml`, a layer for `-c FILE`, and `.json` beside it for the page. Nothing applies it
+A tier allows a few trades a day, so the fills of many runs of one exchange are taken together (`--last N`). The answer
+is `<mode>/calibration/<run id>.toml`, a layer for `-c FILE`, and `.json` beside it for the page. Nothing applies it
 but `calibrate --apply`, which puts it into `config/calibrated.toml`: a layer under your own `local.toml`.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from config.atomic_file import write_atomic
 from config.paths import DataPaths
 from config.schema import Settings
 from core.consumption import Kind
+from core.orders.lifecycle import OrderState
 from core.performance.calibration import (
     MINIMUM,
     Divergence,
@@ -33,19 +36,19 @@ from core.performance.calibration import (
     latency_ms,
     queue_share,
 )
-from core.performance.comparison import pairs
+from core.performance.comparison import Pair, pairs
 from core.words import plural
 from workers.backtest import Job, run
 from workers.backtest_store import StoreError
 from workers.latency_export import ledger_rows
-from workers.run_journal import Record, RunJournal
+from workers.run_journal import NoJournal, Record, RunJournal
 from workers.run_result import result_of_run, run_file_of, settings_of_run
 
 MAKER = 1  # flag of an ORDER_ROW
 
 
 class Calibration(msgspec.Struct):
-    """What was found; `config_*` is what paper assumes now."""
+    """What was found; `config_*` is what paper assumed in run `run_id`, the newest of `runs`. `orders`: that were not refused."""
 
     run_id: str
     mode: str
@@ -56,6 +59,7 @@ class Calibration(msgspec.Struct):
     config_latency_ms: float
     damage: list[str]
     config_queue_share: float = 1.0
+    runs: int = 1
 
     @property
     def settings(self) -> dict[str, float]:
@@ -166,30 +170,62 @@ def _take_book(books: dict[str, Any], symbol: str, body: dict[str, Any]) -> None
 
 
 # --- all of it -----------------------------------------------------------------------------------------------------------
-def calibrate(data_dir: Path, run_id: str = "", progress: Callable[[float], None] = lambda share: None) -> Calibration:
-    """Look at a run (the newest for ""). Raises StoreError, TapeError."""
+def calibrate(
+    data_dir: Path, run_id: str = "", progress: Callable[[float], None] = lambda share: None, last: int = 1
+) -> Calibration:
+    """Look at a run (the newest for ""), and with `last` at so many runs in all: those before it at the same exchange. Raises
+    StoreError, TapeError."""
     paths, run_file = run_file_of(data_dir, run_id)
-    run_id = run_file.stem
     damage: list[str] = []
-    rows = [entry.row for entry in ledger_rows(paths, damage.append) if entry.run_id == run_id]
-    settings = settings_of_run(data_dir, run_id)
-    live = result_of_run(data_dir, run_id)
-    paper = run(Job(journal=str(paths.journal_dir), run_id=run_id), progress, settings)
-    journal = RunJournal(paths.journal_dir, run_id)
-    watches = watch_queues(journal.read("raw"), resting_orders(rows))
-    apart = divergence(pairs(live.trades, paper.trades))
-    return calibration_of(run_id, paths.mode, rows, watches, apart, settings, damage)
+    run_ids = runs_before(paths, run_file, last, damage)
+    rows: dict[str, list[np.void]] = {each: [] for each in run_ids}
+    for entry in ledger_rows(paths, damage.append):
+        if entry.run_id in rows:
+            rows[entry.run_id].append(entry.row)
+    watches: list[QueueWatch] = []
+    found: list[Pair] = []
+    for k, each in enumerate(run_ids):
+        job = Job(journal=str(paths.journal_dir), run_id=each)
+        paper = run(job, partial(_part, progress, k, len(run_ids)), settings_of_run(data_dir, each))
+        found += pairs(result_of_run(data_dir, each).trades, paper.trades)
+        watches += watch_queues(RunJournal(paths.journal_dir, each).read("raw"), resting_orders(rows[each]))
+    together = [row for each in run_ids for row in rows[each]]
+    settings = settings_of_run(data_dir, run_ids[0])
+    return calibration_of(run_ids[0], paths.mode, together, watches, divergence(found), settings, damage, len(run_ids))
+
+
+def _part(progress: Callable[[float], None], k: int, count: int, share: float) -> None:
+    """Share of run k of `count`, as one of all."""
+    progress((k + share) / count)
+
+
+def runs_before(paths: DataPaths, newest: Path, last: int, damage: list[str]) -> list[str]:
+    """`newest` and up to last - 1 runs before it at the same exchange, newest first; what cannot be read is told and left out."""
+    files = sorted(paths.runs_dir.glob("*.jsonl"), key=lambda file: file.stat().st_mtime, reverse=True)
+    taken, venue = [newest.stem], ""
+    for file in files[files.index(newest) :]:
+        if len(taken) >= last:
+            break
+        try:
+            name = RunJournal(paths.journal_dir, file.stem).spec().venue_name
+        except NoJournal as error:
+            damage += [str(error)] * (file != newest)
+            continue
+        venue = venue or name
+        if file != newest and name == venue:
+            taken.append(file.stem)
+    return taken
 
 
 def calibration_of(
     run_id: str, mode: str, rows: list[np.void], watches: Iterable[QueueWatch], found: Divergence, settings: Settings,
-    damage: list[str],
+    damage: list[str], runs: int = 1,
 ) -> Calibration:
     """From what was gathered."""
     orders = [OwnOrder(int(row["decided_ns"]), int(row["wire_ns"]), int(row["ack_ns"])) for row in rows]
     return Calibration(
-        run_id, mode, len(rows), latency_ms(orders), queue_share(list(watches)), found,
-        settings.trading.orders.latency_ms, damage, settings.trading.orders.queue_share,
+        run_id, mode, sum(int(row["state"]) != OrderState.REJECTED for row in rows), latency_ms(orders),
+        queue_share(list(watches)), found, settings.trading.orders.latency_ms, damage, settings.trading.orders.queue_share, runs,
     )
 
 
@@ -202,7 +238,8 @@ def said(found: Calibration) -> list[str]:
     latency, queue, money = found.latency, found.queue, found.divergence
     few = f" (fewer than {MINIMUM}: nothing is suggested)"
     return [
-        f"run {found.run_id} ({found.mode}), {plural(found.orders, 'order')}",
+        (f"run {found.run_id} ({found.mode}){f' and {found.runs - 1} before it' if found.runs > 1 else ''}, "
+         f"{plural(found.orders, 'order')}"),
         (f"latency, decision to exchange: {number(latency.value)} ms, 95 % {number(latency.low)} to {number(latency.high)}, "
          f"{plural(latency.n, 'order')}{'' if latency.is_enough else few}; paper assumes {number(found.config_latency_ms)} ms"),
         (f"share of the queue ahead that traded before a fill: {number(queue.value)}, 95 % {number(queue.low)} to "
@@ -233,7 +270,7 @@ def save(found: Calibration, paths: DataPaths) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file.write_text(as_toml(found), encoding="utf-8")
-        plain = {"run_id": found.run_id, "mode": found.mode, "orders": found.orders, "minimum": MINIMUM,
+        plain = {"run_id": found.run_id, "mode": found.mode, "runs": found.runs, "orders": found.orders, "minimum": MINIMUM,
                  "latency_ms": found.latency._asdict(), "config_latency_ms": found.config_latency_ms,
                  "queue_share": found.queue._asdict(), "divergence": found.divergence._asdict(), "said": said(found)}
         file.with_suffix(".json").write_bytes(msgspec.json.encode(plain))

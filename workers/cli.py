@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from workers import control_cli, research_cli, review_cli
 from workers.cli_common import (
@@ -22,7 +24,7 @@ from workers.cli_common import (
     load_config,
     mode_name,
 )
-from workers.cli_errors import EXIT_PREFLIGHT, EXIT_USAGE, Fault
+from workers.cli_errors import EXIT_PREFLIGHT, EXIT_USAGE, Fault, of_disk
 
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}  # a verb whose options belong to another program
 
@@ -37,6 +39,16 @@ class DefaultVerb(click.Group):
                 raise click.UsageError(f"no such verb `{args[0]}`. Verbs: {near}.", ctx)
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """A verb that the disk or its rights refuse says so in a sentence."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            fault = of_disk(error)
+            if fault is None:
+                raise
+            raise fault from None
 
 
 @click.group(cls=DefaultVerb, context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,6 +71,13 @@ def parse_speed(ctx: click.Context, param: click.Parameter, value: str) -> float
     if not 0.0 < speed <= 10_000.0:
         raise click.BadParameter(f"{value!r} is not a speed: use `max`, or a factor such as 1 or 10")
     return speed
+
+
+def parse_duration(ctx: click.Context, param: click.Parameter, value: float | None) -> float:
+    """Seconds, 0.0 = until told; nan and inf would be a run without an end that nobody asked for."""
+    if value is not None and not 0.0 < value < math.inf:
+        raise click.BadParameter(f"{value} is no time: give seconds above 0")
+    return value or 0.0
 
 
 def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
@@ -84,7 +103,7 @@ def parse_venue(ctx: click.Context, param: click.Parameter, value: str) -> str:
 @click.option("--i-understand", "account", default="", metavar="ACCOUNT",
               help="second confirmation of LIVE, for services: the account's number (else it is asked for)")
 @click.option("--symbols", default=None, help="COUNT or comma separated LIST [embedded: 40, else all]")
-@click.option("--duration", type=click.FloatRange(min=0, min_open=True), help="stop after this many seconds")
+@click.option("--duration", type=float, callback=parse_duration, help="stop after this many seconds")
 @click.option("--shadow", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="TOML of a second configuration that decides beside this one, on paper (repeatable: layered)")
 @data_dir_option
@@ -104,7 +123,7 @@ def run(
     live: bool,
     account: str,
     symbols: str | None,
-    duration: float | None,
+    duration: float,
     shadow: tuple[Path, ...],
     data_dir: Path | None,
     admin_port: int | None,
@@ -122,8 +141,13 @@ def run(
         overrides["system.admin.port"] = admin_port
     for path in (*tape, *([instruments] if instruments else [])):
         if not path.is_file():
+            what = "this is a folder" if path.is_dir() else "no such file"
             hint = "Give the path of a `<recv_ns> <raw frame>` file (plain, .gz or .zst)."
-            raise Fault(EXIT_USAGE, f"no such file: {path}. {hint}")
+            raise Fault(EXIT_USAGE, f"{what}: {path}. {hint}")
+    given = click.get_current_context().get_parameter_source
+    for name in ("speed", "instruments"):
+        if not tape and given(name) is ParameterSource.COMMANDLINE:
+            raise Fault(EXIT_USAGE, f"--{name} is for a tape: name one with --tape FILE, or leave --{name} out.")
     from workers.starting import Options
     from workers.supervisor import Supervisor
 
@@ -132,6 +156,10 @@ def run(
             raise Fault(EXIT_USAGE, "--shadow follows a run's journal; on a tape use `backtest` with the other settings.")
         load_config((*config_files, *shadow), overrides | {"trading.mode": "SIM"})  # its faults are told before anything starts
     loaded = load_config(config_files, overrides)
+    if (live or account) and loaded.settings.trading.mode != "LIVE":
+        flag = "--live" if live else "--i-understand"
+        raise Fault(EXIT_USAGE, f"{flag} confirms mode LIVE, but the mode is {loaded.settings.trading.mode}: add --mode LIVE for "
+                                f"real orders, or leave {flag} out.")
     options = Options(
         shards=shards,
         venue=venue,
@@ -139,7 +167,7 @@ def run(
         instruments=str(instruments.resolve()) if instruments else "",
         speed=speed,
         symbols=symbols or "",
-        duration_s=duration or 0.0,
+        duration_s=duration,
         data_dir=data_dir_of(data_dir),
         admin=not no_admin,
         seed=seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import click
@@ -19,3 +20,19 @@ class Fault(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         click.echo(f"E{self.exit_code} {self.message}", err=True)
+
+
+FIXES = {
+    errno.EACCES: "Run it as the owner of that place, or name another with --data-dir.",
+    errno.EPERM: "Run it as the owner of that place, or name another with --data-dir.",
+    errno.EROFS: "Name a place that can be written with --data-dir.",
+    errno.ENOSPC: "Free some space, or name another disk with --data-dir.",
+    errno.EDQUOT: "Free some space, or name another disk with --data-dir.",
+}
+
+
+def of_disk(error: OSError) -> Fault | None:
+    """What the disk or the rights of the user refused, with the fix; None for anything else."""
+    fix = FIXES.get(error.errno or 0)
+    where = f"{error.filename}: " if error.filename else ""
+    return Fault(EXIT_UNEXPECTED, f"{where}{error.strerror}. {fix}") if fix else None

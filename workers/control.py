@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ ACK_WAIT_S = 2.0
 
 
 def attach(data_dir: Path) -> Plant | None:
-    """The plant that runs in `data_dir`, or None (also for what a killed supervisor left behind)."""
+    """The plant that runs in `data_dir`, or None (also for what a killed supervisor left behind). Raises PermissionError."""
     paths = DataPaths(data_dir, "SIM")
     try:
         with paths.lock_file.open() as lock:
@@ -25,7 +26,7 @@ def attach(data_dir: Path) -> Plant | None:
         return None  # nobody holds it
     except FileNotFoundError:
         return None
-    except OSError:
+    except BlockingIOError:
         pass  # held: a supervisor lives
     try:
         return Plant.join(paths.run_file, "supervisor")
@@ -41,27 +42,39 @@ def status_of(data_dir: Path) -> dict[str, Any] | None:
     return None if plant is None else status(plant)
 
 
+def page_of(data_dir: Path) -> tuple[str, str]:
+    """Address of the page and a login link that works once (a used one is replaced); "" where no page is up."""
+    try:
+        told = json.loads(DataPaths(data_dir, "SIM").admin_file.read_text())
+        return told["url"], f"{told['url']}login#{told['login_token']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", ""
+
+
 def apply(data_dir: Path, verb: str, clear: bool = False) -> list[str] | None:
-    """Carry out pause, resume, kill or reload; returns lines to print, None when nothing runs.
+    """Carry out pause, resume, kill or reload; returns lines to print, None when nothing runs. Raises OSError where the disk
+    refuses and nothing runs that could be told instead.
 
     `clear` (with resume): also remove the kill latch, on disk and in memory.
     """
     plant = attach(data_dir)
-    lines = _latch(DataPaths(data_dir, "SIM"), verb, clear)
+    try:
+        lines = _latch(DataPaths(data_dir, "SIM"), verb, clear)
+    except OSError as error:
+        if plant is None or verb != "pause":
+            raise
+        lines = [f"{error}: the pause would not survive a restart"]
     if plant is None:
         return lines or None
     return lines + _VERBS[verb](plant, clear)
 
 
 def _latch(paths: DataPaths, verb: str, clear: bool) -> list[str]:
-    """The durable half of pause and resume: it holds for the next start too, also when nothing runs."""
+    """The durable half of pause and resume: it holds for the next start too, also when nothing runs. Raises OSError."""
     lines = []
     if verb == "pause":
-        try:
-            write_latch(paths.pause_file, "cli", "command line")
-            lines.append(f"pause latched in {paths.pause_file}; `launch.py resume` takes it back")
-        except OSError as error:
-            lines.append(f"{error}: the pause would not survive a restart")
+        write_latch(paths.pause_file, "cli", "command line")
+        lines.append(f"pause latched in {paths.pause_file}; `launch.py resume` takes it back")
     elif verb == "resume":
         if clear_latch(paths.pause_file):
             lines.append("pause latch removed")

@@ -10,17 +10,14 @@ import click
 
 from config.paths import DataPaths
 from workers.cli_common import data_dir_of, data_dir_option, json_option
-from workers.cli_errors import EXIT_CREDENTIALS, EXIT_USAGE, Fault
+from workers.cli_errors import EXIT_CREDENTIALS, EXIT_UNEXPECTED, EXIT_USAGE, Fault
 
 
-def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **arguments: Any) -> None:
+def _control(data_dir: Path | None, verb: str, **arguments: Any) -> None:
     from workers.control import apply
 
     lines = apply(data_dir_of(data_dir), verb, **arguments)
     if lines is None:
-        if missing_ok:
-            click.echo("nothing runs; the latch holds for the next start")
-            return
         raise Fault(1, f"nothing runs in {data_dir_of(data_dir)}. Start it with `launch.py --shards 2`.")
     for line in lines:
         click.echo(line)
@@ -31,17 +28,19 @@ def _control(data_dir: Path | None, verb: str, missing_ok: bool = False, **argum
 @json_option
 def status(data_dir: Path | None, as_json: bool) -> None:
     """Show what the running system does (from shared memory, also when the page is down)."""
-    from workers.control import status_of
+    from workers.control import page_of, status_of
 
     state = status_of(data_dir_of(data_dir))
     if state is None:
         raise Fault(1, f"nothing runs in {data_dir_of(data_dir)}. Start it with `launch.py --shards 2`.")
-    if as_json:
-        click.echo(json.dumps(state))
+    url, login = page_of(data_dir_of(data_dir))
+    if as_json:  # without the login: machine output is kept in logs
+        click.echo(json.dumps(state | {"page": url}))
         return
     from workers.console import print_status
 
     print_status(state)
+    click.echo(f"page: {url}\n  one-time login: {login}" if url else "page: down (its words: logs/admin.log)")
 
 
 @click.command()
@@ -66,10 +65,21 @@ def kill(data_dir: Path | None, reason: str) -> None:
     """Stop entries, cancel, close everything reduce-only; stays latched until cleared."""
     paths = DataPaths(data_dir_of(data_dir), "SIM")
     from config.latch_file import write_latch
+    from workers.control import apply
 
-    write_latch(paths.kill_file, "cli", reason)  # first and durable: it works with everything else dead
-    click.echo(f"kill latched in {paths.kill_file}")
-    _control(data_dir, "kill", missing_ok=True)
+    refused: OSError | None = None
+    try:
+        write_latch(paths.kill_file, "cli", reason)  # first and durable: it works with everything else dead
+        click.echo(f"kill latched in {paths.kill_file}")
+    except OSError as error:
+        refused = error
+    lines = apply(paths.data_dir, "kill")
+    if lines is None and refused is not None:
+        raise refused
+    for line in lines or ["nothing runs; the latch holds for the next start"]:
+        click.echo(line)
+    if refused is not None:
+        raise Fault(EXIT_UNEXPECTED, f"{refused}: the kill would not survive a restart.")
 
 
 @click.command()

@@ -84,8 +84,9 @@ def write_rows(connection: Connection, rows: Iterable[Row]) -> int:
     for row in rows:
         kind = Kind(row.table, tuple(row.values), row.keep, row.add)
         key = tuple(row.values[name] for name in KEYS[row.table])
-        before = groups.setdefault(kind, {}).pop(key, {})
-        groups[kind][key] = row.values | {name: before.get(name, 0) + row.values[name] for name in row.add}
+        kept = groups.setdefault(kind, {})  # a row stays where it began: its number is its place in every list
+        before = kept.get(key, {})
+        kept[key] = row.values | {name: before.get(name, 0) + row.values[name] for name in row.add}
     _know_sessions(connection, {row["session_id"] for kind, kept in groups.items() if kind.table != "sessions"
                                 for row in kept.values() if row.get("session_id")})
     written = 0

@@ -41,7 +41,7 @@ class OrderStamps:
     def on_event(self, event: Event, now_ns: int) -> None:
         """After the desk has taken it."""
         if isinstance(event, Ack):
-            order_id = self._requests.pop(event.req_id, 0)
+            order_id = self._requests.get(event.req_id, 0)  # kept: what tells of its bytes may come behind its answer
             if order_id:
                 self._ledger.stamp(order_id, "ack_ns", now_ns, event.ret_code)
                 self._ledger.follow(order_id, OrderState.ACKED)

@@ -38,12 +38,12 @@ class Policy:
 
     module: str
     survives_on_tape: bool
-    boot_s: float = 60.0
+    stop_s: float = 5.0  # what it may take to end in order
 
 
 POLICIES: dict[str, Policy] = {
     "venue": Policy("gateway.venue", survives_on_tape=True),
-    "recorder": Policy("workers.recorder", survives_on_tape=True),
+    "recorder": Policy("workers.recorder", survives_on_tape=True, stop_s=20.0),  # it reads to the end, and waits for a database
     "shard": Policy("workers.shard", survives_on_tape=False),
     "execution": Policy("workers.execution", survives_on_tape=False),
     "guardian": Policy("workers.guardian", survives_on_tape=True),
@@ -51,6 +51,7 @@ POLICIES: dict[str, Policy] = {
     "gateway": Policy("gateway.market_data", survives_on_tape=False),
 }
 
+BOOT_S = 60.0
 BACKOFF_MIN_S, BACKOFF_MAX_S = 0.2, 30.0
 LOOP_DEATHS, LOOP_WINDOW_S = 5, 300.0
 LOOK_S = 0.5  # between two looks at a silent process; one counts for twice that at most
@@ -132,6 +133,13 @@ class Child:
     def poll(self) -> int | None:
         """Exit code of a child that has ended since the last look, None while it runs or waits for a restart."""
         return self.process.poll() if self.process else None
+
+    def exit_code(self, timeout_s: float) -> int | None:
+        """The same, waited for; None for one that goes on."""
+        try:
+            return self.process.wait(timeout_s) if self.process else None
+        except (subprocess.TimeoutExpired, TimeoutError):
+            return None
 
     def cpu_percent(self) -> float:
         """CPU share since the last call, % of one core."""

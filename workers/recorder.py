@@ -399,7 +399,8 @@ class Recorder:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Entry of the process: joins the plant named by --run and works until told to stop."""
+    """Entry of the process: joins the plant named by --run and works until SIGTERM, which comes when those that it records have
+    ended."""
     parser = argparse.ArgumentParser(prog="python -m workers.recorder")
     parser.add_argument("--run", required=True, help="run.json of the plant")
     options = parser.parse_args(argv)
@@ -407,7 +408,7 @@ def main(argv: list[str] | None = None) -> int:
     give_way()
     plant = Plant.join(options.run, "recorder")
     # It looks at a dozen rings per turn and nobody waits for it: no spinning, no waking by every batch of the gateway.
-    return run(Recorder(plant), plant, spin=0, park=lambda timeout_ns: time.sleep(PAUSE_S))
+    return run(Recorder(plant), plant, spin=0, park=lambda timeout_ns: time.sleep(PAUSE_S), heeds_stop_word=False)
 
 
 if __name__ == "__main__":

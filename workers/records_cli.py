@@ -57,13 +57,19 @@ def catch_up(data_dir: Path, mode: str, settings: Settings) -> DatabaseWriter:
     return writer
 
 
-@contextmanager
-def reading(data_dir: Path, mode: str, settings: Settings) -> Iterator[Connection]:
-    """A read-only connection to the database after catching up. Raises RecordsError."""
+def _paths_of_runs(data_dir: Path, mode: str) -> DataPaths:
+    """Raises RecordsError where nothing has run: there is nothing to look at, and nothing is made."""
     paths = DataPaths(data_dir, mode)
     if not paths.mode_dir.is_dir():
         raise RecordsError(EXIT_UNEXPECTED, f"nothing has run in {paths.mode_dir}. Start it with `launch.py --shards 2`, or "
                                             "name another folder with --data-dir.")
+    return paths
+
+
+@contextmanager
+def reading(data_dir: Path, mode: str, settings: Settings) -> Iterator[Connection]:
+    """A read-only connection to the database after catching up. Raises RecordsError."""
+    paths = _paths_of_runs(data_dir, mode)
     writer = catch_up(data_dir, mode, settings)
     try:
         engine = reader(database_url(paths, settings.system.database.url), mode, REPORT_TIMEOUT_S)
@@ -137,7 +143,10 @@ def export_journals(source: Path, target: Path, kinds: tuple[str, ...], from_tim
     if unknown:
         raise RecordsError(EXIT_USAGE, f"no such table: {', '.join(sorted(unknown))}. There are {', '.join(KINDS)}.")
     try:
-        made = export_tables(source, target, kinds, (time_ns(from_time), time_ns(until) or EVER[1]))
+        span = (time_ns(from_time), time_ns(until) or EVER[1])
+        if span[0] >= span[1]:
+            raise RecordsError(EXIT_USAGE, "--from must be before --until.")
+        made = export_tables(source, target, kinds, span)
     except (ExportError, NoJournal) as error:
         raise RecordsError(EXIT_USAGE, str(error)) from None
     return "\n".join(f"{target / kind}.parquet: {plural(rows, 'row')}" for kind, rows in made.items())
@@ -151,13 +160,15 @@ def database_verb(verb: str, data_dir: Path, mode: str, settings: Settings) -> d
         url = database_url(paths, settings.system.database.url)
     except DatabaseError as error:
         raise RecordsError(EXIT_USAGE, str(error)) from None
+    path = sqlite_file(url)
+    if path is not None:  # a server's can be looked at from anywhere
+        _paths_of_runs(data_dir, mode)
     state["database"] = shown(url)
     if verb == "catch-up":
         writer = catch_up(data_dir, mode, settings)
         state |= {"rows written": writer.rows}
         if writer.last_error:
             state["error"] = writer.last_error
-    path = sqlite_file(url)
     if path is not None:
         state["bytes"] = path.stat().st_size if path.exists() else 0
     try:

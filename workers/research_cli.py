@@ -77,8 +77,8 @@ def shown_progress(title: str, quiet: bool, file: Path | None = None) -> Iterato
 
 JOB_OPTIONS = (
     click.option("--tape", "tapes", multiple=True, type=click.Path(exists=True, dir_okay=False), help="recorded frames (repeat)"),
-    click.option("--journal", type=click.Path(path_type=Path), help="folder of a run's journal, instead of tapes"),
-    click.option("--run", "run_id", default="", help="which run of the journal [the newest]"),
+    click.option("--journal", type=click.Path(path_type=Path), help="folder of a run's journal, or `latest`, instead of tapes"),
+    click.option("--run", "run_id", default="", help="which run, of --journal or of the data folder [the newest]"),
     click.option("--instruments", type=click.Path(exists=True, dir_okay=False), help="recorded instruments-info answer"),
     click.option("--symbols", default="", help="only these, or so many"),
     click.option("--from", "from_text", default="", help="enter nothing before this time (UTC); what is before warms up"),
@@ -101,8 +101,14 @@ def job_of(options: dict[str, Any]) -> Any:
     from workers.backtest import Job
 
     tapes, journal = tuple(options["tapes"]), options["journal"]
+    data_dir = paths_of(options["data_dir"]).data_dir
+    if str(journal) == "latest" or (options["run_id"] and not tapes and not journal):
+        journal = data_dir
     if bool(tapes) == bool(journal):
-        raise Fault(EXIT_USAGE, "name what to run on: either --tape FILE (repeat) or --journal DIR.")
+        raise Fault(EXIT_USAGE, "name what to run on: either --tape FILE (repeat) or --journal DIR|latest, or --run ID of the "
+                                "data folder.")
+    if tapes and options["run_id"]:
+        raise Fault(EXIT_USAGE, "--run names a run of a journal, and a tape has none: leave one of them out.")
     from_ns, to_ns = parse_time(options["from_text"]), parse_time(options["to_text"])
     if to_ns and from_ns >= to_ns:
         raise Fault(EXIT_USAGE, "--from must be before --to.")
@@ -128,7 +134,7 @@ def journal_place(journal: Path, run_id: str = "") -> tuple[str, str, tuple[str,
     from workers.run_journal import NoJournal, find_run
 
     try:
-        found = find_run(default_data_dir() if str(journal) == "latest" else journal.expanduser(), run_id)
+        found = find_run(journal.expanduser(), run_id)
         tapes = tuple(str(path) for path in found.spec().tape)
     except NoJournal as error:
         raise TapeError(str(error)) from None
@@ -289,10 +295,15 @@ def compare(a: str, b: str, data_dir: Path | None, as_json: bool, html_file: Pat
 @click.command()
 @click.argument("run_id", metavar="[RUN]", default="")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="where the run lies [data/]")
+@click.option("--last", default=1, type=click.IntRange(1), show_default=True, metavar="N",
+              help="take N runs together: this one and those before it at the same exchange")
 @click.option("--apply", "applies", is_flag=True, help="paper, backtests and shadows take latency and queue from it from now on")
 @click.option("--json", "as_json", is_flag=True)
-def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) -> None:
-    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing without --apply."""
+def calibrate(run_id: str, data_dir: Path | None, last: int, applies: bool, as_json: bool) -> None:
+    """What own fills say about the paper engine: latency, queue, money. Writes a suggestion, applies nothing without --apply.
+
+    A suggestion needs 30 orders, or fills; a capital tier allows 3 to 7 trades a day. `--last N` takes N runs together.
+    """
     from config.paths import CALIBRATED, LOCAL
     from workers.calibrate import apply, said, save
     from workers.calibrate import calibrate as look
@@ -301,7 +312,7 @@ def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) 
     with told_errors():
         paths = paths_of(data_dir)
         with shown_progress("paper on the same period", as_json) as progress:
-            found = look(paths.data_dir, run_id, progress)
+            found = look(paths.data_dir, run_id, progress, last)
         file = save(found, DataPaths(paths.data_dir, found.mode))
         layer = LOCAL.with_name(CALIBRATED)
         applied = apply(found, layer) if applies else {}
@@ -309,7 +320,8 @@ def calibrate(run_id: str, data_dir: Path | None, applies: bool, as_json: bool) 
         click.echo(file.with_suffix(".json").read_text())
         return
     click.echo("\n".join(said(found)))
-    click.echo(f"suggestion: {file}" + ("" if found.suggests else " (too few orders: no setting in it)"))
+    click.echo(f"suggestion: {file}" + ("" if found.suggests else " (too few orders: no setting in it; --last N takes "
+                                                                        "runs before it, too)"))
     if applied:
         told = ", ".join(f"{name} = {value}" for name, value in applied.items())
         click.echo(f"applied: {told} in {layer}; a start or reload takes it. Remove the file to go back.")

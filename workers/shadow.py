@@ -133,6 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # see shadow_child
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to everybody: the supervisor says when the journal is whole
     parent = os.getppid()
     os.nice(NICE)

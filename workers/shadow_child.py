@@ -34,7 +34,8 @@ class ShadowChild:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT)
+            self._process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT,
+                                             preexec_fn=_hold_sigterm)
 
     def look(self) -> None:
         """Begin anew after a death (from the start of the journal, so nothing is lost), a few times."""
@@ -59,3 +60,8 @@ class ShadowChild:
                       "repeats it")
             self._process.kill()
             self._process.wait()
+
+
+def _hold_sigterm() -> None:
+    """Until it has its handler: a stop that came while it imports would end it, with nothing decided."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

@@ -46,6 +46,11 @@ class StartError(Exception):
         self.code = code
 
 
+def start_code(code: int | None) -> int:
+    """Exit code of a start that a process ended with `code`: what it says of usage, configuration or machine is ours."""
+    return code if code in (2, 3, 5) else EXIT_UNEXPECTED
+
+
 @dataclass(frozen=True)
 class Options:
     """What the command line asked for."""

@@ -52,6 +52,7 @@ def summarise(plant: Plant, children: Sequence[Any], wall_s: float) -> dict[str,
         "events": gateway.get("events"),
         "ring_lost": sum(page.get("lost_messages") for page in shards),
         "raw_lost": gateway.get("raw_lost") + plant.counters("recorder").get("raw_lost"),
+        "disk_errors": sum(plant.counters(role).get("disk_errors") for role in ("recorder", "execution")),
         "decisions": sum(page.get("decisions") for page in shards),
         "transitions": sum(page.get("transitions") for page in shards),
         "intents": account["intents"],
@@ -87,16 +88,17 @@ def _account(plant: Plant) -> dict[str, Any]:
 
 def status(plant: Plant) -> dict[str, Any]:
     """A picture of a running plant."""
-    now, control = time.monotonic_ns(), plant.control
+    control = plant.control
     processes = []
     for name, cnc in plant.cncs().items():
         if not cnc.pid:
             continue
+        beat_ns = cnc.heartbeat_ns  # before the clock: it goes on beating while this looks
         processes.append({
             "name": name,
             "pid": cnc.pid,
             "state": cnc.state.name,
-            "heartbeat_age_ms": round((now - cnc.heartbeat_ns) / 1e6, 1) if cnc.heartbeat_ns else None,
+            "heartbeat_age_ms": round((time.monotonic_ns() - beat_ns) / 1e6, 1) if beat_ns else None,
             "restarts": cnc.supervisor_get("restarts"),
             "stall_max_ms": round(cnc.stall_max_ns / 1e6, 2),
             "kill_seen": bool(cnc.kill_seen_ns),

@@ -23,15 +23,18 @@ import msgspec
 from config.latch_file import read_latch
 from config.load import Loaded
 from config.paths import DataPaths
+from core.enums import LogKind, Severity
 from core.words import plural
 from shm.agent import be_parent
+from shm.logs import LogWriter
 from shm.run_spec import VenueAddress
 from shm.topology import Plant, leftovers
 from workers.compiling import CompileError, warm
 from workers.console import LiveTable, print_summary
+from workers.disk_watch import DiskWatch
 from workers.forking import PRELOAD, preload
 from workers.incident_watch import IncidentWatch
-from workers.processes import POLICIES, Child, CrashLoop
+from workers.processes import BOOT_S, POLICIES, Child, CrashLoop
 from workers.shadow_child import ShadowChild
 from workers.starting import (
     EXIT_CRASH_LOOP,
@@ -43,12 +46,12 @@ from workers.starting import (
     first_line,
     make_spec,
     permit_live,
+    start_code,
     take_lock,
 )
 from workers.summary import summarise
 
 HANG_S = 10.0
-STOP_S = 5.0
 DRAIN_S = 120.0
 
 
@@ -64,6 +67,7 @@ class Supervisor:
         self.paced = bool(options.tape)
         self.children: list[Child] = []
         self._plant: Plant | None = None
+        self._log: LogWriter | None = None
         self.spec = make_spec(options, self.settings, self.paths)
         self.admin_url = ""
         self._lock: IO[str] | None = None
@@ -103,6 +107,7 @@ class Supervisor:
             if self._plant is None:
                 self._say("stopped before it had started")
         finally:
+            self._log_failure()
             summary = self._stop()
         if self._error:
             code = code or EXIT_UNEXPECTED
@@ -203,6 +208,7 @@ class Supervisor:
                 f"shared memory: {error}.\n"
                 "   Free /dev/shm (containers: --shm-size=1g) or make the rings in system.toml smaller.",
             ) from None
+        self._log = self.plant.log_writer()
         self.plant.cnc().note_start(os.getpid())
         self.spec.save(self.paths.run_file)
         self.paths.admin_file.unlink(missing_ok=True)
@@ -221,13 +227,14 @@ class Supervisor:
     def _await_venue(self) -> None:
         """Read the addresses from the venue's first line and put them into the run file."""
         assert self._venue_output is not None
-        line = first_line(self._venue_output, POLICIES["venue"].boot_s)
+        line = first_line(self._venue_output, BOOT_S)
         try:
             venue = json.loads(line)
             self.spec.venue = self._venue_address(venue)
         except (ValueError, KeyError, TypeError):
-            words = next(c for c in self.children if c.role == "venue").last_words()
-            raise StartError(EXIT_UNEXPECTED, f"the embedded exchange did not start:\n{words}") from None
+            child = next(c for c in self.children if c.role == "venue")
+            code = start_code(child.exit_code(POLICIES["venue"].stop_s))
+            raise StartError(code, f"the embedded exchange did not start:\n{child.last_words()}") from None
         if not self._venue_port:
             self._say(f"embedded exchange: {plural(venue['symbols'], 'symbol')} at {venue['rest']}, seed {self.options.seed}")
         self.plant.cnc("venue").note_start(int(venue["pid"]))
@@ -264,7 +271,8 @@ class Supervisor:
 
     def _wait_running(self) -> None:
         """Wait until every started child says RUN; a child that ends first is a start-up error with its last words."""
-        deadline = time.monotonic() + 60.0
+        deadline = time.monotonic() + BOOT_S
+        told: set[str] = set()
         while self._signals == 0:
             waiting = [c for c in self.children if c.role != "venue" and not self._is_running(c)]
             if not waiting:
@@ -273,11 +281,23 @@ class Supervisor:
                 code = child.poll()
                 if code is not None:
                     text = f"{child.name} ended at start (exit code {code}):\n{child.last_words()}"
-                    raise StartError(code if code in (2, 3, 5) else EXIT_UNEXPECTED, text)
+                    raise StartError(start_code(code), text)
+                trouble = f"{child.name}: {self._trouble(child)}"
+                if self._trouble(child) and trouble not in told:
+                    told.add(trouble)
+                    self._say(f"{trouble}; it tries again")
             if time.monotonic() > deadline:
                 names = ", ".join(child.name for child in waiting)
-                raise StartError(EXIT_UNEXPECTED, f"{names} did not become ready within 60 s; see {self.paths.log_dir}")
+                troubles = "".join(f"\n   {trouble}" for trouble in sorted(told))
+                raise StartError(EXIT_UNEXPECTED, f"{names} did not become ready within {BOOT_S:.0f} s; see {self.paths.log_dir}"
+                                                  + troubles)
             time.sleep(0.01)
+
+    def _trouble(self, child: Child) -> str:
+        """The newest error a process has counted since it was started, "" = none."""
+        cnc = self.plant.cnc(child.role, child.index)
+        entries = cnc.errors.entries() if cnc.pid == child.pid else []
+        return entries[0]["text"] if entries else ""
 
     def _is_running(self, child: Child) -> bool:
         cnc = self.plant.cnc(child.role, child.index)
@@ -299,6 +319,7 @@ class Supervisor:
     # --- watch -----------------------------------------------------------------------------------------------------
     def _watch(self) -> None:
         deadline = time.monotonic() + self.options.duration_s if self.options.duration_s else None
+        disk = DiskWatch(self.plant, self._say)
         with LiveTable(self, enabled=not self.options.json and not self.options.verbose) as table:
             while not self._signals and not self._error:
                 self.plant.cnc().beat()
@@ -306,6 +327,7 @@ class Supervisor:
                 self._check_heartbeats()
                 self._check_config_files()
                 self._check_incidents()
+                disk.turn()
                 if self._shadow is not None:
                     self._shadow.look()
                 if self.paced and self._tape_done():
@@ -331,8 +353,21 @@ class Supervisor:
             self._error = f"{child.name} died ({code}) in a tape run: its result would mean nothing.\n{words}"
             return
         self.plant.cnc(child.role, child.index).note_exit(code)
-        pause = child.note_death(code)
+        try:
+            pause = child.note_death(code)
+        finally:
+            self._note(Severity.ERROR, f"{child.name} died ({child.last_exit})")
         self._say(f"{child.name} died ({child.last_exit}); restart in {pause:.1f} s")
+
+    def _note(self, severity: Severity, text: str) -> None:
+        """A line beside those of the processes, and an incident in the database: the terminal is gone the next morning."""
+        if self._log is not None:
+            self._log.emit(LogKind.ERROR, severity=severity, text=text)
+
+    def _log_failure(self) -> None:
+        """Why the run ends, while the recorder still listens."""
+        if self._error:
+            self._note(Severity.CRITICAL, self._error)
 
     def _restart(self, child: Child) -> None:
         child.restarts += 1
@@ -374,20 +409,22 @@ class Supervisor:
         return bool(self.plant.control.drained) and self._recorder_caught_up()
 
     def _recorder_caught_up(self) -> bool:
-        """Wait (bounded) until the recorder has read every ring."""
-        recorder = next((c for c in self.children if c.role == "recorder" and c.process), None)
+        """Wait (bounded) until the recorder has read every ring. False where it has died: its successor reads on."""
+        recorder = next((c for c in self.children if c.role == "recorder"), None)
         if recorder is None:
             return True
         deadline = time.monotonic() + DRAIN_S
-        while time.monotonic() < deadline and recorder.poll() is None and not self._signals:
-            if self.plant.recorder_lag_cells() == 0:
+        while time.monotonic() < deadline and not self._signals:
+            if recorder.process is None or recorder.poll() is not None:
+                return False
+            if self._is_running(recorder) and self.plant.recorder_lag_cells() == 0:
                 break
             time.sleep(0.01)
         return True
 
     # --- stop ------------------------------------------------------------------------------------------------------
     def _stop(self) -> dict[str, Any] | None:
-        """Orderly stop within `STOP_S`, then by force; returns the summary of a run that had started."""
+        """Orderly stop, within `stop_s` of each role, then by force; returns the summary of a run that had started."""
         summary = None
         if self._plant is not None:
             self.plant.control.request_stop()
@@ -397,13 +434,14 @@ class Supervisor:
             for child in group:
                 if child.process and child.process.poll() is None:
                     child.process.send_signal(signal.SIGTERM)
-            deadline = time.monotonic() + STOP_S
+            asked = time.monotonic()
             for child in group:
                 assert child.process is not None
+                stop_s = POLICIES[child.role].stop_s
                 try:
-                    child.process.wait(max(0.0, deadline - time.monotonic()))
+                    child.process.wait(max(0.0, asked + stop_s - time.monotonic()))
                 except (subprocess.TimeoutExpired, TimeoutError):
-                    self._say(f"{child.name} did not stop within {STOP_S:.0f} s: killed")
+                    self._say(f"{child.name} did not stop within {stop_s:.0f} s: killed")
                     child.process.kill()
                     child.process.wait()
         if self._shadow is not None:

@@ -104,7 +104,7 @@ class _Order:
     lots: int
     price_ticks: int
     stop_ticks: int
-    target_ticks: int
+    targets: tuple[int, ...]  # ticks of the ladder, 0 = none
     leverage_e2: int
     decision: str
     seq: int
@@ -112,6 +112,8 @@ class _Order:
     status: str = "NEW"
     filled_lots: int = 0
     filled_value_e8: int = 0
+    asked_e8: int = 0  # value at the price asked for of what was filled and had one; `got_e8` is what it was filled at
+    got_e8: int = 0
     fees_e8: int = 0
     realised_e8: int = 0
     rejection: str = ""
@@ -146,14 +148,20 @@ class _Position:
     funding_e8: int = 0
     risk_e8: int = 0
     stop_ticks: int = 0
-    target_ticks: int = 0
+    targets: tuple[int, ...] = (0, 0, 0)  # ticks; 0 = not told
     close_reason: str = ""
     exit_cause: str = ""
-    requested_e8: int = 0  # value of the entries at the price asked for
+    slipped_e8: int = 0  # how much worse than asked for all fills were
     last_ticks: int = 0
     updated_ns: int = 0
     closed_ns: int = 0
     exits: dict[str, _Order] = field(default_factory=dict)
+
+    def asked_ticks(self, order: _Order, fill: Message) -> int:
+        """The price a fill was asked for at, 0 = it had none (closed at the market): each target has its own."""
+        if order.role == OrderRole.TAKE_PROFIT.name and 1 <= fill.rung <= len(self.targets):
+            return self.targets[fill.rung - 1]
+        return order.price_ticks
 
 
 class Ledger:
@@ -212,7 +220,8 @@ class Ledger:
             link_id=_link(report.order_id, message, traded.name, side), order_no=report.order_id, symbol=message.symbol,
             side=side, opening=True, role=OrderRole.ENTRY.name, order_type="LIMIT", lots=report.qty_lots,
             price_ticks=message.price_ticks if refused else report.price_ticks,
-            stop_ticks=message.stop_ticks, target_ticks=message.target_ticks,
+            stop_ticks=message.stop_ticks,
+            targets=(message.target_ticks, report.target2_ticks, report.target3_ticks),
             leverage_e2=self._leverage_of(traded), decision=decision_id(message.seq, traded.name),
             seq=message.seq, created_ns=message.ts_event_ns, updated_ns=message.ts_event_ns,
         )
@@ -240,7 +249,9 @@ class Ledger:
         position = self._positions.get(message.symbol)
         if position is None or report.flags & REFUSED:
             return []
-        position.stop_ticks, position.target_ticks = report.stop_ticks, report.target_ticks
+        position.stop_ticks = report.stop_ticks
+        position.targets = (report.target_ticks, report.target2_ticks or position.targets[1],
+                            report.target3_ticks or position.targets[2])
         position.updated_ns = message.ts_event_ns
         return [self._position_row(position, traded)]
 
@@ -267,8 +278,8 @@ class Ledger:
             "requested_quantity": traded.quantity(order.lots), "filled_quantity": traded.quantity(order.filled_lots),
             "requested_price": traded.price(order.price_ticks),
             "execution_price": traded.average(order.filled_value_e8, order.filled_lots),
-            "stop_price": traded.price(order.stop_ticks), "target_price": traded.price(order.target_ticks),
-            "slippage_pct": _slippage_pct(order, traded), "leverage": order.leverage_e2 / 100, "status": order.status,
+            "stop_price": traded.price(order.stop_ticks), "target_price": traded.price(order.targets[0]),
+            "slippage_pct": _slippage_pct(order), "leverage": order.leverage_e2 / 100, "status": order.status,
             "rejection_reason": order.rejection or None, "rejection_text": order.rejection_text or None,
             "done_reason": order.done_reason or None, "filled_value_e8": order.filled_value_e8,
             "commission_e8": order.fees_e8, "realised_pnl_e8": order.realised_e8, "decision_id": order.decision or None,
@@ -298,13 +309,16 @@ class Ledger:
         order.venue_id = order.venue_id or venue.order_id
         order.filled_lots += message.qty_lots
         order.filled_value_e8 += value
+        asked_ticks = position.asked_ticks(order, message)
+        if asked_ticks:
+            asked = abs(position.grid.signed_value_e8(asked_ticks, signed))
+            order.asked_e8, order.got_e8 = order.asked_e8 + asked, order.got_e8 + value
+            position.slipped_e8 += message.side * (value - asked)
         order.fees_e8 += message.fee_e8
         order.realised_e8 += realised
         order.updated_ns = message.ts_event_ns
         if entry:
             position.entered_e8, position.entered_lots = position.entered_e8 + value, position.entered_lots + message.qty_lots
-            asked = abs(position.grid.signed_value_e8(order.price_ticks or message.price_ticks, signed))
-            position.requested_e8 += asked
             position.risk_e8 = open_risk_e8(position.grid, position.lots, position.entry_value_e8, position.stop_ticks,
                                             traded.taker_fee_e8) + position.fees_e8
         else:
@@ -330,9 +344,9 @@ class Ledger:
             leverage_e2=order.leverage_e2 if order else self._leverage_of(traded), opened_ns=message.ts_event_ns,
         )
         if order is not None:
-            position.stop_ticks, position.target_ticks = order.stop_ticks, order.target_ticks
+            position.stop_ticks, position.targets = order.stop_ticks, order.targets
         else:  # taken over from the exchange, which tells the stop it knows
-            position.stop_ticks, position.target_ticks = message.stop_ticks, message.target_ticks
+            position.stop_ticks, position.targets = message.stop_ticks, (message.target_ticks, 0, 0)
         self._positions[message.symbol] = position
         return position
 
@@ -345,14 +359,14 @@ class Ledger:
         known = position.exits.get(role)
         if known is not None:
             return known
-        asked = {OrderRole.STOP: position.stop_ticks, OrderRole.TAKE_PROFIT: position.target_ticks}
+        asked = {OrderRole.STOP: position.stop_ticks, OrderRole.TAKE_PROFIT: position.targets[0]}
         base = position.entry_link or f"o{position.no}-{traded.name}"
         made = position.exits[role] = _Order(
             link_id=f"{base}.{role.lower()}"[:80], order_no=message.order_id, symbol=message.symbol, side=message.side,
             opening=entry, role=role, order_type="LIMIT" if message.role == OrderRole.TAKE_PROFIT else "MARKET",
             lots=message.qty_lots if entry else position.max_lots, price_ticks=asked.get(OrderRole(message.role), 0)
             if message.role in OrderRole._value2member_map_ else 0,
-            stop_ticks=0, target_ticks=0, leverage_e2=position.leverage_e2, decision=position.decision, seq=message.seq,
+            stop_ticks=0, targets=(0, 0, 0), leverage_e2=position.leverage_e2, decision=position.decision, seq=message.seq,
             created_ns=message.ts_event_ns,
         )
         return made
@@ -385,7 +399,7 @@ class Ledger:
     def _position_row(self, p: _Position, traded: Traded) -> Row:
         is_open = p.lots != 0
         liquidated = p.close_reason == OrderRole.LIQUIDATION.name
-        slip = p.side * (p.entered_e8 - p.requested_e8) / p.requested_e8 * 100 if p.requested_e8 else None
+        slip = p.slipped_e8 / p.entered_e8 * 100 if p.entered_e8 else None
         return Row("positions", {
             "session_id": self.session_id, "position_no": p.no, "strategy": STRATEGY, "symbol": traded.name,
             "position_side": position_side(p.side), "status": "OPEN" if is_open else "LIQUIDATED" if liquidated else "CLOSED",
@@ -398,7 +412,7 @@ class Ledger:
             "margin_used_e8": initial_margin_e8(p.entry_value_e8, p.leverage_e2) if is_open else 0,
             "margin_ratio": self._margin_ratio(), "liquidation_price": self._liquidation_price(p, traded) if is_open else None,
             "unrealised_pnl_e8": -p.grid.signed_value_e8(p.last_ticks, -p.lots) - p.entry_value_e8,
-            "stop_price": traded.price(p.stop_ticks), "target_price": traded.price(p.target_ticks), "risk_e8": p.risk_e8,
+            "stop_price": traded.price(p.stop_ticks), "target_price": traded.price(p.targets[0]), "risk_e8": p.risk_e8,
             "slippage_pct": round(slip, 6) + 0.0 if slip is not None else None,
             "close_reason": (p.close_reason or None) if not is_open else None, "entry_link_id": p.entry_link or None,
             "decision_id": p.decision or None, "opened_ns": p.opened_ns, "updated_ns": p.updated_ns,
@@ -437,10 +451,8 @@ def _link(order_id: int, message: Message, name: str, side: int) -> str:
     return link_id(Order(order_id, message.symbol, name, side, 0, 0, 0, 0, 0, 0, message.decision_id, message.seq))
 
 
-def _slippage_pct(order: _Order, traded: Traded) -> float | None:
-    """How much worse than asked for, % of the price; None without a price or a fill."""
-    if not order.price_ticks or not order.filled_lots:
+def _slippage_pct(order: _Order) -> float | None:
+    """How much worse than asked for, % of what was asked for; None without a price or a fill."""
+    if not order.asked_e8:
         return None
-    asked = order.price_ticks * traded.tick_mant / 10**traded.price_exp
-    got = order.filled_value_e8 / E8 / (order.filled_lots * traded.lot_mant / 10**traded.qty_exp)
-    return round(order.side * (got - asked) / asked * 100, 6) + 0.0  # no negative zero
+    return round(order.side * (order.got_e8 - order.asked_e8) / order.asked_e8 * 100, 6) + 0.0  # no negative zero

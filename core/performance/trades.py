@@ -14,7 +14,7 @@ MOVE_TYPES = ("pump", "dump", "slow grind")
 class Trade(NamedTuple):
     """Money in 1e-8 USDT; `net_e8 = gross_e8 - fees_e8 - funding_e8`. `risk_e8`: loss at the first stop, fees included (one
     R), 0 = not known. `mfe_e8`, `mae_e8` >= 0: best and worst the open position stood, before fees, None = not known.
-    `slippage_e8`: how much worse than asked for the entries were; it is part of `gross_e8` already."""
+    `slippage_e8`: how much worse than asked for the fills of entries, stops and targets were; part of `gross_e8` already."""
 
     session_id: str
     position_no: int

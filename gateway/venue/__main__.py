@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import signal
 import sys
@@ -30,7 +31,7 @@ QUEUE_MODELS = {model.name.lower(): model for model in QueueModel}
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m gateway.venue", description="An embedded Bybit V5 exchange (category linear) on loopback."
+        prog="launch.py venue", description="An embedded Bybit V5 exchange (category linear) on loopback."
     )
     parser.add_argument(
         "--symbols", default="40", help=f"symbols of the synthetic market: a number up to {MAX_SYMBOLS}, or names A,B,..."
@@ -70,8 +71,8 @@ def check(args: argparse.Namespace) -> None:
         raise VenueError(f"--deposit {args.deposit} is out of range", "use 0 to 1000000000 USDT")
     if not 0 <= args.latency_ms <= 10_000:
         raise VenueError(f"--latency-ms {args.latency_ms} is out of range", "use 0 to 10000")
-    if args.duration < 0:
-        raise VenueError(f"--duration {args.duration} is negative", "give seconds, or 0 for no end")
+    if not 0 <= args.duration < math.inf:
+        raise VenueError(f"--duration {args.duration} is no time", "give seconds, or 0 for no end")
     if args.seed < 0:
         raise VenueError(f"--seed {args.seed} is negative", "use 0 or a positive integer")
     if args.tape and args.scenario not in (None, "none"):

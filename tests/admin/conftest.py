@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from admin.server import AdminServer
 from shm.topology import Plant
-from tests.admin.engine_part import TOKEN, EnginePart, make_plant
+from tests.admin.engine_part import TOKEN, EnginePart, be_patient, make_plant
 
 
 @contextmanager
@@ -34,6 +34,11 @@ def admin_on(folder: Path) -> Iterator[AdminServer]:
     server.where.cookie = "scalper_8787"
     yield server
     server.plant.close()
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
+from admin import plant_stats, push
 from admin.plant_stats import OUTSIDE
 from core.detail import DETAIL, DETAIL_CANDLES, DETAIL_INTERVALS_S
 from core.enums import Category, Cause, DataState, Gate, LogKind, Pump, Regime, Severity, State, WallFate
@@ -77,6 +79,12 @@ def symbol_record(number: int, name: str, price: float, shards: int, category: i
         else (Category.PRIME if number < 2 else Category.NORMAL if number < 60 else Category.WILD)
     )
     return record
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is played here may stand still for minutes and is no less alive for it."""
+    monkeypatch.setattr(plant_stats, "SILENT_MS", 600_000.0)
+    monkeypatch.setattr(push, "AUTH_SECONDS", 600.0)
 
 
 class EnginePart:

@@ -54,7 +54,7 @@ class PlayerPart:
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join()
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ def put_tape(admin: AdminServer) -> Path:
 def until(
     browser: Browser, session_id: str, status: str, true: Callable[[dict[str, Any]], bool] = lambda row: True
 ) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         row = next(row for row in current(browser)["backtests"] if row["session_id"] == session_id)
         if row["status"] == status and true(row):

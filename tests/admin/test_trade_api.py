@@ -6,6 +6,7 @@ import decimal
 import json
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,22 +22,27 @@ from core.records import ANSWER
 from shm.spsc import W_HEAD
 from tests.admin.conftest import Browser
 from tests.admin.engine_part import EnginePart
-from tests.admin.trading_part import TradingPart
-from workers.commands import COMMAND_TTL_NS
+from tests.admin.trading_part import PATIENCE_NS, TradingPart, no_hurry, wait_for_answers
 
 BTC = {"symbol": "BTCUSDT", "direction": "LONG", "entry": 101234.5, "tp": 101900, "sl": "100900.0", "confidence": 0.8,
        "entryZone": {"min": 101200, "ideal": 101234.5, "max": 101300}}
 
 
+@pytest.fixture(autouse=True)
+def _no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_hurry(monkeypatch)
+
+
 @pytest.fixture
-def trading(engine: EnginePart) -> Iterator[TradingPart]:
+def trading(engine: EnginePart, monkeypatch: pytest.MonkeyPatch) -> Iterator[TradingPart]:
+    wait_for_answers(monkeypatch)
     part = TradingPart(engine)
     part.start()
     yield part
     part.stop()
 
 
-def wait(condition, seconds: float = 60.0) -> None:
+def wait(condition, seconds: float = 240.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "did not happen"
@@ -267,15 +273,33 @@ def test_a_dead_execution_is_said_and_nothing_happens_later(
     client = CommandClient(admin.plant, answer_s=0.05)
     with pytest.raises(NoAnswer, match=r"0\.05 s"):
         client.ask(CommandKind.CLOSE, symbol=0)
-    later = time.monotonic_ns() + COMMAND_TTL_NS
+    later = time.monotonic_ns() + PATIENCE_NS
     part.execution.clock = lambda: later
     part.turn()  # takes it now, and leaves it
     assert [row.text for row in read_answers(*answers_waiting(admin))] == ["asked too long ago"]
     part.execution.clock = time.monotonic_ns
     part.start()
-    answer = CommandClient(admin.plant).ask(CommandKind.CLOSE, symbol=0)
+    answer = CommandClient(admin.plant, answer_s=PATIENCE_NS / 1e9).ask(CommandKind.CLOSE, symbol=0)
     part.stop()
     assert not answer.ok and answer.text == "no position and no working order"
+
+
+def test_an_answer_that_comes_during_the_last_pause_is_heard(
+    admin: AdminServer, engine: EnginePart, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Carried out in time, while this process was held up: it was told that nothing would happen."""
+    part = TradingPart(engine)
+    now = [time.monotonic_ns()]
+    part.execution.clock = lambda: now[0]
+
+    def pause(seconds: float) -> None:
+        part.turn()
+        now[0] += PATIENCE_NS
+
+    clock = SimpleNamespace(time_ns=time.time_ns, monotonic_ns=lambda: now[0], sleep=pause)
+    monkeypatch.setattr("admin.commands.time", clock)
+    answer = CommandClient(admin.plant).ask(CommandKind.CLOSE, symbol=0)
+    assert answer.text == "no position and no working order"
 
 
 def answers_waiting(admin: AdminServer) -> tuple[np.ndarray, int]:

@@ -5,24 +5,54 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
+import pytest
 
-from core.enums import MessageKind, OrderRole, ReportKind
+from admin import controls
+from admin.commands import CommandClient
+from core.enums import CommandKind, MessageKind, OrderRole, ReportKind
+from core.orders.command_words import Answer
 from core.orders.wire import SYNC_HELLO, Message, Report, read_reports, write_messages
 from core.records import REPORT
+from core.risk import policy
 from shm.topology import Plant
 from tests.admin.engine_part import EnginePart
 from tests.workers.support import EAGER
+from workers import commands
 from workers.execution import Execution
 
-S = 10**9
+PATIENCE_NS = 120 * 10**9
+PATIENT = msgspec.structs.replace(  # a person's limits last longer than any test
+    EAGER, thresholds=msgspec.structs.replace(EAGER.thresholds, signal=msgspec.structs.replace(
+        EAGER.thresholds.signal, cooldown_s=3600.0, ttl_s=3600.0)))
+
+
+def no_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No command and no intent gets too old by itself."""
+    monkeypatch.setattr(commands, "COMMAND_TTL_NS", PATIENCE_NS)
+    monkeypatch.setattr(policy, "INTENT_TTL_NS", PATIENCE_NS)
+
+
+def wait_for_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an execution runs it is waited for, however long it takes."""
+    ask = CommandClient.ask
+
+    def patiently(client: CommandClient, kind: CommandKind, **fields: Any) -> Answer:
+        client._answer_s = PATIENCE_NS / 1e9
+        return ask(client, kind, **fields)
+
+    monkeypatch.setattr(CommandClient, "ask", patiently)
+    monkeypatch.setattr(controls, "ACK_TIMEOUT_S", PATIENCE_NS / 1e9)
+    monkeypatch.setattr(controls.Controls.wait_flat, "__defaults__", (PATIENCE_NS / 1e9,))
 
 
 class TradingPart:
     """`fills` False: orders stay working until they are cancelled. `seen`: every report the shards got."""
 
-    def __init__(self, engine: EnginePart, settings=EAGER) -> None:
+    def __init__(self, engine: EnginePart, settings=PATIENT) -> None:
         self.engine = engine
         self.plant = engine.plant
         self.run_file = Path(self.plant.spec.data_dir) / "run" / "run.json"

@@ -10,8 +10,15 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 
-from tests.admin.engine_part import EnginePart, make_plant
+from admin import controls
+from tests.admin.engine_part import EnginePart, be_patient, make_plant
 from tests.browser.stand_in import Running, browser_of, complaints, requested, wait
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
+    monkeypatch.setattr(controls, "ACK_TIMEOUT_S", 60.0)  # everybody beats here, and sees a kill in the end
 
 
 @pytest.fixture

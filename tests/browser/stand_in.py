@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from flask import Response
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -49,7 +50,7 @@ class Running:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
         self._thread.start()
-        assert self._ready.wait(30)
+        assert self._ready.wait(120)
 
     async def _main(self) -> None:
         self.server.beat.start()
@@ -65,7 +66,8 @@ class Running:
 
     def stop(self) -> None:
         self.server.beat.request_stop()
-        self._thread.join(10)
+        self._thread.join(120)
+        assert not self._thread.is_alive()
 
 
 def serve_made_decisions(server: AdminServer) -> None:
@@ -109,8 +111,9 @@ def browser_of(profile: Path) -> webdriver.Chrome:
     return webdriver.Chrome(options=options, service=Service(DRIVER))
 
 
-def wait(driver: webdriver.Chrome, true: Callable[[], Any], seconds: float = 60) -> Any:
-    return WebDriverWait(driver, seconds, poll_frequency=0.02).until(lambda _: true())
+def wait(driver: webdriver.Chrome, true: Callable[[], Any], seconds: float = 240) -> Any:
+    patient = WebDriverWait(driver, seconds, poll_frequency=0.02, ignored_exceptions=[StaleElementReferenceException])
+    return patient.until(lambda _: true())
 
 
 def texts(driver: webdriver.Chrome, css: str) -> list[str]:

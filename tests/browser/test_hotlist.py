@@ -71,7 +71,7 @@ def test_every_column_sorts_both_ways(page: webdriver.Chrome) -> None:
     buttons = page.find_elements(By.CSS_SELECTOR, "#grid-head button")
     assert len(buttons) == 18
     page.find_element(By.ID, "grid-head").find_element(By.CSS_SELECTOR, ".c-symbol button").click()
-    assert order(page) == sorted(order(page))
+    wait(page, lambda: order(page) == sorted(order(page)))
     page.find_element(By.CSS_SELECTOR, "#grid-head .c-symbol button").click()
     wait(page, lambda: order(page) == sorted(order(page), reverse=True))
     assert page.find_element(By.CSS_SELECTOR, "#grid-head .c-symbol").get_attribute("aria-sort") == "descending"
@@ -133,10 +133,10 @@ def test_the_funnel_names_gates_and_blockers(page: webdriver.Chrome) -> None:
     assert rows["flow"] == "5900 · 47%" and rows["score arm"] == "3120 · 25%"
     words = texts(page, "#why-words")[0]
     assert "12.5k looks" in words and "14 entries" in words and GATE_REASONS[Gate.FLOW] in words
-    page.find_elements(By.CSS_SELECTOR, "#blockers-body .sym")[1].click()
+    page.execute_script("document.querySelectorAll('#blockers-body .sym')[1].click()")
     wait(page, lambda: texts(page, "#drawer-title") == ["ETHUSDT"])
     page.find_element(By.ID, "drawer-close").click()
-    next(b for b in page.find_elements(By.CSS_SELECTOR, "#funnel-body .sym") if b.text == "regime").click()
+    page.execute_script("[...document.querySelectorAll('#funnel-body .sym')].find((b) => b.textContent === 'regime').click()")
     wait(page, lambda: texts(page, SYMBOLS) == ["1000PEPEUSDT"])  # the symbols that gate blocks now
     assert complaints(page) == []
 

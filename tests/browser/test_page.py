@@ -22,6 +22,10 @@ from tests.browser.stand_in import NEEDS_BROWSER, Running, complaints, requested
 
 pytestmark = [pytest.mark.browser, NEEDS_BROWSER]
 
+SLOW_HOLD = (  # a machine that stands still between press and release has not held KILL for 0.8 s
+    "window.realTimeout = window.setTimeout;"
+    "window.setTimeout = (call, ms, ...rest) => window.realTimeout(call, ms === 800 ? 600000 : ms, ...rest)"
+)
 XSS = "<img src=x onerror=document.title=1>"
 
 
@@ -60,11 +64,10 @@ def test_filter_sort_open_and_close(page: webdriver.Chrome, running: Running) ->
     wait(page, lambda: texts(page, "#drawer-title") == ["ETHUSDT"])
     wait(page, lambda: len(texts(page, "#tape li")) == 40 and len(texts(page, "#features .value")) == len(ALL_FEATURE_NAMES))
     assert 1 in running.server.plant.control.detail_symbols
-    painted = page.execute_script(
+    wait(page, lambda: page.execute_script(
         "const c = document.getElementById('ladder');"
         "return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v)"
-    )
-    assert painted
+    ))
     page.find_element(By.TAG_NAME, "body").send_keys(Keys.ESCAPE)
     wait(page, lambda: not page.find_element(By.ID, "drawer").is_displayed())
     wait(page, lambda: 1 not in running.server.plant.control.detail_symbols)
@@ -73,7 +76,9 @@ def test_filter_sort_open_and_close(page: webdriver.Chrome, running: Running) ->
 def test_kill_by_holding_the_mouse(page: webdriver.Chrome, running: Running) -> None:
     control = running.server.plant.control
     button = page.find_element(By.ID, "kill")
+    page.execute_script(SLOW_HOLD)
     button.click()  # a short click is not a kill
+    page.execute_script("window.setTimeout = window.realTimeout")
     wait(page, lambda: "hold KILL" in texts(page, "#toast")[0])
     assert not control.bits() & ControlBits.KILL
     ActionChains(page).click_and_hold(button).perform()

@@ -32,17 +32,18 @@ def test_ladder_walls_and_candles(at_symbol: webdriver.Chrome, running: Running)
     page = at_symbol
     assert page.title.startswith("SIM · ETHUSDT ·")
     assert 1 in running.server.plant.control.detail_symbols
-    walls = [row.split() for row in (row.text for row in page.find_elements(By.CSS_SELECTOR, "#walls-body tr"))]
+    walls = [row.split() for row in page.execute_script(
+        "return [...document.querySelectorAll('#walls-body tr')].map((row) => row.innerText)")]
     assert [(row[0], row[1], row[-3], row[-2], row[-1]) for row in walls] == [
         ("▼", "ask", "11.8", "4.0s", "absorbing"),
         ("▲", "bid", "12.4", "38s", "standing"),
         ("▲", "bid", "6.1", "7.5s", "spoofing"),
     ]
-    assert page.execute_script(PAINTED, "ladder") != page.execute_script(BLANK, "ladder")
-    assert page.execute_script(PAINTED, "candles") != page.execute_script(BLANK, "candles")
+    for canvas in ("ladder", "candles"):
+        wait(page, lambda canvas=canvas: page.execute_script(PAINTED, canvas) != page.execute_script(BLANK, canvas))
     for seconds, key in ((5, "2"), (15, "3"), (1, "1")):
         page.find_element(By.TAG_NAME, "body").send_keys(key)
-        assert texts(page, "#intervals [aria-pressed=true]") == [f"{seconds} s"]
+        wait(page, lambda told=f"{seconds} s": texts(page, "#intervals [aria-pressed=true]") == [told])
     before = page.execute_script(PAINTED, "candles")
     wait(page, lambda: page.execute_script(PAINTED, "candles") != before)
     ours = (running.url, f"ws://127.0.0.1:{running.server.where.ws_port}/")

@@ -12,15 +12,17 @@ from selenium.webdriver.common.keys import Keys
 
 from config.latch_file import read_latch, write_latch
 from tests.admin.engine_part import EnginePart, make_plant
-from tests.admin.trading_part import TradingPart
+from tests.admin.trading_part import TradingPart, no_hurry, wait_for_answers
 from tests.browser.stand_in import NEEDS_BROWSER, Running, complaints, texts, wait
 
 pytestmark = [pytest.mark.browser, NEEDS_BROWSER]
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[EnginePart]:
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EnginePart]:
     """One picture of a market that stands still; execution is real."""
+    no_hurry(monkeypatch)
+    wait_for_answers(monkeypatch)
     plant = make_plant(tmp_path)
     part = EnginePart(plant)
     part.tick()
@@ -65,9 +67,8 @@ def test_trade_and_close_with_two_clicks(page: webdriver.Chrome, running: Runnin
     close = page.find_element(By.CSS_SELECTOR, "#positions-body .act .button:last-child")
     assert close.text == "Close"
     close.click()
-    wait(page, lambda: "armed" in close.get_attribute("class"))
-    assert close.text.startswith("Close ") and "✓" in close.text
-    wait(page, lambda: close.text == "Close", 6)  # nothing happened: it disarms by itself
+    wait(page, lambda: "armed" in close.get_attribute("class") and close.text.startswith("Close ") and "✓" in close.text)
+    wait(page, lambda: close.text == "Close")  # nothing happened: it disarms by itself
     assert open_positions(page) == ["BTCUSDT"]
     close.click()
     wait(page, lambda: "✓" in close.text)

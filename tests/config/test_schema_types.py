@@ -25,5 +25,5 @@ print(len(learnt))
 @pytest.mark.parametrize("name", ["Settings", "ProfileFile"])
 def test_known_at_import(name: str) -> None:
     done = subprocess.run([sys.executable, "-c", LEARNS.format(name=name)], cwd=ROOT, capture_output=True, text=True,
-                          timeout=60, check=True)
+                          timeout=240, check=True)
     assert done.stdout.strip() == "0"

@@ -125,7 +125,7 @@ class FakeVenue:
         return sum(topic in request.get("args", ()) for request in self.requests if request["op"] == op)
 
 
-async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 240.0) -> None:
     """Wait for a condition; fails when it does not come true."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

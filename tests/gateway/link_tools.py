@@ -6,7 +6,7 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -20,9 +20,10 @@ from gateway.venue.instruments import Instrument
 from tests.gateway.venue.running import Running
 
 E = TypeVar("E")
-WAIT_S = 60.0
+WAIT_S = 240.0
 _names = itertools.count(1)  # link ids are unique per account, also across the links of a test run
-TIMING = Timing(20_000_000_000, 10_000_000_000, 20_000_000, 200_000_000, 1_000_000_000)
+TIMING = Timing(60_000_000_000, 60_000_000_000, 20_000_000, 200_000_000, 1_000_000_000)
+PATIENT = LinkOptions(TIMING, recv_window_ms=60_000, rest_timeout_s=60.0)  # venue and link share a process
 
 
 def wire_grid(instrument: Instrument) -> WireGrid:
@@ -64,6 +65,16 @@ class Linked:
 
     def send(self, request: Request, urgent: bool = False, deadline_ns: int = 0) -> None:
         self.link.send(Send(request, deadline_ns, urgent))
+
+    def at_once(self, requests: Sequence[Request], urgent: bool = False, within_ns: int = 0) -> None:
+        """Hand over all in one turn of the link's loop; `within_ns` from then on, 0: no deadline."""
+
+        def hand_over() -> None:
+            deadline_ns = time.monotonic_ns() + within_ns if within_ns else 0
+            for request in requests:
+                self.send(request, urgent, deadline_ns)
+
+        self.link._in_loop(hand_over)
 
     def wait(self, kind: type[E], which: Callable[[E], Any] = lambda event: True, after: int = 0) -> E:
         """The first event of a kind that fits, from position `after` on; AssertionError after a while."""
@@ -124,7 +135,7 @@ def linked(
     address: LinkAddress | None = None,
 ) -> Iterator[Linked]:
     """A running link to `venue`, with the key of its first account."""
-    reader = Linked(venue, address or address_of(venue, trade), keys or keys_of(venue), options or LinkOptions(TIMING))
+    reader = Linked(venue, address or address_of(venue, trade), keys or keys_of(venue), options or PATIENT)
     reader.link.start()
     try:
         yield reader

@@ -23,7 +23,9 @@ from tests.gateway.venue.running import Running, new_exchange, served_venue
 
 LETTERS = string.ascii_letters + string.digits
 KEYS = st.builds(  # no key of nothing but hex digits, as it could stand in an escape: \\u0000
-    str.__add__, st.sampled_from("gGkKqQxXzZ"), st.text(LETTERS, min_size=11, max_size=39))
+    str.__add__, st.sampled_from("gGkKqQxXzZ"), st.text(LETTERS, min_size=11, max_size=39),
+).filter(  # nor one whose last four characters, which are shown, could begin it anew together with what follows
+    lambda key: not any(key.startswith(key[-n:]) for n in range(1, 5)))
 TEXTS = st.text(max_size=60)
 
 
@@ -37,7 +39,7 @@ def test_a_quoted_key_is_taken_out_and_nothing_else_is_touched(key: str, before:
     frame = msgspec.json.encode({"reqId": "1-1", "retCode": 10004, "retMsg": text, "op": "order.create", "data": {}})
     answer = decode_trade(keys.redact(frame))
     assert answer is not None and answer.req_id == "1-1" and key not in answer.text
-    harmless = msgspec.json.encode({"retMsg": before.replace(key, "")})
+    harmless = msgspec.json.encode({"retMsg": "" if key in before else before})
     assert keys.redact(harmless) == harmless
 
 

@@ -64,6 +64,20 @@ def test_an_orderly_run(plant: Plant) -> None:
     assert plant.latency()["loop_stall"]["count"] == 4
 
 
+def test_who_outlives_the_others_goes_on_behind_the_stop_word_until_a_signal(plant: Plant) -> None:
+    flag = StopFlag()
+
+    class Last(Scripted):
+        def do_work(self) -> int:
+            flag.set = len(self.script) == 1
+            return self.script.pop()
+
+    plant.control.request_stop()
+    agent = Last(plant, [1, 0, 1, 1])
+    assert run(agent, plant, flag=flag, heeds_stop_word=False) == 0
+    assert agent.script == [] and plant.cnc().state == ProcessState.HALT
+
+
 def test_a_park_function_replaces_the_bell(plant: Plant) -> None:
     parked: list[int] = []
     agent = Scripted(plant, [0] * 6)
@@ -152,7 +166,7 @@ def test_sigterm_ends_in_order_and_sigint_does_nothing(plant: Plant, tmp_path: P
     assert page.pid == process.pid
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert (process.returncode, out, err) == (0, "down\n", "")
     assert page.state == ProcessState.HALT
 
@@ -175,8 +189,8 @@ def test_a_child_dies_with_its_parent() -> None:
     )
     os.close(writing)
     try:
-        assert parent.wait(timeout=60) == 0
-        ready, _, _ = select.select([reading], [], [], 60)
+        assert parent.wait(timeout=240) == 0
+        ready, _, _ = select.select([reading], [], [], 240)
         assert ready
         assert os.read(reading, 1) == b""
     finally:

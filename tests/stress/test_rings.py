@@ -42,7 +42,7 @@ class Peers:
         self.running.append(process)
         assert process.stdout is not None
         if ready and process.stdout.readline() != "ready\n":
-            raise AssertionError(process.communicate(timeout=60)[1])
+            raise AssertionError(process.communicate(timeout=240)[1])
         return process
 
     def result(self, process: subprocess.Popen[str]) -> list[int]:
@@ -177,7 +177,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_messages(peers: Peers) -> No
                 assert writer.poll() is None
                 park(control, k.STARTED, seen, 1_000_000)
             writer.send_signal(signal.SIGKILL)
-            writer.wait(timeout=60)
+            writer.wait(timeout=240)
             probe = ring.reader(5)
             published = probe.messages
             set_word(control, k.STARTED, published)

@@ -170,7 +170,7 @@ def live_plant(
     judge: Judge | None = None
     try:
         plant = eventually(lambda: joined(run), "the plant exists", 240.0)
-        eventually(lambda: plant.cnc("gateway").ready and settled(plant), "reconciled with the exchange", 120.0)
+        eventually(lambda: plant.cnc("gateway").ready and settled(plant), "reconciled with the exchange", 400.0)
         judge = Judge(RunSpec.load(run.paths.run_file))  # the addresses came after the plant
         yield run, plant, judge
     finally:
@@ -179,7 +179,7 @@ def live_plant(
         if process.poll() is None:
             process.terminate()
         try:
-            process.communicate(timeout=60)
+            process.communicate(timeout=240)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from config.paths import DataPaths
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], what: str, timeout_s: float = 120.0) -> T:
+def eventually(look: Callable[[], T], what: str, timeout_s: float = 400.0) -> T:
     """Look again and again until the answer is true; AssertionError after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -30,12 +32,20 @@ def eventually(look: Callable[[], T], what: str, timeout_s: float = 120.0) -> T:
         time.sleep(0.02)
 
 
+def alive(pid: int) -> bool:
+    """Is this process there, and no zombie? It may end while we ask."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def environment() -> dict[str, str]:
     """The children use the kernel cache of the suite and this interpreter."""
     return os.environ | {"SCALPER_NO_VENV": "1"}
 
 
-def launch(*arguments: str, timeout_s: float = 240.0) -> subprocess.CompletedProcess[str]:
+def launch(*arguments: str, timeout_s: float = 600.0) -> subprocess.CompletedProcess[str]:
     """Run launch.py to its end."""
     return subprocess.run(
         [sys.executable, str(ROOT / "launch.py"), *arguments], capture_output=True, text=True, timeout=timeout_s,
@@ -66,7 +76,7 @@ class Running:
         done = launch("status", "--json", "--data-dir", str(self.data_dir))
         return json.loads(done.stdout) if done.returncode == 0 else {}
 
-    def stop(self, timeout_s: float = 120.0) -> tuple[int, dict[str, Any], str]:
+    def stop(self, timeout_s: float = 400.0) -> tuple[int, dict[str, Any], str]:
         """Ctrl-C; exit code, summary, everything said on standard error."""
         self.process.send_signal(signal.SIGINT)
         out, err = self.process.communicate(timeout=timeout_s)
@@ -89,7 +99,7 @@ def running(data_dir: Path, *arguments: str, mode: str = "SIM", **variables: str
             process.send_signal(signal.SIGINT)
         if process.stdout is not None and not process.stdout.closed:
             try:
-                process.communicate(timeout=60)
+                process.communicate(timeout=240)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

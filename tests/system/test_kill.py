@@ -25,7 +25,7 @@ def freeze(plant: Plant, *names: str) -> list[int]:
 
 
 def wait_for_a_position(plant: Plant) -> None:
-    eventually(lambda: int(plant.account().read(0)[0]["open_positions"]) > 0, "a position is open", 120.0)
+    eventually(lambda: int(plant.account().read(0)[0]["open_positions"]) > 0, "a position is open", 400.0)
 
 
 def kill_by_file(run: Running) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.conftest import Goal
 from tests.system.live_runner import live_plant, settled
-from tests.system.plant_runner import eventually
+from tests.system.plant_runner import alive, eventually
 from tests.system.test_live_orders import PLANT, protected
 
 pytestmark = pytest.mark.system
@@ -37,7 +37,7 @@ def test_guardian_protects_when_nobody_restarts_execution(tmp_path: Path, goal: 
     with live_plant(tmp_path, *PLANT) as (run, plant, judge):
         guardian = plant.cnc("guardian")
         eventually(lambda: guardian.ready, "the guardian runs")
-        eventually(now_and_then(lambda: judge.positions() and protected(judge)), "a protected position", 180.0)
+        eventually(now_and_then(lambda: judge.positions() and protected(judge)), "a protected position", 400.0)
         os.kill(run.process.pid, signal.SIGSTOP)
         os.kill(plant.cnc("execution").pid, signal.SIGKILL)
         shot = time.monotonic()
@@ -63,5 +63,5 @@ def test_guardian_outlives_the_plant_only_as_long_as_needed(tmp_path: Path) -> N
         children = [child.pid for child in psutil.Process(run.process.pid).children(recursive=True)]
         run.process.kill()
         run.process.wait()
-        eventually(lambda: not psutil.pid_exists(pid), "no orphan")
-        eventually(lambda: not any(psutil.pid_exists(child) for child in children), "nobody is left")
+        eventually(lambda: not alive(pid), "no orphan")
+        eventually(lambda: not any(alive(child) for child in children), "nobody is left")

@@ -95,9 +95,9 @@ def confirmed_by_the_exchange(run: Running, plant: Plant) -> None:
 
 def test_trades_protected_and_killed(tmp_path: Path) -> None:
     with live_plant(tmp_path, *PLANT) as (run, plant, judge):
-        eventually(lambda: plant.counters("execution").get("fills") >= 2, "fills", 120.0)
+        eventually(lambda: plant.counters("execution").get("fills") >= 2, "fills", 400.0)
         eventually(lambda: judge.positions() and protected(judge), "positions with stops at the exchange")
-        eventually(lambda: plant.counters("execution").get("trades_closed") >= 1, "a trade closed", 180.0)
+        eventually(lambda: plant.counters("execution").get("trades_closed") >= 1, "a trade closed", 400.0)
         agree(plant, judge)
         assert plant.counters("execution").get("errors") == 0
         no_order_twice(judge)

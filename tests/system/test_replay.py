@@ -48,7 +48,7 @@ class Scene:
 
     def wait_events(self, count: int) -> None:
         seen = self.plant.control.get("published_seq")
-        eventually(lambda: self.plant.control.get("published_seq") >= seen + count, "events flow", 120.0)
+        eventually(lambda: self.plant.control.get("published_seq") >= seen + count, "events flow", 400.0)
 
     def kill(self, role: str, index: int = 0) -> None:
         name = f"shard-{index}" if role == "shard" else role
@@ -117,7 +117,7 @@ def record(
         for fault in faults:
             fault(scene)
             scene.wait_events(2500)
-        eventually(lambda: plant.counters("execution").get("fills") >= fills, "fills", 180.0)
+        eventually(lambda: plant.counters("execution").get("fills") >= fills, "fills", 400.0)
         if crash:
             os.kill(pids(plant)["recorder"], signal.SIGKILL)
             run.process.kill()

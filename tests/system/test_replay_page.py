@@ -86,7 +86,7 @@ class ReplayRun:
     def end(self) -> int:
         self.driver.quit()
         self.process.terminate()
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=240)
         return self.process.returncode
 
 

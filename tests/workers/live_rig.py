@@ -25,7 +25,7 @@ from tests.workers.support import EAGER, make_plant
 from workers.execution import Execution
 from workers.recorder import Recorder
 
-WAIT_S = 60.0
+WAIT_S = 240.0
 _LIMITS = msgspec.structs.replace(
     EAGER.safety.limits, max_orders_per_minute=10_000, churn_orders=10_000, churn_round_trips=10_000,
 )

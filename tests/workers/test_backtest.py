@@ -346,24 +346,36 @@ def test_an_interrupted_sweep_keeps_what_it_has(
     assert found.interrupted and len(found.trials) == 4 and rounds == [4, 2]
 
 
-def test_no_process_outlives_an_interrupted_pool() -> None:
+def test_no_process_outlives_an_interrupted_pool(tmp_path: Path) -> None:
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     before = set(active_children())
     previous = signal.signal(signal.SIGALRM, interrupt)
+    begun, main, over = tmp_path / "begun", threading.get_ident(), threading.Event()
+
+    def when_it_works() -> None:
+        while not begun.exists():
+            if over.wait(0.01):
+                return
+        signal.pthread_kill(main, signal.SIGALRM)
+
+    watcher = threading.Thread(target=when_it_works)
     try:
         with pytest.raises(KeyboardInterrupt), sweep.executor(1, of=endless) as run_all:
-            signal.setitimer(signal.ITIMER_REAL, 0.5)
-            list(run_all([Job()]))
+            watcher.start()
+            list(run_all([Job(name=str(begun))]))
     finally:
+        over.set()
+        watcher.join()
         signal.signal(signal.SIGALRM, previous)
     for process in set(active_children()) - before:
-        process.join(20.0)
+        process.join(240.0)
     assert set(active_children()) <= before
 
 
 def endless(job: Job) -> None:
+    Path(job.name).touch()
     threading.Event().wait()
 
 

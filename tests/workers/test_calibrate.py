@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import tomllib
 from pathlib import Path
@@ -16,15 +17,17 @@ from config.paths import CALIBRATED, DataPaths
 from config.schema import Settings
 from core.consumption import Kind
 from core.journal import Frame
+from core.orders.lifecycle import OrderState
 from core.params import params_row
 from core.performance.calibration import MINIMUM, Divergence, QueueWatch, queue_share
 from core.records import ORDER_ROW
 from core.sim.exchange_types import Execution
 from core.sim.latency import ConstantDelay, DelayLine
+from shm.run_spec import RunSpec
 from tests.core.sim.exchange_rig import ASKS, SYMBOL, A, Rig
 from workers.backtest_store import StoreError
-from workers.calibrate import apply, calibration_of, resting_orders, said, save, watch_queues
-from workers.run_journal import Record
+from workers.calibrate import apply, calibration_of, resting_orders, runs_before, said, save, watch_queues
+from workers.run_journal import NoJournal, Record, RunJournal
 
 TICK, LOT = 0.1, 0.001
 BEST = 9990
@@ -176,3 +179,34 @@ def test_too_few_orders_suggest_nothing(market: Market, tmp_path: Path) -> None:
     file = save(few, DataPaths(tmp_path, "LIVE"))
     assert tomllib.loads(file.read_text()) == {}
     assert "fewer than" in file.read_text()
+
+
+def test_runs_of_one_exchange_are_taken_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newest first; one at another exchange is left out, one without a journal is left out and told."""
+    paths = DataPaths(tmp_path, "LIVE")
+    paths.runs_dir.mkdir(parents=True)
+    venues = {"r1": "testnet", "r2": "embedded", "r3": "testnet", "r4": "", "r5": "testnet", "r6": "testnet"}
+    for k, name in enumerate(venues):
+        file = paths.runs_dir / f"{name}.jsonl"
+        file.touch()
+        os.utime(file, (k, k))
+
+    def spec(journal: RunJournal) -> RunSpec:
+        if not venues[journal.run_id]:
+            raise NoJournal(f"run {journal.run_id} is gone")
+        return RunSpec(run_id=journal.run_id, venue_name=venues[journal.run_id])
+
+    monkeypatch.setattr(RunJournal, "spec", spec)
+    damage: list[str] = []
+    newest = paths.runs_dir / "r5.jsonl"
+    assert runs_before(paths, newest, 9, damage) == ["r5", "r3", "r1"] and damage == ["run r4 is gone"]
+    assert runs_before(paths, newest, 2, damage) == ["r5", "r3"]
+    assert runs_before(paths, newest, 1, []) == ["r5"]
+
+
+def test_refused_intents_are_no_orders(market: Market) -> None:
+    rows = [row.copy() for row in market.rows[:8]]
+    for row in rows[:5]:
+        row["state"] = OrderState.REJECTED
+    found = calibration_of("r", "LIVE", rows, [], Divergence(None, None, 0, 0, 0), Settings(), [], runs=3)
+    assert found.orders == 3 and said(found)[0] == "run r (LIVE) and 2 before it, 3 orders"

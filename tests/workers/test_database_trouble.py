@@ -187,6 +187,8 @@ def test_a_locked_database_does_not_hold_up_whoever_records(local, monkeypatch):
     assert threaded.rows == 0
     blocker.execute("ROLLBACK")
     blocker.close()
+    assert threaded._thread is not None
+    threaded._thread.join()
     assert writer_of(local).drain()
     check(local)
 

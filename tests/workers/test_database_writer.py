@@ -13,6 +13,7 @@ from core.journal import encode_record
 from core.orders.broker import Note
 from core.orders.desk_journal import Executed, persist
 from core.orders.exchange_desk_core import DESK_SEQ
+from core.performance.ledger import Row
 from shm.database.tables import (
     audit,
     cursors,
@@ -26,7 +27,7 @@ from shm.database.tables import (
 from tests.workers.database_checks import T0, check, contents, query, writer_of
 from tests.workers.made_runs import SETTINGS, MadeRun
 from workers import database_writer
-from workers.database_rows import CursorMoved, prune
+from workers.database_rows import CursorMoved, prune, write_rows
 from workers.database_writer import DatabaseWriter
 from workers.noted_desk import DESK_RECORD
 
@@ -327,3 +328,22 @@ def test_old_rows_go_and_what_proves_something_stays(run):
     with writer._engine.begin() as connection:  # a tape: rows of long ago, of a session that has just begun
         connection.execute(sessions.update().values(started_ns=run.now_ns + 1001 * 86_400 * 10**9))
         assert prune(connection, run.now_ns + 1002 * 86_400 * 10**9, SETTINGS.system.storage) == 0
+
+
+def test_rows_of_a_batch_stand_in_the_order_they_began(run):
+    """Lists go by the number of the row, newest first: a row put where it changed last mixed them up after a catch-up."""
+    run.step()
+    writer = writer_of(run)
+    assert writer.drain(), writer.last_error
+    with writer._engine.connect() as connection:
+        like = dict(connection.execute(select(orders)).mappings().first())
+    del like["id"]
+
+    def row(number: int, status: str) -> Row:
+        return Row("orders", like | {"link_id": f"late-{number}", "order_no": number, "status": status})
+
+    batch = [row(1, "NEW"), row(2, "NEW"), row(3, "NEW"), row(2, "FILLED"), row(1, "FILLED")]
+    with writer._engine.begin() as connection:
+        assert write_rows(connection, batch) == 3
+    late = select(orders.c.link_id, orders.c.status).where(orders.c.link_id.like("late-%")).order_by(orders.c.id)
+    assert query(run.paths, late) == [("late-1", "FILLED"), ("late-2", "FILLED"), ("late-3", "NEW")]

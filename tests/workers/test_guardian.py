@@ -37,7 +37,7 @@ class Account:
         self.uid = account["uid"]
         self.trader = HTTP(api_key=account["api_key"], api_secret=account["api_secret"])
         self.trader.endpoint = venue.addresses["rest"]
-        self.door = Door(venue.addresses["rest"], credentials(account["api_key"], account["api_secret"]))
+        self.door = Door(venue.addresses["rest"], credentials(account["api_key"], account["api_secret"]), timeout_s=60.0)
         self.told: list[tuple[Severity, str, str]] = []
         self.distress: list[str] = []
         self.guard = Guard(self.door, GuardianSettings(), lambda *what: self.told.append(what), self.distress.append)

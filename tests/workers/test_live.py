@@ -427,4 +427,4 @@ def test_live_knocks_at_the_order_hosts(
     venue, hosts = order_hosts
     system = plant_of(mode="LIVE", venue=venue)
     system.shards = []
-    assert select.select(hosts, [], [], 60)[0]
+    assert select.select(hosts, [], [], 240)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -160,6 +161,21 @@ def test_a_run_that_was_over_before_the_first_look(recorded: Path, monkeypatch: 
     files.stop()
     files._run()
     assert Mark(**json.loads(files.mark_file.read_bytes())).records == len(list(run.read("raw")))
+
+
+def test_its_thread_is_not_below_the_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would keep the interpreter's lock while it waits for a core, and the recorder missed its heartbeats."""
+    found: list[int] = []
+
+    def runs(folder: Path) -> dict[str, Any]:
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return {}
+
+    monkeypatch.setattr(market_files, "runs", runs)
+    files = MarketFiles(DataPaths(tmp_path, "SIM"), "run")
+    files.start()
+    files.stop()
+    assert set(found) == {os.getpriority(os.PRIO_PROCESS, 0)}
 
 
 def test_a_run_without_a_journal_ends(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Scene:
         self.player.checkpoints.every = every
         self.player.stop.install = lambda: None  # type: ignore[method-assign]  # only the main thread may
         self.view = ReplayView(self.plant, self.paths)
-        self.client = CommandClient(self.plant)
+        self.client = CommandClient(self.plant, answer_s=120.0)
         self.thread = threading.Thread(target=self.player.main, daemon=True)
         self.thread.start()
         self.until(lambda s: s["from_ts"] > 0)
@@ -107,7 +107,7 @@ class Scene:
 
     def close(self) -> None:
         self.plant.control.request_stop()
-        self.thread.join(30)
+        self.thread.join(240)
         assert not self.thread.is_alive()
 
 

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from config.paths import DataPaths
 from core.constants import DAY_NS, HOUR_NS
 from core.enums import LogKind, MessageKind, OrderRole, Severity
 from core.orders.broker import Note
@@ -253,6 +254,7 @@ def test_a_target_that_cannot_be_written_is_a_word_and_no_traceback(run, tmp_pat
 
 def test_db_names_the_cause_and_fails(run, tmp_path, monkeypatch):
     monkeypatch.setattr(records_cli, "catch_up", lambda *asked: SimpleNamespace(rows=0, last_error="database or disk is full"))
+    DataPaths(tmp_path, "SIM").make()
     assert database_verb("catch-up", tmp_path, "SIM", SETTINGS)["error"] == "database or disk is full"
     for place, code in ((tmp_path, 1), (folder(run), 0)):
         assert CliRunner().invoke(cli, ["db", "status", "--data-dir", str(place)]).exit_code == code

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ from workers.journal_follow import FollowedJournal
 from workers.run_journal import RunJournal, find_run
 from workers.run_result import result_of_run, settings_of_run
 from workers.shadow import COMPARISON, STATUS, Shadow
+from workers.shadow_child import ShadowChild
 
 CANDIDATE: dict[str, Any] = {
     "thresholds.score.watch": [20.0, 20.0, 20.0], "thresholds.score.arm": [30.0, 30.0, 30.0],
@@ -211,6 +214,31 @@ def test_the_process_ends_where_no_journal_comes(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(shadow_module.signal, "signal", lambda number, handler: None)
     job = msgspec.json.encode(Job(overrides=CANDIDATE)).decode()
     assert shadow_module.main(["--data-dir", str(tmp_path), "--mode", "SIM", "--run-id", "x", "--job", job]) == 0
+
+
+def test_a_stop_that_comes_while_it_still_imports_waits_until_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is over sooner than its shadow has started: SIGTERM ended the shadow, and nothing was decided."""
+    paths = DataPaths(tmp_path, "SIM")
+    paths.log_dir.mkdir(parents=True)
+    child = ShadowChild(paths, "x", "{}", lambda text: None)
+    child._command = [sys.executable, "-c", "from signal import *; print(SIGTERM in pthread_sigmask(SIG_BLOCK, []))"]
+    child.start()
+    assert child._process is not None and child._process.wait(120) == 0
+    assert (paths.log_dir / "shadow.log").read_text() == "True\n"
+
+    monkeypatch.setattr(shadow_module.os, "nice", lambda step: 0)
+    monkeypatch.setattr(shadow_module, "LOOK_S", 0.0)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        signal.raise_signal(signal.SIGTERM)
+        job = msgspec.json.encode(Job(overrides=CANDIDATE)).decode()
+        assert shadow_module.main(["--data-dir", str(tmp_path), "--mode", "SIM", "--run-id", "x", "--job", job]) == 0
+        assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def test_a_journal_that_came_just_before_the_end_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,3 +144,49 @@ def test_a_short_is_liquidated_above_and_the_exchanges_ids_are_kept():
     assert (newest(rows, "executions")["exec_id"], newest(rows, "orders")["exchange_order_id"]) == ("e-1", "o-1")
     paper = book.take(fill(12, 1990, 30, 0, side=1, role=OrderRole.STOP), None, X)
     assert (newest(paper, "executions")["exec_id"], newest(paper, "orders")["exchange_order_id"]) == (None, None)
+
+
+def test_a_stop_that_fills_worse_than_its_price_is_slippage_of_the_trade():
+    """Entries at a limit never slip: a figure of entries alone would be 0 for good, and the stop's 2 ticks would be missing."""
+    book = ledger()
+    book.take(*enter(), X)
+    book.take(fill(11, 2000, 30), None, X)
+    rows = book.take(fill(12, 1978, 30, 0, -1, OrderRole.STOP), None, X)  # asked 99.00, got 98.90
+    assert newest(rows, "orders")["slippage_pct"] == 0.10101
+    assert newest(rows, "positions")["slippage_pct"] == 0.1  # 0.10 x 3.0 coins of an entry of 300 USDT
+
+
+def test_a_further_target_is_asked_for_at_its_own_price():
+    """One row holds the whole ladder: the second target is not the first one, filled better."""
+    book = ledger()
+    message, report = enter()
+    report = report._replace(target_ticks=2040, target2_ticks=2060, target3_ticks=2100)
+    book.take(message, report, X)
+    book.take(fill(11, 2000, 30), None, X)
+    rows = []
+    for seq, price, lots, rung in ((12, 2040, 10, 1), (13, 2060, 10, 2), (14, 2102, 10, 3)):
+        rows = book.take(fill(seq, price, lots, 0, -1, OrderRole.TAKE_PROFIT)._replace(rung=rung), None, X)
+    order = newest(rows, "orders")
+    assert order["requested_price"] == "102.00"
+    assert order["slippage_pct"] == -0.032258  # the third alone: 0.10 better on 1.0 of 310 USDT
+    assert newest(rows, "positions")["slippage_pct"] == -0.033333  # the same 0.10 of the entry of 300
+
+
+def test_a_target_nobody_told_is_no_slippage():
+    book = ledger()
+    message, report = enter()
+    book.take(message._replace(target_ticks=0), report, X)
+    book.take(fill(11, 2000, 30), None, X)
+    rows = book.take(fill(12, 2040, 30, 0, -1, OrderRole.TAKE_PROFIT)._replace(rung=3), None, X)
+    assert newest(rows, "orders")["slippage_pct"] is None
+    assert newest(rows, "positions")["slippage_pct"] == 0.0
+
+
+def test_a_moved_target_is_what_was_asked_for():
+    book = ledger()
+    book.take(*enter(), X)
+    book.take(fill(11, 2000, 30), None, X)
+    protect = Message(seq=12, ts_event_ns=12 * S, symbol=1, kind=int(MessageKind.PROTECT), stop_ticks=1990, target_ticks=2100)
+    book.take(protect, Report(seq=12, symbol=1, stop_ticks=1990, target_ticks=2100), X)
+    rows = book.take(fill(13, 2100, 30, 0, -1, OrderRole.TAKE_PROFIT)._replace(rung=1), None, X)
+    assert newest(rows, "orders")["slippage_pct"] == 0.0 and newest(rows, "positions")["slippage_pct"] == 0.0

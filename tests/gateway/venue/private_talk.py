@@ -12,7 +12,7 @@ from typing import Any
 
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-WAIT_S = 60.0
+WAIT_S = 240.0
 
 
 def signed_auth(account: dict[str, Any], ahead_ms: int = 10_000) -> dict[str, Any]:

@@ -104,20 +104,20 @@ class Running:
         async def call() -> T:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(240)
 
     def fault(self, kind: str, **body: Any) -> dict[str, Any]:
         """Order a fault at the control endpoint."""
         return self.post("fault", {"kind": kind, **body})
 
     def post(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
-        reply = requests.post(f"{self.addresses['control']}/venue/{name}", json=body, timeout=30)
+        reply = requests.post(f"{self.addresses['control']}/venue/{name}", json=body, timeout=240)
         found: dict[str, Any] = reply.json()
         assert reply.status_code == 200, found
         return found
 
     def get(self, name: str) -> Any:
-        return requests.get(f"{self.addresses['control']}/venue/{name}", timeout=30).json()
+        return requests.get(f"{self.addresses['control']}/venue/{name}", timeout=240).json()
 
 
 @cache
@@ -159,7 +159,7 @@ def served_venue(feed: Any, **options: Any) -> Iterator[Running]:
     finally:
         if "loop" in box:
             box["loop"].call_soon_threadsafe(box["venue"].server.stopping.set)
-        thread.join(60)
+        thread.join(240)
         assert not thread.is_alive()
 
 

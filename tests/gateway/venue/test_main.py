@@ -19,7 +19,7 @@ import requests
 from gateway.venue.accounts import Accounts
 
 ROOT = Path(__file__).resolve().parents[3]
-WAIT_S = 90.0
+WAIT_S = 240.0
 
 
 @contextmanager

@@ -1,4 +1,5 @@
-"""Real clients on the private and the trade stream: pybit with nothing patched but the address, two accounts at once."""
+"""Real clients on the private and the trade stream: pybit with nothing patched but the address (it hears an answer once it
+has filed the question, however fast that came), two accounts at once."""
 
 from __future__ import annotations
 
@@ -15,20 +16,13 @@ from pybit.unified_trading import WebSocket, WebSocketTrading
 
 from gateway.venue.synthetic_feed import SyntheticFeed
 from tests.gateway.venue.private_talk import WAIT_S, Talk
+from tests.gateway.venue.pybit_tools import filing
 from tests.gateway.venue.running import Running, new_exchange, served_venue
 
 
 @pytest.fixture(scope="module")
 def venue() -> Iterator[Running]:
     with served_venue(SyntheticFeed(new_exchange(4, seed=5)), accounts=3, seed=5) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def distant() -> Iterator[Running]:
-    """A venue some way off: pybit files what it asks for only after it has sent it, and stumbles over an answer that
-    is there before."""
-    with served_venue(SyntheticFeed(new_exchange(4, seed=5)), accounts=3, seed=5, latency_ms=50) as running:
         yield running
 
 
@@ -57,22 +51,23 @@ class Pybit:
         monkeypatch.setattr(pybit.unified_trading, "PRIVATE_WSS", venue.addresses["ws_private"])
         monkeypatch.setattr(pybit._websocket_trading, "TRADE_WSS", venue.addresses["ws_trade"])
         who = account(venue, number)
-        keys = {"api_key": who["api_key"], "api_secret": who["api_secret"], "testnet": False, "ping_interval": 3,
-                "ping_timeout": 1}
+        keys = {"api_key": who["api_key"], "api_secret": who["api_secret"], "testnet": False}
+        self._filing = filing(monkeypatch)
         self.found: queue.Queue[dict[str, Any]] = queue.Queue()
         self.errors: queue.Queue[dict[str, Any]] = queue.Queue()
         self._seen: list[dict[str, Any]] = []
         self.private = WebSocket(channel_type="private", **keys)
         self.trade = WebSocketTrading(**keys)
-        self.private.order_stream(self.found.put)
-        self.private.execution_stream(self.found.put)
-        self.private.fast_execution_stream(self.found.put)
-        self.private.position_stream(self.found.put)
-        self.private.wallet_stream(self.found.put)
+        with self._filing:
+            self.private.order_stream(self.found.put)
+            self.private.execution_stream(self.found.put)
+            self.private.fast_execution_stream(self.found.put)
+            self.private.position_stream(self.found.put)
+            self.private.wallet_stream(self.found.put)
 
     def wait_until_subscribed(self, running: Running) -> None:
         """pybit does not tell: ask the venue."""
-        for _ in range(400):
+        for _ in range(round(WAIT_S / 0.05)):
             held = [len(c.session.topics) for c in running.run(lambda: running.venue.private.hub.clients[:])  # type: ignore[union-attr]
                     if c.stream == "private" and c.session.topics]
             if held and held[-1] == 5:
@@ -82,7 +77,8 @@ class Pybit:
 
     def send(self, method: Callable[..., None], **body: Any) -> dict[str, Any]:
         answers: queue.Queue[dict[str, Any]] = queue.Queue()
-        method(answers.put, error_callback=answers.put, category="linear", **body)
+        with self._filing:
+            method(answers.put, error_callback=answers.put, category="linear", **body)
         return answers.get(timeout=WAIT_S)
 
     def row(self, topic: str, **fields: Any) -> dict[str, Any]:
@@ -102,17 +98,17 @@ class Pybit:
 
 
 @pytest.fixture
-def pybit_pair(distant: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pybit]:
-    made = Pybit(distant, 0, monkeypatch)
+def pybit_pair(venue: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pybit]:
+    made = Pybit(venue, 0, monkeypatch)
     try:
-        made.wait_until_subscribed(distant)
+        made.wait_until_subscribed(venue)
         yield made
     finally:
         made.close()
 
 
-def test_pybit_creates_amends_and_cancels(distant: Running, pybit_pair: Pybit) -> None:
-    low = touch_price(distant, "BTCUSDT", "Sell", -2)
+def test_pybit_creates_amends_and_cancels(venue: Running, pybit_pair: Pybit) -> None:
+    low = touch_price(venue, "BTCUSDT", "Sell", -2)
     told = pybit_pair.send(pybit_pair.trade.place_order, symbol="BTCUSDT", side="Buy", orderType="Limit", qty="0.01",
                            price=low, orderLinkId="first")
     assert (told["retCode"], told["data"]["orderLinkId"]) == (0, "first")
@@ -133,8 +129,8 @@ def test_pybit_creates_amends_and_cancels(distant: Running, pybit_pair: Pybit) -
     assert pybit_pair.send(pybit_pair.trade.cancel_order, symbol="BTCUSDT", orderId=order_id)["retCode"] == 110001
 
 
-def test_pybit_batches(distant: Running, pybit_pair: Pybit) -> None:
-    low = touch_price(distant, "ETHUSDT", "Sell", -2)
+def test_pybit_batches(venue: Running, pybit_pair: Pybit) -> None:
+    low = touch_price(venue, "ETHUSDT", "Sell", -2)
     orders = [{"symbol": "ETHUSDT", "side": "Buy", "orderType": "Limit", "qty": "0.05", "price": low, "orderLinkId": f"b{n}"}
               for n in range(3)]
     orders.append({**orders[0], "orderLinkId": "bad", "qty": "x"})
@@ -153,7 +149,7 @@ def test_pybit_batches(distant: Running, pybit_pair: Pybit) -> None:
         assert pybit_pair.row("order", orderId=each, orderStatus="Cancelled")
 
 
-def test_pybit_trades_at_the_market(distant: Running, pybit_pair: Pybit) -> None:
+def test_pybit_trades_at_the_market(venue: Running, pybit_pair: Pybit) -> None:
     told = pybit_pair.send(pybit_pair.trade.place_order, symbol="SOLUSDT", side="Buy", orderType="Market", qty="1",
                            orderLinkId="m1")
     order_id = told["data"]["orderId"]

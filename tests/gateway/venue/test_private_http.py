@@ -37,13 +37,13 @@ def send(venue: Running, method: str, path: str, payload: str, key: dict[str, An
     }
     url = f"{venue.addresses['rest']}/v5/{path}"
     if method == "GET":
-        return requests.get(f"{url}?{payload}", headers=headers, timeout=20)
-    return requests.post(url, data=payload, headers={**headers, "Content-Type": "application/json"}, timeout=20)
+        return requests.get(f"{url}?{payload}", headers=headers, timeout=240)
+    return requests.post(url, data=payload, headers={**headers, "Content-Type": "application/json"}, timeout=240)
 
 
 def create(venue: Running, link_id: str) -> requests.Response:
     """A buy far below the market."""
-    ticker = requests.get(f"{venue.addresses['rest']}/v5/market/tickers?category=linear&symbol={BTC}", timeout=20).json()
+    ticker = requests.get(f"{venue.addresses['rest']}/v5/market/tickers?category=linear&symbol={BTC}", timeout=240).json()
     price = f"{float(ticker['result']['list'][0]['lastPrice']) * 0.98:.1f}"
     body = {**LINEAR, "symbol": BTC, "side": "Buy", "orderType": "Limit", "qty": "0.001", "price": price, "orderLinkId": link_id}
     return send(venue, "POST", "order/create", json.dumps(body))
@@ -96,14 +96,14 @@ def test_faults_strike_public_paths_too(venue: Running) -> None:
     url = f"{venue.addresses['rest']}/v5/market/tickers?category=linear&symbol={BTC}"
     for kind, status in (("rest.5xx", 502), ("rest.html", 200), ("rest.403", 403)):
         venue.fault(kind, op="market.tickers", symbol=BTC)
-        reply = requests.get(url, timeout=20)
+        reply = requests.get(url, timeout=240)
         assert reply.status_code == status and not reply.text.startswith('{"retCode":0')
     venue.fault("trade.ack_drop", op="market.tickers")
     with pytest.raises(requests.ConnectionError):
-        requests.get(url, timeout=20)
+        requests.get(url, timeout=240)
     venue.fault("trade.reject", op="market.tickers", code=10016)
-    assert requests.get(url, timeout=20).json()["retCode"] == 10016
-    assert requests.get(url, timeout=20).json()["retCode"] == 0
+    assert requests.get(url, timeout=240).json()["retCode"] == 10016
+    assert requests.get(url, timeout=240).json()["retCode"] == 0
 
 
 def test_keys_on_demand(venue: Running) -> None:
@@ -118,7 +118,7 @@ def test_keys_on_demand(venue: Running) -> None:
 
 def test_a_huge_body_is_not_read(venue: Running) -> None:
     url = f"{venue.addresses['rest']}/v5/order/create"
-    assert requests.post(url, data=b" " * (5 << 20), timeout=20).status_code == 413
+    assert requests.post(url, data=b" " * (5 << 20), timeout=240).status_code == 413
     assert known(venue, "no-such-order") is False, "and the venue lives"
 
 
