@@ -46,11 +46,17 @@ def stored_lines(folder: Path) -> Iterator[bytes]:
                 yield from (frame.data for frame in reversed(list(block_frames(data, block, decompress))))
 
 
-def find_stored(folder: Path, wanted: str) -> dict[str, Any] | None:
-    """The newest stored decision of an id (`<seq>-<symbol>`) or a symbol; None when there is none."""
+def find_stored(folder: Path, wanted: str, at_ms: int = 0) -> dict[str, Any] | None:
+    """The newest stored decision of an id (`<seq>-<symbol>`) or a symbol, with `at_ms` none after that time (epoch ms: every
+    run counts its events from 1, so a later one may have used the id again); None when there is none."""
     key = "id" if "-" in wanted else "symbol"
     needle = f'"{key}":"{wanted}"'.encode()
-    return next((msgspec.json.decode(line) for line in stored_lines(folder) if needle in line), None)
+    found = (msgspec.json.decode(line) for line in stored_lines(folder) if needle in line)
+    return next((d for d in found if is_by(d, at_ms)), None)
+
+
+def is_by(decision: dict[str, Any], at_ms: int) -> bool:
+    return not at_ms or decision["ts_ns"] // 1_000_000 <= at_ms
 
 
 # --- the running plant ------------------------------------------------------------------------------------------------
@@ -83,13 +89,13 @@ class Decisions:
             records = list(self._newest.get(info.id, ()))
         return [plain(record, naming) for record in reversed(records)]
 
-    def find(self, wanted: str, info: SymbolInfo | None) -> dict[str, Any] | None:
-        """A decision by id (`<seq>-<symbol>`); `info`: the symbol the id names, when it is listed."""
+    def find(self, wanted: str, info: SymbolInfo | None, at_ms: int = 0) -> dict[str, Any] | None:
+        """A decision by id (`<seq>-<symbol>`), none after `at_ms`; `info`: the symbol the id names, when it is listed."""
         if info is not None:
             for d in self.of_symbol(info):
-                if d["id"] == wanted:
+                if d["id"] == wanted and is_by(d, at_ms):
                     return d
-        return find_stored(self._folder, wanted)
+        return find_stored(self._folder, wanted, at_ms)
 
 
 def live(snapshot: Snapshot, info: SymbolInfo) -> dict[str, Any]:
@@ -115,12 +121,12 @@ def live(snapshot: Snapshot, info: SymbolInfo) -> dict[str, Any]:
     }
 
 
-def explain(decisions: Decisions, snapshot: Snapshot, wanted: str) -> dict[str, Any] | None:
+def explain(decisions: Decisions, snapshot: Snapshot, wanted: str, at_ms: int = 0) -> dict[str, Any] | None:
     """Why: the decision of an id, or the latest of a symbol (its present values where there is none); None = unknown."""
     name = wanted.partition("-")[2] if wanted.partition("-")[0].isdigit() else wanted
     info = snapshot.by_name(name)
     if name != wanted:
-        found = decisions.find(f"{wanted.partition('-')[0]}-{info.name if info else name.upper()}", info)
+        found = decisions.find(f"{wanted.partition('-')[0]}-{info.name if info else name.upper()}", info, at_ms)
         return explanation(found) if found else None
     if info is None or snapshot.place(info.id) < 0:
         return None

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,15 @@ def render(e: dict[str, Any], console: Console) -> None:
         console.print("", "[bold]Plan[/bold]  " + ", ".join(f"{k} {v}" for k, v in e["plan"].items() if v is not None))
 
 
+def at_ms(text: str) -> int:
+    """Epoch ms of an ISO time (UTC). Raises argparse.ArgumentTypeError."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: write it as 2026-11-21T20:12:50 (UTC)") from None
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
 def main(argv: list[str] | None = None) -> int:
     """0 = told, 1 = no such decision, 2 = usage."""
     parser = argparse.ArgumentParser(prog="launch.py explain", description="Why a symbol did or did not trade.")
@@ -63,12 +74,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data-dir", "--userdir", type=Path, default=None, help="where data lives [data/]")
     parser.add_argument("--mode", default="SIM", choices=["SIM", "PAPER", "DRY_RUN", "LIVE"], help="whose decisions [SIM]")
     parser.add_argument("--json", action="store_true", dest="as_json", help="one JSON object, as /api/explain gives it")
+    parser.add_argument("--at", type=at_ms, default=0, metavar="TIME",
+                        help="none after this time (UTC, 2026-11-21T20:12:50): a later run may have used the id again")
     options = parser.parse_args(argv)
     folder = options.data_dir.expanduser().resolve() if options.data_dir else default_data_dir()
     mode = {"PAPER": "SIM"}.get(options.mode, options.mode)
     decisions = DataPaths(folder, mode).decisions_dir
     wanted = options.wanted.upper()
-    found = find_stored(decisions, wanted)
+    found = find_stored(decisions, wanted, options.at)
     if found is None:
         print(f"E{EXIT_NOT_FOUND} no decision about {wanted} in {decisions}. A decision is written down once a score is over "
               "its watch threshold; the page shows every symbol's present values.", file=sys.stderr)
@@ -82,4 +95,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `... | head` is no error
     sys.exit(main())

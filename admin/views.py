@@ -290,9 +290,9 @@ class Views:
         ]
 
     # --- why and why not
-    def explain(self, wanted: str) -> dict | None:
-        """/api/explain: by decision id or symbol; None = neither is known."""
-        return explain(self._decisions, self.snapshot(), wanted)
+    def explain(self, wanted: str, at_ms: int = 0) -> dict | None:
+        """/api/explain: by decision id (no later than `at_ms`) or symbol; None = neither is known."""
+        return explain(self._decisions, self.snapshot(), wanted, at_ms)
 
     def decisions(self, info: SymbolInfo) -> list[dict]:
         """The newest decisions of a symbol, newest first."""

@@ -26,6 +26,7 @@ from gateway.tape import FRAME_COLUMNS, STAGE_TAIL
 CONTROL_BYTES_MAX = 125  # RFC 6455 5.5
 READ_BUFFER_BYTES = 256 << 10  # one read under load then holds hundreds of frames
 HANDSHAKE_TIMEOUT_S = 10.0
+CLOSE_S = 1.0  # at the end, for a connection that is just being made
 TCP_USER_TIMEOUT_MS = 15_000
 _BRACE = ord("{")
 _APART = bytearray(1)  # between frames: a number at the end of one must not run into the next
@@ -224,6 +225,7 @@ class Connection:
         """Stop for good and wait until the socket is gone."""
         self.session.stop()
         if self._connecting is not None and not self._connecting.done():
+            await asyncio.wait([self._connecting], timeout=CLOSE_S)  # a handshake that is cut off leaves its socket open
             self._connecting.cancel()
             await asyncio.gather(self._connecting, return_exceptions=True)
         if self._transport is not None:

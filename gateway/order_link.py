@@ -39,6 +39,7 @@ from gateway.signed_rest import SignedRest
 from gateway.venue_clock import VenueClock
 
 BEAT_S = 0.05
+CLOSE_S = 1.0  # at the end, for a connection that is just being made
 CONNECTIONS = 60  # new ones per five minutes
 
 
@@ -148,8 +149,8 @@ class OrderLink:
                                 self._may_leave)
         self._ready.set()
         clock_due_s = await self._rest.first_clock()
-        for work in (self._rest.keep_clock(clock_due_s), *(s.run() for s in sockets)):
-            self._spawn(work)
+        self._spawn(self._rest.keep_clock(clock_due_s))
+        lives = [self._spawn(each.run()) for each in sockets]
         while not self._stopping.is_set():
             now_ns = time.monotonic_ns()
             for each in sockets:
@@ -160,6 +161,7 @@ class OrderLink:
                 continue
         for each in sockets:
             each.stop()
+        await asyncio.wait(lives, timeout=CLOSE_S)  # a handshake that is cut off leaves its socket open
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -253,6 +253,10 @@ def replay(
     """Run a journal again and compare every decision: a data folder, a journal folder, or `latest`."""
     if page and (to_time or shards or verify or as_json):
         raise Fault(EXIT_USAGE, "--page goes with --run, --from, --speed, --paused and --admin-port only.")
+    given = click.get_current_context().get_parameter_source
+    for name in ("speed", "paused", "admin_port"):
+        if not page and given(name) is ParameterSource.COMMANDLINE:
+            raise Fault(EXIT_USAGE, f"--{name.replace('_', '-')} goes with --page only: a comparison runs as fast as it can.")
     compile_kernels()
     from workers.replay_console import replay_folder
     from workers.replay_page import PageOptions, replay_page

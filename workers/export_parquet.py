@@ -178,8 +178,6 @@ def export(source: Path, target: Path, kinds: tuple[str, ...] = KINDS, span: Spa
     pa = _arrow()
     if not source.is_dir():
         raise ExportError(f"{source} is no folder: give a data folder, or a journal or decisions folder in it")
-    if not any(source.rglob("*.sjr")):
-        raise ExportError(f"{source} holds no recording (*.sjr): give a data folder, or a journal or decisions folder in it")
     target.mkdir(parents=True, exist_ok=True)
     made: dict[str, int] = {}
     raw = {kind: _Writer(pa, target / f"{kind}.parquet", schema) for kind, schema in schemas(pa).items() if kind in kinds}

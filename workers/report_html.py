@@ -15,6 +15,7 @@ from workers.report_text import (
     NOTHING,
     TITLES,
     clock,
+    explain_command,
     group_row,
     headline,
     incident_text,
@@ -70,7 +71,7 @@ def _told(told: Sequence[Told]) -> str:
     for one in told:
         why = "".join(f"<li>{escape(sentence)}</li>" for sentence in one.words)
         if one.trade.decision_id:
-            why += f"<li><code>launch.py explain {escape(one.trade.decision_id)}</code></li>"
+            why += f"<li><code>{escape(explain_command(one.trade))}</code></li>"
         tone = "up" if one.trade.net_e8 > 0 else "down"
         items += (f"<li><b class={tone}>{escape(trade_facts(one))}</b><br>"
                   f"<span class=note>{escape(oddities(one))}</span><ul>{why}</ul></li>")

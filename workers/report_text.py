@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from core.performance.trades import Trade
 from core.words import plural
 from workers.report import Report, Told
 
@@ -122,12 +123,18 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in [list(head), aligned, *cells]]
 
 
+def explain_command(trade: Trade) -> str:
+    """With the second behind the entry: a later run may have used the id again."""
+    by = moment(trade.opened_ns + 1_000_000_000).replace(" ", "T")
+    return f"launch.py explain {trade.decision_id} --at {by}"
+
+
 def _told_lines(told: Sequence[Told]) -> list[str]:
     lines: list[str] = []
     for place, one in enumerate(told, 1):
         lines += [f"{place}. **{trade_facts(one)}**", f"   {oddities(one)}" if oddities(one) else "",
                   *[f"   - {sentence}" for sentence in one.words],
-                  f"   - Why it was entered: `launch.py explain {one.trade.decision_id}`" if one.trade.decision_id else ""]
+                  f"   - Why it was entered: `{explain_command(one.trade)}`" if one.trade.decision_id else ""]
     return [line for line in lines if line]
 
 

@@ -59,7 +59,8 @@ def read_routes(views: Views) -> Blueprint:
 
     @api.get("/explain/<wanted>")
     def explain(wanted: str) -> Response:
-        found = views.explain(wanted[:64])
+        at = request.args.get("at", "")
+        found = views.explain(wanted[:64], int(at) if at.isdecimal() and len(at) < 16 else 0)
         if found is None:
             raise ApiError(404, f"no decision or symbol '{wanted[:40]}'", "an id is <seq>-<symbol>, as the events show it; "
                            "a symbol must be listed")

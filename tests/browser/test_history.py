@@ -10,11 +10,15 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from admin import sessions
+from config.incidents import IncidentFile
+from shm.database.connect import database_url, writer
 from tests.admin.test_backtests import keep, made_trade
 from tests.browser.stand_in import NEEDS_BROWSER, Running, complaints, texts, wait
 from tests.browser.test_symbol import BLANK, PAINTED
 from tests.workers.made_runs import SETTINGS, MadeRun
+from workers.database_rows import write_rows
 from workers.database_writer import DatabaseWriter
+from workers.projection import incident_row
 
 pytestmark = [pytest.mark.browser, NEEDS_BROWSER]
 T0 = 1_763_640_000_000_000_000
@@ -27,9 +31,9 @@ def run(engine, tmp_path, monkeypatch) -> MadeRun:
     for _ in range(300):
         made.step()
     made.end()
-    writer = DatabaseWriter(made.paths, SETTINGS, "another")
-    assert writer.drain()
-    writer.close()
+    taking = DatabaseWriter(made.paths, SETTINGS, "another")
+    assert taking.drain()
+    taking.close()
     return made
 
 
@@ -68,6 +72,24 @@ def test_performance_orders_signals_storage(run: MadeRun, page: webdriver.Chrome
     page.find_element(By.CSS_SELECTOR, "#tabs a[href='#storage']").click()
     wait(page, lambda: "events" in texts(page, "#folders td"))
     assert "Days left" in texts(page, "#disk dt")
+    assert complaints(page) == []
+
+
+def test_an_incident_says_what_it_was_and_when_it_was_over(run: MadeRun, page: webdriver.Chrome, running: Running) -> None:
+    at_ms = T0 // 10**6
+    told = (IncidentFile(at_ms, "technical", True, "killed by exec: the link died", "a cable", "changed it", session=run.run_id,
+                         resolved_ms=at_ms + 60_000),
+            IncidentFile(at_ms + 5_000, "market", False, "PANIC", session=run.run_id))
+    engine = writer(database_url(run.paths), run.paths.mode)
+    with engine.begin() as connection:
+        write_rows(connection, [incident_row(file, f"incidents/{k}") for k, file in enumerate(told)])
+    engine.dispose()
+    page.get(f"{running.url}history#incidents")
+    wait(page, lambda: len(rows(page)) == 2)
+    assert texts(page, "#list-head th")[-3:] == ["Cause", "Fix", "Over (UTC)"]
+    newest, older = rows(page)
+    assert newest[-3:] == ["–", "–", "–"]
+    assert older[-4:] == ["killed by exec: the link died", "a cable", "changed it", "11-20 12:01:00"]
     assert complaints(page) == []
 
 

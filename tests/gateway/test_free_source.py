@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
+import random
 import secrets
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,8 +22,10 @@ from config.schema import Degraded, Feed, Safety, Settings, Symbols
 from core.enums import ControlBits, DataReason, DataState, EventKind, FeedState
 from core.records import CELL_WORDS, EVENT
 from gateway.backpressure import ShedLevel, Verdict
+from gateway.bybit.session import ConnectBudget, Session
 from gateway.bybit.universe import Instrument
-from gateway.free_source import FreeSource
+from gateway.connection import Connection, Stage, WallClock
+from gateway.free_source import FreeSource, timing_of
 from gateway.news import NewsFile
 from gateway.rest import RestError
 from shm.agent import Beat, StopFlag
@@ -209,6 +213,34 @@ def test_feed_goes_down_when_nobody_answers_and_recovers() -> None:
         assert rig.plant.control.get("feed_state") == FeedState.CONNECTED
 
     serve(test)
+
+
+def test_a_gateway_stopped_while_it_connects_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cut the handshake off, and the socket was closed by whoever collected the garbage, with a warning."""
+    monkeypatch.setattr("gateway.connection.CLOSE_S", 60.0, raising=False)
+
+    async def life() -> None:
+        asked, over = asyncio.Event(), asyncio.Event()
+
+        async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await over.wait()  # before the gateway hears anything it is told to stop
+            writer.close()
+
+        server = await asyncio.start_server(exchange, "127.0.0.1", 0)
+        session = Session(1, timing_of(FEED), ConnectBudget(5, 0), random.Random(1))
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v5/public/linear"
+        connection = Connection(session, url, Stage(lambda *frames: None, WallClock()), 100_000, lambda *change: None)
+        session.want(["tickers.AUSDT"])
+        connection.step()
+        await asked.wait()
+        asyncio.get_running_loop().call_later(0.2, over.set)
+        await connection.close()
+        server.close()
+
+    asyncio.run(life())
+    gc.collect()
 
 
 def test_a_gap_resubscribes_only_that_topic() -> None:

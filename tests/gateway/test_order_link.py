@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -222,6 +224,28 @@ def test_a_link_that_fails_just_now_is_sent_to_and_stopped_like_any_other(monkey
     assert not link._thread.is_alive() and isinstance(link.error, OSError)
 
 
+def test_a_link_stopped_while_it_connects_leaves_no_socket_open(monkeypatch: pytest.MonkeyPatch):
+    """It cut the handshake off, and the socket was closed by whoever collected the garbage, with a warning."""
+    monkeypatch.setattr("gateway.order_link.CLOSE_S", 60.0)
+    with socket.socket() as exchange:
+        exchange.bind(("127.0.0.1", 0))
+        exchange.listen()
+        link = OrderLink(LinkAddress("http://127.0.0.1:9", f"ws://127.0.0.1:{exchange.getsockname()[1]}/v5/private", ""),
+                         credentials("k" * 18, "s" * 36), lambda symbol: None, LinkOptions(TIMING), lambda: None,
+                         random.Random(1), lambda now_ns, request: True)
+        link.start()
+        with exchange.accept()[0] as asking:
+            assert asking.recv(1) == b"G", "it asks for the upgrade, and waits"
+            stopping = threading.Thread(target=link.stop)
+            stopping.start()
+            while not (link._private and link._private._stopping):
+                time.sleep(0.001)
+        stopping.join()
+    assert not link._thread.is_alive() and link.error is None
+    del link, stopping
+    gc.collect()
+
+
 def test_the_private_stream_comes_back_with_a_new_epoch(venue: Running):
     with linked(venue) as link:
         link.up()
@@ -399,6 +423,8 @@ def test_orders_of_someone_else_are_heard(venue: Running):
         venue.fault("acct.ext_order", symbol="BTCUSDT", qty="0.01", side="Buy")
         foreign = link.wait(OrderRow, lambda row: not row.link_id.startswith("t"))
         assert foreign.symbol == "BTCUSDT"
+        venue.fault("acct.ext_order", symbol="BTCUSDT", qty="0.01", side="Sell")  # the next test finds no position
+        link.wait(PositionRow, lambda row: row.lots == 0, len(link.heard))
 
 
 # --- the last question before the first byte -----------------------------------------------------------------------------

@@ -61,3 +61,17 @@ def test_a_torn_tail_costs_only_itself(tmp_path: Path) -> None:
     again.add(records(1, 9))
     again.close()
     assert {d["seq"] for d in stored(tmp_path)} == {9, 4, 3, 2, 1}
+
+
+def test_an_id_that_a_later_run_used_again_is_told_apart_by_time(tmp_path: Path) -> None:
+    """Every run counts its events from 1: a trade of yesterday was explained by another decision of today."""
+    for first_ns in (T0, T0 + 86_400 * S):
+        rows = records(1, first_seq=5)
+        rows["ts_ns"] = first_ns
+        out = files(tmp_path)
+        out.add(rows)
+        out.close()
+    newest, old = find_stored(tmp_path, "5-AUSDT"), find_stored(tmp_path, "5-AUSDT", (T0 + S) // 10**6)
+    assert newest is not None and newest["ts_ns"] == T0 + 86_400 * S
+    assert old is not None and old["ts_ns"] == T0
+    assert find_stored(tmp_path, "5-AUSDT", T0 // 10**6 - 1) is None

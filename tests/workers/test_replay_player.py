@@ -25,6 +25,7 @@ from shm.run_spec import ReplaySource, RunSpec
 from shm.topology import SLOT_ADMIN, Plant
 from tests.workers.journal_rig import Rig
 from tests.workers.tape_rig import record_tape
+from workers import replay_player
 from workers.replay import Replay
 from workers.replay_player import Player
 from workers.run_journal import find_run
@@ -112,8 +113,11 @@ class Scene:
 
 
 @pytest.fixture(params=[400, 10**9], ids=["checkpoints", "from the beginning"])
-def scene(recorded: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Scene]:
+def scene(
+    recorded: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Scene]:
     """With a checkpoint every 400 events, or with the first one alone."""
+    monkeypatch.setattr(replay_player, "RESET_S", 120.0)  # the page of this test looks, sooner or later
     one = Scene(recorded, tmp_path, request.param)
     yield one
     one.close()

@@ -59,7 +59,7 @@ function paint() {
 }
 
 const features = new Features($("features"), $("features-note"));
-get(`/api/explain/${encodeURIComponent(id)}`).then((e) => { explanation = e; paint(); }, (error) => {
+get(`/api/explain/${encodeURIComponent(id)}${location.search}`).then((e) => { explanation = e; paint(); }, (error) => {
   $("missing").hidden = false;
   setText($("missing"), error.cause ? `${error.cause}. ${error.fix}` : "The admin process does not answer.");
 });

@@ -9,7 +9,8 @@ const plain = (v) => (v === null || v === undefined ? DASH : String(v).includes(
 const average = (v) => (v ? String(Number(Number(v).toPrecision(9))) : DASH);
 export const percent = (v, digits = 1) => (v === null || v === undefined ? DASH : `${fixed(100 * v, digits)} %`);
 const held = (row) => (row.closed_ts ? `${((row.closed_ts - row.opened_ts) / 1000).toFixed(1)} s` : DASH);
-const explain = (row) => (row.decision_id ? { text: row.decision_id, href: `/explain/${encodeURIComponent(row.decision_id)}` } : DASH);
+// a later run may have used the id again: the decision is none after what it led to
+const explain = (row) => (row.decision_id ? { text: row.decision_id, href: `/explain/${encodeURIComponent(row.decision_id)}?at=${row.opened_ts ?? row.created_ts ?? row.ts}` } : DASH);
 const symbolLink = (row) => ({ text: row.symbol, href: `/symbol/${encodeURIComponent(row.symbol)}` });
 
 // a column: [title, value of a row (text, or {text, href}), class of the cell]
