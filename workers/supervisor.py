@@ -430,6 +430,8 @@ class Supervisor:
             self.plant.control.request_stop()
         order = {"venue": 3, "recorder": 2, "guardian": 1}
         for rank in range(4):  # the guardian looks once more after execution; the recorder outlives what it records
+            if rank == order["recorder"] and self._had_started():
+                self._revive_recorder()
             group = [c for c in self.children if order.get(c.role, 0) == rank and c.process]
             for child in group:
                 if child.process and child.process.poll() is None:
@@ -447,7 +449,7 @@ class Supervisor:
         if self._shadow is not None:
             self._shadow.stop()
         if self._plant is not None:
-            if any(child.role == "gateway" for child in self.children):
+            if self._had_started():
                 summary = summarise(self.plant, self.children, time.monotonic() - self._started)
             self.plant.destroy()
             self.paths.run_file.unlink(missing_ok=True)
@@ -455,3 +457,16 @@ class Supervisor:
         if self._lock is not None:
             self._lock.close()
         return summary
+
+    def _had_started(self) -> bool:
+        return any(child.role == "gateway" for child in self.children)
+
+    def _revive_recorder(self) -> None:
+        """One that has died, or waits for its restart, comes once more: what the rings hold at the end is kept by nobody else."""
+        for child in self.children:
+            if child.role != "recorder" or (child.process is not None and child.poll() is None):
+                continue
+            self._restart(child)
+            deadline = time.monotonic() + POLICIES[child.role].stop_s
+            while not self._is_running(child) and child.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)

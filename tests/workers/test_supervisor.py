@@ -25,3 +25,20 @@ def test_a_tape_is_not_over_while_its_recorder_is_dead(tmp_path: Path, process: 
     assert one._recorder_caught_up() is done
     one.children = []
     assert one._recorder_caught_up(), "a run without one"
+
+
+@pytest.mark.parametrize(("process", "revived"), [
+    (SimpleNamespace(pid=7, poll=lambda: None), False), (SimpleNamespace(pid=7, poll=lambda: -9), True), (None, True),
+])
+def test_a_dead_recorder_comes_once_more_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, process: Any, revived: bool
+) -> None:
+    """What the rings hold then would be lost with them."""
+    one: Any = object.__new__(Supervisor)
+    child = Child("recorder", 0, tmp_path / "recorder.log", process)
+    one.children = [child, Child("gateway", 0, tmp_path / "gateway.log")]
+    looks = iter([False, False, True])
+    monkeypatch.setattr(one, "_is_running", lambda child: next(looks))
+    monkeypatch.setattr(one, "_restart", lambda child: setattr(child, "process", SimpleNamespace(pid=8, poll=lambda: None)))
+    one._revive_recorder()
+    assert (child.pid == 8) is revived and next(looks, "it was waited for") == ("it was waited for" if revived else False)
