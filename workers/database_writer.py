@@ -160,7 +160,7 @@ class DatabaseWriter:
         assert self._derived is not None and self._readers is not None
         self._derived.turn(self._readers, self._clock(), at_once=self._stop.is_set() and not taken)
         if not taken and self._unsettled:
-            self._end_lost_sessions()
+            self._settle_ended_sessions()
         if not taken and self._clock() >= self._prune_at:
             self._prune()
         return taken
@@ -220,7 +220,8 @@ class DatabaseWriter:
         self._waiting = None
         self._cursors[source.key] = (batch.position, batch.done)
         self.rows += written
-        self._unsettled |= any(row.values.get("session_id", self._run_id) != self._run_id for row in batch.rows)
+        self._unsettled |= any(row.values.get("session_id", self._run_id) != self._run_id or row.values.get("ended_ns")
+                               for row in batch.rows)
         if self._derived is not None:
             self._derived.note(batch.rows)
 
@@ -271,21 +272,27 @@ class DatabaseWriter:
                     .where(states.c.session_id == self._run_id)):
                 self._sources.events.transitions[(session, symbol)] = list(steps or ())
 
-    def _end_lost_sessions(self) -> None:
-        """Sessions of earlier runs that nobody ended: their plant was killed. Once what their files say is read."""
-        from sqlalchemy import update
+    def _settle_ended_sessions(self) -> None:
+        """Sessions of earlier runs that nobody ended: their plant was killed. Positions of ended sessions that are still open:
+        they were left so. Once what their files say is read."""
+        from sqlalchemy import select, update
 
-        from shm.database.tables import sessions
+        from core.performance.ledger import LEFT_OPEN, OPEN
+        from shm.database.tables import positions, sessions
         from workers.file_reading import plain_name
 
         assert self._engine is not None
         ours = [plain_name(path).removesuffix(".jsonl") for path in self._paths.runs_dir.glob("*.jsonl*")]
+        s = sessions.c
+        ended = select(s.session_id).where(s.session_id.in_(ours), s.status.in_(("STOPPED", "ERROR")))
         with self._engine.begin() as connection:
             connection.execute(
                 update(sessions)
-                .where(sessions.c.session_id != self._run_id, sessions.c.session_id.in_(ours), sessions.c.ended_ns.is_(None),
-                       sessions.c.status.in_(("RUNNING", "PAUSED")))
+                .where(s.session_id != self._run_id, s.session_id.in_(ours), s.ended_ns.is_(None),
+                       s.status.in_(("RUNNING", "PAUSED")))
                 .values(status="ERROR", error="not ended in order"))
+            connection.execute(
+                update(positions).where(positions.c.status == OPEN, positions.c.session_id.in_(ended)).values(status=LEFT_OPEN))
         self._unsettled = False
 
 

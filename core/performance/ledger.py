@@ -20,6 +20,7 @@ from core.position.position import Grid, book_fill, open_risk_e8
 from core.sim.money import initial_margin_e8
 from core.units import format_fixed
 
+OPEN, LEFT_OPEN = "OPEN", "LEFT_OPEN"  # of positions; the second when their session ended
 STRATEGY = "scalp"
 REFUSED = 1  # flag of a PROTECTED report
 PRICE_DIGITS = 12  # of an average price; single prices have the digits of their grid
@@ -402,7 +403,7 @@ class Ledger:
         slip = p.slipped_e8 / p.entered_e8 * 100 if p.entered_e8 else None
         return Row("positions", {
             "session_id": self.session_id, "position_no": p.no, "strategy": STRATEGY, "symbol": traded.name,
-            "position_side": position_side(p.side), "status": "OPEN" if is_open else "LIQUIDATED" if liquidated else "CLOSED",
+            "position_side": position_side(p.side), "status": OPEN if is_open else "LIQUIDATED" if liquidated else "CLOSED",
             "quantity": traded.quantity(abs(p.lots)), "max_quantity": traded.quantity(p.max_lots),
             "entry_price": traded.average(p.entered_e8, p.entered_lots),
             "exit_price": traded.average(p.exited_e8, p.exited_lots), "mark_price": traded.price(p.last_ticks),

@@ -151,7 +151,7 @@ positions = Table(
     _id(), _session(),
     Column("position_no", BigInteger, nullable=False),  # order_no of the first entry
     Column("strategy", String(64)), Column("symbol", String(24), nullable=False), Column("position_side", String(8)),
-    Column("status", String(16), nullable=False),  # OPEN, CLOSED, LIQUIDATED
+    Column("status", String(16), nullable=False),  # OPEN, CLOSED, LIQUIDATED, LEFT_OPEN (when its session ended)
     Column("quantity", Exact), Column("max_quantity", Exact),
     Column("entry_price", Exact), Column("exit_price", Exact), Column("mark_price", Exact),
     _money("entry_value"), _money("exit_value"), _money("gross_pnl"), _money("fees"), _money("funding_accrued"),

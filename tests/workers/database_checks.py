@@ -64,7 +64,7 @@ def check(run: MadeRun) -> None:
     assert (realised, fees, trades, wins, balance) == (
         account.realised_e8, account.fees_e8, account.trades_closed, account.wins, account.balance_e8)
     closed = query(run.paths, select(positions).where(positions.c.session_id == run_id, positions.c.status == "CLOSED"))
-    open_now = query(run.paths, select(positions).where(positions.c.session_id == run_id, positions.c.status == "OPEN"))
+    open_now = query(run.paths, select(positions).where(positions.c.session_id == run_id, positions.c.closed_ns.is_(None)))
     assert len(closed) == account.trades_closed
     assert sorted(row.symbol for row in open_now) == sorted(run.broker.instruments[s].name for s in account.positions)
     assert sum(row.realised_pnl_e8 for row in [*closed, *open_now]) == account.realised_e8

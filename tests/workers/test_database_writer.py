@@ -103,6 +103,26 @@ def test_runs_follow_each_other(run, tmp_path, db_url):
     third.close()
 
 
+def test_positions_of_an_ended_session_are_left_open(run, tmp_path):
+    """Nobody closes them any more; also where their rows are booked again, from the beginning."""
+    while not run.broker.account.positions:
+        run.step()
+    writer = writer_of(run)
+    assert writer.drain(), writer.last_error
+    still = select(positions.c.status, func.count()).where(positions.c.closed_ns.is_(None)).group_by(positions.c.status)
+    left = len(run.broker.account.positions)
+    assert dict(query(run.paths, still)) == {"OPEN": left}
+    run.end()
+    assert writer.drain(), writer.last_error
+    assert dict(query(run.paths, still)) == {"LEFT_OPEN": left}
+    second = MadeRun(tmp_path / "data", "r2", run.now_ns + 10**9, seed=2)
+    while not second.broker.account.positions:
+        second.step()
+    assert writer_of(second).drain()
+    assert dict(query(run.paths, still)) == {"LEFT_OPEN": left, "OPEN": len(second.broker.account.positions)}
+    second.close()
+
+
 def test_behind_is_what_a_turn_could_not_read_to_the_end(run, monkeypatch):
     for _ in range(30):
         run.step()

@@ -29,7 +29,7 @@ export const LISTS = {
     ],
   },
   trades: {
-    title: "Trades, newest first", choice: ["status", ["OPEN", "CLOSED", "LIQUIDATED"]],
+    title: "Trades, newest first", choice: ["status", ["OPEN", "CLOSED", "LIQUIDATED", "LEFT_OPEN"]],
     columns: [
       ["Opened (UTC)", (r) => date(r.opened_ts), () => "text"], ["Symbol", symbolLink, () => "text"],
       ["Side", (r) => (r.position_side === "LONG" ? "▲ long" : "▼ short"), (r) => (r.position_side === "LONG" ? "up text" : "down text")],
