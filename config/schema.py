@@ -443,7 +443,7 @@ class ProfileRules(Section, frozen=True):
     raise_per_pct: NonNegative = 0.5  # ... by this many points for each percent
     raise_max: Score100 = 15.0
     size_min: Annotated[float, Meta(ge=0.01, le=1)] = 0.25  # never a smaller share of the normal size
-    slippage_bps: Positive = 5.0  # a mean entry slippage over this raises, too: a point per basis point
+    slippage_bps: Positive = 5.0  # a mean slippage of trades over this raises, too: a point per basis point
     spoofs_per_day: Positive = 20.0  # over this the size is halved and 5 points are added
     pumps_per_day: Positive = 10.0  # over this 5 points are added
     blacklist_minimum: PositiveCount = 20  # trades a blacklisting needs
