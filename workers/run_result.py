@@ -104,13 +104,15 @@ def settings_of_run(data_dir: Path, run_id: str = "") -> Settings:
 
 def entries_of(paths: DataPaths, run_id: str) -> list[tuple[Message, Report | None]]:
     """Messages and answers of the run's execution journal, also where it was set aside. Raises StoreError."""
-    journal = paths.execution_journal
+    journal, unread = paths.execution_journal, ""
     for path in (journal, *sorted(paths.mode_dir.glob("execution-*.journal"))):
         header = journal_header(path) if path.exists() else None
+        if header is None and path.exists():
+            unread += f"; {path.name} cannot be read, or is damaged at its beginning"
         if header is None or header.run_id != run_id:
             continue
         try:
             return [unpack_entry(frame.data) for frame in read_frames(path) if frame.kind == ENTRY_RECORD]
         except (JournalError, OSError) as error:
             raise StoreError(f"{path}: {error}") from None
-    raise StoreError(f"no execution journal of run {run_id} in {paths.mode_dir}")
+    raise StoreError(f"no execution journal of run {run_id} in {paths.mode_dir}{unread}")
