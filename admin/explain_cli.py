@@ -11,7 +11,6 @@ import argparse
 import json
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from rich.table import Table
 
 from admin.explain import find_stored
 from config.paths import DataPaths, default_data_dir
+from config.times import utc
 from core.explain import explanation, text
 
 EXIT_NOT_FOUND = 1
@@ -61,10 +61,9 @@ def render(e: dict[str, Any], console: Console) -> None:
 def at_ms(text: str) -> int:
     """Epoch ms of an ISO time (UTC). Raises argparse.ArgumentTypeError."""
     try:
-        at = datetime.fromisoformat(text)
+        return round(utc(text).timestamp() * 1000)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no time: write it as 2026-11-21T20:12:50 (UTC)") from None
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def main(argv: list[str] | None = None) -> int:

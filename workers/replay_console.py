@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from config.times import utc
 from core.constants import NS_PER_S
 from core.words import plural
 from workers.replay import Outcome, Replay
@@ -25,10 +26,9 @@ def time_ns(text: str) -> int:
     if text.isdecimal():
         return int(text)
     try:
-        at = datetime.fromisoformat(text)
+        return int(utc(text).timestamp() * NS_PER_S)
     except ValueError:
         raise NoJournal(f"{text!r} is no time. Use 2026-08-09T10:15:00 (UTC) or ns since 1970.") from None
-    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * NS_PER_S)
 
 
 def clock_text(ts_ns: int) -> str:

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import msgspec
 from config.atomic_file import write_replacing
 from config.load import ConfigError, parse_set
 from config.paths import DataPaths, default_data_dir
+from config.times import utc
 from core.constants import NS_PER_S
 from core.words import plural
 from workers.cli_common import compile_kernels
@@ -32,11 +32,9 @@ def parse_time(text: str) -> int:
         value = int(text)
         return value if value > 10**15 else value * NS_PER_S
     try:
-        at = datetime.fromisoformat(text)
+        return round(utc(text).timestamp() * 1000) * 1_000_000
     except ValueError:
         raise click.BadParameter(f"{text!r} is no time. Write 2026-08-09T14:00:00 (UTC), or seconds or ns since 1970.") from None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return round(at.timestamp() * 1000) * 1_000_000
 
 
 @contextmanager

@@ -59,8 +59,7 @@ def read_routes(views: Views) -> Blueprint:
 
     @api.get("/explain/<wanted>")
     def explain(wanted: str) -> Response:
-        at = request.args.get("at", "")
-        found = views.explain(wanted[:64], int(at) if at.isdecimal() and len(at) < 16 else 0)
+        found = views.explain(wanted[:64], whole(request.args.get("at", "")) or 0)
         if found is None:
             raise ApiError(404, f"no decision or symbol '{wanted[:40]}'", "an id is <seq>-<symbol>, as the events show it; "
                            "a symbol must be listed")

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import os
 
-import pytest
 from sqlalchemy import func, select
 
 from config.incidents import resolve
 from config.paths import DataPaths
 from shm.database.tables import decisions, incidents
 from tests.workers.database_checks import T0, query, writer_of
-from tests.workers.made_runs import SETTINGS, MadeRun
+from tests.workers.made_runs import SETTINGS
 from tests.workers.test_decision_files import NAMES, records
 from workers.database_writer import DatabaseWriter
 from workers.decision_files import DecisionFiles
 from workers.retention import compress
 from workers.rollout import note_incident, places
-
-
-@pytest.fixture
-def run(tmp_path, db_url):
-    made = MadeRun(tmp_path / "data", "r1", T0)
-    yield made
-    made.close()
 
 
 def test_of_the_running_sessions_decisions_only_what_can_grow_is_looked_at(run):

@@ -32,13 +32,6 @@ from workers.database_writer import DatabaseWriter
 from workers.noted_desk import DESK_RECORD
 
 
-@pytest.fixture
-def run(tmp_path, db_url):
-    made = MadeRun(tmp_path / "data", "r1", T0)
-    yield made
-    made.close()
-
-
 def test_everything_a_run_did(run):
     for _ in range(60):
         run.step()
